@@ -1,0 +1,169 @@
+"""Claims: the payload of a join token, from a request to the bytes that are signed; refuses what LiveKit would misread."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from json.encoder import encode_basestring as quoted
+from typing import Any
+
+from ..errors import InvalidArgument
+from ..grants import ParticipantGrants, ParticipantInfo
+from . import labels
+from .room_config import agent_json, room_config_json
+
+DEFAULT_TTL = timedelta(minutes=15)
+MIN_TTL, MAX_TTL = (
+    60,
+    24 * 60 * 60,
+)  # seconds; below a minute no LiveKit client caches a token, and its clocks' leeway is one
+_DEFAULT_SECONDS = 15 * 60
+_DEFAULT_VIDEO = '"video":{"roomJoin":true,"canPublish":true,"canSubscribe":true,"canPublishData":true,"room":'
+_SURELY_SHORT = 4_000  # characters; UTF-8 needs at most four bytes for one, so no limit can be near
+
+
+def payload(
+    head: str,
+    now: float,
+    participant: ParticipantInfo,
+    room_name: str,
+    agent_name: str | None,
+    ttl: timedelta | float,
+    grants: ParticipantGrants | None,
+    agents: Any,
+    room_config: Any,
+) -> bytes:
+    """The JSON payload of a token, checked.
+
+    The shape is a template filled in with quoted texts, because a general JSON encoder takes longer than the signature.
+    What is surely harmless (short and plain) passes at one look; everything else goes through the careful checks, which
+    name the field that is wrong. Both ways end in the same template.
+
+    `nbf` is the time of minting, never earlier: LiveKit Cloud revokes by `nbf` (livekit_room.proto, `revoke_token_ts`), and
+    the server itself allows for a minute of difference between clocks (livekit/protocol auth/verifier.go).
+    """
+    try:
+        identity, name = participant.identity, participant.name
+        metadata, attributes = participant.metadata, participant.attributes
+    except AttributeError:
+        raise _not_a_participant(participant) from None
+    if not _plain(identity, room_name, name):
+        identity, room_name, name = _checked_labels(identity, room_name, name)
+    start = int(now)
+    end = start + _DEFAULT_SECONDS if ttl is DEFAULT_TTL else int(now + lifetime(ttl))
+    rest = "" if not name else f',"name":{quoted(name)}'
+    if metadata is not None:
+        if not _surely_fine(metadata):
+            labels.text("metadata", metadata, limit=labels.METADATA_LIMIT)
+        if metadata:
+            rest += f',"metadata":{quoted(metadata)}'
+    if attributes is not None:
+        rest += f',"attributes":{_attributes(attributes)}'
+    if agent_name or agents != () or room_config is not None:
+        rest += _room(agent_name, agents, room_config)
+    video = _DEFAULT_VIDEO if grants is None else _video(grants)
+    return f'{head}{start},"exp":{end},"sub":{quoted(identity)},{video}{quoted(room_name)}}}{rest}}}'.encode()
+
+
+def lifetime(ttl: Any, field: str = "ttl") -> float:
+    """A token's life in seconds, from a `timedelta` or a number of seconds."""
+    seconds: float
+    if isinstance(ttl, timedelta):
+        seconds = ttl.total_seconds()
+    elif isinstance(ttl, (int, float)) and not isinstance(ttl, bool):
+        seconds = float(ttl) if ttl < 1e9 else 1e9
+    else:
+        raise InvalidArgument(
+            f"{field} must be a timedelta or a number of seconds, not {type(ttl).__name__}", field=field
+        )
+    if not MIN_TTL <= seconds <= MAX_TTL:  # not-a-number fails here as well
+        raise InvalidArgument(
+            f"{field} is out of range: a token may live from 1 minute to 24 hours (the default is 15 minutes; it is needed "
+            "for joining only, LiveKit renews the tokens of those who are in)",
+            field=field,
+        )
+    return seconds
+
+
+def _plain(identity: Any, room_name: Any, name: Any) -> bool:
+    """Whether one look is enough: texts of printable ASCII that are short even taken together, and two not blank."""
+    if type(identity) is not str or type(room_name) is not str:
+        return False
+    joined = identity + room_name
+    if name is not None:
+        if type(name) is not str:
+            return False
+        joined += name
+    if len(joined) > labels.LABEL_LIMIT or not joined.isascii() or not joined.isprintable():
+        return False
+    return not (identity.isspace() or room_name.isspace() or identity == "" or room_name == "")
+
+
+def _surely_fine(text: object) -> bool:
+    return type(text) is str and len(text) <= _SURELY_SHORT and text.isascii()
+
+
+def _checked_labels(identity: Any, room_name: Any, name: Any) -> tuple[str, str, str | None]:
+    identity = labels.label("identity", identity)
+    room_name = labels.label("room_name", room_name)
+    return identity, room_name, None if name is None else labels.label("name", name, blank=True)
+
+
+def _attributes(attributes: Any) -> str:
+    if type(attributes) is not dict:
+        attributes = dict(labels.attributes("attributes", attributes))
+    try:
+        # The quoting refuses everything but texts.
+        text = "{" + ",".join([f"{quoted(key)}:{quoted(value)}" for key, value in attributes.items()]) + "}"
+    except TypeError:
+        text = ""
+    if not text or not _surely_fine(text):
+        labels.attributes("attributes", attributes)
+    return text
+
+
+def _room(agent_name: Any, agents: Any, room_config: Any) -> str:
+    if agent_name:
+        labels.label("agent_name", agent_name)
+        if agents == () and room_config is None:
+            return f',"roomConfig":{agent_json(agent_name)}'
+    elif agent_name is not None and agent_name != "":
+        raise InvalidArgument(f"agent_name must be a str, not {type(agent_name).__name__}", field="agent_name")
+    claim = room_config_json(agent_name or "", agents, room_config)
+    return f',"roomConfig":{claim}' if claim else ""
+
+
+def _video(grants: Any) -> str:
+    if not isinstance(grants, ParticipantGrants):
+        raise InvalidArgument(f"grants must be a ParticipantGrants, not {type(grants).__name__}", field="grants")
+    return _video_json(grants)
+
+
+@lru_cache(maxsize=64)
+def _video_json(grants: ParticipantGrants) -> str:
+    """The claim `video` up to the room's name."""
+    data = grants.can_publish if grants.can_publish_data is None else grants.can_publish_data
+    said = {
+        "canPublish": grants.can_publish,
+        "canSubscribe": grants.can_subscribe,
+        "canPublishData": data,
+    }
+    asked = {
+        "canUpdateOwnMetadata": grants.can_update_own_metadata,
+        "canSubscribeMetrics": grants.can_subscribe_metrics,
+        "canManageAgentSession": grants.can_manage_agent_session,
+        "hidden": grants.hidden,
+    }
+    # LiveKit takes absent as True for the first three and as False for the rest: the first are always said.
+    parts = ['"roomJoin":true', *(f'"{key}":{"true" if value else "false"}' for key, value in said.items())]
+    parts += [f'"{key}":true' for key, value in asked.items() if value]
+    if grants.can_publish_sources:
+        parts.append(f'"canPublishSources":[{",".join(map(quoted, grants.can_publish_sources))}]')
+    return f'"video":{{{",".join(parts)},"room":'
+
+
+def _not_a_participant(participant: Any) -> InvalidArgument:
+    return InvalidArgument(
+        f"participant must be a ParticipantInfo, not {type(participant).__name__}: write ParticipantInfo(identity=...)",
+        field="participant",
+    )

@@ -1,0 +1,93 @@
+"""Credentials: how they are kept fresh (`RefreshPolicy`) and how they are at the moment (`CredentialStatus`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from math import isfinite
+from typing import Literal
+
+from .errors import InvalidArgument
+
+State = Literal["empty", "fresh", "soft", "hard", "denied"]
+
+
+@dataclass(frozen=True)
+class RefreshPolicy:
+    """When credentials are fetched again, and how patiently. Times are `timedelta` or seconds.
+
+    Args:
+        soft_age: credentials older than this are renewed in the background while they go on serving. Each process draws its
+            own moment between half of it and all of it, so that a fleet does not ask at once. The Moss API may move it, to
+            between 1 minute and 24 hours, with `Cache-Control: max-age`.
+        hard_age: credentials older than this serve no more; `None`: they serve for ever. The default carries an application
+            over a weekend (63 hours) without the Moss API.
+        attempt_timeout: how long one request may take, from name look-up to the last byte.
+        attempts: how many requests `create`, `from_env` and `refresh` make at most; the background makes one.
+        total_timeout: how long those calls take at most, all attempts and pauses together.
+        denials: so many refusals in a row (401, 403, 404, 410) ...
+        denial_span: ... over at least this time stop minting; fewer may be a mishap at the other end.
+        max_retry_after: the longest `Retry-After` that is obeyed.
+
+    Raises:
+        InvalidArgument: for a time that is not positive and finite, `attempts` or `denials` below 1, or a `soft_age` beyond
+            `hard_age`.
+    """
+
+    soft_age: timedelta | float = timedelta(hours=1)
+    hard_age: timedelta | float | None = timedelta(hours=72)
+    attempt_timeout: timedelta | float = timedelta(seconds=5)
+    attempts: int = 3
+    total_timeout: timedelta | float = timedelta(seconds=8)
+    denials: int = 3
+    denial_span: timedelta | float = timedelta(minutes=10)
+    max_retry_after: timedelta | float = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in ("attempts", "denials"):
+                if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                    raise InvalidArgument(f"{each.name} must be a whole number from 1 on", field=each.name)
+            elif not (each.name == "hard_age" and value is None) and not _is_time(
+                value, zero=each.name == "denial_span"
+            ):
+                raise InvalidArgument(
+                    f"{each.name} must be a timedelta or a number of seconds, finite and above zero", field=each.name
+                )
+        if self.hard_age is not None and seconds(self.soft_age) > seconds(self.hard_age):
+            raise InvalidArgument(
+                "soft_age is beyond hard_age: credentials would expire before their renewal", field="soft_age"
+            )
+
+
+@dataclass(frozen=True)
+class CredentialStatus:
+    """How the credentials are. It holds nothing secret and may be shown on a health page.
+
+    Args:
+        state: "empty" (none yet), "fresh", "soft" (serving, renewal is due), "hard" (too old to serve), "denied" (Moss has
+            refused repeatedly).
+        age: seconds since the Moss API last confirmed them; `None` when empty or given by hand.
+        last_error: class name of the latest failure since the last success, or `None`.
+        next_attempt_in: seconds until another attempt may be made, 0.0 when one may be made now; `None` when none is due.
+        fingerprint: 12 hexadecimal digits that tell key ids apart, or `None`; a hash of the key id, not of the secret.
+    """
+
+    state: State
+    age: float | None
+    last_error: str | None
+    next_attempt_in: float | None
+    fingerprint: str | None
+
+
+def seconds(value: timedelta | float) -> float:
+    """A time of a policy as seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+
+def _is_time(value: object, *, zero: bool) -> bool:
+    if not isinstance(value, (timedelta, int, float)) or isinstance(value, bool):
+        return False
+    number = seconds(value)
+    return isfinite(number) and (number > 0 or (zero and number == 0))

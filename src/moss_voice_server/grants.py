@@ -1,0 +1,134 @@
+"""Grants: what a join token may say: who joins (`ParticipantInfo`), what they may do, and which agents are sent for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from ._core import labels
+from .errors import InvalidArgument
+
+PUBLISH_SOURCES = ("camera", "microphone", "screen_share", "screen_share_audio")
+"""Every track source that LiveKit knows, spelled as its server compares them."""
+
+
+@dataclass(frozen=True, init=False)
+class ParticipantInfo:
+    """Who joins the room.
+
+    Args:
+        identity: unique in the room, 1 to 256 bytes of UTF-8. A second participant with the same identity throws the first
+            one out, so take it from your own authentication and never from the request. LiveKit writes it to logs: no
+            personal data.
+        name: shown to the others; at most 256 bytes.
+        metadata: any text for the other participants and the agent, at most 512 KiB.
+        attributes: any texts by name, at most 64 KiB together. Names that start with `lk.` are LiveKit's own.
+
+    Everything is checked when a token is made, with an `InvalidArgument` that names the field.
+    Source: livekit.io docs, "Tokens & grants"; limits: livekit-server `pkg/config/config.go`.
+    """
+
+    identity: str
+    name: str | None = None
+    metadata: str | None = None
+    attributes: Mapping[str, str] | None = None
+
+    # Written out because a frozen dataclass's own __init__ takes a good part of the time that a whole token takes.
+    def __init__(
+        self,
+        identity: str,
+        name: str | None = None,
+        metadata: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        own = self.__dict__
+        own["identity"] = identity
+        own["name"] = name
+        own["metadata"] = metadata
+        own["attributes"] = attributes
+
+
+@dataclass(frozen=True)
+class ParticipantGrants:
+    """What the participant may do in the room; a server's powers (admin, create, record, agent) cannot be given here.
+
+    Args:
+        can_publish: send audio and video.
+        can_subscribe: receive the others' audio and video.
+        can_publish_data: send data messages; `None` follows `can_publish`, as the LiveKit server does. (`livekit-api`
+            would grant it even with `can_publish=False`.)
+        can_publish_sources: only these of `camera`, `microphone`, `screen_share`, `screen_share_audio`; empty: all. It
+            narrows `can_publish` and never overrides `can_publish=False`.
+        can_update_own_metadata: change the own name, metadata and attributes after joining.
+        can_subscribe_metrics: receive the metrics that participants report.
+        can_manage_agent_session: control the agent's session.
+        hidden: be invisible to the others.
+
+    Raises:
+        InvalidArgument: for a value that is not a bool, or a source that LiveKit does not know.
+
+    Source: livekit/protocol `auth/grants.go`, `VideoGrant`.
+    """
+
+    can_publish: bool = True
+    can_subscribe: bool = True
+    can_publish_data: bool | None = None
+    can_publish_sources: tuple[str, ...] = ()
+    can_update_own_metadata: bool = False
+    can_subscribe_metrics: bool = False
+    can_manage_agent_session: bool = False
+    hidden: bool = False
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name == "can_publish_sources":
+                object.__setattr__(self, each.name, _sources(value))
+            elif not isinstance(value, bool) and not (value is None and each.name == "can_publish_data"):
+                raise InvalidArgument(f"{each.name} must be True or False, not {type(value).__name__}", field=each.name)
+
+
+def _sources(value: object) -> tuple[str, ...]:
+    field_name = "can_publish_sources"
+    if isinstance(value, str) or not isinstance(value, (tuple, list, set, frozenset)):
+        raise InvalidArgument(
+            f"{field_name} must be a tuple of source names, such as ('microphone',)", field=field_name
+        )
+    for source in value:
+        if source not in PUBLISH_SOURCES:
+            raise InvalidArgument(
+                f"{field_name} holds a source that LiveKit does not know; it knows {', '.join(PUBLISH_SOURCES)}",
+                field=field_name,
+            )
+    return tuple(sorted(value, key=PUBLISH_SOURCES.index) if isinstance(value, (set, frozenset)) else value)
+
+
+@dataclass(frozen=True)
+class AgentDispatch:
+    """An agent that is sent for when the token opens the room. LiveKit reads it only when the room is new.
+
+    Args:
+        agent_name: the name that the worker registered; `""` means the workers without a name. Naming any agent stops the
+            automatic dispatch of workers without a name in that room.
+        metadata: any text for the agent's job.
+        deployment: which deployment of the agent; empty: production. At most 64 bytes, no underscore, no space.
+        attributes: any texts by name for the agent's job.
+
+    Raises:
+        InvalidArgument: for anything that LiveKit would refuse or skip.
+
+    Source: livekit.io docs, "Agent dispatch"; livekit/protocol `livekit_agent_dispatch.proto`.
+    """
+
+    agent_name: str
+    metadata: str = ""
+    deployment: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        labels.label("agent_name", self.agent_name, blank=True)
+        labels.text("agent metadata", self.metadata, limit=labels.METADATA_LIMIT)
+        labels.deployment("deployment", self.deployment)
+        labels.attributes("agent attributes", self.attributes)
+        # A private copy: what was checked is what will be signed.
+        object.__setattr__(self, "attributes", dict(self.attributes))

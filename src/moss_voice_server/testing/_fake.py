@@ -1,0 +1,267 @@
+"""FakeMoss: the Moss API's endpoint for one voice agent, started, scripted and asked what it saw."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ._answer import Answer
+from ._api import MossApi
+from ._exchange import Exchanges
+from ._request import RecordedRequest
+from ._socket import SocketServer
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ._memory import MemoryTransport
+
+
+class FakeMoss:
+    """A Moss API of your own, on a loopback port from `start` (or `with`) to `close`, and in memory.
+
+    Give it to code under test as `MossVoiceServer.create(**moss.arguments)` or through `moss.environ`; or,
+    without any socket, `create(**moss.arguments, transport=moss.transport())`.
+
+    Unless told otherwise it answers as the API does: the credentials to the right project and voice agent,
+    401 for a wrong project id or key, 404 for an unknown voice agent or path, 405 for another method.
+
+    Keyword arguments:
+        project_id, project_key, voice_agent_id: who is let in; random by default.
+        url, api_key, api_secret, agent_name: the first credentials. Key and secret are random by default, the
+            secret longer than 32 bytes.
+        ssl_context: a server's context with its certificate makes it https.
+        clock: what `RecordedRequest.time` is read from.
+
+    Attributes, to be set at any time:
+        etag: True: answers carry an ETag, and If-None-Match gets 304.
+        max_age: seconds for Cache-Control; None sends none.
+    """
+
+    def __init__(
+        self,
+        *,
+        project_id: str | None = None,
+        project_key: str | None = None,
+        voice_agent_id: str | None = None,
+        url: str = "wss://example.livekit.cloud",
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        agent_name: str = "example-agent",
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.etag = False
+        self.max_age: float | None = None
+        self._api = MossApi(
+            project_id or f"project-{secrets.token_hex(8)}",
+            project_key or f"moss-key-{secrets.token_hex(16)}",
+            voice_agent_id or f"voice-agent-{secrets.token_hex(8)}",
+        )
+        self._credentials = _credentials(url, api_key, api_secret, agent_name)
+        self._exchanges = Exchanges(clock, self._settle)
+        self._server = SocketServer(self._exchanges, ssl_context)
+        self._scheme = "http" if ssl_context is None else "https"
+        self._port = 0
+        self._is_started = self._is_closed = False
+        _living.add(self)
+
+    def start(self) -> FakeMoss:
+        """Listen. Nothing happens when it does already; after `close` it is the same port again.
+
+        Raises OSError when no socket can be had.
+        """
+        if not self._is_started:
+            self._port = self._server.start(self._port)
+            self._is_started, self._is_closed = True, False
+        return self
+
+    def close(self) -> None:
+        """Drop held answers, end every connection and thread, refuse new ones. May be called twice."""
+        self._is_closed = True
+        self._is_started = False
+        self._server.close()
+        self._exchanges.drop()
+
+    def __enter__(self) -> FakeMoss:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> FakeMoss:
+        return self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The `api_url` to use; a RuntimeError before the first start. It stays the same after `close`."""
+        if not self._port:
+            raise RuntimeError("FakeMoss has no address yet: use `with FakeMoss() as moss:`, or call start()")
+        return f"{self._scheme}://127.0.0.1:{self._port}"
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The keyword arguments of `MossVoiceServer.create` that lead here."""
+        return {
+            "project_id": self._api.project_id,
+            "project_key": self._api.project_key,
+            "voice_agent_id": self._api.voice_agent_id,
+            "api_url": self.url,
+        }
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables of `MossVoiceServer.from_env` that lead here."""
+        return {
+            "MOSS_PROJECT_ID": self._api.project_id,
+            "MOSS_PROJECT_KEY": self._api.project_key,
+            "MOSS_VOICE_AGENT_ID": self._api.voice_agent_id,
+            "MOSS_PLATFORM_API_URL": self.url,
+        }
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The four fields that are answered now."""
+        return dict(self._credentials)
+
+    def rotate(
+        self,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        url: str | None = None,
+        agent_name: str | None = None,
+    ) -> dict[str, str]:
+        """Exchange the credentials at once and return them: a new random key and secret unless given.
+
+        The URL and the agent's name stay unless given. An answer that is under way keeps the old ones.
+        """
+        old = self._credentials
+        self._credentials = _credentials(
+            old["voice_agent_url"] if url is None else url,
+            api_key,
+            api_secret,
+            old["voice_agent_name"] if agent_name is None else agent_name,
+        )
+        return self.credentials
+
+    def script(self, *answers: Answer | int) -> None:
+        """The next requests get these in this order, after those already queued; an int is a status."""
+        self._exchanges.script(tuple(_answer(answer) for answer in answers))
+
+    def always(self, answer: Answer | int) -> None:
+        """Every request gets this, once the script is through, until `normal`."""
+        self._exchanges.always(_answer(answer))
+
+    def normal(self) -> None:
+        """Back to what the API itself says; what is left of the script is forgotten."""
+        self._exchanges.normal()
+
+    def release(self) -> None:
+        """Let the answers that are held now (`hang`, `hang_after_headers`) go on; later ones wait."""
+        self._exchanges.release()
+
+    @property
+    def requests(self) -> tuple[RecordedRequest, ...]:
+        """Everything that arrived, oldest first."""
+        return self._exchanges.requests
+
+    @property
+    def count(self) -> int:
+        """How many requests arrived."""
+        return len(self._exchanges.requests)
+
+    @property
+    def in_flight(self) -> int:
+        """How many answers are held now; one whose client has left is no longer counted, soon after."""
+        return self._exchanges.in_flight
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes of answers went out; of those, a socket's client may have read less."""
+        return self._exchanges.bytes_sent
+
+    def wait_for(self, count: int, timeout: float = 5.0) -> tuple[RecordedRequest, ...]:
+        """Block until so many requests arrived in all (a held one counts), and return them.
+
+        Raises AssertionError after `timeout` seconds. A coroutine says
+        `await asyncio.to_thread(moss.wait_for, 1)`.
+        """
+        return self._exchanges.wait_for(count, timeout)
+
+    def wait_idle(self, timeout: float = 5.0) -> None:
+        """Block until no answer is under way: all are sent, or their clients have left.
+
+        Raises AssertionError after `timeout` seconds.
+        """
+        self._exchanges.wait_idle(timeout)
+
+    def transport(
+        self,
+        *,
+        sleep: Callable[[float], object] | None = None,
+        async_sleep: Callable[[float], Awaitable[object]] | None = None,
+        limit: float = 30.0,
+    ) -> MemoryTransport:
+        """An httpx2 transport for `httpx2.Client` and `httpx2.AsyncClient` that answers in memory.
+
+        Same script, same record, no socket: any host and port lead here, also before `start`. After `close`
+        it refuses, as a port would (`httpx2.ConnectError`).
+        Scripted waits obey the client's read timeout, and last `limit` seconds at most: then it is a
+        ReadTimeout.
+        `sleep` and `async_sleep`, given, are called once per wait with its seconds, instead of waiting.
+        `reset="accept"` is a ConnectError here, the other resets are a ReadError.
+        """
+        from ._memory import MemoryTransport
+
+        return MemoryTransport(self._exchanges, lambda: self._is_closed, sleep, async_sleep, limit)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "started" if self._is_started else "not started"
+        address = f" {self.url}" if self._port else ""
+        return f"<FakeMoss {state}{address}, {self.count} requests, {self.in_flight} held>"
+
+    def _settle(self, answer: Answer, request: RecordedRequest) -> Answer:
+        return self._api.settle(answer, request, self._credentials, self.etag, self.max_age)
+
+    def _renew_after_fork(self) -> None:
+        self._exchanges.renew_after_fork()
+        self._server.forget_after_fork()
+
+
+def _answer(answer: Answer | int) -> Answer:
+    return Answer(answer) if isinstance(answer, int) else answer
+
+
+def _credentials(url: str, api_key: str | None, api_secret: str | None, agent_name: str) -> dict[str, str]:
+    return {
+        "voice_agent_url": url,
+        "voice_agent_api_key": f"API{secrets.token_hex(6)}" if api_key is None else api_key,
+        "voice_agent_api_secret": secrets.token_urlsafe(36) if api_secret is None else api_secret,
+        "voice_agent_name": agent_name,
+    }
+
+
+_living: weakref.WeakSet[FakeMoss] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for fake in list(_living):
+        fake._renew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    # A child forked while another thread holds our lock would wait for it for ever; and the child's copies of
+    # our sockets would keep the port and the connections open after the parent has closed them.
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,54 @@
+"""LiveKit's HTTP side: `/rtc/validate`, and the server API with a token of its own, made by PyJWT."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import jwt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from moss_voice_server.dev.livekit import LiveKitServer
+
+PATIENCE = 10.0
+
+
+def signed(server: LiveKitServer, claims: Mapping[str, Any], **changes: Any) -> str:
+    """A token with these claims, valid now unless they say otherwise, signed by PyJWT with the server's key."""
+    now = int(time.time())
+    whole = {"iss": server.api_key, "nbf": now, "exp": now + 600, **claims, **changes}
+    return jwt.encode(whole, server.api_secret, algorithm="HS256")
+
+
+def validate(server: LiveKitServer, token: str) -> tuple[int, str]:
+    """What `GET /rtc/validate` answers to the holder of `token`: status and text."""
+    return _request(server, "GET", "/rtc/validate", token)
+
+
+def call(server: LiveKitServer, service: str, method: str, room: str, **fields: Any) -> Any:
+    """Call the server's API as the administrator of `room`, for example `RoomService`, `ListParticipants`."""
+    token = signed(server, {"video": {"roomAdmin": True, "room": room}})
+    body = json.dumps({"room": room, **fields})
+    status, text = _request(server, "POST", f"/twirp/livekit.{service}/{method}", token, body)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def _request(
+    server: LiveKitServer, method: str, path: str, token: str, body: str | None = None
+) -> tuple[int, str]:
+    address = urlsplit(server.http_url)
+    assert address.hostname is not None
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=PATIENCE)
+    try:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()

@@ -1,0 +1,174 @@
+"""Which agents a token sends for, as seen by workers that are registered at a real server."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.dev.livekit import LiveKitServer
+from moss_voice_server.grants import AgentDispatch
+from tests.livekit.server_api import call
+from tests.livekit.signalling import join
+from tests.livekit.worker import Worker, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.livekit
+
+WORKERS = {
+    "unnamed": ("", ""),
+    "clerk": ("clerk", ""),
+    "interpreter": ("interpreter", ""),
+    "clerk of the canary": ("clerk", "canary"),
+}
+
+
+@pytest.fixture(scope="module")
+def agents_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
+    """A server of this module's own: all workers are registered before the first room asks for one."""
+    with LiveKitServer(livekit_binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def workers(agents_server: LiveKitServer) -> Iterator[dict[str, Worker]]:
+    """A worker without a name, two with one, and another deployment of the first of these."""
+    with ExitStack() as stack:
+        yield {
+            title: stack.enter_context(worker(agents_server, *registration))
+            for title, registration in WORKERS.items()
+        }
+
+
+@pytest.fixture(scope="module")
+def office(agents_server: LiveKitServer) -> MossVoiceServerSync:
+    """Our library with the keys of this module's server."""
+    return MossVoiceServerSync.from_livekit(
+        agents_server.url, agents_server.api_key, agents_server.api_secret
+    )
+
+
+def dispatched(server: LiveKitServer, room: str) -> list[tuple[str, str]]:
+    """The name and metadata of every dispatch that the server has for `room`, sorted."""
+    listed = call(server, "AgentDispatchService", "ListDispatch", room)["agent_dispatches"]
+    return sorted((each["agent_name"], each["metadata"]) for each in listed)
+
+
+def test_named_agent_gets_its_job_and_the_unnamed_none(
+    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+) -> None:
+    """`agent_name=` sends for the worker of that name, and keeps the workers without a name out of the room."""
+    token = office.create_participant_token(ParticipantInfo("user-42"), room, "clerk")
+
+    with join(agents_server.url, token):
+        job = workers["clerk"].job(room)
+        listed = dispatched(agents_server, room)
+
+    assert ("clerk", "", {}, room) == (job.agent_name, job.metadata, dict(job.attributes), job.room.name)
+    assert [("clerk", "")] == listed
+    assert [] == workers["unnamed"].jobs(room)
+
+
+@pytest.mark.parametrize("agent_name", [None, ""])
+def test_unnamed_agent_gets_the_job_by_default(
+    agent_name: str | None,
+    agents_server: LiveKitServer,
+    workers: dict[str, Worker],
+    office: MossVoiceServerSync,
+    room: str,
+) -> None:
+    """Without an agent's name LiveKit's own rule holds: the workers without a name are sent for, no others."""
+    token = office.create_participant_token(ParticipantInfo("user-42"), room, agent_name)
+
+    with join(agents_server.url, token):
+        job = workers["unnamed"].job(room)
+        listed = dispatched(agents_server, room)
+
+    assert ("", "", room) == (job.agent_name, job.metadata, job.room.name)
+    assert [("", "")] == listed
+
+
+def test_dispatch_carries_metadata_and_attributes(
+    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+) -> None:
+    """Metadata and attributes of an `AgentDispatch` are the job's, letter by letter."""
+    dispatch = AgentDispatch(
+        "clerk", metadata='{"customer": "Žofie 🎻"}\n', attributes={"language": "cs", "quote": '"\\'}
+    )
+    token = office.create_participant_token(ParticipantInfo("user-42"), room, agents=[dispatch])
+
+    with join(agents_server.url, token):
+        job = workers["clerk"].job(room)
+
+    assert (dispatch.metadata, dict(dispatch.attributes)) == (job.metadata, dict(job.attributes))
+
+
+def test_several_agents_are_all_sent_for(
+    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+) -> None:
+    """`agent_name`, `agents` and the room config's agents come together, each with its own metadata."""
+    token = office.create_participant_token(
+        ParticipantInfo("user-42"),
+        room,
+        "clerk",
+        agents=[AgentDispatch("interpreter", metadata="from agents")],
+        room_config={"agents": [{"agent_name": "", "metadata": "from the room config"}]},
+    )
+
+    with join(agents_server.url, token):
+        jobs = {title: workers[title].job(room).metadata for title in ("clerk", "interpreter", "unnamed")}
+        listed = dispatched(agents_server, room)
+
+    assert {"clerk": "", "interpreter": "from agents", "unnamed": "from the room config"} == jobs
+    assert [("", "from the room config"), ("clerk", ""), ("interpreter", "from agents")] == listed
+
+
+def test_deployment_reaches_its_own_workers(
+    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+) -> None:
+    """A deployment sends for the workers that registered with it, not for production's of the same name."""
+    token = office.create_participant_token(
+        ParticipantInfo("user-42"), room, agents=[AgentDispatch("clerk", deployment="canary")]
+    )
+
+    with join(agents_server.url, token):
+        job = workers["clerk of the canary"].job(room)
+        listed = dispatched(agents_server, room)
+
+    assert ("clerk", "canary") == (job.agent_name, job.deployment)
+    assert [("clerk", "")] == listed
+    assert [] == workers["clerk"].jobs(room)
+
+
+def test_only_the_token_that_opens_the_room_sends_for_agents(
+    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+) -> None:
+    """The agents in a second participant's token are not sent for: the room is open already."""
+    first = office.create_participant_token(ParticipantInfo("first"), room, "clerk")
+    second = office.create_participant_token(ParticipantInfo("second"), room, "interpreter")
+
+    with join(agents_server.url, first), join(agents_server.url, second):
+        workers["clerk"].job(room)
+        listed = dispatched(agents_server, room)
+
+    assert [("clerk", "")] == listed
+    assert [] == workers["interpreter"].jobs(room)
+
+
+def test_agent_that_nobody_registered_opens_the_room_all_the_same(
+    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+) -> None:
+    """A name without a worker is no error at the server: the participant is alone, the dispatch waits in vain."""
+    token = office.create_participant_token(ParticipantInfo("user-42"), room, "nobody")
+
+    with join(agents_server.url, token) as signal:
+        listed = dispatched(agents_server, room)
+
+    assert room == signal.joined.room.name
+    assert [("nobody", "")] == listed
+    assert [] == [job for each in workers.values() for job in each.jobs(room)]

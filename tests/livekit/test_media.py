@@ -1,0 +1,66 @@
+"""Two participants in one room: what one says, the other hears."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from array import array
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from tests.livekit.media import RATE, guest, hears, measured, playing
+
+if TYPE_CHECKING:
+    from moss_voice_server.dev.livekit import LiveKitServer
+
+pytestmark = pytest.mark.livekit
+
+
+def test_audio_of_one_is_heard_by_the_other(
+    livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
+) -> None:
+    """Two of our tokens open one room with media: each hears the other's tone, and LiveKit's client reads back
+    the identity, name, metadata and attributes that were minted."""
+    tokens = [
+        voice.create_participant_token(
+            ParticipantInfo(f"user-{n}", f"Ada {n}", f"metadata {n}", {"n": f"{n}"}), room
+        )
+        for n in (1, 2)
+    ]
+
+    async def main() -> list[tuple[str, str, str, str, dict[str, str]]]:
+        async with (
+            guest(livekit_server.url, tokens[0], "track_subscribed") as first,
+            guest(livekit_server.url, tokens[1], "track_subscribed") as second,
+            playing(first.room, 440),
+            playing(second.room, 1000),
+        ):
+            of_first, _, first_remote = await second.next("track_subscribed")
+            of_second, _, second_remote = await first.next("track_subscribed")
+            assert await asyncio.gather(hears(of_first, 440), hears(of_second, 1000)) == [True, True]
+            return [
+                (first.room.name, each.identity, each.name, each.metadata, dict(each.attributes))
+                for each in (
+                    first.room.local_participant,
+                    first_remote,
+                    second.room.local_participant,
+                    second_remote,
+                )
+            ]
+
+    one, two = ((room, f"user-{n}", f"Ada {n}", f"metadata {n}", {"n": f"{n}"}) for n in (1, 2))
+    assert [one, one, two, two] == asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("played", "expected"), [(440, True), (1000, False), (0, False)], ids=["same", "other", "silence"]
+)
+def test_ear_knows_the_tone(played: int, expected: bool) -> None:
+    """The measure that the test above listens with tells a tone of 440 Hz from another tone and from silence."""
+    samples = array("h", (round(9000 * math.sin(2 * math.pi * played * n / RATE)) for n in range(4800)))
+
+    loudness, share = measured(samples, 440)
+
+    assert expected == (loudness > 0.05 and share > 0.8)

@@ -1,0 +1,1020 @@
+"""FakeMoss on the wire and in memory: every kind of answer, seen by a bare socket and by both httpx2 clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import gzip
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from moss_voice_server.testing import Answer, FakeMoss, Headers
+
+ENDPOINT = "/api/voice-agent/get-voice-agent"
+TINY = Answer(raw=b"HTTP/1.1 200 OK\r\n\r\nbody")
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """A fake that is started, and closed afterwards."""
+    with FakeMoss() as fake:
+        yield fake
+
+
+# --- the ways to ask ---------------------------------------------------------------------------------------
+
+
+def path_of(moss: FakeMoss) -> str:
+    """The endpoint with the voice agent's id."""
+    return f"{ENDPOINT}?voice_agent_id={moss.arguments['voice_agent_id']}"
+
+
+def headers_of(moss: FakeMoss) -> dict[str, str]:
+    """The headers of the right project."""
+    return {"X-Project-Id": moss.arguments["project_id"], "X-Project-Key": moss.arguments["project_key"]}
+
+
+def request_of(moss: FakeMoss, method: str = "GET") -> bytes:
+    """The right request as bytes."""
+    fields = {"Host": "moss", **headers_of(moss)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"{method} {path_of(moss)} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+def dial(moss: FakeMoss) -> socket.socket:
+    """A connection on which nothing waits for more than ten seconds."""
+    return socket.create_connection(("127.0.0.1", int(moss.url.rpartition(":")[2])), timeout=10)
+
+
+def drain(client: socket.socket) -> tuple[bytes, str]:
+    """Everything that comes, and how it ends: "end" or "reset"."""
+    received = b""
+    try:
+        while chunk := client.recv(65536):
+            received += chunk
+    except (ConnectionResetError, ssl.SSLEOFError):  # the latter is what Python 3.11's ssl makes of a reset
+        return received, "reset"
+    return received, "end"
+
+
+def talk(moss: FakeMoss, method: str = "GET") -> tuple[bytes, str]:
+    """Ask over a bare socket."""
+    with dial(moss) as client:
+        try:
+            client.sendall(request_of(moss, method))
+        except OSError:  # reset before we could ask
+            return b"", "reset"
+        return drain(client)
+
+
+def split(received: bytes) -> tuple[bytes, bytes]:
+    """The head, with its last line's end, and the body."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    return head + b"\r\n", body
+
+
+Ask = Callable[..., httpx2.Response]
+# One for all: reading the system's certificates anew for every client would take most of this file's time.
+TLS = ssl.create_default_context()
+
+
+def sync_over(transport: Callable[[FakeMoss], Any]) -> Ask:
+    """Asks with httpx2.Client."""
+
+    def ask(moss: FakeMoss, timeout: float | None = 10, **headers: str) -> httpx2.Response:
+        client = httpx2.Client(transport=transport(moss), timeout=timeout, trust_env=False, verify=TLS)
+        with client:
+            return client.get(moss.url + path_of(moss), headers={**headers_of(moss), **headers})
+
+    return ask
+
+
+def async_over(transport: Callable[[FakeMoss], Any]) -> Ask:
+    """Asks with httpx2.AsyncClient, in an event loop of its own."""
+
+    async def fetch(moss: FakeMoss, timeout: float | None, headers: dict[str, str]) -> httpx2.Response:
+        client = httpx2.AsyncClient(transport=transport(moss), timeout=timeout, trust_env=False, verify=TLS)
+        async with client:
+            return await client.get(moss.url + path_of(moss), headers={**headers_of(moss), **headers})
+
+    def ask(moss: FakeMoss, timeout: float | None = 10, **headers: str) -> httpx2.Response:
+        return asyncio.run(fetch(moss, timeout, headers))
+
+    return ask
+
+
+async def status_by(client: httpx2.AsyncClient, moss: FakeMoss) -> int:
+    """The status of one answer; the client is closed."""
+    async with client:
+        return (await client.get(moss.url + path_of(moss), headers=headers_of(moss))).status_code
+
+
+WAYS: dict[str, Ask] = {
+    "socket-sync": sync_over(lambda moss: None),
+    "socket-async": async_over(lambda moss: None),
+    "memory-sync": sync_over(FakeMoss.transport),
+    "memory-async": async_over(FakeMoss.transport),
+}
+in_every_way = pytest.mark.parametrize("ask", WAYS.values(), ids=WAYS)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Eight threads."""
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+# --- what the API itself says ------------------------------------------------------------------------------
+
+
+@in_every_way
+def test_answers_the_credentials(moss: FakeMoss, ask: Ask) -> None:
+    """The right project that names the right voice agent gets the four fields."""
+    response = ask(moss)
+
+    assert 200 == response.status_code
+    assert moss.credentials == response.json()
+    assert "application/json" == response.headers["content-type"]
+
+
+def test_credentials_are_random_unless_given() -> None:
+    """Two fakes share no key, secret, project or agent; what is given is taken as it is."""
+    with FakeMoss() as one, FakeMoss() as two:
+        for name in ("project_id", "project_key", "voice_agent_id", "api_url"):
+            assert one.arguments[name] != two.arguments[name]
+        for name in ("voice_agent_api_key", "voice_agent_api_secret"):
+            assert one.credentials[name] != two.credentials[name]
+        assert "wss://example.livekit.cloud" == one.credentials["voice_agent_url"]
+        assert len(one.credentials["voice_agent_api_secret"].encode()) >= 32
+
+    given = FakeMoss(url="ws://127.0.0.1:7880", api_key="devkey", api_secret="secret", agent_name="")
+    assert {
+        "voice_agent_url": "ws://127.0.0.1:7880",
+        "voice_agent_api_key": "devkey",
+        "voice_agent_api_secret": "secret",
+        "voice_agent_name": "",
+    } == given.credentials
+
+
+def test_environ_says_the_same_as_arguments() -> None:
+    """The variables of from_env and the arguments of create lead to the same place."""
+    with FakeMoss(project_id="p", project_key="k", voice_agent_id="v a/&") as moss:
+        assert {
+            "project_id": "p",
+            "project_key": "k",
+            "voice_agent_id": "v a/&",
+            "api_url": moss.url,
+        } == moss.arguments
+        assert {
+            "MOSS_PROJECT_ID": "p",
+            "MOSS_PROJECT_KEY": "k",
+            "MOSS_VOICE_AGENT_ID": "v a/&",
+            "MOSS_PLATFORM_API_URL": moss.url,
+        } == moss.environ
+
+
+@pytest.mark.parametrize("memory", [False, True], ids=["socket", "memory"])
+@pytest.mark.parametrize(
+    ("expected", "method", "path", "changed"),
+    [
+        (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Key": "wrong"}),
+        (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Id": "wrong"}),
+        (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Key": ""}),
+        (404, "GET", f"{ENDPOINT}?voice_agent_id=other", {}),
+        (404, "GET", ENDPOINT, {}),
+        (404, "GET", "/", {}),
+        (404, "POST", "/elsewhere", {}),
+        (405, "POST", f"{ENDPOINT}?voice_agent_id=agent", {}),
+        (405, "HEAD", f"{ENDPOINT}?voice_agent_id=agent", {}),
+        (200, "GET", f"{ENDPOINT}?voice_agent_id=agent", {}),
+    ],
+)
+def test_refuses_what_the_api_refuses(
+    expected: int, method: str, path: str, changed: dict[str, str], memory: bool
+) -> None:
+    """A wrong project, an unknown agent or path and another method get the status that the API gives."""
+    with FakeMoss(project_id="project", project_key="key", voice_agent_id="agent") as moss:
+        transport = moss.transport() if memory else None
+        with httpx2.Client(transport=transport, trust_env=False) as client:
+            response = client.request(method, moss.url + path, headers={**headers_of(moss), **changed})
+
+        assert expected == response.status_code
+        assert ("voice_agent_api_secret" in response.text) is (expected == 200)
+        assert ("GET" if expected == 405 else None) == response.headers.get("allow")
+
+
+def test_a_body_in_the_request_does_not_reset_the_answer(moss: FakeMoss) -> None:
+    """A POST whose body is larger than any buffer is read to its end, so that its 405 arrives."""
+    response = httpx2.post(moss.url + path_of(moss), content=b"x" * 500_000, trust_env=False)
+
+    assert 405 == response.status_code
+
+
+@in_every_way
+def test_rotate(moss: FakeMoss, ask: Ask) -> None:
+    """rotate() brings a new random key and secret, or the given ones; the rest stays unless given."""
+    before = moss.credentials
+    after = moss.rotate()
+
+    assert after == moss.credentials == ask(moss).json()
+    assert before["voice_agent_api_key"] != after["voice_agent_api_key"]
+    assert before["voice_agent_api_secret"] != after["voice_agent_api_secret"]
+    assert before["voice_agent_url"] == after["voice_agent_url"]
+    assert before["voice_agent_name"] == after["voice_agent_name"]
+
+    moss.rotate(api_key="k", api_secret="s", url="wss://other", agent_name="")
+    assert ["wss://other", "k", "s", ""] == list(ask(moss).json().values())
+
+
+@in_every_way
+def test_etag_and_max_age(moss: FakeMoss, ask: Ask) -> None:
+    """With etag on, a known tag gets 304 until the credentials change; max_age becomes Cache-Control."""
+    plain = ask(moss).headers
+    assert "etag" not in plain
+    assert "cache-control" not in plain
+
+    moss.etag, moss.max_age = True, 60
+    first = ask(moss)
+    tag = first.headers["etag"]
+    assert (200, "max-age=60") == (first.status_code, first.headers["cache-control"])
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        again = ask(moss, **{"If-None-Match": known})
+        assert (304, b"", tag) == (again.status_code, again.content, again.headers["etag"])
+        assert "max-age=60" == again.headers["cache-control"]
+    assert 200 == ask(moss, **{"If-None-Match": '"x"'}).status_code
+    assert 401 == ask(moss, **{"If-None-Match": tag, "X-Project-Key": "wrong"}).status_code
+
+    moss.rotate()
+    assert 200 == ask(moss, **{"If-None-Match": tag}).status_code
+    moss.etag = False
+    assert 200 == ask(moss, **{"If-None-Match": "*"}).status_code
+
+
+# --- script and record -------------------------------------------------------------------------------------
+
+
+@in_every_way
+def test_script_is_played_in_order(moss: FakeMoss, ask: Ask) -> None:
+    """Scripted answers come first and in order, then always(), then what the API itself says."""
+    moss.script(503, Answer(429, headers={"Retry-After": "2"}))
+    moss.script(500)
+    moss.always(502)
+    assert [503, 429, 500, 502, 502] == [ask(moss).status_code for _ in range(5)]
+
+    moss.script(500, 500)
+    moss.normal()
+    assert 200 == ask(moss).status_code
+
+
+@in_every_way
+def test_an_answer_without_content_is_the_apis_own(moss: FakeMoss, ask: Ask) -> None:
+    """Answer() with travel or headers only leaves the content, and the refusal of a wrong key, to the API."""
+    moss.max_age = 60
+    moss.always(Answer(headers={"cache-control": "no-store", "X-More": "1"}))
+
+    right, wrong = ask(moss), ask(moss, **{"X-Project-Key": "wrong"})
+
+    assert moss.credentials == right.json()
+    assert "no-store" == right.headers["cache-control"]
+    assert "1" == right.headers["x-more"]
+    assert 401 == wrong.status_code
+
+
+@in_every_way
+def test_requests_are_recorded(ask: Ask) -> None:
+    """The record holds method, path with query, headers in any case, and the time by the given clock."""
+    ticks = itertools.count(100.0, 0.5)
+    with FakeMoss(clock=lambda: next(ticks)) as moss:
+        ask(moss)
+        ask(moss, Accept="text/plain")
+        first, second = moss.requests
+
+        assert 2 == moss.count
+        assert ("GET", path_of(moss)) == (first.method, first.path)
+        assert moss.arguments["project_key"] == first.headers["X-PROJECT-key"]
+        assert "text/plain" == second.headers["accept"]
+        assert (100.0, 100.5) == (first.time, second.time)
+
+
+def test_headers_mapping() -> None:
+    """Headers is a mapping without regard to case; a repeated one is joined by a comma."""
+    headers = Headers([("A", "1"), ("a", "2"), ("X-Project-Key", "hidden")])
+
+    assert "1, 2" == headers["A"]
+    assert "A" in headers
+    assert "B" not in headers
+    assert ["a", "x-project-key"] == list(headers)
+    assert 2 == len(headers)
+    assert headers.get("b") is None
+
+
+def test_wait_for(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
+    """wait_for returns the requests once there are so many, or fails with a text that says how many came."""
+    moss.always(Answer(hang=True))
+    waiting = pool.submit(moss.wait_for, 2)
+    asked = [pool.submit(talk, moss) for _ in range(2)]
+
+    assert 2 == len(waiting.result(10))
+    with pytest.raises(AssertionError, match=r"2 of 3 requests arrived within 0\.01 s"):
+        moss.wait_for(3, timeout=0.01)
+    with pytest.raises(AssertionError, match=r"2 answers were still under way after 0\.01 s, 2 of them held"):
+        moss.wait_idle(timeout=0.01)
+    moss.release()
+    moss.wait_idle()
+    assert ["end", "end"] == [future.result(10)[1] for future in asked]
+
+
+def test_a_visitor_who_says_nothing_takes_no_answer(moss: FakeMoss) -> None:
+    """A connection that ends before its request is whole is not recorded and leaves the script alone."""
+    moss.script(503)
+    for said in (b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nshort"):
+        with dial(moss) as client:
+            client.sendall(said)
+            client.shutdown(socket.SHUT_WR)
+            assert (b"", "end") == drain(client)
+
+    assert 0 == moss.count
+    assert talk(moss)[0].startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_request_line_of_nonsense_is_refused(moss: FakeMoss) -> None:
+    """What is not HTTP but ends like it gets the 404 of a path that does not exist."""
+    with dial(moss) as client:
+        client.sendall(b"nonsense\r\n\r\n")
+        received, _ = drain(client)
+
+    assert received.startswith(b"HTTP/1.1 404 ")
+    assert ("nonsense", "") == (moss.requests[0].method, moss.requests[0].path)
+
+
+def test_a_request_without_end_is_cut_off(moss: FakeMoss) -> None:
+    """Headers that never end are read up to a limit, not for ever."""
+    with dial(moss) as client, pytest.raises(OSError, match=r"Broken pipe|reset"):
+        client.sendall(b"x" * (1 << 26))
+    assert 0 == moss.count
+
+
+def test_many_at_once(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
+    """Sixty-four requests from eight threads are all answered and all recorded."""
+    answers = list(pool.map(lambda _: talk(moss)[0], range(64)))
+
+    assert [b"HTTP/1.1 200 OK"] * 64 == [answer.partition(b"\r\n")[0] for answer in answers]
+    assert 64 == moss.count
+
+
+# --- held answers ------------------------------------------------------------------------------------------
+
+
+@in_every_way
+@pytest.mark.parametrize("kind", ["hang", "hang_after_headers"])
+def test_a_held_answer_goes_on_when_released(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask, kind: str) -> None:
+    """A held answer is counted in flight, keeps the credentials of its arrival, and arrives after release()."""
+    moss.script(Answer(hang=kind == "hang", hang_after_headers=kind == "hang_after_headers"))
+    before = moss.credentials
+    asked = pool.submit(ask, moss)
+    moss.wait_for(1)
+    assert 1 == moss.in_flight
+
+    moss.rotate()
+    moss.release()
+
+    assert before == asked.result(10).json()
+    moss.wait_idle()
+    assert 0 == moss.in_flight
+
+
+def test_headers_come_before_the_hold(moss: FakeMoss) -> None:
+    """hang_after_headers sends the whole head at once and the body after release()."""
+    moss.script(Answer(body=b"late", hang_after_headers=True))
+    with dial(moss) as client:
+        client.sendall(request_of(moss))
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += client.recv(65536)
+        assert 1 == moss.in_flight
+        moss.release()
+        assert (b"late", "end") == drain(client)
+
+
+@in_every_way
+def test_close_drops_held_answers(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask) -> None:
+    """close() ends a held answer, and a delayed one, without a byte of it."""
+    moss.script(Answer(hang=True), Answer(delay=60))
+    asked = [pool.submit(ask, moss) for _ in range(2)]
+    moss.wait_for(2)
+
+    moss.close()
+
+    for future in asked:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            future.result(10)
+
+
+@in_every_way
+def test_a_client_that_leaves_is_no_longer_held(moss: FakeMoss, ask: Ask) -> None:
+    """When the client gives up, its held or delayed answer is over, without release()."""
+    moss.script(Answer(hang=True), Answer(delay=60), Answer(hang_after_headers=True), Answer(body=b"x", drip=60))
+    for _ in range(4):
+        with pytest.raises(httpx2.ReadTimeout):
+            ask(moss, timeout=0.1)
+
+    moss.wait_idle()
+    assert 0 == moss.in_flight
+
+
+# --- every kind of answer, byte by byte --------------------------------------------------------------------
+
+
+def test_the_plain_answer_on_the_wire(moss: FakeMoss) -> None:
+    """Status line, three headers, JSON, and the end of the connection: nothing else."""
+    body = json.dumps(moss.credentials).encode()
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+    ).encode()
+
+    assert (head + b"\r\n" + body, "end") == talk(moss)
+    assert len(head) + 2 + len(body) == moss.bytes_sent
+
+
+@pytest.mark.parametrize(
+    ("answer", "line", "fields", "body"),
+    [
+        (Answer(503), b"503 Service Unavailable", [b"Content-Length: 32"], b'{"error": "Service Unavailable"}'),
+        (Answer(599), b"599 ", [b"Content-Length: 20"], b'{"error": "Unknown"}'),
+        (Answer(204), b"204 No Content", [], b""),
+        (Answer(json=None), b"200 OK", [b"Content-Length: 4"], b"null"),
+        (Answer(json=[1, "a"]), b"200 OK", [b"Content-Length: 8"], b'[1, "a"]'),
+        (Answer(body=b""), b"200 OK", [b"Content-Length: 0"], b""),
+        (Answer(401, body=b"\xff\x00"), b"401 Unauthorized", [b"Content-Length: 2"], b"\xff\x00"),
+        (Answer(body=b"<p>", headers={"content-TYPE": "text/html"}), b"200 OK", [b"content-TYPE: text/html"], b"<p>"),
+        (Answer(body=b"four", content_length=9), b"200 OK", [b"Content-Length: 9"], b"four"),
+        (Answer(body=b"four", content_length=2), b"200 OK", [b"Content-Length: 2"], b"four"),
+        (Answer(body=b"four", truncate=3), b"200 OK", [b"Content-Length: 4"], b"fou"),
+        (Answer(body=b"four", truncate=0), b"200 OK", [b"Content-Length: 4"], b""),
+        (Answer(size=70_000), b"200 OK", [b"Content-Length: 70000"], b" " * 70_000),
+        (Answer(size=65_536), b"200 OK", [b"Content-Length: 65536"], b" " * 65_536),
+        (Answer(size=70_000, truncate=66_000), b"200 OK", [b"Content-Length: 70000"], b" " * 66_000),
+        (Answer(endless_body=True, truncate=70_000), b"200 OK", [], b" " * 70_000),
+        (Answer.redirect("http://127.0.0.1/", 307), b"307 Temporary Redirect", [b"Location: http://127.0.0.1/"], None),
+        (Answer.retry_after("1e400"), b"429 Too Many Requests", [b"Retry-After: 1e400"], None),
+    ],
+    ids=repr,
+)
+def test_content_on_the_wire(
+    moss: FakeMoss, answer: Answer, line: bytes, fields: list[bytes], body: bytes | None
+) -> None:
+    """Status, headers and body are as scripted; a type that is replaced is not sent twice."""
+    moss.script(answer)
+    received, ending = talk(moss)
+    head, rest = split(received)
+    first, *others = head.split(b"\r\n")[:-1]
+
+    assert "end" == ending
+    assert b"HTTP/1.1 " + line == first
+    assert set(fields) <= set(others)
+    assert 1 == sum(other.lower().startswith(b"content-type:") for other in others)
+    assert body is None or body == rest
+
+
+def test_chunked_garbage_on_the_wire(moss: FakeMoss) -> None:
+    """Chunked is announced, without a length, and what follows is no chunk."""
+    moss.script(Answer(chunked_garbage=True))
+    head, body = split(talk(moss)[0])
+
+    assert b"Transfer-Encoding: chunked\r\n" in head
+    assert b"Content-Length" not in head
+    with pytest.raises(ValueError, match="invalid literal"):
+        int(body.partition(b"\r\n")[0], 16)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 5_000_001])
+def test_gzip_bomb_on_the_wire(moss: FakeMoss, size: int) -> None:
+    """The bomb is valid gzip of just so many bytes, and small on the wire."""
+    moss.script(Answer(gzip_bomb=size))
+    head, body = split(talk(moss)[0])
+
+    assert b"Content-Encoding: gzip\r\n" in head
+    assert b" " * size == gzip.decompress(body)
+    assert len(body) < 200 + size / 300
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00\xff", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\nx\r\n\r\ny"])
+def test_raw_on_the_wire(moss: FakeMoss, raw: bytes) -> None:
+    """raw= is what the client receives, to the byte."""
+    moss.script(Answer(raw=raw))
+
+    assert (raw, "end") == talk(moss)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(size=1 << 30), Answer(endless_body=True), Answer(endless_headers=True), Answer(gzip_bomb=1 << 36)],
+    ids=repr,
+)
+def test_what_never_ends_stops_when_the_client_leaves(moss: FakeMoss, answer: Answer) -> None:
+    """A huge or endless answer is made as it is sent, and no more of it once the client is gone."""
+    moss.script(answer)
+    with dial(moss) as client:
+        client.sendall(request_of(moss))
+        received = b""
+        while len(received) < 1 << 20:
+            chunk = client.recv(65536)
+            assert chunk
+            received += chunk
+    moss.wait_idle()
+
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endless_headers is (b"\r\n\r\n" not in received)
+    assert 1 << 20 <= moss.bytes_sent < 1 << 26
+
+
+def test_close_ends_an_endless_answer(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
+    """close() does not wait for a client that does not read."""
+    moss.script(Answer(endless_body=True))
+    with dial(moss) as client:
+        client.sendall(request_of(moss))
+        assert b"H" == client.recv(1)
+        begun = time.monotonic()
+        moss.close()
+        assert time.monotonic() - begun < 4
+
+
+def test_resets_on_the_wire(moss: FakeMoss) -> None:
+    """Each reset is a TCP reset at its moment: before the request, after it, after the head."""
+    moss.script(Answer(reset="accept"), Answer(reset="request"), Answer(reset="headers", body=b"never"))
+
+    with dial(moss) as client:  # says nothing at all, and is reset all the same
+        assert (b"", "reset") == drain(client)
+    assert ("", "") == (moss.requests[0].method, moss.requests[0].path)
+    assert (b"", "reset") == talk(moss)
+    assert "GET" == moss.requests[1].method
+    received, ending = talk(moss)
+    assert "reset" == ending
+    # Linux hands out what had arrived; another system may drop it at the reset.
+    assert received in (b"", split(received)[0] + b"\r\n")
+
+
+def test_a_reset_that_became_due_late_comes_with_the_request(moss: FakeMoss) -> None:
+    """When reset="accept" is due only after a client has connected, that client is reset once it asks."""
+    with dial(moss) as client:
+        assert 200 == WAYS["socket-sync"](moss).status_code  # by now the connection before it is accepted
+        moss.script(Answer(reset="accept"))
+        with contextlib.suppress(OSError):  # reset already
+            client.sendall(request_of(moss))
+        assert (b"", "reset") == drain(client)
+
+
+def test_delay_on_the_wire(moss: FakeMoss) -> None:
+    """Not a byte comes before the delay is over."""
+    moss.script(Answer(raw=b"x", delay=0.2))
+    with dial(moss) as client:
+        client.sendall(request_of(moss))
+        begun = time.monotonic()
+        assert b"x" == client.recv(1)
+        assert time.monotonic() - begun >= 0.19
+
+
+@pytest.mark.parametrize(("drip_from", "dripped"), [("headers", 23), ("body", 4)])
+def test_drip_on_the_wire(moss: FakeMoss, drip_from: Any, dripped: int) -> None:
+    """Every byte from the given place on waits for its turn; the ones before it come at once."""
+    moss.script(Answer(raw=TINY.raw, drip=0.02, drip_from=drip_from))
+    with dial(moss) as client:
+        client.sendall(request_of(moss))
+        begun = time.monotonic()
+        pieces = [client.recv(65536)]
+        first = time.monotonic() - begun
+        while chunk := client.recv(65536):
+            pieces.append(chunk)
+
+    assert TINY.raw == b"".join(pieces)
+    assert time.monotonic() - begun >= 0.02 * dripped - 0.01
+    assert first >= 0.01 or drip_from == "body"
+    assert len(pieces) > 1
+
+
+# --- every kind of answer, as httpx2 sees it ---------------------------------------------------------------
+
+
+@in_every_way
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(body=b"four", content_length=2), b"fo"),
+        (Answer(size=200_000), b" " * 200_000),
+        (Answer(gzip_bomb=2_000_000), b" " * 2_000_000),
+        (Answer(body=b"four", drip=0), b"four"),
+        (TINY, b"body"),
+        (Answer(raw=b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), b"x"),
+        (Answer(body=b"x", delay=0.05, drip=0.01, drip_from="body"), b"x"),
+    ],
+    ids=repr,
+)
+def test_content_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: bytes) -> None:
+    """What can be read is read alike over a socket and in memory."""
+    moss.script(answer)
+
+    assert expected == ask(moss).content
+
+
+@in_every_way
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(truncate=5), httpx2.RemoteProtocolError),
+        (Answer(content_length=9_999), httpx2.RemoteProtocolError),
+        (Answer(chunked_garbage=True), httpx2.RemoteProtocolError),
+        (Answer(endless_headers=True), httpx2.RemoteProtocolError),
+        (Answer(raw=b"garbage\r\n\r\n"), httpx2.RemoteProtocolError),
+        (Answer(raw=b"HTTP/1.1 200"), httpx2.RemoteProtocolError),
+        (Answer(raw=b""), httpx2.RemoteProtocolError),
+        (Answer(body=b"no gzip", headers={"Content-Encoding": "gzip"}), httpx2.DecodingError),
+        (Answer(reset="accept"), httpx2.NetworkError),
+        (Answer(reset="request"), httpx2.ReadError),
+        (Answer(reset="headers"), httpx2.ReadError),
+        (Answer(delay=60), httpx2.ReadTimeout),
+        (Answer(hang=True), httpx2.ReadTimeout),
+        (Answer(hang_after_headers=True), httpx2.ReadTimeout),
+        (Answer(drip=60), httpx2.ReadTimeout),
+        (Answer(drip=60, drip_from="body"), httpx2.ReadTimeout),
+    ],
+    ids=repr,
+)
+def test_faults_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: type[Exception]) -> None:
+    """What fails over a socket fails in memory with the same class, which names its request."""
+    moss.script(answer)
+
+    with pytest.raises(expected) as caught:
+        ask(moss, timeout=0.2 if expected is httpx2.ReadTimeout else 10)
+
+    assert isinstance(caught.value, httpx2.RequestError)
+    assert path_of(moss) == caught.value.request.url.raw_path.decode()
+    assert 1 == moss.count
+    assert 200 == ask(moss).status_code
+
+
+def test_a_drip_outlasts_the_read_timeout(moss: FakeMoss) -> None:
+    """In memory as over a socket, a read timeout is about silence: bytes that keep coming are not late."""
+    moss.always(Answer(raw=TINY.raw, drip=0.02))
+    for way in ("socket-sync", "memory-sync", "memory-async"):
+        begun = time.monotonic()
+        assert b"body" == WAYS[way](moss, timeout=0.3).content
+        assert time.monotonic() - begun >= 0.4
+
+
+# --- in memory ---------------------------------------------------------------------------------------------
+
+
+def test_memory_needs_no_socket() -> None:
+    """The transport answers before start(), for any host; after close() it refuses like a closed port."""
+    moss = FakeMoss(project_id="p", project_key="k", voice_agent_id="v")
+    headers = {"X-Project-Id": "p", "X-Project-Key": "k"}
+    with httpx2.Client(transport=moss.transport()) as client:
+        url = f"https://service.example{ENDPOINT}?voice_agent_id=v"
+        assert moss.credentials == client.get(url, headers=headers).json()
+        moss.close()
+        with pytest.raises(httpx2.ConnectError, match="closed"):
+            client.get(url, headers=headers)
+
+
+def test_memory_is_bound_to_no_loop(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
+    """One transport serves four event loops in four threads and plain threads, while answers are held."""
+    transport = moss.transport()
+
+    def fetch() -> int:
+        return asyncio.run(status_by(httpx2.AsyncClient(transport=transport), moss))
+
+    def get() -> int:
+        return sync_over(lambda _: transport)(moss).status_code
+
+    moss.always(Answer(hang=True))
+    for turn in range(3):
+        asked = [pool.submit(fetch) for _ in range(4)]
+        asked += [pool.submit(get) for _ in range(4)]
+        moss.wait_for(8 * (turn + 1))
+        moss.release()
+        assert [200] * 8 == [future.result(10) for future in asked]
+        moss.wait_idle()
+
+
+def test_memory_waits_can_be_injected(moss: FakeMoss) -> None:
+    """A given sleep is called once per wait with its seconds, and nothing really waits."""
+    slept: list[float] = []
+
+    async def async_sleep(seconds: float) -> None:
+        slept.append(seconds)
+        moss.release()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    transport = moss.transport(sleep=sleep, async_sleep=async_sleep, limit=1000)
+    get, fetch = sync_over(lambda _: transport), async_over(lambda _: transport)
+
+    moss.script(Answer(delay=300), Answer(delay=7), Answer(hang=True), Answer(hang=True))
+    assert 200 == get(moss, timeout=500).status_code
+    assert 200 == fetch(moss).status_code
+    with pytest.raises(httpx2.ReadTimeout):
+        get(moss, timeout=500)
+    assert 200 == fetch(moss, timeout=None).status_code  # the injected sleep has released it
+    assert [300, 7, 500, 1000] == slept
+
+
+@pytest.mark.parametrize("answer", [Answer(hang=True), Answer(delay=60), Answer(drip=0.05)], ids=repr)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_memory_waits_are_bounded(moss: FakeMoss, answer: Answer, is_async: bool) -> None:
+    """Without any timeout of the client, all waits together last no longer than the limit."""
+    moss.script(answer)
+    way = (async_over if is_async else sync_over)(lambda fake: fake.transport(limit=0.2))
+
+    with pytest.raises(httpx2.ReadTimeout):
+        way(moss, timeout=None)
+
+
+def test_memory_leaves_other_tasks_their_turn(moss: FakeMoss) -> None:
+    """An endless body in memory does not keep the event loop from a deadline."""
+    moss.script(Answer(endless_body=True))
+
+    async def read_all() -> None:
+        async with (
+            httpx2.AsyncClient(transport=moss.transport()) as client,
+            client.stream("GET", moss.url + path_of(moss), headers=headers_of(moss)) as response,
+        ):
+            async for _ in response.aiter_raw():
+                pass
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(asyncio.wait_for(read_all(), 0.2))
+    moss.wait_idle()
+
+
+def test_memory_cancelled_task_is_no_longer_held(moss: FakeMoss) -> None:
+    """Cancelling the task that waits ends its exchange."""
+    moss.script(Answer(hang=True))
+
+    async def cancel() -> None:
+        async with httpx2.AsyncClient(transport=moss.transport()) as client:
+            task = asyncio.create_task(client.get(moss.url + path_of(moss), headers=headers_of(moss)))
+            await asyncio.to_thread(moss.wait_for, 1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancel())
+    moss.wait_idle()
+    assert 0 == moss.in_flight
+
+
+# --- life ---------------------------------------------------------------------------------------------------
+
+
+def test_start_and_close_may_be_repeated() -> None:
+    """start() and close() are idempotent; a closed port refuses, and a restart has the same address."""
+    moss = FakeMoss()
+    moss.close()
+    assert moss.start() is moss
+    url = moss.start().url
+    assert 200 == WAYS["socket-sync"](moss).status_code
+
+    moss.close()
+    moss.close()
+    with pytest.raises(httpx2.ConnectError):
+        WAYS["socket-sync"](moss)
+
+    with moss:
+        assert url == moss.url
+        assert 200 == WAYS["socket-sync"](moss).status_code
+        assert 200 == WAYS["memory-sync"](moss).status_code
+    assert 3 == moss.count
+
+
+def test_async_with() -> None:
+    """`async with` starts and closes, and its answers need no event loop of ours."""
+
+    async def run() -> int:
+        async with FakeMoss() as moss:
+            return await status_by(httpx2.AsyncClient(trust_env=False, verify=TLS), moss)
+
+    assert 200 == asyncio.run(run())
+
+
+def test_no_address_before_start() -> None:
+    """The address of a fake that was never started is asked for in vain, with the way out."""
+    with pytest.raises(RuntimeError, match=r"with FakeMoss\(\) as moss"):
+        _ = FakeMoss().url
+
+
+def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:
+    """After close() there is neither a thread nor an open socket of ours, whatever was under way."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        moss = FakeMoss().start()
+        moss.script(Answer(hang=True), Answer(delay=60), Answer(drip=60), Answer(endless_body=True))
+        visitors = [dial(moss) for _ in range(5)]  # the fifth says nothing
+        for visitor in visitors[:4]:
+            visitor.sendall(request_of(moss))
+        moss.wait_for(4)
+        moss.close()
+        for visitor in visitors:
+            visitor.close()
+        names = [thread.name for thread in threading.enumerate() if thread.name.startswith("fake-moss")]
+        del moss
+        gc.collect()
+
+    assert [] == names
+    assert [] == [str(warning.message) for warning in caught]
+
+
+def test_repr_hides_secrets(moss: FakeMoss) -> None:
+    """No rendering of the fake, its answers or its record shows the secret or the project key."""
+    scripted = Answer(json=moss.credentials, headers={"X-Secret": moss.credentials["voice_agent_api_secret"]})
+    moss.script(scripted)
+    talk(moss)
+    texts = [f"{thing!r}{thing!s}" for thing in (moss, moss.requests, moss.requests[0].headers, scripted)]
+
+    for text in texts:
+        assert moss.credentials["voice_agent_api_secret"] not in text
+        assert moss.arguments["project_key"] not in text
+    assert f"<FakeMoss started {moss.url}, 1 requests, 0 held>" == repr(moss)
+    assert "Answer(json=<given>, headers=['X-Secret'])" == repr(scripted)
+    assert "Answer()" == repr(Answer())
+    assert "Answer(status=503, body=<2 bytes>, delay=0.5)" == repr(Answer(503, body=b"ab", delay=0.5))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"json": 1, "body": b""}, "json and body exclude each other"),
+        ({"raw": b"", "size": 1, "gzip_bomb": 1}, "raw and size and gzip_bomb exclude each other"),
+        ({"endless_body": True, "endless_headers": True}, "endless_body and endless_headers exclude"),
+        ({"status": 99}, "status must be 100 to 999, not 99"),
+        ({"drip_from": "tail"}, "drip_from must be"),
+        ({"reset": "later"}, "reset must be"),
+        ({"delay": -1}, "delay must be a finite number"),
+        ({"drip": float("nan")}, "drip must be a finite number"),
+        ({"size": -1}, "size must be a finite number"),
+        ({"headers": {"A": "b\r\nC: d"}}, "headers must be one line"),
+        ({"headers": {"A": "\u20ac"}}, "headers must be one line"),
+        ({"headers": {"": "b"}}, "headers must be one line"),
+    ],
+)
+def test_answers_that_make_no_sense_are_refused(fields: dict[str, Any], reason: str) -> None:
+    """A contradiction or a value out of range is a ValueError that names the field."""
+    with pytest.raises(ValueError, match=reason):
+        Answer(**fields)
+
+
+def test_import_is_light() -> None:
+    """Importing the fake loads neither the HTTP client nor asyncio."""
+    code = "import sys, moss_voice_server.testing as t; print({'httpx2', 'h11', 'asyncio'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "set()" == done.stdout.strip()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_is_not_wedged(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
+    """Forked while threads use the fake, a child can use it in memory, and keeps no port or connection open."""
+    transport = moss.transport()
+    url, headers = moss.url + path_of(moss), headers_of(moss)
+    stop = threading.Event()
+
+    def keep_busy() -> None:
+        with httpx2.Client(transport=transport) as client:
+            while not stop.is_set():
+                client.get(url, headers=headers)
+
+    busy = [pool.submit(keep_busy) for _ in range(3)]
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                with httpx2.Client(transport=transport) as client:
+                    status = client.get(url, headers=headers).status_code
+                os._exit(0 if status == 200 else 1)
+            assert 0 == os.waitpid(child, 0)[1]
+    finally:
+        stop.set()
+    for future in busy:
+        future.result(10)
+
+    moss.script(Answer(hang=True), Answer(reset="request"))
+    before = moss.count
+    with dial(moss) as held:
+        held.sendall(request_of(moss))
+        moss.wait_for(before + 1)
+        said, say = os.pipe()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            os.close(say)
+            held.close()
+            os.read(said, 1)  # until the parent is done
+            os._exit(0)
+        try:
+            assert (b"", "reset") == talk(moss)
+            moss.close()
+            assert (b"", "end") == drain(held)
+            with pytest.raises(ConnectionRefusedError):
+                dial(moss)
+        finally:
+            os.close(say)
+            os.close(said)
+            os.waitpid(child, 0)
+
+
+# --- TLS ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        reason = "openssl, which makes the certificate, is not on PATH"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    folder = tmp_path_factory.mktemp("tls")
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
+    return both
+
+
+@pytest.fixture
+def tls_moss(certificate: Path) -> Iterator[FakeMoss]:
+    """A started fake with an https address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with FakeMoss(ssl_context=context) as fake:
+        yield fake
+
+
+def test_tls(tls_moss: FakeMoss, certificate: Path) -> None:
+    """Over https a client that trusts the certificate is answered, and one that does not refuses us."""
+    assert tls_moss.url.startswith("https://127.0.0.1:")
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    url, headers = tls_moss.url + path_of(tls_moss), headers_of(tls_moss)
+
+    with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx2.get(url, headers=headers, verify=ssl.create_default_context(), trust_env=False)
+    assert 0 == tls_moss.count
+    response = httpx2.get(url, headers=headers, verify=trusting, trust_env=False)
+    assert tls_moss.credentials == response.json()
+
+    client = httpx2.AsyncClient(verify=trusting, trust_env=False)
+    assert 200 == asyncio.run(status_by(client, tls_moss))
+
+
+def test_tls_ends_and_breaks_as_told(tls_moss: FakeMoss, certificate: Path) -> None:
+    """TLS connections end with close_notify, are reset when told, and are held and dropped like plain ones."""
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    tls_moss.script(Answer(endless_body=True, truncate=3), Answer(reset="request"), Answer(hang=True))
+
+    def connect() -> ssl.SSLSocket:
+        return trusting.wrap_socket(dial(tls_moss), server_hostname="127.0.0.1", suppress_ragged_eofs=False)
+
+    with connect() as client:
+        client.sendall(request_of(tls_moss))
+        received, ending = drain(client)
+        assert ("end", b"   ") == (ending, split(received)[1])
+    with connect() as client:
+        client.sendall(request_of(tls_moss))
+        assert (b"", "reset") == drain(client)
+    with connect() as client:
+        client.sendall(request_of(tls_moss))
+        tls_moss.wait_for(3)
+        assert 1 == tls_moss.in_flight
+    tls_moss.wait_idle()
+
+    tls_moss.script(Answer(reset="accept"))
+    with pytest.raises(OSError, match="reset"):
+        connect()
+    with dial(tls_moss) as silent:  # no handshake at all
+        with connect() as client:  # once this one is answered, the one before it is accepted
+            client.sendall(request_of(tls_moss))
+            assert "end" == drain(client)[1]
+        tls_moss.close()
+        assert (b"", "end") == drain(silent)

@@ -1,0 +1,218 @@
+"""Layers: who may import whom, read from the source; and what `import moss_voice_server` brings along."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import moss_voice_server
+
+PACKAGE = "moss_voice_server"
+ROOT = Path(moss_voice_server.__file__).parent
+
+# From the bottom up: a module may import from its own line and those above it. A folder counts as one name.
+LAYERS = (
+    ("errors", "grants", "credentials", "_core"),
+    ("_http", "_refresh", "endpoint"),
+    ("server",),
+    ("asgi", "wsgi", "fastapi", "flask", "django"),
+    ("testing",),
+    ("dev",),
+    ("cli", "__main__"),
+    ("__init__",),  # the front door names what lies behind it
+)
+LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# Packages that are not ours, and the only modules that may import each: the whole list of what we touch.
+OWNERS = {
+    "httpx2": {"_http", "testing"},
+    "h11": {"testing"},  # httpx2 cannot be installed without it
+    "fastapi": {"fastapi"},
+    "starlette": {"fastapi"},
+    "flask": {"flask"},
+    "werkzeug": {"flask"},
+    "django": {"django"},
+    "asgiref": {"django"},
+    "livekit": {"dev"},
+    "pytest": {"testing"},
+    "rich": {"cli"},
+    # Only once a protobuf message is handed in, so that whoever does it has the package.
+    "google": {"_core.room_config"},
+}
+
+# The rules are pure: neither I/O, nor a clock, nor the environment, nor threads. So this is the part of the
+# standard library that they may use; `datetime` is for its types, and IMPURE_CALLS keeps its clock out.
+PURE_MODULES = {
+    "__future__",
+    "base64",
+    "binascii",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "email",
+    "enum",
+    "functools",
+    "hashlib",
+    "hmac",
+    "ipaddress",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "re",
+    "string",
+    "types",
+    "typing",
+    "unicodedata",
+    "urllib",
+    "warnings",
+}
+IMPURE_CALLS = {"breakpoint", "exec", "eval", "input", "now", "open", "print", "today", "urandom", "utcnow"}
+PURE = {"errors", "grants", "credentials", "_core"}
+
+# What a bare import must not load. `google.protobuf` and `httpcore2` come in by the back door, with others.
+HEAVY = (
+    "anyio",
+    "asyncio",
+    "django",
+    "fastapi",
+    "flask",
+    "google.protobuf",
+    "httpcore2",
+    "httpx2",
+    "livekit",
+    "rich",
+    "starlette",
+)
+
+
+class Import(NamedTuple):
+    """One import statement's target, and where it stands."""
+
+    target: str
+    line: int
+
+    @property
+    def root(self) -> str:
+        """The package it belongs to."""
+        return self.target.partition(".")[0]
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its name below the package: `errors`, `_core.claims`, `_core` for the folder itself."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(name: str, path: Path) -> list[Import]:
+    """What a module imports when it runs, as absolute names: what only a type checker reads is left out."""
+    package = [PACKAGE, *path.relative_to(ROOT).parent.parts]
+    found: list[Import] = []
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"), filename=str(path))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).removeprefix("typing.") == "TYPE_CHECKING":
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = [*base, *(node.module.split(".") if node.module else [])]
+            # `from . import labels` names a module, `from .errors import X` a thing in one: both start alike.
+            found += [Import(".".join([*base, alias.name]), node.lineno) for alias in node.names]
+        pending.extend(ast.iter_child_nodes(node))
+    return found
+
+
+MODULES = modules()
+every_module = pytest.mark.parametrize("name", MODULES)
+
+
+@every_module
+def test_module_has_a_place(name: str) -> None:
+    """Each module stands on one line of LAYERS, so that nobody has to guess what it may import."""
+    assert name.partition(".")[0] in LEVELS, f"give {name} its place in LAYERS (and in docs/structure.md)"
+
+
+@every_module
+def test_module_imports_only_downwards(name: str) -> None:
+    """No module imports one of ours that lies above it."""
+    own = LEVELS[name.partition(".")[0]]
+    upwards = []
+    for item in imports(name, MODULES[name]):
+        if item.root == PACKAGE and item.target.count("."):
+            layer = item.target.split(".")[1]
+            # What is no module is a name of the front door.
+            if LEVELS.get(layer, LEVELS["__init__"]) > own:
+                upwards.append(f"{name}:{item.line} imports {item.target}")
+    assert [] == upwards
+
+
+@every_module
+def test_module_imports_only_the_packages_it_owns(name: str) -> None:
+    """Only `_http` and `testing` import httpx2, only its adapter a framework, nobody what has no owner."""
+    strangers = []
+    for item in imports(name, MODULES[name]):
+        if item.root != PACKAGE and item.root not in sys.stdlib_module_names:
+            owners = OWNERS.get(item.root, set())
+            if not {name, name.partition(".")[0]} & owners:
+                strangers.append(f"{name}:{item.line} imports {item.target}: only {sorted(owners)} may")
+    assert [] == strangers
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.partition(".")[0] in PURE])
+def test_rules_are_pure(name: str) -> None:
+    """The rules do no I/O, read no clock and no environment, start no thread: they are handed what varies."""
+    impure = [
+        f"{name}:{item.line} imports {item.target}: hand the value in, or add a pure module to PURE_MODULES"
+        for item in imports(name, MODULES[name])
+        if item.root in sys.stdlib_module_names and item.root not in PURE_MODULES
+    ]
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if called in IMPURE_CALLS:
+                impure.append(f"{name}:{node.lineno} calls {called}(): hand the value in")
+    assert [] == impure
+
+
+@every_module
+def test_module_says_what_lives_there(name: str) -> None:
+    """The first line of each module's docstring is one whole sentence, or a noun and its explanation."""
+    docstring = ast.get_docstring(ast.parse(MODULES[name].read_text(encoding="utf-8"))) or ""
+    first = docstring.partition("\n")[0]
+    assert first, f"{name} has no docstring"
+    assert first[-1] in ".:;?!", f"the first line of {name}'s docstring is not a sentence: {first!r}"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [f"import {PACKAGE}", f"from {PACKAGE} import MossVoiceServer, MossVoiceServerSync, ParticipantInfo"],
+    ids=["package", "names"],
+)
+def test_import_is_light(statement: str) -> None:
+    """Importing the package, or its three names, loads no HTTP client, event loop, framework or protobuf."""
+    script = f"import sys\n{statement}\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+    command = [sys.executable, "-I", "-W", "error", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ("", "", 0) == (done.stdout.strip(), done.stderr, done.returncode)
+
+
+def test_front_door_has_three_names() -> None:
+    """`__all__` is exactly the three names of 0.1.0, and each of them is there."""
+    assert ["MossVoiceServer", "MossVoiceServerSync", "ParticipantInfo"] == sorted(moss_voice_server.__all__)
+    assert [] == [name for name in moss_voice_server.__all__ if not hasattr(moss_voice_server, name)]
+
+
+def test_names_of_httpx2_come_from_one_place() -> None:
+    """The layer tests see what they are to see: `_http` is found to import httpx2."""
+    assert "httpx2" in {item.root for item in imports("_http", MODULES["_http"])}
