@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import gzip
 import itertools
@@ -39,6 +40,13 @@ def moss() -> Iterator[FakeMoss]:
         yield fake
 
 
+def label(value: object) -> str:
+    """The name of a parameter in a test's id: short, whatever the size of a body."""
+    if isinstance(value, type):
+        return value.__name__
+    return repr(value) if isinstance(value, Answer) else f"{value!r:.24}"
+
+
 # --- the ways to ask ---------------------------------------------------------------------------------------
 
 
@@ -52,11 +60,11 @@ def headers_of(moss: FakeMoss) -> dict[str, str]:
     return {"X-Project-Id": moss.arguments["project_id"], "X-Project-Key": moss.arguments["project_key"]}
 
 
-def request_of(moss: FakeMoss, method: str = "GET") -> bytes:
+def request_of(moss: FakeMoss) -> bytes:
     """The right request as bytes."""
     fields = {"Host": "moss", **headers_of(moss)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"{method} {path_of(moss)} HTTP/1.1\r\n{lines}\r\n".encode()
+    return f"GET {path_of(moss)} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 def dial(moss: FakeMoss) -> socket.socket:
@@ -75,14 +83,14 @@ def drain(client: socket.socket) -> tuple[bytes, str]:
     return received, "end"
 
 
-def talk(moss: FakeMoss, method: str = "GET") -> tuple[bytes, str]:
-    """Ask over a bare socket."""
-    with dial(moss) as client:
-        try:
-            client.sendall(request_of(moss, method))
-        except OSError:  # reset before we could ask
-            return b"", "reset"
-        return drain(client)
+def talk(moss: FakeMoss, request: bytes | None = None) -> tuple[bytes, str]:
+    """Say the right request, or another, over a bare socket: what comes, and how it ends."""
+    try:
+        with dial(moss) as client:
+            client.sendall(request_of(moss) if request is None else request)
+            return drain(client)
+    except ConnectionResetError:  # while we connected: a reset may be that quick
+        return b"", "reset"
 
 
 def split(received: bytes) -> tuple[bytes, bytes]:
@@ -477,7 +485,7 @@ def test_the_plain_answer_on_the_wire(moss: FakeMoss) -> None:
         (Answer.redirect("http://127.0.0.1/", 307), b"307 Temporary Redirect", [b"Location: http://127.0.0.1/"], None),
         (Answer.retry_after("1e400"), b"429 Too Many Requests", [b"Retry-After: 1e400"], None),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_content_on_the_wire(
     moss: FakeMoss, answer: Answer, line: bytes, fields: list[bytes], body: bytes | None
@@ -527,8 +535,8 @@ def test_raw_on_the_wire(moss: FakeMoss, raw: bytes) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(size=1 << 30), Answer(endless_body=True), Answer(endless_headers=True), Answer(gzip_bomb=1 << 36)],
-    ids=repr,
+    [Answer(size=1 << 30), Answer(endless_body=True), Answer(endless_headers=True), Answer(gzip_bomb=1 << 34)],
+    ids=label,
 )
 def test_what_never_ends_stops_when_the_client_leaves(moss: FakeMoss, answer: Answer) -> None:
     """A huge or endless answer is made as it is sent, and no more of it once the client is gone."""
@@ -536,7 +544,7 @@ def test_what_never_ends_stops_when_the_client_leaves(moss: FakeMoss, answer: An
     with dial(moss) as client:
         client.sendall(request_of(moss))
         received = b""
-        while len(received) < 1 << 20:
+        while len(received) < 1 << 16:
             chunk = client.recv(65536)
             assert chunk
             received += chunk
@@ -544,7 +552,7 @@ def test_what_never_ends_stops_when_the_client_leaves(moss: FakeMoss, answer: An
 
     assert received.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endless_headers is (b"\r\n\r\n" not in received)
-    assert 1 << 20 <= moss.bytes_sent < 1 << 26
+    assert len(received) <= moss.bytes_sent < 1 << 26
 
 
 def test_close_ends_an_endless_answer(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
@@ -562,8 +570,7 @@ def test_resets_on_the_wire(moss: FakeMoss) -> None:
     """Each reset is a TCP reset at its moment: before the request, after it, after the head."""
     moss.script(Answer(reset="accept"), Answer(reset="request"), Answer(reset="headers", body=b"never"))
 
-    with dial(moss) as client:  # says nothing at all, and is reset all the same
-        assert (b"", "reset") == drain(client)
+    assert (b"", "reset") == talk(moss, b"")  # whoever says nothing at all is reset all the same
     assert ("", "") == (moss.requests[0].method, moss.requests[0].path)
     assert (b"", "reset") == talk(moss)
     assert "GET" == moss.requests[1].method
@@ -626,7 +633,7 @@ def test_drip_on_the_wire(moss: FakeMoss, drip_from: Any, dripped: int) -> None:
         (Answer(raw=b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), b"x"),
         (Answer(body=b"x", delay=0.05, drip=0.01, drip_from="body"), b"x"),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_content_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: bytes) -> None:
     """What can be read is read alike over a socket and in memory."""
@@ -656,7 +663,7 @@ def test_content_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: b
         (Answer(drip=60), httpx2.ReadTimeout),
         (Answer(drip=60, drip_from="body"), httpx2.ReadTimeout),
     ],
-    ids=repr,
+    ids=label,
 )
 def test_faults_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: type[Exception]) -> None:
     """What fails over a socket fails in memory with the same class, which names its request."""
@@ -738,7 +745,7 @@ def test_memory_waits_can_be_injected(moss: FakeMoss) -> None:
     assert [300, 7, 500, 1000] == slept
 
 
-@pytest.mark.parametrize("answer", [Answer(hang=True), Answer(delay=60), Answer(drip=0.05)], ids=repr)
+@pytest.mark.parametrize("answer", [Answer(hang=True), Answer(delay=60), Answer(drip=0.05)], ids=label)
 @pytest.mark.parametrize("is_async", [False, True])
 def test_memory_waits_are_bounded(moss: FakeMoss, answer: Answer, is_async: bool) -> None:
     """Without any timeout of the client, all waits together last no longer than the limit."""
@@ -918,29 +925,51 @@ def test_a_forked_child_is_not_wedged(moss: FakeMoss, pool: ThreadPoolExecutor) 
     for future in busy:
         future.result(10)
 
-    moss.script(Answer(hang=True), Answer(reset="request"))
     before = moss.count
-    with dial(moss) as held:
-        held.sendall(request_of(moss))
-        moss.wait_for(before + 1)
-        said, say = os.pipe()
-        child = os.fork()
-        if child == 0:
-            signal.alarm(60)
-            os.close(say)
-            held.close()
-            os.read(said, 1)  # until the parent is done
-            os._exit(0)
-        try:
-            assert (b"", "reset") == talk(moss)
+    moss.script(Answer(hang=True), Answer(hang=True, reset="request"))
+    with dial(moss) as ended, dial(moss) as reset:
+        for number, client in enumerate((ended, reset), start=1):
+            client.sendall(request_of(moss))
+            moss.wait_for(before + number)
+        with a_child(os.fork, ended, reset):
+            moss.release()
+            assert "end" == drain(ended)[1]
+            assert (b"", "reset") == drain(reset)
             moss.close()
-            assert (b"", "end") == drain(held)
             with pytest.raises(ConnectionRefusedError):
                 dial(moss)
-        finally:
-            os.close(say)
-            os.close(said)
-            os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_behind_pythons_back_keeps_no_answer_open(moss: FakeMoss) -> None:
+    """An answer ends for the client although a child of the C library's fork (uWSGI) has copies of our sockets."""
+    moss.script(Answer(hang=True))
+    with dial(moss) as client:
+        client.sendall(request_of(moss))
+        moss.wait_for(1)
+        with a_child(ctypes.PyDLL(None).fork, client):
+            moss.release()
+            assert "end" == drain(client)[1]
+
+
+@contextlib.contextmanager
+def a_child(fork: Callable[[], int], *clients: socket.socket) -> Iterator[None]:
+    """A forked process that holds copies of all sockets but these, until the block is left."""
+    said, say = os.pipe()
+    child = fork()
+    if child == 0:
+        signal.alarm(60)
+        os.close(say)
+        for client in clients:
+            os.close(client.fileno())
+        os.read(said, 1)
+        os._exit(0)
+    try:
+        yield
+    finally:
+        os.close(say)
+        os.close(said)
+        os.waitpid(child, 0)
 
 
 # --- TLS ----------------------------------------------------------------------------------------------------
@@ -1010,7 +1039,7 @@ def test_tls_ends_and_breaks_as_told(tls_moss: FakeMoss, certificate: Path) -> N
     tls_moss.wait_idle()
 
     tls_moss.script(Answer(reset="accept"))
-    with pytest.raises(OSError, match="reset"):
+    with pytest.raises(OSError, match="reset|EOF"):
         connect()
     with dial(tls_moss) as silent:  # no handshake at all
         with connect() as client:  # once this one is answered, the one before it is accepted

@@ -192,7 +192,10 @@ def is_moss(request: httpx2.Request) -> bool:
     return host == MOSS_HOST
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+@every_page
 def test_page_runs(page: Path, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every block of a page does what the page says, read from top to bottom."""
     for name, value in moss.environ.items():
@@ -205,6 +208,13 @@ def test_page_runs(page: Path, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch, 
             session.run(block)
     finally:
         session.loop.close()
+
+
+@every_page
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link of a page to another file of this repository finds it."""
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [] == [link for link in links if "://" not in link and not (page.parent / link).exists()]
 
 
 def test_readme_opens_with_two_commands() -> None:

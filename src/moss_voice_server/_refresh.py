@@ -108,13 +108,18 @@ class Keeper(Sealed):
                 f"{self._owner}.from_env(), or fetch them with refresh()"
             )
         if state(record, now) != "fresh":
-            self._renew_behind(now)
+            self._renew_behind()
             self._announce()
             record, now = self.record, self._now()
         if record.credentials is not None and state(record, now) in ("fresh", "soft"):
             return record.credentials
         # At least a second: a renewal may be on its way, and who asks again at once would only be told the same.
         raise refusal(record, now).error(retry_after=max(1.0, waiting(record, now, background=True)))
+
+    def start(self) -> None:
+        """Begins a fetch off the caller's path, if one may be made and none is under way."""
+        self._notice_fork()
+        self._renew_behind()
 
     def known(self) -> Credentials:
         """The credentials in hand, whatever their age; for what is not secret in them."""
@@ -189,7 +194,7 @@ class Keeper(Sealed):
 
     # The fetch itself.
 
-    def _renew_behind(self, now: Instant) -> None:
+    def _renew_behind(self) -> None:
         flight, mine = self._board(background=True)
         if flight is None or not mine:
             return
@@ -333,6 +338,9 @@ class Given(Sealed):
         """Nothing to fetch."""
 
     async def renew_async(self) -> None:
+        """Nothing to fetch."""
+
+    def start(self) -> None:
         """Nothing to fetch."""
 
     def close(self) -> None:

@@ -161,6 +161,13 @@ class _Server(Sealed):
         """How the credentials are, for health pages and tests; starts nothing."""
         return self._keeper.status()
 
+    def start_fetching(self) -> None:
+        """Begins to fetch the credentials in the background, if that is due, and returns at once; `status()` tells.
+
+        For a server that was only constructed, where nobody can wait: the token endpoint does so at its first request.
+        """
+        self._keeper.start()
+
     def _warn_if_weak(self) -> None:
         signer = self._keeper.known().signer
         if signer.weak and self._warned != signer.fingerprint:

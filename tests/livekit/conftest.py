@@ -29,9 +29,7 @@ def livekit_binary() -> Path:
     if found is not None:
         return found
     if shutil.which("go") is None:
-        absent(
-            "no livekit-server: set LIVEKIT_SERVER_BIN, put livekit-server on PATH, or install Go to build it"
-        )
+        absent("no livekit-server: set LIVEKIT_SERVER_BIN, put livekit-server on PATH, or install Go to build it")
     try:
         return build_livekit_server(timeout=800)
     except LiveKitServerError as error:
@@ -48,9 +46,7 @@ def livekit_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
 @pytest.fixture(scope="session")
 def voice(livekit_server: LiveKitServer) -> MossVoiceServerSync:
     """Our library, with the LiveKit server's keys: mints what the server is asked about."""
-    return MossVoiceServerSync.from_livekit(
-        livekit_server.url, livekit_server.api_key, livekit_server.api_secret
-    )
+    return MossVoiceServerSync.from_livekit(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
 
 
 @pytest.fixture

@@ -39,9 +39,7 @@ def call(server: LiveKitServer, service: str, method: str, room: str, **fields: 
     return json.loads(text)
 
 
-def _request(
-    server: LiveKitServer, method: str, path: str, token: str, body: str | None = None
-) -> tuple[int, str]:
+def _request(server: LiveKitServer, method: str, path: str, token: str, body: str | None = None) -> tuple[int, str]:
     address = urlsplit(server.http_url)
     assert address.hostname is not None
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=PATIENCE)

@@ -40,17 +40,14 @@ def workers(agents_server: LiveKitServer) -> Iterator[dict[str, Worker]]:
     """A worker without a name, two with one, and another deployment of the first of these."""
     with ExitStack() as stack:
         yield {
-            title: stack.enter_context(worker(agents_server, *registration))
-            for title, registration in WORKERS.items()
+            title: stack.enter_context(worker(agents_server, *registration)) for title, registration in WORKERS.items()
         }
 
 
 @pytest.fixture(scope="module")
 def office(agents_server: LiveKitServer) -> MossVoiceServerSync:
     """Our library with the keys of this module's server."""
-    return MossVoiceServerSync.from_livekit(
-        agents_server.url, agents_server.api_key, agents_server.api_secret
-    )
+    return MossVoiceServerSync.from_livekit(agents_server.url, agents_server.api_key, agents_server.api_secret)
 
 
 def dispatched(server: LiveKitServer, room: str) -> list[tuple[str, str]]:

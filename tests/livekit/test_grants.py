@@ -57,11 +57,7 @@ def test_server_takes_the_granted_sources_only(
     with join(livekit_server.url, token) as signal:
         for source in ALL_SOURCES:
             kind = models.AUDIO if source in {"MICROPHONE", "SCREEN_SHARE_AUDIO"} else models.VIDEO
-            signal.ask(
-                add_track=signals.AddTrackRequest(
-                    cid=source, type=kind, source=models.TrackSource.Value(source), width=16, height=16
-                )
-            )
+            signal.ask(add_track=signals.AddTrackRequest(cid=source, type=kind, source=source, width=16, height=16))
             answer = signal.wait_for("track_published", "request_response")
             if answer.HasField("track_published"):
                 assert source == answer.track_published.cid
@@ -105,9 +101,7 @@ def test_tracks_reach_only_those_who_may_subscribe(
     """A participant with `can_subscribe=False` gets no track, and gets it once the server allows it."""
     speaker = voice.create_participant_token(ParticipantInfo("speaker"), room)
     listener = voice.create_participant_token(ParticipantInfo("listener"), room)
-    deaf = voice.create_participant_token(
-        ParticipantInfo("deaf"), room, grants=ParticipantGrants(can_subscribe=False)
-    )
+    deaf = voice.create_participant_token(ParticipantInfo("deaf"), room, grants=ParticipantGrants(can_subscribe=False))
 
     async def main() -> list[str]:
         async with (
@@ -197,9 +191,7 @@ def test_data_flows_with_publishing_denied_and_data_allowed(
     assert b"hello" == asyncio.run(main())
 
 
-def test_hidden_participant_is_unseen(
-    livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_hidden_participant_is_unseen(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """The others are not told of a hidden participant, who is in the room and sees them."""
     tokens = {
         name: voice.create_participant_token(

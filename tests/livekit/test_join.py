@@ -24,15 +24,9 @@ PARTICIPANTS = {
     "every field": ParticipantInfo("user-42", "Ada", '{"plan": "gold"}', {"language": "en", "level": "3"}),
     "empty name, metadata and attributes": ParticipantInfo("user-42", "", "", {}),
     "an empty attribute": ParticipantInfo("user-42", attributes={"empty": "", "": "no key"}),
-    "letters beyond ASCII": ParticipantInfo(
-        "Žofie-李-🎻", "Žofie 李 🎻", "مرحبا 👩‍👩‍👧", {"šatna": "číslo 5 🎟"}
-    ),
-    "quotes and backslashes": ParticipantInfo(
-        'a"b\\c/d', 'Ada "the" O\'Neil \\', '"\\"\\\\/', {'"k\\': '"v\\'}
-    ),
-    "markup and line separators": ParticipantInfo(
-        "a&b", "<b>Ada</b>", "</script>\u2028\u2029", {"a=b": "<&>"}
-    ),
+    "letters beyond ASCII": ParticipantInfo("Žofie-李-🎻", "Žofie 李 🎻", "مرحبا 👩‍👩‍👧", {"šatna": "číslo 5 🎟"}),
+    "quotes and backslashes": ParticipantInfo('a"b\\c/d', 'Ada "the" O\'Neil \\', '"\\"\\\\/', {'"k\\': '"v\\'}),
+    "markup and line separators": ParticipantInfo("a&b", "<b>Ada</b>", "</script>\u2028\u2029", {"a=b": "<&>"}),
     "control characters": ParticipantInfo("user-42", None, EVERY_CONTROL, {"control": EVERY_CONTROL}),
     "byte order mark and non-characters": ParticipantInfo("\ufeffuser\uffff", "\ufffe\U0010ffff"),
     "surrounding space": ParticipantInfo(" user 42 ", " Ada ", " m ", {" k ": " v "}),
@@ -76,9 +70,7 @@ ROOMS = ["r", "room with spaces", "a/b?c=d&e#f%41", "Küche-🍳", '"quoted\\roo
 
 
 @pytest.mark.parametrize("name", ROOMS)
-def test_room_is_the_one_that_was_named(
-    name: str, livekit_server: LiveKitServer, voice: MossVoiceServerSync
-) -> None:
+def test_room_is_the_one_that_was_named(name: str, livekit_server: LiveKitServer, voice: MossVoiceServerSync) -> None:
     """A room's name of any letters, up to 256 bytes, opens the room of exactly that name."""
     token = voice.create_participant_token(ParticipantInfo("user-42"), name)
 
@@ -154,9 +146,7 @@ def test_permissions_are_those_granted(
     assert expected == MessageToDict(permission, preserving_proto_field_name=True)
 
 
-def test_room_config_shapes_the_new_room(
-    livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_room_config_shapes_the_new_room(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """Metadata, capacity and timeouts of a room config are those of the room that the token opens."""
     token = voice.create_participant_token(
         ParticipantInfo("user-42"),
@@ -180,9 +170,7 @@ def test_room_config_shapes_the_new_room(
     )
 
 
-def test_validating_opens_no_room(
-    livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_validating_opens_no_room(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """`/rtc/validate` accepts the token and leaves no trace: the doctor may ask it about any room."""
     token = voice.create_participant_token(ParticipantInfo("user-42"), room)
 

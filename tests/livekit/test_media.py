@@ -24,9 +24,7 @@ def test_audio_of_one_is_heard_by_the_other(
     """Two of our tokens open one room with media: each hears the other's tone, and LiveKit's client reads back
     the identity, name, metadata and attributes that were minted."""
     tokens = [
-        voice.create_participant_token(
-            ParticipantInfo(f"user-{n}", f"Ada {n}", f"metadata {n}", {"n": f"{n}"}), room
-        )
+        voice.create_participant_token(ParticipantInfo(f"user-{n}", f"Ada {n}", f"metadata {n}", {"n": f"{n}"}), room)
         for n in (1, 2)
     ]
 
@@ -39,7 +37,7 @@ def test_audio_of_one_is_heard_by_the_other(
         ):
             of_first, _, first_remote = await second.next("track_subscribed")
             of_second, _, second_remote = await first.next("track_subscribed")
-            assert await asyncio.gather(hears(of_first, 440), hears(of_second, 1000)) == [True, True]
+            assert all(await asyncio.gather(hears(of_first, 440), hears(of_second, 1000)))
             return [
                 (first.room.name, each.identity, each.name, each.metadata, dict(each.attributes))
                 for each in (

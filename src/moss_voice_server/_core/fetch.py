@@ -119,7 +119,8 @@ def fetch(
         asked = _retry_after(answer, wall()) if retry else None
         delay = min(_LAST_DELAY, _FIRST_DELAY * 2 ** (number - 1)) * uniform(0.5, 1.0)
         if asked is not None:
-            failure = failure._replace(retry_after=min(asked, seconds(policy.max_retry_after)))
+            asked = min(asked, seconds(policy.max_retry_after))
+            failure = failure._replace(retry_after=asked)
             delay = max(delay, asked)
         if not retry or number == attempts or end - mono() - delay < _WORTHWHILE:
             return failure._replace(text=failure.text + (f" ({number} attempts)" if number > 1 else ""))
@@ -192,8 +193,8 @@ _DENIALS = {
 def _retry_after(answer: Response | Fault, now: float) -> float | None:
     """Seconds that the API asks to be left alone (RFC 9110, section 10.2.3); `None` for nothing sensible."""
     value = "" if isinstance(answer, Fault) else answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return float(value)
+    if re.fullmatch(r"[0-9]+", value):
+        return float(value)  # infinite for very many digits; the policy's cap makes it finite
     try:
         wait = parsedate_to_datetime(value).timestamp() - now
     except (TypeError, ValueError, OverflowError, OSError):

@@ -47,7 +47,8 @@ class Record(NamedTuple):
     credentials: Credentials | None = None
     fetched: Instant = BEGINNING
     soft: float = 0.0
-    """Seconds after `fetched` when a renewal is due."""
+    """Seconds after `fetched` when a renewal is due; drawn from the upper half of `softest`."""
+    softest: float = 0.0
     hard: float = inf
     etag: str = ""
     failure: Failure | None = None
@@ -91,11 +92,13 @@ def succeeded(
     """After new credentials, or the word that the ones in hand are current."""
     hard = inf if policy.hard_age is None else seconds(policy.hard_age)
     longest = seconds(policy.soft_age) if outcome.max_age is None else outcome.max_age
-    soft = min(longest, hard) * uniform(0.5, 1.0)
+    softest = min(longest, hard)
+    soft = softest * uniform(0.5, 1.0)
     return Record(
         credentials=outcome.credentials if isinstance(outcome, Fetched) else record.credentials,
         fetched=now,
         soft=soft,
+        softest=softest,
         hard=hard,
         etag=outcome.etag if isinstance(outcome, Fetched) else record.etag,
         fresh_wall=now.wall + soft,
@@ -135,7 +138,7 @@ def redrawn(record: Record, uniform: Uniform) -> Record:
     """The same in a forked child, with its own soft age: the children of one parent must not all ask at once."""
     if record.credentials is None or record.soft == inf or record.denials or record.denied:
         return record
-    soft = record.soft * uniform(0.5, 1.0)
+    soft = record.softest * uniform(0.5, 1.0)
     return record._replace(soft=soft, fresh_wall=record.fetched.wall + soft, fresh_mono=record.fetched.mono + soft)
 
 

@@ -31,7 +31,7 @@ def label(field: str, value: Any, *, blank: bool = False, limit: int = LABEL_LIM
             f"{field} holds the control character U+{ord(found[0]):04X} at position {found.start()}: remove it",
             field=field,
         )
-    return str(value)
+    return plain(value)
 
 
 _BLANK = {
@@ -68,6 +68,11 @@ def text(field: str, value: Any, *, limit: int) -> str:
     return value
 
 
+def plain(value: str) -> str:
+    """The text itself: `str()` of an enumeration's member would be the member's name."""
+    return str.__str__(value)
+
+
 def attributes(field: str, value: Any, *, limit: int = ATTRIBUTES_LIMIT) -> Mapping[str, str]:
     """A mapping of texts to texts, at most `limit` bytes of keys and values together."""
     if not isinstance(value, Mapping):
@@ -97,4 +102,4 @@ def deployment(field: str, value: Any) -> str:
             f"{field} may hold no underscore, no space and no control character: LiveKit would skip the agent",
             field=field,
         )
-    return str(value)
+    return plain(value)

@@ -60,7 +60,7 @@ def news(old: Told, new: Told, record: Record) -> News | None:
         return News(
             INFO, "rotated", f"LiveKit credentials exchanged, key {old.credentials.signer.fingerprint} to {key}"
         )
-    if old.failing and not new.failing:
+    if serving and not new.failing and (old.failing or old.state in ("hard", "denied")):
         return News(INFO, "recovered", f"the Moss API answers again, LiveKit credentials confirmed, key {key}")
     if old.state != new.state:
         return News(DEBUG, new.state, f"LiveKit credentials are {new.state}, key {key}")

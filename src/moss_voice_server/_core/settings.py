@@ -50,7 +50,8 @@ def settings(project_id: Any, project_key: Secret[Any], voice_agent_id: Any, api
         )
     if len(voice_agent_id) > 512 or not voice_agent_id.isprintable():
         raise InvalidArgument(
-            "voice_agent_id (MOSS_VOICE_AGENT_ID) holds a control character or is longer than 512 characters: copy it again from Moss",
+            "voice_agent_id (MOSS_VOICE_AGENT_ID) holds a control character or is longer than 512 characters: copy it again "
+            "from Moss",
             field="voice_agent_id",
         )
     base, problem = address(

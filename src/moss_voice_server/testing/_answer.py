@@ -46,8 +46,8 @@ class Answer:
         hang: nothing is answered until `FakeMoss.release()`, and nothing at all if the fake is closed first.
         hang_after_headers: the same between the headers and the body.
         drip: seconds before each single byte; drip_from: from the first byte ("headers") or the body's.
-        reset: the connection is reset (TCP RST): once it is accepted ("accept"), once the request is
-            read ("request"), or once the headers are sent ("headers").
+        reset: the connection is reset (TCP RST): once it is accepted ("accept": a client may notice while it
+            still connects), once the request is read ("request"), or once the headers are sent ("headers").
     """
 
     status: int = 200

@@ -33,9 +33,7 @@ class Exchange:
 class Exchanges:
     """Hands out the scripted answers in order and remembers who asked; safe from any thread."""
 
-    def __init__(
-        self, clock: Callable[[], float], settle: Callable[[Answer, RecordedRequest], Answer]
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], settle: Callable[[Answer, RecordedRequest], Answer]) -> None:
         self._clock = clock
         self._settle = settle
         self._changed = threading.Condition()

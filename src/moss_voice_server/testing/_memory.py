@@ -69,6 +69,8 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             raise httpx2.ConnectError("connection reset by the fake Moss API", request=request)
         path = request.url.raw_path.decode("ascii")
         exchange = self._exchanges.ask(request.method, path, Headers(request.headers.multi_items()))
+        if self._is_closed():  # meanwhile: close() may have dropped everything before this was there
+            exchange.drop()
         return _Reading(self._exchanges, exchange, request, self._limit)
 
 
@@ -83,9 +85,7 @@ class _Wait:
 class _Reading:
     """What the client reads of one answer: waits for the driver to carry out, and parsed events."""
 
-    def __init__(
-        self, exchanges: Exchanges, exchange: Exchange, request: httpx2.Request, limit: float
-    ) -> None:
+    def __init__(self, exchanges: Exchanges, exchange: Exchange, request: httpx2.Request, limit: float) -> None:
         self._exchanges = exchanges
         self._exchange = exchange
         self._request = request

@@ -129,9 +129,7 @@ class _Connection:
         exchange = self._exchanges.connect()
         if exchange is None:
             if ssl_context is not None:
-                self.socket = ssl_context.wrap_socket(
-                    self.socket, server_side=True, do_handshake_on_connect=False
-                )
+                self.socket = ssl_context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
                 if self._is_interrupted:  # maybe through the socket that has just been replaced
                     return
                 self.socket.do_handshake()

@@ -1,0 +1,290 @@
+"""The token endpoint's course, from request to answer, once for all adapters: they read, ask `authorize`, and write.
+
+The course is a generator that yields what is to be done outside: read the body, ask the application. A sync or an async
+driver does it and sends the result back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import os
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ._core.secret import Sealed
+from ._core.token_endpoint import Cors, Grant, Reply, created, decide, error, retry_later, screen
+from ._core.wish import MAX_BODY, Misread, parse
+from .endpoint import Admission, Denied, TokenRequest
+from .errors import CredentialsError, InvalidArgument, NotCreated
+from .server import MossVoiceServer, MossVoiceServerSync
+
+Server = MossVoiceServer | MossVoiceServerSync
+_log = logging.getLogger("moss_voice_server.endpoint")
+_audit = logging.getLogger("moss_voice_server.audit")
+_UNHURRIED = 5.0  # seconds that a client is asked to wait where nothing better is known
+
+
+@dataclass(frozen=True)
+class MintEvent:
+    """One token that was made: enough to find it again, nothing to use it with.
+
+    Args:
+        identity: whose it is.
+        room_hash: 16 hexadecimal digits of the room name's SHA-256: a room's name can be what lets people in.
+        agents: the agents that are sent for.
+        token_hash: 16 hexadecimal digits of the token's SHA-256.
+    """
+
+    identity: str
+    room_hash: str
+    agents: tuple[str, ...]
+    token_hash: str
+
+
+class Step(NamedTuple):
+    """Something to be done outside: `call` may return an awaitable, and may block unless `quick`."""
+
+    call: Callable[[], Any]
+    quick: bool
+
+
+Course = Generator[Step, Any, Reply]
+
+
+class Endpoint(Sealed):
+    """One token endpoint.
+
+    Args:
+        server: a server of either class, or a function from the framework's request to one.
+        authorize: called with the framework's request and the `TokenRequest`; returns an `Admission`, or refuses.
+        origins: whose pages may ask from elsewhere: exact origins; empty: CORS is off.
+        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        on_mint: called with a `MintEvent` for each token.
+        refusal: the status that an exception of the framework's own stands for, 400 to 499, or `None`.
+
+    Raises:
+        InvalidArgument: names the argument that is wrong.
+    """
+
+    def __init__(
+        self,
+        server: Server | Callable[[Any], Server],
+        authorize: Callable[..., Any],
+        *,
+        origins: Any = (),
+        limiter: Callable[[str], Any] | None = None,
+        on_mint: Callable[[MintEvent], object] | None = None,
+        refusal: Callable[[Exception], int | None] | None = None,
+    ) -> None:
+        self.fixed = server if isinstance(server, (MossVoiceServer, MossVoiceServerSync)) else None
+        """The server, where it is not a function's choice."""
+        if self.fixed is None and not callable(server):
+            raise InvalidArgument(
+                f"server must be a MossVoiceServer, a MossVoiceServerSync or a function that returns one, not "
+                f"{type(server).__name__}",
+                field="server",
+            )
+        for name, value in (("authorize", authorize), ("limiter", limiter), ("on_mint", on_mint)):
+            if not callable(value) and (value is not None or name == "authorize"):
+                raise InvalidArgument(f"{name} must be a function, not {type(value).__name__}", field=name)
+        self._choose = server
+        self._authorize = authorize
+        self._quick = never_blocks(authorize)
+        self._limiter = limiter
+        self._limiter_quick = limiter is not None and never_blocks(limiter)
+        self._on_mint = on_mint
+        self._refusal = refusal or status_of
+        self._cors = Cors(origins)
+
+    def course(
+        self,
+        request: Any,
+        method: str,
+        headers: Mapping[str, str],
+        read: Callable[[int], Any],
+        authorize: Callable[..., Any] | None = None,
+    ) -> Course:
+        """The whole way of one request. `read(limit)` returns the body, or `None` where it is longer or breaks off.
+
+        `authorize`, for a framework that calls the application's in a way of its own, takes its place and must be async.
+        """
+        origin = headers.get("origin", "")
+        reply = self._cors.preflight(
+            method,
+            origin,
+            headers.get("access-control-request-method", ""),
+            headers.get("access-control-request-headers", ""),
+        ) or screen(method, headers.get("content-type", ""), headers.get("content-length", ""))
+        if reply is None and headers.get("sec-fetch-site") == "cross-site" and not self._cors.allows(origin):
+            reply = error(403, "origin_not_allowed")  # a browser's own word that another site asks
+        if reply is None:
+            body = yield Step(lambda: read(MAX_BODY), True)
+            if body is None:
+                reply = error(413, "body_too_large")
+            else:
+                wish = parse(body)
+                if isinstance(wish, Misread):
+                    reply = error(wish.status, wish.code)
+                else:
+                    ask = Step(
+                        lambda: (authorize or self._authorize)(request, wish), self._quick or authorize is not None
+                    )
+                    reply = yield from self._granted(request, wish, ask)
+        return self._cors.dress(reply, origin)
+
+    def _granted(self, request: Any, wish: TokenRequest, ask: Step) -> Course:
+        try:
+            admission = yield ask
+        except Denied as denied:
+            admission = denied
+        except Exception as failure:  # noqa: BLE001  # the application's: it is logged, and the client is told nothing
+            status = self._refusal(failure)
+            if status is None:
+                _log.error("authorize failed with %s", type(failure).__name__, exc_info=True)
+                return error(500, "internal_error")
+            if status not in (401, 403):
+                return error(status, "refused")
+            admission = Denied(status)
+        return (yield from self._decided(request, wish, admission))
+
+    def _decided(self, request: Any, wish: TokenRequest, admission: Any) -> Course:
+        """The way from what `authorize` said to the answer."""
+        if isinstance(admission, Denied):
+            return error(admission.status, admission.code)
+        try:
+            if not isinstance(admission, Admission):
+                raise InvalidArgument(
+                    f"authorize must return an Admission or raise Denied, not return {type(admission).__name__}"
+                )
+            if self._limiter is not None:
+                limiter = self._limiter
+                wait = yield Step(lambda: limiter(admission.participant.identity), self._limiter_quick)
+                if wait:
+                    return retry_later(429, "rate_limited", wait)
+            grant = decide(admission, wish, new_room())
+            return grant if isinstance(grant, Reply) else self._mint(request, grant)
+        except CredentialsError as failure:
+            if isinstance(failure, NotCreated) and self.fixed is not None:
+                self.fixed.start_fetching()
+            return retry_later(503, "unavailable", failure.retry_after or _UNHURRIED)
+        except Exception as failure:  # noqa: BLE001  # as above
+            _log.error(
+                "no token could be made: %s", _reason(failure), exc_info=not isinstance(failure, InvalidArgument)
+            )
+            return error(500, "internal_error")
+
+    def _mint(self, request: Any, grant: Grant) -> Reply:
+        server: Any = self.fixed or self._choose(request)  # type: ignore[operator]  # a function, where it is not fixed
+        admission = grant.admission
+        token = server.create_participant_token(
+            grant.participant, grant.room, ttl=admission.ttl, grants=admission.grants, agents=grant.agents
+        )
+        if self._on_mint is not None or _audit.isEnabledFor(logging.INFO):
+            self._tell(grant, token)
+        return created(server.get_server_url(), token)
+
+    def _tell(self, grant: Grant, token: str) -> None:
+        agents = tuple(agent if isinstance(agent, str) else agent.agent_name for agent in grant.agents)
+        event = MintEvent(grant.participant.identity, _hash(grant.room), agents, _hash(token))
+        _audit.info(
+            "token for %r",
+            event.identity,
+            extra={
+                "moss_identity": event.identity,
+                "moss_room_hash": event.room_hash,
+                "moss_agents": event.agents,
+                "moss_token_hash": event.token_hash,
+            },
+        )
+        if self._on_mint is not None:
+            try:
+                self._on_mint(event)
+            except Exception as failure:  # noqa: BLE001  # a failing audit sink is the application's to notice
+                _log.error("on_mint failed with %s: correct the callback", type(failure).__name__)
+
+
+def run(course: Course) -> Reply:
+    """Drives a course where calls block."""
+    return _drive(course, lambda step: _settled(step.call()))
+
+
+def _drive(course: Course, do: Callable[[Step], Any]) -> Reply:
+    try:
+        step = next(course)
+        while True:
+            try:
+                result = do(step)
+            except Exception as failure:  # noqa: BLE001  # the course knows what to make of it
+                step = course.throw(failure)
+            else:
+                step = course.send(result)
+    except StopIteration as finished:
+        reply: Reply = finished.value
+        return reply
+
+
+def _settled(result: Any) -> Any:
+    """The result of an async function, for a caller who cannot wait for it otherwise."""
+    if not inspect.isawaitable(result):
+        return result
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    async def awaited() -> Any:
+        return await result
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    with ThreadPoolExecutor(
+        1
+    ) as pool:  # this thread's loop is taken, by whoever called a sync framework from a coroutine
+        return pool.submit(asyncio.run, awaited()).result()
+
+
+async def run_async(course: Course, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Reply:
+    """Drives a course on an event loop; calls that may block go to `in_thread`."""
+    try:
+        step = next(course)
+        while True:
+            try:
+                result = step.call() if step.quick else await in_thread(step.call)
+                if inspect.isawaitable(result):
+                    result = await result
+            except Exception as failure:  # noqa: BLE001  # the course knows what to make of it
+                step = course.throw(failure)
+            else:
+                step = course.send(result)
+    except StopIteration as finished:
+        reply: Reply = finished.value
+        return reply
+
+
+def never_blocks(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called on an event loop: it is async, or says that it does not block."""
+    call = getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
+    asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    return asynchronous or getattr(function, "never_blocks", False) is True
+
+
+def status_of(failure: Exception) -> int | None:
+    """What a framework's own HTTP exception says, if it refuses: Starlette's `status_code`, Werkzeug's `code`."""
+    status = getattr(failure, "status_code", None) or getattr(failure, "code", None)
+    return status if isinstance(status, int) and 400 <= status < 500 else None
+
+
+def new_room() -> str:
+    """A room that nobody can guess."""
+    return f"room-{os.urandom(16).hex()}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _reason(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, InvalidArgument) else type(failure).__name__

@@ -1,0 +1,119 @@
+"""ASGI: the token endpoint as an ASGI application, for Starlette, Litestar, Quart or a server of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from typing import Any
+
+import anyio.to_thread
+
+from ._core.token_endpoint import Reply
+from ._endpoint import Endpoint, MintEvent, Server, run_async
+from .errors import CredentialsError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_READ_TIMEOUT = 10.0  # seconds for a whole body of at most 16 KiB
+
+
+def token_app(
+    server: Server | Callable[[Scope], Server],
+    *,
+    authorize: Callable[..., Any],
+    origins: Any = (),
+    limiter: Callable[[str], Any] | None = None,
+    on_mint: Callable[[MintEvent], object] | None = None,
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """An ASGI application that answers on whatever path it is mounted at.
+
+    Args:
+        server: a server of either class, or a function from the scope to one. One that was only constructed is fetched when
+            the application starts, if this is the root application.
+        authorize: called with the scope and the `TokenRequest`, sync (then on a thread) or async; returns an
+            `endpoint.Admission`, or raises or returns `endpoint.Denied`.
+        origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
+        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        on_mint: called with a `MintEvent` for each token.
+
+    Raises:
+        InvalidArgument: names the argument that is wrong.
+    """
+    return _App(Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint))
+
+
+class _App:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # Latin-1 never fails, and nothing that is compared holds other characters than ASCII.
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            course = self._endpoint.course(scope, scope["method"], headers, partial(read_body, receive))
+            await _answer(await run_async(course, anyio.to_thread.run_sync), send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await fetch_first(self._endpoint)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def fetch_first(endpoint: Endpoint) -> None:
+    """Fetches the credentials of a server that was only constructed. A failure is logged and does not stop the start:
+
+    the endpoint answers 503 until a renewal succeeds, which is started by the requests that come in.
+    """
+    server = endpoint.fixed
+    if server is None or server.status().state != "empty":
+        return
+    try:
+        refreshed = await anyio.to_thread.run_sync(server.refresh)
+        if refreshed is not None:
+            await refreshed
+    except CredentialsError:
+        pass  # the server's own log says why
+
+
+async def read_body(receive: Receive, limit: int) -> bytes | None:
+    """The whole body, or `None` when it is longer than `limit`, breaks off or takes too long."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        return body if len(body) <= limit else None
+    try:
+        return await asyncio.wait_for(_read_rest(receive, limit, message), _READ_TIMEOUT)
+    except asyncio.TimeoutError:
+        return None
+
+
+async def _read_rest(receive: Receive, limit: int, message: MutableMapping[str, Any]) -> bytes | None:
+    body = b""
+    chunk: bytes
+    while message["type"] == "http.request":
+        chunk = message.get("body", b"")
+        body += chunk
+        if len(body) > limit:
+            return None
+        if not message.get("more_body"):
+            return body
+        message = await receive()
+    return None
+
+
+async def _answer(reply: Reply, send: Send) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,83 @@
+"""Django: the token endpoint as a view, sync or async."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from ._core.token_endpoint import Reply
+from ._endpoint import Endpoint, MintEvent, Server, never_blocks, run, run_async
+from .wsgi import headers_of
+
+try:
+    from asgiref.sync import sync_to_async
+    from django.core.exceptions import PermissionDenied
+    from django.http import HttpRequest, HttpResponse
+    from django.http.request import UnreadablePostError
+except ImportError:
+    raise ImportError('Django is not installed: pip install "moss-voice-server[django]"') from None
+
+
+def token_view(
+    server: Server | Callable[[HttpRequest], Server],
+    *,
+    authorize: Callable[..., Any],
+    origins: Any = (),
+    limiter: Callable[[str], Any] | None = None,
+    on_mint: Callable[[MintEvent], object] | None = None,
+    header_authentication: bool = False,
+) -> Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]:
+    """A view with the token endpoint: an async view where `authorize` is async, else a sync one. Both work under WSGI and ASGI.
+
+    Args:
+        server: a server of either class, or a function from the request to one. One that was only constructed is fetched in
+            the background at the first request, which is answered with 503: call `refresh()` when the application starts.
+        authorize: called with Django's request and the `TokenRequest`; returns an `endpoint.Admission`, or refuses: `raise
+            Denied(401)` or Django's `PermissionDenied`.
+        origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
+        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        on_mint: called with a `MintEvent` for each token.
+        header_authentication: `True` says that `authorize` looks at a header that only the app's own script can send, and
+            never at a cookie; only then is Django's CSRF check switched off for this view.
+
+    Raises:
+        InvalidArgument: names the argument that is wrong.
+    """
+    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint, refusal=_refusal)
+    view: Callable[[HttpRequest], Any]
+    if never_blocks(authorize):
+
+        async def async_view(request: HttpRequest) -> HttpResponse:
+            return _response(await run_async(_course(endpoint, request), lambda call: sync_to_async(call)()))
+
+        view = async_view
+    else:
+
+        def sync_view(request: HttpRequest) -> HttpResponse:
+            return _response(run(_course(endpoint, request)))
+
+        view = sync_view
+    if header_authentication:
+        view.csrf_exempt = True  # type: ignore[attr-defined]  # what the decorator of this name sets
+    return view
+
+
+def _course(endpoint: Endpoint, request: HttpRequest) -> Any:
+    return endpoint.course(request, request.method or "", headers_of(request.META), partial(_read, request))
+
+
+def _read(request: HttpRequest, limit: int) -> bytes | None:
+    try:
+        body: bytes = request.read(limit + 1)
+    except UnreadablePostError:
+        return None
+    return body if len(body) <= limit else None
+
+
+def _response(reply: Reply) -> HttpResponse:
+    return HttpResponse(reply.body, status=reply.status, headers=dict(reply.headers))
+
+
+def _refusal(failure: Exception) -> int | None:
+    return 403 if isinstance(failure, PermissionDenied) else None

@@ -1,0 +1,228 @@
+"""FastAPI: the token endpoint as a router; `authorize` is a dependency, with its own sub-dependencies and security."""
+
+# No `from __future__ import annotations` here: FastAPI reads the annotations of the functions below.
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any, get_type_hints
+
+import anyio.to_thread
+
+from ._core.token_endpoint import Reply
+from ._endpoint import Endpoint, MintEvent, Server, run_async, status_of
+from .asgi import fetch_first, read_body
+from .endpoint import TokenRequest, admit_guests
+
+try:
+    from fastapi import APIRouter, Depends, FastAPI, Request, Response
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.routing import APIRoute
+    from starlette.types import Receive, Scope, Send
+except ImportError:
+    raise ImportError('FastAPI is not installed: pip install "moss-voice-server[fastapi]"') from None
+
+_WISH = "moss_voice_server.wish"
+_ADMISSION = "moss_voice_server.admission"
+
+
+def token_router(
+    server: Server | Callable[[Request], Server],
+    *,
+    authorize: Callable[..., Any],
+    path: str = "/voice/token",
+    origins: Any = (),
+    limiter: Callable[[str], Any] | None = None,
+    on_mint: Callable[[MintEvent], object] | None = None,
+) -> APIRouter:
+    """A router with the token endpoint, for `app.include_router(...)`.
+
+    Args:
+        server: a server of either class, or a function from the request to one, such as
+            `lambda request: request.app.state.voice_server`. One that was only constructed is fetched when the application
+            starts; a failure then does not stop the start, the endpoint answers 503 until Moss does.
+        authorize: a dependency like any other, sync or async; a parameter annotated `TokenRequest` gets the client's wish.
+            It returns an `endpoint.Admission`, or refuses: `raise Denied(401)` or FastAPI's `HTTPException` with 401 or 403.
+        path: where the endpoint is, below the prefix that `include_router` may add.
+        origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
+        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        on_mint: called with a `MintEvent` for each token.
+
+    Raises:
+        InvalidArgument: names the argument that is wrong.
+    """
+    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint, refusal=_refusal)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await fetch_first(endpoint)
+        yield
+
+    async def token(request: Request, admission: Annotated[Any, Depends(_dependency(authorize))]) -> None:
+        request.scope[_ADMISSION] = admission
+
+    router = APIRouter(lifespan=lifespan)
+    router.add_api_route(
+        path,
+        token,
+        methods=["POST"],
+        status_code=201,
+        response_model=None,
+        summary="Token for a voice session",
+        description="LiveKit's token endpoint: all fields are wishes, and those that are not allowed are refused.",
+        responses=_RESPONSES,
+        openapi_extra={"requestBody": {"content": {"application/json": {"schema": _REQUEST}}}},
+        route_class_override=_route_class(endpoint),
+    )
+    # Every other method as well, so that it is answered as in every other framework.
+    router.add_route(path, _OtherMethods(endpoint), methods=[], include_in_schema=False)
+    return router
+
+
+def _route_class(endpoint: Endpoint) -> type[APIRoute]:
+    class TokenRoute(APIRoute):
+        """Puts the endpoint's course around FastAPI's own handling, which solves the dependencies."""
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            solve = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                async def admit(request: Request, wish: TokenRequest) -> Any:
+                    request.scope[_WISH] = wish
+                    await solve(request)
+                    return request.scope[_ADMISSION]
+
+                course = endpoint.course(
+                    request, request.method, _headers(request), partial(_read, request), authorize=admit
+                )
+                return _response(await run_async(course, anyio.to_thread.run_sync))
+
+            return handle
+
+    return TokenRoute
+
+
+class _OtherMethods:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        course = self._endpoint.course(request, request.method, _headers(request), partial(_read, request))
+        await _response(await run_async(course, anyio.to_thread.run_sync))(scope, receive, send)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    return dict(request.headers)
+
+
+async def _read(request: Request, limit: int) -> bytes | None:
+    body = await read_body(request.receive, limit)
+    if body is not None:
+        request._body = body  # where Starlette keeps it, for dependencies that want to see it as well
+    return body
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status)
+    response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    return response
+
+
+def _refusal(failure: Exception) -> int | None:
+    # A dependency's own parameter, such as a header, is missing or wrong.
+    return 422 if isinstance(failure, RequestValidationError) else status_of(failure)
+
+
+def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
+    """The same dependency, with the parameter that is annotated `TokenRequest` filled from the request's wish."""
+    if isinstance(authorize, admit_guests):
+
+        async def guests(request: Request) -> Any:
+            return authorize(request, request.scope[_WISH])
+
+        return guests
+    call = authorize if inspect.isroutine(authorize) else authorize.__call__
+    hints = get_type_hints(call, include_extras=True)
+    signature = inspect.signature(authorize)
+    parameters = [
+        parameter.replace(
+            annotation=Annotated[TokenRequest, Depends(_wish)]
+            if hints.get(name) is TokenRequest
+            else hints.get(name, parameter.annotation)
+        )
+        for name, parameter in signature.parameters.items()
+    ]
+
+    if inspect.iscoroutinefunction(call):
+
+        async def dependency(**arguments: Any) -> Any:
+            return await authorize(**arguments)
+    else:
+
+        def dependency(**arguments: Any) -> Any:  # type: ignore[misc]  # FastAPI runs this one on a thread
+            return authorize(**arguments)
+
+    dependency.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return dependency
+
+
+async def _wish(request: Request) -> TokenRequest:
+    wish: TokenRequest = request.scope[_WISH]
+    return wish
+
+
+def _texts(*names: str) -> dict[str, Any]:
+    return {name: {"type": "string"} for name in names}
+
+
+_REQUEST: dict[str, Any] = {
+    "title": "TokenRequest",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **_texts("room_name", "participant_name", "participant_identity", "participant_metadata"),
+        "participant_attributes": {"type": "object", "additionalProperties": {"type": "string"}},
+        "room_config": {
+            "type": "object",
+            "properties": {
+                "agents": {
+                    "type": "array",
+                    "maxItems": 8,
+                    "items": {"type": "object", "properties": _texts("agent_name", "metadata", "deployment")},
+                }
+            },
+        },
+    },
+}
+
+
+def _described(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_ERROR: dict[str, Any] = {
+    "title": "TokenError",
+    "type": "object",
+    "required": ["error", "message"],
+    "properties": _texts("error", "message"),
+}
+_TOKEN: dict[str, Any] = {
+    "title": "Token",
+    "type": "object",
+    "required": ["server_url", "participant_token"],
+    "properties": _texts("server_url", "participant_token"),
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    201: _described("The token, and the LiveKit server that takes it.", _TOKEN),
+    400: _described("The body is not a token request.", _ERROR),
+    401: _described("Sign in first.", _ERROR),
+    403: _described("Something in the wish is not allowed.", _ERROR),
+    413: _described("The body is too large.", _ERROR),
+    415: _described("The body is not JSON.", _ERROR),
+    422: _described("A value in the wish is impossible.", _ERROR),
+    429: _described("Too many requests.", _ERROR),
+    500: _described("Something went wrong on the server.", _ERROR),
+    503: _described("Tokens cannot be made at the moment.", _ERROR),
+}

@@ -1,0 +1,56 @@
+"""Flask: the token endpoint as a blueprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ._endpoint import Endpoint, MintEvent, Server
+from .wsgi import answer
+
+try:
+    from flask import Blueprint, Request, Response, request
+except ImportError:
+    raise ImportError('Flask is not installed: pip install "moss-voice-server[flask]"') from None
+
+# Flask answers methods that are not listed by itself, and differently from the other frameworks.
+_METHODS = ["POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"]
+
+
+def token_blueprint(
+    server: Server | Callable[[Request], Server],
+    *,
+    authorize: Callable[..., Any],
+    path: str = "/voice/token",
+    name: str = "moss_voice_token",
+    origins: Any = (),
+    limiter: Callable[[str], Any] | None = None,
+    on_mint: Callable[[MintEvent], object] | None = None,
+) -> Blueprint:
+    """A blueprint with the token endpoint.
+
+    Args:
+        server: a server of either class, or a function from the request to one. One that was only constructed is fetched in
+            the background at the first request, which is answered with 503: call `refresh()` when the application starts.
+        authorize: called with Flask's request and the `TokenRequest`, in the request's context; returns an
+            `endpoint.Admission`, or refuses: `raise Denied(401)` or `abort(401)`.
+        path: where the endpoint is.
+        name: the blueprint's name; another one for each further endpoint of an application.
+        origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
+        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        on_mint: called with a `MintEvent` for each token.
+
+    Raises:
+        InvalidArgument: names the argument that is wrong.
+    """
+    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint)
+    blueprint = Blueprint(name, __name__)
+
+    def token() -> Response:
+        # The request itself and not Flask's stand-in: an async authorize may run on another thread.
+        current = request._get_current_object()  # type: ignore[attr-defined]  # werkzeug's LocalProxy has it
+        reply = answer(endpoint, current, current.environ)
+        return Response(reply.body, reply.status, list(reply.headers))
+
+    blueprint.add_url_rule(path, "token", token, methods=_METHODS, provide_automatic_options=False)
+    return blueprint

@@ -1,0 +1,42 @@
+"""Limits: a ready rate limiter for the token endpoint, on the `limits` library: memory, Redis, Valkey and others."""
+
+from __future__ import annotations
+
+import time
+
+try:
+    from limits import parse
+    from limits.storage import storage_from_string
+    from limits.strategies import FixedWindowRateLimiter
+except ImportError:
+    raise ImportError('limits is not installed: pip install "moss-voice-server[limits]"') from None
+
+
+class RateLimit:
+    """So many tokens for one identity in a time; give it to an endpoint as `limiter=`.
+
+    LiveKit's clients ask up to three times in a session (when the page is shown, at the end, after each lost connection), so
+    allow more than that.
+
+    Args:
+        rate: such as `"10/minute"` or `"100 per hour"`.
+        storage: where the counts are: `"memory://"` counts in each process for itself; `"redis://host:6379"`,
+            `"valkey://host:6379"` and others are shared. See the library's documentation.
+
+    Raises:
+        ValueError: for a rate that cannot be read.
+        limits.errors.ConfigurationError: for a storage that is unknown, or whose client is not installed.
+    """
+
+    def __init__(self, rate: str = "10/minute", storage: str = "memory://") -> None:
+        self._rate = parse(rate)
+        self._limiter = FixedWindowRateLimiter(storage_from_string(storage))
+        self.never_blocks = storage.startswith("memory:")
+        """Whether it may be called on an event loop: only where it talks to nobody."""
+
+    def __call__(self, identity: str) -> float:
+        """Counts a call: the seconds to wait, 0 where it is within the rate."""
+        if self._limiter.hit(self._rate, "moss-voice-token", identity):
+            return 0.0
+        reset = self._limiter.get_window_stats(self._rate, "moss-voice-token", identity).reset_time
+        return max(1.0, reset - time.time())

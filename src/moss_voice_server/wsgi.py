@@ -1,0 +1,81 @@
+"""WSGI: the token endpoint as a WSGI application, for any WSGI framework or a server of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from ._core.token_endpoint import Reply
+from ._endpoint import Endpoint, MintEvent, Server, run
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+def token_app(
+    server: Server | Callable[[Environ], Server],
+    *,
+    authorize: Callable[..., Any],
+    origins: Any = (),
+    limiter: Callable[[str], Any] | None = None,
+    on_mint: Callable[[MintEvent], object] | None = None,
+) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
+    """A WSGI application that answers on whatever path it is mounted at.
+
+    Args:
+        server: a server of either class, or a function from the environ to one. One that was only constructed is fetched in
+            the background at the first request, which is answered with 503: call `refresh()` when the application starts.
+        authorize: called with the environ and the `TokenRequest`, sync or async; returns an `endpoint.Admission`, or raises
+            or returns `endpoint.Denied`.
+        origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
+        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        on_mint: called with a `MintEvent` for each token.
+
+    Raises:
+        InvalidArgument: names the argument that is wrong.
+    """
+    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint)
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        reply = answer(endpoint, environ, environ)
+        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", list(reply.headers))
+        return [reply.body]
+
+    return app
+
+
+def answer(endpoint: Endpoint, request: Any, environ: Environ) -> Reply:
+    """The endpoint's answer to a WSGI request; `request` is what `authorize` is given."""
+    return run(endpoint.course(request, environ["REQUEST_METHOD"], headers_of(environ), partial(_read, environ)))
+
+
+def headers_of(environ: Environ) -> dict[str, str]:
+    """A WSGI request's headers, names in lower case."""
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers["content-type"] = environ.get("CONTENT_TYPE", "")
+    headers["content-length"] = environ.get("CONTENT_LENGTH", "")
+    return headers
+
+
+def _read(environ: Environ, limit: int) -> bytes | None:
+    """The whole body, or `None` when it is longer than `limit` or breaks off."""
+    length = environ.get("CONTENT_LENGTH")
+    if (
+        not length
+        and not environ.get("wsgi.input_terminated")
+        and "chunked" not in environ.get("HTTP_TRANSFER_ENCODING", "")
+    ):
+        return b""  # without a length, a server that does not say that the input ends would wait for ever
+    wanted = int(length) if length else limit + 1
+    body = b""
+    while len(body) < wanted:
+        try:
+            chunk = environ["wsgi.input"].read(wanted - len(body))
+        except OSError:
+            return None
+        if not chunk:
+            break
+        body += chunk
+    return body if len(body) <= limit and (not length or len(body) == wanted) else None

@@ -1,0 +1,183 @@
+"""Where the `livekit-server` executable comes from; with a stand-in for Go, no network, no server."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from moss_voice_server.dev.livekit import (
+    LIVEKIT_VERSION,
+    LiveKitServer,
+    LiveKitServerError,
+    build_livekit_server,
+    cache_folder,
+    find_livekit_server,
+)
+
+CACHED = f"moss-voice-server/livekit-server-{LIVEKIT_VERSION}/livekit-server"
+
+
+def executable(path: Path, text: str = "#!/bin/sh\n") -> Path:
+    """A file that can be executed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o700)
+    return path
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nothing is installed and the cache is empty."""
+    return {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+
+
+def fake_go(environ: dict[str, str], does: str) -> None:
+    """A `go` on PATH which notes that it was called, and then does this (Python)."""
+    executable(
+        Path(environ["PATH"], "go"),
+        f"#!{sys.executable}\nimport os, sys, time\nfrom pathlib import Path\n"
+        f"with open({str(Path(environ['HOME'], 'calls'))!r}, 'a') as calls: print(*sys.argv[1:], file=calls)\n{does}\n",
+    )
+
+
+BUILDS = "made = Path(os.environ['GOBIN'], 'server'); made.write_text('#!/bin/sh'); made.chmod(0o755)"
+
+
+def test_named_file_comes_first(environ: dict[str, str], tmp_path: Path) -> None:
+    """`LIVEKIT_SERVER_BIN` beats PATH, PATH beats the cache, and with none of them there is none."""
+    places = {
+        "LIVEKIT_SERVER_BIN": executable(tmp_path / "my server"),
+        "PATH": executable(tmp_path / "bin" / "livekit-server"),
+        "XDG_CACHE_HOME": executable(tmp_path / "cache" / CACHED),
+    }
+    environ["LIVEKIT_SERVER_BIN"] = str(tmp_path / "my server")
+    found = []
+    for path in places.values():
+        found.append(find_livekit_server(environ))
+        environ.pop("LIVEKIT_SERVER_BIN", None)
+        path.unlink()
+
+    assert [*places.values(), None] == [*found, find_livekit_server(environ)]
+
+
+@pytest.mark.parametrize("damage", ["absent", "not executable", "a folder"])
+def test_named_file_must_be_a_program(damage: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """A mistake in `LIVEKIT_SERVER_BIN` is an error that names it, although there is a server on PATH."""
+    executable(tmp_path / "bin" / "livekit-server")
+    named = tmp_path / "named"
+    if damage == "not executable":
+        named.write_text("")
+    elif damage == "a folder":
+        named.mkdir()
+    environ["LIVEKIT_SERVER_BIN"] = str(named)
+
+    with pytest.raises(LiveKitServerError, match=f"LIVEKIT_SERVER_BIN names '{named}'"):
+        find_livekit_server(environ)
+
+
+@pytest.mark.parametrize(
+    ("xdg", "expected"),
+    [
+        ({}, Path.home() / ".cache"),
+        ({"XDG_CACHE_HOME": ""}, Path.home() / ".cache"),
+        ({"XDG_CACHE_HOME": "relative/path"}, Path.home() / ".cache"),
+        ({"XDG_CACHE_HOME": "/somewhere/else"}, Path("/somewhere/else")),
+    ],
+)
+def test_cache_folder_follows_the_xdg_specification(xdg: dict[str, str], expected: Path) -> None:
+    """The cache is below an absolute `XDG_CACHE_HOME`, otherwise below `~/.cache`."""
+    assert expected / "moss-voice-server" == cache_folder(xdg)
+
+
+def test_build_needs_go(environ: dict[str, str]) -> None:
+    """Without Go the error says what is missing and which other way there is."""
+    with pytest.raises(LiveKitServerError, match=r"Go is needed .* install Go .* LIVEKIT_SERVER_BIN"):
+        build_livekit_server(environ)
+
+
+def test_build_puts_the_server_into_the_cache(environ: dict[str, str], tmp_path: Path) -> None:
+    """Go is asked for the pinned release once; then the server is found, and Go is no longer needed."""
+    fake_go(environ, BUILDS)
+
+    built = build_livekit_server(environ)
+    Path(environ["PATH"], "go").unlink()
+
+    assert tmp_path / "cache" / CACHED == built == build_livekit_server(environ) == find_livekit_server(environ)
+    asked = f"install github.com/livekit/livekit-server/cmd/server@{LIVEKIT_VERSION}"
+    assert [asked] == (tmp_path / "calls").read_text().splitlines()
+    assert {"livekit-server", "build.lock"} == {path.name for path in built.parent.iterdir()}
+
+
+def test_parallel_builds_share_one(environ: dict[str, str], tmp_path: Path) -> None:
+    """While one build is under way others wait for it, and Go has run once in the end."""
+    fake_go(
+        environ,
+        f"while not os.path.exists({str(tmp_path / 'go on')!r}): time.sleep(0.01)\n{BUILDS}",
+    )
+    called = threading.Event()
+
+    def build() -> Path:
+        called.set()
+        return build_livekit_server(environ, timeout=30)
+
+    with ThreadPoolExecutor(4) as pool:
+        builds = [pool.submit(build) for _ in range(4)]
+        assert called.wait(30)
+        assert find_livekit_server(environ) is None
+        (tmp_path / "go on").touch()
+        paths = {each.result(timeout=60) for each in builds}
+
+    assert {tmp_path / "cache" / CACHED} == paths
+    assert 1 == len((tmp_path / "calls").read_text().splitlines())
+
+
+def test_failed_build_tells_why(environ: dict[str, str], tmp_path: Path) -> None:
+    """The error ends with Go's last words, a proxy's password masked, and nothing half-built is found."""
+    fake_go(environ, "print('Get https://user:hunter2@proxy.example/x: refused'); " + BUILDS + "; sys.exit(1)")
+
+    with pytest.raises(LiveKitServerError, match=r"Get https://\*\*\*@proxy\.example/x: refused") as failed:
+        build_livekit_server(environ)
+
+    assert "hunter2" not in str(failed.value)
+    assert find_livekit_server(environ) is None
+
+
+def test_build_ends_in_time(environ: dict[str, str]) -> None:
+    """A build that takes longer than `timeout` is given up with an error."""
+    fake_go(environ, "import signal; signal.pause()")
+
+    with pytest.raises(LiveKitServerError, match=r"did not end within 0\.5 s"):
+        build_livekit_server(environ, timeout=0.5)
+
+
+def test_waiting_for_a_build_ends_in_time(environ: dict[str, str], tmp_path: Path) -> None:
+    """Who waits for another's build longer than `timeout` gets an error that names the lock."""
+    fake_go(
+        environ,
+        f"open({str(tmp_path / 'building')!r}, 'w').close()\n"
+        f"while not os.path.exists({str(tmp_path / 'go on')!r}): time.sleep(0.01)\n{BUILDS}",
+    )
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(build_livekit_server, environ, timeout=60)
+        while not (tmp_path / "building").exists():
+            assert not first.done()
+            time.sleep(0.01)
+        with pytest.raises(LiveKitServerError, match=r"building livekit-server for 0\.1 s .*build\.lock"):
+            build_livekit_server(environ, timeout=0.1)
+        (tmp_path / "go on").touch()
+        assert first.result(timeout=60).exists()
+
+
+def test_server_without_a_binary_says_how_to_get_one(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a server where there is none names the three ways to one."""
+    monkeypatch.delenv("LIVEKIT_SERVER_BIN", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(LiveKitServerError, match=r"LIVEKIT_SERVER_BIN, .* PATH, .* build_livekit_server\(\)"):
+        LiveKitServer().start()
