@@ -1039,7 +1039,7 @@ def test_tls_ends_and_breaks_as_told(tls_moss: FakeMoss, certificate: Path) -> N
     tls_moss.wait_idle()
 
     tls_moss.script(Answer(reset="accept"))
-    with pytest.raises(OSError, match="reset|EOF"):
+    with pytest.raises(OSError, match=r"reset|EOF"):
         connect()
     with dial(tls_moss) as silent:  # no handshake at all
         with connect() as client:  # once this one is answered, the one before it is accepted

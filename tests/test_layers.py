@@ -21,9 +21,9 @@ LAYERS = (
     ("_http", "_refresh"),
     ("server",),
     ("_endpoint",),
-    ("asgi", "wsgi", "fastapi", "flask", "django"),
+    ("asgi", "wsgi", "fastapi", "flask", "django", "limits"),
     ("testing",),
-    ("dev",),
+    ("dev", "doctor"),
     ("cli", "__main__"),
     ("__init__",),  # the front door names what lies behind it
 )
@@ -33,7 +33,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 OWNERS = {
     "httpx2": {"_http", "testing"},
     # These two come with httpx2: it cannot be installed without them.
-    "anyio": {"asgi"},
+    "anyio": {"asgi", "fastapi"},
     "h11": {"testing"},
     "fastapi": {"fastapi"},
     "starlette": {"fastapi"},
@@ -41,6 +41,8 @@ OWNERS = {
     "werkzeug": {"flask"},
     "django": {"django"},
     "asgiref": {"django"},
+    "limits": {"limits"},
+    "websockets": {"doctor"},
     "livekit": {"dev"},
     "pytest": {"testing"},
     "rich": {"cli"},

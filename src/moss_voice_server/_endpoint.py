@@ -24,6 +24,15 @@ from .server import MossVoiceServer, MossVoiceServerSync
 Server = MossVoiceServer | MossVoiceServerSync
 _log = logging.getLogger("moss_voice_server.endpoint")
 _audit = logging.getLogger("moss_voice_server.audit")
+REQUEST_HEADERS = (
+    "content-type",
+    "content-length",
+    "origin",
+    "access-control-request-method",
+    "access-control-request-headers",
+    "sec-fetch-site",
+)
+"""The request headers that a course looks at."""
 _UNHURRIED = 5.0  # seconds that a client is asked to wait where nothing better is known
 
 

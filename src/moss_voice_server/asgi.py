@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import anyio.to_thread
 
 from ._core.token_endpoint import Reply
-from ._endpoint import Endpoint, MintEvent, Server, run_async
+from ._endpoint import REQUEST_HEADERS, Endpoint, MintEvent, Server, run_async
 from .errors import CredentialsError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_READ = {name.encode(): name for name in REQUEST_HEADERS}  # ASGI gives header names in lower case
 _READ_TIMEOUT = 10.0  # seconds for a whole body of at most 16 KiB
 
 
@@ -51,7 +52,7 @@ class _App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             # Latin-1 never fails, and nothing that is compared holds other characters than ASCII.
-            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            headers = {_READ[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
             course = self._endpoint.course(scope, scope["method"], headers, partial(read_body, receive))
             await _answer(await run_async(course, anyio.to_thread.run_sync), send)
         elif scope["type"] == "lifespan":
@@ -113,7 +114,12 @@ async def _read_rest(receive: Receive, limit: int, message: MutableMapping[str, 
     return None
 
 
+@lru_cache(maxsize=1024)
+def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    return header[0].encode("latin-1"), header[1].encode("latin-1")
+
+
 async def _answer(reply: Reply, send: Send) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    headers = list(map(_encoded, reply.headers))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -45,29 +45,31 @@ def token_view(
         InvalidArgument: names the argument that is wrong.
     """
     endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint, refusal=_refusal)
-    view: Callable[[HttpRequest], Any]
-    if never_blocks(authorize):
-
-        async def async_view(request: HttpRequest) -> HttpResponse:
-            return _response(await run_async(_course(endpoint, request), lambda call: sync_to_async(call)()))
-
-        view = async_view
-    else:
-
-        def sync_view(request: HttpRequest) -> HttpResponse:
-            return _response(run(_course(endpoint, request)))
-
-        view = sync_view
+    view = _async_view(endpoint) if never_blocks(authorize) else _sync_view(endpoint)
     if header_authentication:
-        view.csrf_exempt = True  # type: ignore[attr-defined]  # what the decorator of this name sets
+        view.__dict__["csrf_exempt"] = True  # what Django's decorator of this name sets
     return view
+
+
+def _async_view(endpoint: Endpoint) -> Callable[[HttpRequest], Any]:
+    async def token(request: HttpRequest) -> HttpResponse:
+        return _response(await run_async(_course(endpoint, request), lambda call: sync_to_async(call)()))
+
+    return token
+
+
+def _sync_view(endpoint: Endpoint) -> Callable[[HttpRequest], Any]:
+    def token(request: HttpRequest) -> HttpResponse:
+        return _response(run(_course(endpoint, request)))
+
+    return token
 
 
 def _course(endpoint: Endpoint, request: HttpRequest) -> Any:
     return endpoint.course(request, request.method or "", headers_of(request.META), partial(_read, request))
 
 
-def _read(request: HttpRequest, limit: int) -> bytes | None:
+def _read(request: Any, limit: int) -> bytes | None:
     try:
         body: bytes = request.read(limit + 1)
     except UnreadablePostError:
@@ -76,7 +78,9 @@ def _read(request: HttpRequest, limit: int) -> bytes | None:
 
 
 def _response(reply: Reply) -> HttpResponse:
-    return HttpResponse(reply.body, status=reply.status, headers=dict(reply.headers))
+    make: Any = HttpResponse  # Django has no types of its own
+    response: HttpResponse = make(reply.body, status=reply.status, headers=dict(reply.headers))
+    return response
 
 
 def _refusal(failure: Exception) -> int | None:

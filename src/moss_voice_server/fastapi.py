@@ -76,7 +76,8 @@ def token_router(
         route_class_override=_route_class(endpoint),
     )
     # Every other method as well, so that it is answered as in every other framework.
-    router.add_route(path, _OtherMethods(endpoint), methods=[], include_in_schema=False)
+    others: Any = _OtherMethods(endpoint)  # an ASGI application, which Starlette takes as well
+    router.add_route(path, others, methods=[], include_in_schema=False)
     return router
 
 
@@ -143,7 +144,7 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
             return authorize(request, request.scope[_WISH])
 
         return guests
-    call = authorize if inspect.isroutine(authorize) else authorize.__call__
+    call: Any = authorize if inspect.isroutine(authorize) else getattr(authorize, "__call__")  # noqa: B004, B009
     hints = get_type_hints(call, include_extras=True)
     signature = inspect.signature(authorize)
     parameters = [

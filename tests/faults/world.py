@@ -129,10 +129,10 @@ def keeper(
     return Keeper("MossVoiceServerSync", SETTINGS, policy or RefreshPolicy(), source.drive, on_change, world.world)
 
 
-def server(kept: Keeper, world: FakeWorld) -> MossVoiceServerSync:
+def server(kept: Keeper) -> MossVoiceServerSync:
     """A real server over that keeper, so that minting goes through its fast path."""
     made = MossVoiceServerSync("project", "moss-project-key", "agent", "https://moss.example")
-    made._keep(kept, world.world)
+    made._keep(kept)
     return made
 
 

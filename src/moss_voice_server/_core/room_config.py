@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from json.encoder import JSONEncoder, encode_basestring
@@ -40,13 +41,13 @@ def _listed(agent_name: str, agents: Any) -> list[AgentDispatch]:
     named = [AgentDispatch(agent_name)] if agent_name else []
     for index, each in enumerate(agents):
         if isinstance(each, str):
-            if not each:
+            if not each.strip():
                 raise InvalidArgument(
                     f"agents[{index}] is an empty name: leave it out, or write AgentDispatch('') to send for the workers "
                     "that registered without a name",
                     field=f"agents[{index}]",
                 )
-            named.append(AgentDispatch(each))
+            named.append(AgentDispatch(labels.label(f"agents[{index}]", each)))
         elif isinstance(each, AgentDispatch):
             named.append(each)
         else:
@@ -76,7 +77,7 @@ def _config(room_config: Any) -> dict[str, Any]:
 
 def _from_message(message: Any) -> dict[str, Any]:
     descriptor = getattr(message, "DESCRIPTOR", None)
-    if getattr(descriptor, "full_name", None) != _MESSAGE:
+    if getattr(descriptor, "full_name", None) != _MESSAGE or isinstance(message, type):
         raise InvalidArgument(
             f"room_config must be a mapping or a {_MESSAGE} message, not {type(message).__name__}", field="room_config"
         )
@@ -138,7 +139,7 @@ def _restart_policy(field: str, value: Any) -> str:
         value = _RESTART_POLICIES[value]
     if value not in _RESTART_POLICIES:
         raise InvalidArgument(f"{field} must be one of {', '.join(_RESTART_POLICIES)}", field=field)
-    return "" if value == _RESTART_POLICIES[0] else str(value)
+    return "" if value == _RESTART_POLICIES[0] else labels.plain(value)
 
 
 def _texts(field: str, value: Any) -> dict[str, str]:
@@ -164,7 +165,11 @@ _CREDENTIAL_FIELDS = frozenset(
 )
 
 
-def _egress(field: str, value: Any) -> dict[str, Any]:
+_MAX_DEPTH = 10  # LiveKit's deepest egress has seven levels
+_USER_IN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
+
+
+def _egress(field: str, value: Any, depth: int = 0) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidArgument(f"{field} must be a mapping, not {type(value).__name__}", field=field)
     wire: dict[str, Any] = {}
@@ -173,26 +178,45 @@ def _egress(field: str, value: Any) -> dict[str, Any]:
             raise InvalidArgument(
                 f"{field} has a key that is a {type(key).__name__}: every key must be a str", field=field
             )
-        if item and _snake(key) in _CREDENTIAL_FIELDS:
-            raise InvalidArgument(
-                f"{field}.{key} would put credentials into a token that the participant can read: configure egress storage on "
-                "the LiveKit server, or start the egress from your backend",
-                field=f"{field}.{key}",
-            )
-        wire[_camel(key)] = _egress_value(f"{field}.{key}", item)
+        labels.text(f"{field} key", key, limit=labels.LABEL_LIMIT)
+        name = _camel(key)
+        if name in wire:
+            raise InvalidArgument(f"{field}.{key} is given in two spellings: keep one", field=f"{field}.{key}")
+        # The name on the wire is what LiveKit reads, however the key was spelled.
+        if item and _snake(name) in _CREDENTIAL_FIELDS:
+            raise _credentials(f"{field}.{key}")
+        wire[name] = _egress_value(f"{field}.{key}", item, depth + 1)
     return wire
 
 
-def _egress_value(field: str, value: Any) -> Any:
+def _egress_value(field: str, value: Any, depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        raise InvalidArgument(f"{field} is nested too deeply: LiveKit knows no such egress", field=field)
     if isinstance(value, Mapping):
-        return _egress(field, value)
+        return _egress(field, value, depth)
     if isinstance(value, (list, tuple)):
-        return [_egress_value(f"{field}[{index}]", each) for index, each in enumerate(value)]
+        return [_egress_value(f"{field}[{index}]", each, depth + 1) for index, each in enumerate(value)]
     if isinstance(value, str):
+        if _USER_IN_ADDRESS.match(value):
+            raise _credentials(field)
         return labels.text(field, value, limit=labels.METADATA_LIMIT)
-    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and abs(value) < float("inf")):
+    if value is None or isinstance(value, bool) or (isinstance(value, float) and abs(value) < float("inf")):
         return value
-    raise InvalidArgument(f"{field} must be plain data, not {type(value).__name__}", field=field)
+    if isinstance(value, int) and -(2**63) <= value < 2**64:
+        return value
+    raise InvalidArgument(
+        f"{field} must be plain data that protobuf can carry, not {type(value).__name__}"
+        + (" out of its range" if isinstance(value, (int, float)) else ""),
+        field=field,
+    )
+
+
+def _credentials(field: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{field} would put credentials into a token that the participant can read: configure egress storage on the LiveKit "
+        "server, or start the egress from your backend",
+        field=field,
+    )
 
 
 def _snake(name: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as quoted
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -73,7 +72,7 @@ def error(status: int, code: str, *extra: tuple[str, str]) -> Reply:
     message = _MESSAGES.get(code) or _BY_STATUS.get(status, "The request was refused.")
     if status == 401:
         extra = (("www-authenticate", "Bearer"), *extra)  # RFC 9110, section 11.6.1: a 401 names a scheme
-    return _reply(status, {"error": code, "message": message}, *extra)
+    return _reply(status, f'{{"error":"{code}","message":{quoted(message)}}}', *extra)
 
 
 def retry_later(status: int, code: str, seconds: float) -> Reply:
@@ -83,15 +82,13 @@ def retry_later(status: int, code: str, seconds: float) -> Reply:
 
 def created(server_url: str, token: str) -> Reply:
     """The answer to a granted wish (docs.livekit.io, "Endpoint token generation")."""
-    return _reply(201, {"server_url": server_url, "participant_token": token})
+    return _reply(201, f'{{"server_url":{quoted(server_url)},"participant_token":"{token}"}}')
 
 
-def _reply(status: int, content: Mapping[str, Any], *extra: tuple[str, str]) -> Reply:
-    body = _encode(content).encode()
+def _reply(status: int, content: str, *extra: tuple[str, str]) -> Reply:
+    body = content.encode()
     return Reply(status, (*_HEADERS, *extra, ("content-length", str(len(body)))), body)
 
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def screen(method: str, content_type: str, content_length: str) -> Reply | None:

@@ -1,0 +1,111 @@
+"""LiveKit credentials that the user hands in: by options, by the environment, by standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .._core.secret import Secret
+from ..errors import InvalidArgument
+from . import _say
+
+if TYPE_CHECKING:
+    import argparse
+
+_VARIABLES = {"url": "LIVEKIT_URL", "api_key": "LIVEKIT_API_KEY", "api_secret": "LIVEKIT_API_SECRET"}
+_OPTIONS = {"url": "--livekit-url", "api_key": "--api-key", "api_secret": "--api-secret"}
+
+
+class LiveKit(NamedTuple):
+    """A LiveKit server's address and one of its API keys; nothing is checked yet."""
+
+    url: str
+    api_key: str
+    api_secret: Secret[str]
+
+
+def add_options(parser: argparse.ArgumentParser, about: str) -> None:
+    """The three options; `about` says what they are for."""
+    group = parser.add_argument_group("LiveKit credentials", about)
+    # Wrapped as they come in, so that no rendering of the options shows them.
+    group.add_argument("--livekit-url", metavar="URL", type=Secret, help="wss://…, or ws:// on this machine")
+    group.add_argument("--api-key", metavar="KEY", type=Secret, help="LiveKit API key")
+    group.add_argument(
+        "--api-secret",
+        metavar="SECRET",
+        type=Secret,
+        help="its secret; better `-`, which reads it from standard input: an argument shows in the process list",
+    )
+
+
+def is_asked_for(options: argparse.Namespace) -> bool:
+    """Whether any of the options is given: the others then come from the environment."""
+    return any(each is not None for each in (options.livekit_url, options.api_key, options.api_secret))
+
+
+def is_in(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names any of the three."""
+    return any(environ.get(name) or environ.get(f"{name}_FILE") for name in _VARIABLES.values())
+
+
+def read(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> LiveKit:
+    """The credentials: an option goes before its variable.
+
+    Raises:
+        InvalidArgument: one of the three is missing, given twice or unreadable.
+    """
+    secret = options.api_secret
+    if secret is not None and secret.reveal() == "-":
+        secret = _from_standard_input()
+    elif secret is not None:
+        _say.warning(
+            "--api-secret on the command line shows in the process list and in the shell's history: set LIVEKIT_API_SECRET or "
+            "LIVEKIT_API_SECRET_FILE, or write `--api-secret -` and hand it in by standard input"
+        )
+    url, api_key, api_secret = (
+        given if given is not None else _variable(name, environ)
+        for name, given in (("url", options.livekit_url), ("api_key", options.api_key), ("api_secret", secret))
+    )
+    return LiveKit(url.reveal(), api_key.reveal(), api_secret)
+
+
+def _from_standard_input() -> Secret[str]:
+    """The one line of standard input; a person at a terminal is asked, and what they type is not shown."""
+    if sys.stdin is None:
+        raise InvalidArgument("standard input is closed: pipe the secret in", field="api_secret")
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        text = Secret(getpass("LiveKit API secret: "))
+    else:
+        try:
+            text = Secret(sys.stdin.read())
+        except UnicodeDecodeError:
+            raise InvalidArgument("standard input is not UTF-8 text", field="api_secret") from None
+    if len(text.reveal().splitlines()) != 1:
+        raise InvalidArgument("standard input must hold the secret, on one line", field="api_secret")
+    return Secret(text.reveal().rstrip("\r\n"))
+
+
+def _variable(field: str, environ: Mapping[str, str]) -> Secret[str]:
+    name = _VARIABLES[field]
+    value, path = Secret(environ.get(name, "")), environ.get(f"{name}_FILE", "")
+    if not value.reveal() and not path:
+        raise InvalidArgument(f"give {_OPTIONS[field]}, or set {name} (or {name}_FILE to a file that holds it)")
+    if not path:
+        return value
+    if value.reveal():
+        raise InvalidArgument(f"both {name} and {name}_FILE are set: keep one of them")
+    try:
+        # Files that people write end with a line end, which is not part of the value.
+        value = Secret(Path(path).read_text(encoding="utf-8").rstrip("\r\n"))
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(
+            f"{name}_FILE names a file that cannot be read ({type(error).__name__}): check its path, mode and encoding"
+        ) from None
+    if not value.reveal():
+        raise InvalidArgument(f"{name}_FILE names an empty file: write the value into it")
+    return value

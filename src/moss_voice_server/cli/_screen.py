@@ -1,0 +1,66 @@
+"""Screen: what `dev` shows, with rich: steps as they are done, a table of claims, lines to copy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ._claims import Row
+
+_UNWRAPPED = 400  # columns where nobody looks, so that a program finds each thing on one line
+_MARKS = {True: ("✓", "+", "green"), False: ("✗", "x", "red"), None: ("·", "-", "yellow")}
+
+
+class Screen:
+    """A console: colours on a terminal unless NO_COLOR is set, plain text elsewhere."""
+
+    def __init__(self) -> None:
+        colours = None if os.environ.get("NO_COLOR") else "auto"
+        self._console = Console(color_system=colours, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+        if not self._console.is_terminal and not os.environ.get("COLUMNS"):
+            self._console = Console(color_system=None, highlight=False, markup=False, emoji=False, width=_UNWRAPPED)
+
+    def step(self, label: str, text: str, *, good: bool | None = True) -> None:
+        """One step: done, failed (`good=False`) or left out (`good=None`)."""
+        sign, plain, style = _MARKS[good]
+        line = Table.grid(padding=(0, 1))
+        line.add_column(width=1)
+        line.add_column(width=8)
+        line.add_column(overflow="fold")
+        line.add_row(Text(sign if self._is_unicode else plain, style), Text(label, "bold"), Text(text))
+        self._print(line)
+
+    def claims(self, rows: Iterable[Row]) -> None:
+        """A token's claims as a table."""
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", border_style="dim")
+        table.add_column("Claim", no_wrap=True)
+        table.add_column("Value", overflow="fold", style="cyan")
+        table.add_column("In words", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self._print(table)
+
+    def copyable(self, label: str, value: str) -> None:
+        """A value on a line of its own, never broken by us: the terminal breaks it, and copies it whole."""
+        self._console.print(Text(label, "bold"))
+        self._console.print(value, soft_wrap=True)
+
+    def line(self, text: str = "") -> None:
+        """A line of plain text."""
+        self._console.print(text)
+
+    @property
+    def _is_unicode(self) -> bool:
+        return self._console.encoding.startswith("utf")
+
+    def _print(self, block: RenderableType) -> None:
+        """Print without the spaces that fill a table's last column."""
+        for line in self._console.render_lines(block, pad=False):
+            text = Text.assemble(*((segment.text, segment.style or "") for segment in line if not segment.control))
+            text.rstrip()
+            self._console.print(text, soft_wrap=True)

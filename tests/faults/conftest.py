@@ -1,0 +1,66 @@
+"""Fixtures of the fault tests: a bare environment, no thread of ours left behind, a fake Moss API, certificates."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+
+from moss_voice_server.testing import FakeMoss
+from tests.faults.faces import ASYNC, SYNC, Face
+
+_STEERING = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a proxy nor a trust store nor a platform of whoever runs the tests."""
+    for name in list(os.environ):
+        if name in _STEERING or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    """The threads that a test's fetches ran on end with it."""
+    yield
+    deadline = time.monotonic() + 20
+    for thread in threading.enumerate():
+        if thread.name.startswith("moss-voice-server"):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            assert not thread.is_alive(), f"{thread.name} is still there"
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """A Moss API on a loopback port."""
+    with FakeMoss() as fake:
+        yield fake
+
+
+@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
+def face(request: pytest.FixtureRequest) -> Face:
+    """Each of the two classes."""
+    chosen: Face = request.param
+    return chosen
+
+
+class Authority(NamedTuple):
+    """A certificate authority that nobody trusts but who is pointed to it, and the file to point to."""
+
+    ca: trustme.CA
+    file: Path
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One for the whole run: making keys takes time."""
+    made = Authority(trustme.CA(), tmp_path_factory.mktemp("authority") / "ca.pem")
+    made.ca.cert_pem.write_to_path(str(made.file))
+    return made

@@ -1,0 +1,152 @@
+"""Program: a real process of ours, seen from the test that started it; every wait is bounded, and it never outlives the test.
+
+It talks in lines of JSON on its standard output, and waits for a line on its standard input where the test says when.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+# Generous, because only a program that hangs gets there: nothing is measured by it.
+LONGEST = 40.0  # seconds
+
+# uWSGI and friends fork with threads running, which is what these tests are about; Python 3.12 and later warn of it.
+_FORK_WARNING = "ignore:This process:DeprecationWarning"
+
+
+class Program:
+    """A started program, in a process group of its own."""
+
+    def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+
+    def hear(self) -> Any:
+        """The next thing that the program says."""
+        try:
+            return json.loads(self._lines.get(timeout=LONGEST))
+        except queue.Empty:
+            raise AssertionError(f"the program said nothing within {LONGEST:g} s; its errors:\n{self.errors}") from None
+
+    def hear_all(self) -> list[Any]:
+        """All that it still says, up to its end."""
+        self.end()
+        self._reader.join(LONGEST)
+        return [json.loads(line) for line in iter(self._next, None)]
+
+    def _next(self) -> str | None:
+        return None if self._lines.empty() else self._lines.get()
+
+    def go_on(self) -> None:
+        """Let it go on where it waits."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        try:
+            return self._process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the program did not end within {LONGEST:g} s; its errors:\n{self.errors}") from None
+
+    @property
+    def errors(self) -> str:
+        """What it has written to its standard error."""
+        return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        """End it and whatever it has started and left behind in its group."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait(LONGEST)
+        self._reader.join(LONGEST)
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                stream.close()
+
+
+@contextmanager
+def running(command: list[str], environ: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """This program, until the end of the context."""
+    program = Program(command, {**clean_environ(), **(environ or {})})
+    try:
+        yield program
+    finally:
+        program.close()
+
+
+@contextmanager
+def python(module: str, function: str, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """`tests.processes.<module>.<function>(*arguments)` in an interpreter of its own, with warnings as errors."""
+    call = f"from tests.processes.{module} import {function}; {function}(*{arguments!r})"
+    with running([sys.executable, "-W", "error", "-W", _FORK_WARNING, "-c", call], environ) as program:
+        yield program
+
+
+def clean_environ() -> dict[str, str]:
+    """This process's environment without what would change a program's course."""
+    strange = ("MOSS_", "LIVEKIT_", "GUNICORN_", "UVICORN_", "UWSGI_", "PYTHONWARNINGS", "PYTHONDEVMODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": "1"}
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    """Wait until something is the case; `what` says it in the error."""
+    deadline = time.monotonic() + LONGEST
+    while not true():
+        assert time.monotonic() < deadline, f"not within {LONGEST:g} s: {what}"
+        time.sleep(0.01)
+
+
+def processes_in(group: int) -> list[int]:
+    """The ids of the processes of a group that are alive, from /proc."""
+    alive = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # After the name, which is in parentheses: state, parent, group (proc(5)).
+            state, _, found = folder.joinpath("stat").read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(found) == group and state != "Z":
+            alive.append(int(folder.name))
+    return alive
