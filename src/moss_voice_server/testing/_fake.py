@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._answer import Answer
 from ._api import MossApi
@@ -112,7 +112,7 @@ class FakeMoss:
         return f"{self._scheme}://127.0.0.1:{self._port}"
 
     @property
-    def arguments(self) -> dict[str, str]:
+    def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `MossVoiceServer.create` that lead here."""
         return {
             "project_id": self._api.project_id,
