@@ -1,13 +1,14 @@
-// Command mint makes the benchmark's token with LiveKit's own Go library until the time is up.
+// Command mint is LiveKit's own Go library as a minter: for each number on a line of its input it mints so many
+// tokens and tells the time they took.
 //
-// Arguments: the request as JSON, the seconds to run. Answer: one line of JSON, as every minter here gives it.
+// Argument: the request as JSON. Answers: one line of JSON each, {"seconds": …, "token": …}.
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,10 +16,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 )
 
-const (
-	batch = 200 // tokens between two looks at the clock
-	life  = 15 * time.Minute
-)
+const life = 15 * time.Minute
 
 type request struct {
 	APIKey     string            `json:"api_key"`
@@ -31,55 +29,65 @@ type request struct {
 	Attributes map[string]string `json:"attributes"`
 }
 
-func (r *request) mint() (string, error) {
+type answer struct {
+	Seconds float64 `json:"seconds"`
+	Token   string  `json:"token"`
+}
+
+func (r *request) token() *auth.AccessToken {
 	yes := true
-	token := auth.NewAccessToken(r.APIKey, r.APISecret).
+	return auth.NewAccessToken(r.APIKey, r.APISecret).
 		SetIdentity(r.Identity).
 		SetName(r.Name).
 		SetValidFor(life).
 		SetVideoGrant(&auth.VideoGrant{
 			RoomJoin: true, Room: r.Room, CanPublish: &yes, CanSubscribe: &yes, CanPublishData: &yes,
 		})
-	if r.Metadata != "" {
-		token.SetMetadata(r.Metadata)
-	}
-	if len(r.Attributes) > 0 {
-		token.SetAttributes(r.Attributes)
-	}
-	if r.Agent != "" {
-		token.SetRoomConfig(&livekit.RoomConfiguration{
-			Agents: []*livekit.RoomAgentDispatch{{AgentName: r.Agent}},
-		})
-	}
-	return token.ToJWT()
+}
+
+func (r *request) join() (string, error) {
+	return r.token().ToJWT()
+}
+
+func (r *request) full() (string, error) {
+	return r.token().
+		SetMetadata(r.Metadata).
+		SetAttributes(r.Attributes). // which copies them
+		SetRoomConfig(&livekit.RoomConfiguration{Agents: []*livekit.RoomAgentDispatch{{AgentName: r.Agent}}}).
+		ToJWT()
 }
 
 func run() error {
-	var wish request
-	if len(os.Args) != 3 {
-		return fmt.Errorf("two arguments are needed: the request as JSON, the seconds to run")
+	if len(os.Args) != 2 {
+		return fmt.Errorf("one argument is needed: the request as JSON")
 	}
-	if err := json.Unmarshal([]byte(os.Args[1]), &wish); err != nil {
+	var asked request
+	if err := json.Unmarshal([]byte(os.Args[1]), &asked); err != nil {
 		return err
 	}
-	seconds, err := strconv.ParseFloat(os.Args[2], 64)
-	if err != nil {
-		return err
+	mint := asked.join
+	if asked.Agent != "" {
+		mint = asked.full
 	}
-	var token string
-	var each []float64
-	end := time.Now().Add(time.Duration(seconds * float64(time.Second)))
-	for time.Now().Before(end) || len(each) == 0 {
+	out := json.NewEncoder(os.Stdout)
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		count, err := strconv.Atoi(lines.Text())
+		if err != nil {
+			return err
+		}
+		var token string
 		start := time.Now()
-		for range batch {
-			if token, err = wish.mint(); err != nil {
+		for range count {
+			if token, err = mint(); err != nil {
 				return err
 			}
 		}
-		each = append(each, time.Since(start).Seconds()/batch)
+		if err := out.Encode(answer{time.Since(start).Seconds(), token}); err != nil {
+			return err
+		}
 	}
-	slices.Sort(each)
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"token": token, "seconds": each[len(each)/2]})
+	return lines.Err()
 }
 
 func main() {

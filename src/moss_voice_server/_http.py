@@ -107,7 +107,10 @@ class _Unjoined(ThreadPoolExecutor):
             else:
                 future.set_result(result)
 
-        threading.Thread(target=work, name="moss-voice-server-lookup", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="moss-voice-server-lookup", daemon=True).start()
+        except RuntimeError:  # no thread can be started here: then on this one
+            work()
         return future
 
 
@@ -138,12 +141,13 @@ def send(attempt: Attempt, transport: SyncTransport | None) -> Response | Fault:
 async def send_async(attempt: Attempt, transport: AsyncTransport | None) -> Response | Fault:
     """One request."""
     body = _Body(time.monotonic() + attempt.timeout)
+    opened = _Opened()
     marker = _sending.set(True)
 
     async def exchange() -> Response:
         async with (
             httpx2.AsyncClient(**_client(attempt, transport and _BorrowedAsync(transport))) as client,
-            client.stream("GET", attempt.request.url, **_request(attempt)) as response,
+            client.stream("GET", attempt.request.url, **_request(attempt, opened)) as response,
         ):
             if body.wanted(response):
                 await body.take_async(response.aiter_bytes())
@@ -156,18 +160,25 @@ async def send_async(attempt: Attempt, transport: AsyncTransport | None) -> Resp
     except BaseException as interruption:  # noqa: BLE001  # raised again, bare
         raise _bare(interruption) from None
     finally:
+        await opened.aclose()
         _sending.reset(marker)
 
 
 def _client(attempt: Attempt, transport: Any) -> dict[str, Any]:
     timeout = httpx2.Timeout(attempt.timeout, connect=min(_CONNECT_TIMEOUT, attempt.timeout))
-    return {"timeout": timeout, "follow_redirects": False, "transport": transport}
+    # Plain http never leaves this machine, so it must not go to a proxy, which would see the key.
+    trust_env = not _is_plain(attempt)
+    return {"timeout": timeout, "follow_redirects": False, "transport": transport, "trust_env": trust_env}
 
 
-def _request(attempt: Attempt, trace: _Deadline | None = None) -> dict[str, Any]:
+def _is_plain(attempt: Attempt) -> bool:
+    return attempt.request.url.startswith("http:")
+
+
+def _request(attempt: Attempt, trace: _Deadline | _Opened) -> dict[str, Any]:
     name, key = attempt.request.secret_header
     headers = {**dict(attempt.request.headers), name: key.reveal()}
-    return {"headers": headers, "extensions": {"trace": trace} if trace else {}}
+    return {"headers": headers, "extensions": {"trace": trace}}
 
 
 class _Body(Sealed):
@@ -221,6 +232,22 @@ class _Deadline:
             return read(max_bytes, max(0.001, self._deadline - time.monotonic()))
 
         return bounded
+
+
+class _Opened:
+    """The same for the async client, used to close what it forgets when it is cancelled in the middle of a TLS handshake."""
+
+    def __init__(self) -> None:
+        self._streams: list[Any] = []
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete") and info.get("return_value") is not None:
+            self._streams.append(info["return_value"])
+
+    async def aclose(self) -> None:
+        for stream in self._streams:
+            with suppress(Exception):
+                await stream.aclose()
 
 
 class _Borrowed(httpx2.BaseTransport):
@@ -281,7 +308,10 @@ _KINDS = (
 def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
     chain = list(_causes(error))
     proxy = " (a proxy is set in the environment: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)"
-    hint = proxy if own_transport and set(getproxies_environment()) - {"no"} else ""
+    hint = proxy if own_transport and not _is_plain(attempt) and set(getproxies_environment()) - {"no"} else ""
+    if own_transport and isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        # The client wraps what happens on the wire. This came while it was made: a trust store that cannot be read.
+        return Fault("TLS could not be set up: check SSL_CERT_FILE and SSL_CERT_DIR", False)
     for kind in _KINDS:
         found = next((each for each in chain if isinstance(each, kind.error)), None)
         if found is not None:
@@ -291,8 +321,6 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
                 certificate=getattr(found, "verify_message", "") or "verification failed",
             )
             return Fault(text + hint, kind.retry)
-    if isinstance(error, (OSError, ssl.SSLError)):  # while the client was made: a trust store that cannot be read
-        return Fault("TLS could not be set up: check SSL_CERT_FILE and SSL_CERT_DIR", False)
     return Fault(f"the HTTP client failed with {type(error).__name__}{hint}", False)
 
 

@@ -88,6 +88,7 @@ class Keeper(Sealed):
         self._flight: Flight | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
+        self._noticing: dict[int, threading.Lock] = {}
         _keepers.add(self)
 
     # What a mint calls: never waits, except where no background thread would ever run.
@@ -300,15 +301,19 @@ class Keeper(Sealed):
 
     def _notice_fork(self) -> None:
         """A fork made outside of Python (uWSGI) runs no hooks: compare process ids before touching the lock."""
-        if self._pid != os.getpid():
-            self.after_fork()
+        pid = os.getpid()
+        if self._pid != pid:
+            # Several threads may notice at once. This lock was made in this very process, by whoever came first.
+            with self._noticing.setdefault(pid, threading.Lock()):
+                if self._pid != pid:
+                    self.after_fork()
 
     def after_fork(self) -> None:
         """In the child: the parent's lock may be held and its fetch is not ours; the credentials are."""
         self._lock = threading.Lock()
         self._flight = None
-        self._pid = os.getpid()
         self.record = redrawn(self.record, self.world.uniform)
+        self._pid = os.getpid()  # last: from here on other threads go on
 
     def _now(self) -> Instant:
         return Instant(self.world.wall(), self.world.mono())

@@ -181,11 +181,11 @@ def test_ttl_out_of_range_is_refused(ttl: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "ttl", [timedelta(0), timedelta(seconds=59.9), timedelta(days=1, microseconds=1), timedelta.max]
+    "ttl", [timedelta(0), timedelta(seconds=59.9), timedelta(days=1, microseconds=1), timedelta.max, timedelta.min]
 )
 def test_timedelta_out_of_range_is_refused(ttl: timedelta) -> None:
     """A timedelta has the same range."""
-    assert ["ttl", "ttl"] == [refused(written, ttl=ttl)[0] for ttl in (ttl, -ttl)]
+    assert "ttl" == refused(written, ttl=ttl)[0]
 
 
 @pytest.mark.parametrize("ttl", [True, False, None, "900", b"9", 900j, Fraction(900), [900], object()])
@@ -220,7 +220,7 @@ STRANGE = [
     'quo"te',
     "back\\slash",
     "</script>",
-    "\u2028\u2029",
+    "a\u2028b\u2029c",
     "👩‍💻",
     "שלום",
     "é" * 128,

@@ -59,7 +59,7 @@ def payload(
             rest += f',"metadata":{quoted(metadata)}'
     if attributes is not None:
         rest += f',"attributes":{_attributes(attributes)}'
-    if agent_name or agents != () or room_config is not None:
+    if agent_name is not None or agents != () or room_config is not None:
         rest += _room(agent_name, agents, room_config)
     video = _DEFAULT_VIDEO if grants is None else _video(grants)
     return f'{head}{start},"exp":{end},"sub":{quoted(identity)},{video}{quoted(room_name)}}}{rest}}}'.encode()
@@ -71,7 +71,7 @@ def lifetime(ttl: Any, field: str = "ttl") -> float:
     if isinstance(ttl, timedelta):
         seconds = ttl.total_seconds()
     elif isinstance(ttl, (int, float)) and not isinstance(ttl, bool):
-        seconds = float(ttl) if ttl < 1e9 else 1e9
+        seconds = ttl
     else:
         raise InvalidArgument(
             f"{field} must be a timedelta or a number of seconds, not {type(ttl).__name__}", field=field
@@ -82,7 +82,7 @@ def lifetime(ttl: Any, field: str = "ttl") -> float:
             "for joining only, LiveKit renews the tokens of those who are in)",
             field=field,
         )
-    return seconds
+    return float(seconds)
 
 
 def _plain(identity: Any, room_name: Any, name: Any) -> bool:

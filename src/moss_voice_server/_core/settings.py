@@ -44,7 +44,12 @@ def settings(project_id: Any, project_key: Secret[Any], voice_agent_id: Any, api
         problem = _visible_problem(value)
         if problem:
             raise InvalidArgument(f"{field} ({VARIABLES[field]}) {problem}", field=field)
-    if not isinstance(voice_agent_id, str) or not voice_agent_id.strip():
+    if voice_agent_id is not None and not isinstance(voice_agent_id, str):
+        raise InvalidArgument(
+            f"voice_agent_id (MOSS_VOICE_AGENT_ID) must be a str, not {type(voice_agent_id).__name__}",
+            field="voice_agent_id",
+        )
+    if not voice_agent_id or not voice_agent_id.strip():
         raise InvalidArgument(
             "voice_agent_id (MOSS_VOICE_AGENT_ID) is empty: copy the voice agent's id from Moss", field="voice_agent_id"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii as quoted
 from math import ceil
 from typing import Any, NamedTuple
@@ -90,7 +91,6 @@ def _reply(status: int, content: str, *extra: tuple[str, str]) -> Reply:
     return Reply(status, (*_HEADERS, *extra, ("content-length", str(len(body)))), body)
 
 
-
 def screen(method: str, content_type: str, content_length: str) -> Reply | None:
     """What can be refused before the body is read; `None`: go on."""
     if method != "POST":
@@ -99,7 +99,13 @@ def screen(method: str, content_type: str, content_length: str) -> Reply | None:
     # Only this type makes a browser ask first (CORS preflight): a form on another site cannot send it.
     if content_type != "application/json" and not _is_json(content_type):
         return error(415, "unsupported_media_type")
-    if content_length and (not content_length.isdigit() or len(content_length) > 18 or int(content_length) > MAX_BODY):
+    # ASCII first: "²" is a digit to Python, and no number.
+    if content_length and not (
+        content_length.isascii()
+        and content_length.isdigit()
+        and len(content_length) <= 18
+        and int(content_length) <= MAX_BODY
+    ):
         return error(413, "body_too_large")
     return None
 
@@ -160,8 +166,9 @@ class Cors:
     """Cross-origin rules (fetch.spec.whatwg.org, "CORS protocol"): an exact list of origins; empty: none, no headers at all."""
 
     def __init__(self, origins: Any) -> None:
-        if isinstance(origins, str):
+        if isinstance(origins, str) or not isinstance(origins, Iterable):
             raise InvalidArgument("origins must be a list, such as ['https://app.example']", field="origins")
+        origins = tuple(origins)
         for origin in origins:
             if not isinstance(origin, str) or not re.fullmatch(r"https?://[a-z0-9.\[\]:_-]+", origin):
                 raise InvalidArgument(
@@ -188,8 +195,7 @@ class Cors:
             ("access-control-allow-methods", "POST"),
             ("access-control-allow-headers", names),
             ("access-control-max-age", "600"),
-            ("content-length", "0"),
-        )
+        )  # and no Content-Length: a 204 may not have one (RFC 9110, section 8.6)
         return Reply(204, headers, b"")
 
     def dress(self, reply: Reply, origin: str) -> Reply:

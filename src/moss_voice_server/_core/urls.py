@@ -39,9 +39,13 @@ def address(value: Any, *, secure: tuple[str, ...], plain: tuple[str, ...]) -> t
 def _split(value: str) -> SplitResult | None:
     try:
         parts = urlsplit(value)
-        return parts if parts.port != 0 and not parts.netloc.endswith(":") else None
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        port = "" if parts.port is None else parts.netloc.rpartition(":")[2]
     except ValueError:  # a port that is not a number, or half an IPv6 address
         return None
+    # Nothing else may stand there: the standard library reads `[::1].host.example` as the host `::1`.
+    whole = parts.netloc.lower() == (f"{host}:{port}" if port else host)
+    return parts if whole and parts.port != 0 else None
 
 
 def _example(schemes: tuple[str, ...]) -> str:

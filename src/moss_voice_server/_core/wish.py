@@ -68,7 +68,8 @@ def _no_constant(_name: str) -> NoReturn:
 
 
 _decode = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant).decode
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# An open string reaches to the end, so that the match never fails: with a failure for each quote, effort would be squared.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.?)*(?:"|\Z)', re.DOTALL)
 
 
 def _depth(body: bytes) -> int:
@@ -167,7 +168,9 @@ def _agents(config: Any) -> tuple[AgentDispatch, ...]:
     # Some clients' encoders write every field's default: a field that says nothing asks for nothing.
     if any(config[name] for name in _APP_ONLY.intersection(config)):
         raise _Bad(403, "room_config_not_allowed")
-    agents = config.get("agents") or []
+    agents = config.get("agents")
+    if agents is None:
+        return ()
     if not isinstance(agents, list):
         raise _Bad(400, "invalid_field")
     if len(agents) > _MAX_AGENTS:

@@ -30,14 +30,18 @@ class Parser(argparse.ArgumentParser):
         if rest:
             unknown = [word.partition("=")[0] for word in rest]
             names = [name for name in unknown if re.fullmatch(r"-[a-z]|--[a-z][a-z-]*", name)]
-            self.error(f"there is no option {', '.join(names)}" if names else "an argument too many")
+            command = f"{self.prog} {options.command}" if options.command else self.prog
+            self._fail(f"there is no option {', '.join(names)}" if names else "an argument too many", command)
         return options
 
     def error(self, message: str) -> NoReturn:
         """End with exit status 2 and one line."""
         if "invalid choice" in message:
             message = "there is no such command; the commands are token and dev, and their options follow them"
-        _say.error(f"{message.removeprefix('argument ')}; see `{self.prog} --help`")
+        self._fail(message.removeprefix("argument "), self.prog)
+
+    def _fail(self, message: str, command: str) -> NoReturn:
+        _say.error(f"{message}; see `{command} --help`")
         self.exit(2)
 
 

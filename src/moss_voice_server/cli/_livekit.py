@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser, about: str) -> None:
     """The three options; `about` says what they are for."""
     group = parser.add_argument_group("LiveKit credentials", about)
     # Wrapped as they come in, so that no rendering of the options shows them.
-    group.add_argument("--livekit-url", metavar="URL", type=Secret, help="wss://…, or ws:// on this machine")
+    group.add_argument("--livekit-url", metavar="URL", type=Secret, help="wss://..., or ws:// on this machine")
     group.add_argument("--api-key", metavar="KEY", type=Secret, help="LiveKit API key")
     group.add_argument(
         "--api-secret",
@@ -74,19 +75,17 @@ def read(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -
 
 def _from_standard_input() -> Secret[str]:
     """The one line of standard input; a person at a terminal is asked, and what they type is not shown."""
-    if sys.stdin is None:
-        raise InvalidArgument("standard input is closed: pipe the secret in", field="api_secret")
-    if sys.stdin.isatty():
-        from getpass import getpass
+    from getpass import getpass
 
-        text = Secret(getpass("LiveKit API secret: "))
-    else:
-        try:
+    text = Secret("")
+    # Errors are raised below, where nothing holds what was read.
+    with suppress(EOFError, UnicodeDecodeError):
+        if sys.stdin is not None and sys.stdin.isatty():
+            text = Secret(getpass("LiveKit API secret: "))
+        elif sys.stdin is not None:  # None when it is closed
             text = Secret(sys.stdin.read())
-        except UnicodeDecodeError:
-            raise InvalidArgument("standard input is not UTF-8 text", field="api_secret") from None
     if len(text.reveal().splitlines()) != 1:
-        raise InvalidArgument("standard input must hold the secret, on one line", field="api_secret")
+        raise InvalidArgument("standard input must hold the secret: one line of UTF-8 text", field="api_secret")
     return Secret(text.reveal().rstrip("\r\n"))
 
 

@@ -50,7 +50,7 @@ def run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     try:
         options = parser.parse_all(argv)
-        if options.run is None:
+        if options.command is None:
             parser.error("name a command: token or dev")
         if find_spec("rich") is None:
             _say.error(f"the command line needs its extra: {_EXTRA}")
@@ -73,8 +73,7 @@ def run(argv: Sequence[str] | None) -> int:
 def _parser() -> Parser:
     parser = Parser(prog=_say.PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
-    parser.set_defaults(run=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for command in (token, dev):
         command.add(commands)
     return parser

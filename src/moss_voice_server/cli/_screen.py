@@ -30,14 +30,14 @@ class Screen:
         sign, plain, style = _MARKS[good]
         line = Table.grid(padding=(0, 1))
         line.add_column(width=1)
-        line.add_column(width=8)
+        line.add_column(width=9)
         line.add_column(overflow="fold")
         line.add_row(Text(sign if self._is_unicode else plain, style), Text(label, "bold"), Text(text))
         self._print(line)
 
     def claims(self, rows: Iterable[Row]) -> None:
         """A token's claims as a table."""
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", border_style="dim")
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", border_style="dim")
         table.add_column("Claim", no_wrap=True)
         table.add_column("Value", overflow="fold", style="cyan")
         table.add_column("In words", overflow="fold")
@@ -49,10 +49,11 @@ class Screen:
         """A value on a line of its own, never broken by us: the terminal breaks it, and copies it whole."""
         self._console.print(Text(label, "bold"))
         self._console.print(value, soft_wrap=True)
+        self._console.print()
 
-    def line(self, text: str = "") -> None:
-        """A line of plain text."""
-        self._console.print(text)
+    def remark(self, text: str) -> None:
+        """A last word."""
+        self._console.print(Text(text, "dim"))
 
     @property
     def _is_unicode(self) -> bool:

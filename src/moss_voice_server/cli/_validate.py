@@ -71,7 +71,7 @@ def _body(error: HTTPError) -> bytes:
 def _judge(status: int, body: bytes) -> Verdict:
     text = body.decode("utf-8", "replace")
     if status == 200 and text.strip() == "success":
-        return Verdict(True, "accepts the token")
+        return Verdict(True, "accepts the token (GET /rtc/validate)")
     if status == 401:
         reason = next((words for mark, words in _REASONS.items() if mark in text), "check --api-key and --api-secret")
         return Verdict(False, f"refuses the token (HTTP 401): {reason}")

@@ -102,13 +102,19 @@ def _show(options: argparse.Namespace, stack: ExitStack) -> int:
     screen.step("Minted", "a token for Ada, in a new room, for 15 minutes")
     verdict = ask(url, token) if livekit else None
     if verdict:
-        screen.step("Joining", f"LiveKit {verdict.text}", good=verdict.accepted)
+        screen.step("Checked", f"LiveKit {verdict.text}", good=verdict.accepted)
     screen.claims(describe(decode(token), time.time()))
-    screen.copyable("Server URL", url)
+    screen.copyable("Server URL" if livekit else "Server URL, a stand-in: no server was asked", url)
     if is_local(url):
         screen.copyable("Participant token", token)
     else:  # it opens a room for everybody who is shown this screen
         screen.copyable("Participant token, its signature left out", f"{token.rpartition('.')[0]}.{_MASK}")
+    started = (
+        "the fake Moss API"
+        if livekit is None or _livekit.is_asked_for(options)
+        else "livekit-server and the fake Moss API"
+    )
+    screen.remark(f"Stopping {started}: nothing stays behind.")
     return 0 if verdict is None or verdict.accepted else 1
 
 

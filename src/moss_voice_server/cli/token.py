@@ -55,7 +55,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.set_defaults(run=run)
 
     who = parser.add_argument_group("who joins, and where")
-    who.add_argument("--identity", metavar="ID", help="unique in the room (default: a new guest-…)")
+    who.add_argument("--identity", metavar="ID", help="unique in the room (default: a new guest-...)")
     who.add_argument("--room", metavar="NAME", help="the room (default: a new one that nobody can guess)")
     who.add_argument("--name", metavar="NAME", help="shown to the others")
     who.add_argument("--metadata", metavar="TEXT", help="any text for the others and the agent")
@@ -133,21 +133,21 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Mint and print."""
+    from .._core.claims import payload
     from ..grants import ParticipantInfo
     from ._claims import decode
 
     identity = f"guest-{os.urandom(16).hex()}" if options.identity is None else options.identity
     room = f"room-{os.urandom(16).hex()}" if options.room is None else options.room
     participant = ParticipantInfo(identity, options.name, options.metadata, _attributes(options) or None)
+    ttl, grants, agents = options.ttl, _grants(options), _agents(options)
+    room_config = _room_config(options.room_config)
     # Whatever is wrong with the arguments is said before anybody is asked for credentials.
-    arguments: dict[str, Any] = {
-        "ttl": options.ttl,
-        "grants": _grants(options),
-        "agents": _agents(options),
-        "room_config": _room_config(options.room_config),
-    }
+    payload("", 0.0, participant, room, None, ttl, grants, agents, room_config)
     with _server(options) as server:
-        token = server.create_participant_token(participant, room, **arguments)
+        token = server.create_participant_token(
+            participant, room, ttl=ttl, grants=grants, agents=agents, room_config=room_config
+        )
         url = server.get_server_url()
     if options.json:
         expires = datetime.fromtimestamp(decode(token)["exp"], timezone.utc)

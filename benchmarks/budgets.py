@@ -1,0 +1,45 @@
+"""Budgets: the figures that we promise, for every change to this package to be held against."""
+
+from __future__ import annotations
+
+from .figures import Budget
+
+JOIN = "mint: join and name"
+FULL = "mint: agent, metadata, attributes"
+IMPORT_TIME = "import of the three names: time"
+IMPORT_MEMORY = "import of the three names: memory"
+FIRST_TIME = "import and first token: time"
+FIRST_MEMORY = "import and first token: memory"
+PACKAGES = "packages installed, ours included"
+SIZE = "megabytes installed"
+
+LIVEKIT_API = "livekit-api"
+PYJWT = "PyJWT"
+NODE = "Node livekit-server-sdk"
+GO = "Go livekit protocol/auth"
+FLOOR = "floor: HMAC and base64"
+PREDECESSOR = "moss-voice-server 0.1.0"
+
+_BUDGETS = {
+    (JOIN, LIVEKIT_API): Budget(12),
+    (FULL, LIVEKIT_API): Budget(12),
+    (JOIN, FLOOR): Budget(1.5, at_most=True),
+    (JOIN, GO): Budget(1),
+    (IMPORT_TIME, LIVEKIT_API): Budget(8),
+    (FIRST_TIME, LIVEKIT_API): Budget(6),
+    (FIRST_MEMORY, LIVEKIT_API): Budget(4),
+    (PACKAGES, PREDECESSOR): Budget(8, at_most=True),
+}
+# livekit-api spends its time in Python code, ours in C: a faster interpreter brings them closer together.
+_FROM_3_12 = {
+    (JOIN, LIVEKIT_API): Budget(9),
+    (FULL, LIVEKIT_API): Budget(9),
+}
+# There the HTTP client needs one more package, for what newer Pythons have in their standard library.
+_ON_3_10 = {(PACKAGES, PREDECESSOR): Budget(9, at_most=True)}
+
+
+def budget(what: str, against: str, python: tuple[int, int]) -> Budget | None:
+    """The budget of a figure on this version of Python, or `None` where nothing is promised."""
+    budgets = _BUDGETS | (_FROM_3_12 if python >= (3, 12) else {}) | (_ON_3_10 if python == (3, 10) else {})
+    return budgets.get((what, against))

@@ -1,0 +1,35 @@
+"""Fixtures of the command line's tests: a shell with a bare environment, a fake Moss that it leads to, a LiveKit server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moss_voice_server.testing import FakeMoss
+from tests.cli.shell import Shell, bare_environ
+from tests.livekit.conftest import livekit_binary, livekit_server
+
+__all__ = ["livekit_binary", "livekit_server", "moss", "moss_shell", "shell"]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A shell in which no credentials are set and no LiveKit server can be found."""
+    return Shell(bare_environ(tmp_path))
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """A Moss API on a loopback port."""
+    with FakeMoss() as fake:
+        yield fake
+
+
+@pytest.fixture
+def moss_shell(shell: Shell, moss: FakeMoss) -> Shell:
+    """A shell whose environment leads to the fake Moss."""
+    shell.environ.update(moss.environ)
+    shell.secrets.append(moss.credentials["voice_agent_api_secret"])
+    return shell

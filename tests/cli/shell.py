@@ -1,0 +1,101 @@
+"""Shell: the command line as a process of its own: started, fed, interrupted, and what came out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jwt
+
+PATIENCE = 60.0  # seconds; only a command that hangs comes near it
+
+# Warnings are errors there as well: one that is not ours would come out as a traceback.
+PROGRAM = (sys.executable, "-W", "error", "-m", "moss_voice_server")
+
+_OURS = ("MOSS_", "LIVEKIT_", "XDG_")
+_STEERING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERM")
+
+
+class Done(NamedTuple):
+    """What a command left: its exit status, standard output and standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+def bare_environ(home: Path) -> dict[str, str]:
+    """The environment of whoever runs the tests, without what could steer our command; and a home of its own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_OURS) and name not in _STEERING and not name.lower().endswith("_proxy")
+    }
+    # No livekit-server can be found on this PATH; Python is started by its own path.
+    return {**kept, "HOME": str(home), "PATH": str(home), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+
+
+class Shell:
+    """Runs `moss-voice-server` and sees to it that nothing secret comes out.
+
+    Args:
+        environ: the commands' environment; whatever is called a key or a secret there must not be shown.
+    """
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        self.environ = environ
+        self.secrets: list[str] = []
+
+    def __call__(
+        self,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        stdin: str | bytes | None = None,
+        program: Sequence[str] = PROGRAM,
+    ) -> Done:
+        """Run a command to its end."""
+        typed = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            [*program, *arguments],
+            env={**self.environ, **(environ or {})},
+            input=typed,
+            stdin=subprocess.DEVNULL if typed is None else None,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return self.checked(Done(done.returncode, done.stdout.decode(), done.stderr.decode()), environ)
+
+    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
+        """Start a command and return while it runs."""
+        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        return subprocess.Popen([*PROGRAM, *arguments], env=self.environ, **settings)
+
+    def end(self, process: subprocess.Popen[bytes], signal: int) -> Done:
+        """Send a signal to a command that runs, and wait for its end."""
+        process.send_signal(signal)
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        return self.checked(Done(process.returncode, out.decode(), err.decode()))
+
+    def checked(self, done: Done, environ: Mapping[str, str] | None = None) -> Done:
+        """What a command left, once it is sure that it holds no secret and no traceback."""
+        everything = {**self.environ, **(environ or {})}
+        named = [everything.get(name, "") for name in ("MOSS_PROJECT_KEY", "LIVEKIT_API_SECRET")]
+        text = done.out + done.err
+        assert [] == [secret for secret in [*named, *self.secrets] if secret and secret in text]
+        assert "Traceback" not in text, text
+        return done
+
+
+def claims(token: str) -> dict[str, Any]:
+    """The claims of a token, read by PyJWT; the signature is not looked at."""
+    read: dict[str, Any] = jwt.decode(token.strip(), options={"verify_signature": False})
+    return read

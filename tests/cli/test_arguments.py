@@ -1,0 +1,51 @@
+"""Arguments: the forms of times and pairs, values in and values out."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+
+import pytest
+
+from moss_voice_server.cli._arguments import duration, pair, visible
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("15m", 900), ("2h", 7200), ("90", 90), ("1h30m", 5400), ("1h1m1s", 3661), ("0", 0), ("24h", 86400)],
+)
+def test_duration(text: str, seconds: float) -> None:
+    """A time is a number of seconds, or hours, minutes and seconds with their letters."""
+    assert seconds == duration(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "15 m", "m", "-1", "+5", "1.5h", "15x", "1m1h", "1e3", "nan", "\u0661m", "9" * 10]
+)
+def test_duration_that_is_none(text: str) -> None:
+    """Anything else is refused, with the forms that are taken."""
+    with pytest.raises(ArgumentTypeError, match="write a time as 90s, 15m, 2h or 1h30m, or as seconds"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("plan=gold", ("plan", "gold")), ("a=", ("a", "")), ("a=b=c", ("a", "b=c")), (" a =b", (" a ", "b"))],
+)
+def test_pair(text: str, expected: tuple[str, str]) -> None:
+    """The first equals sign parts key and value."""
+    assert expected == pair(text)
+
+
+@pytest.mark.parametrize("text", ["", "plan", "=gold", "="])
+def test_pair_that_is_none(text: str) -> None:
+    """Without a key, or without an equals sign, it is refused."""
+    with pytest.raises(ArgumentTypeError, match="write it as KEY=VALUE"):
+        pair(text)
+
+
+def test_visible() -> None:
+    """A text passes as it is; a blank one is refused."""
+    assert " a " == visible(" a ")
+    for blank in ("", " \t"):
+        with pytest.raises(ArgumentTypeError, match="is empty"):
+            visible(blank)

@@ -1,0 +1,329 @@
+"""`dev`: the whole way on one machine, with a LiveKit server and without; what is shown, and that nothing stays."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.cli.shell import PATIENCE, Done, Shell, claims
+
+if TYPE_CHECKING:
+    from moss_voice_server.dev.livekit import LiveKitServer
+
+SECRET = "a-secret-of-more-than-thirty-two-characters"
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+WITHOUT_LIVEKIT = """\
+· LiveKit   none to ask; get one: {install}
+✓ Moss API  a fake one, started on http://127.0.0.1:{port}
+✓ Fetched   from it over HTTP: API key {iss}, secret ********
+✓ Minted    a token for Ada, in a new room, for 15 minutes
+
+ Claim             Value                                  In words
+ ──────────────────────────────────────────────────────────────────────────────
+ iss               {iss}                        API key
+ nbf               {nbf}                valid from now on
+ exp               {exp}                expires in 15 minutes
+ sub               {sub}                          identity: who joins
+ video
+   roomJoin        true                                   may join
+   canPublish      true                                   may send audio, video
+   canSubscribe    true                                   may hear and see
+   canPublishData  true                                   may send data
+   room            {room}  this room only
+ name              Ada                                    shown to the others
+
+Server URL, a stand-in: no server was asked
+ws://127.0.0.1:7880
+
+Participant token
+{token}
+
+Stopping the fake Moss API: nothing stays behind.
+"""
+
+
+def shown_token(out: str) -> str:
+    """The token that was shown."""
+    lines = out.splitlines()
+    return lines[lines.index("Participant token") + 1]
+
+
+def utc(seconds: int) -> str:
+    """A time as `dev` shows it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--once"]], ids=["plain", "once"])
+def test_without_livekit(arguments: list[str], shell: Shell) -> None:
+    """Without any LiveKit server the way is shown up to the token, with the line that gets one; exit status 0."""
+    status, out, err = shell("dev", *arguments)
+    token = shown_token(out)
+    said = claims(token)
+
+    assert (0, "") == (status, err)
+    port = re.findall(r"http://127\.0\.0\.1:(\d+)", out)[0]
+    install = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}.get(
+        sys.platform, "https://github.com/livekit/livekit/releases"
+    )
+    assert (
+        WITHOUT_LIVEKIT.format(
+            install=install,
+            port=port,
+            iss=said["iss"],
+            nbf=utc(said["nbf"]),
+            exp=utc(said["exp"]),
+            sub=said["sub"],
+            room=said["video"]["room"],
+            token=token,
+        )
+        == out
+    )
+    assert not is_open(f"http://127.0.0.1:{port}")
+
+
+def test_needs_nothing_of_the_environment(shell: Shell) -> None:
+    """Neither Moss's nor LiveKit's variables, nor a proxy, change anything: nobody outside is asked."""
+    shell.environ |= {
+        "MOSS_PROJECT_ID": "x",
+        "MOSS_PROJECT_KEY": "a-project-key",
+        "MOSS_VOICE_AGENT_ID": "x",
+        "MOSS_PLATFORM_API_URL": "http://127.0.0.1:1",
+        "LIVEKIT_URL": "ws://127.0.0.1:1",
+        "LIVEKIT_API_KEY": "APIkey",
+        "LIVEKIT_API_SECRET": SECRET,
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "ALL_PROXY": "http://127.0.0.1:1",
+    }
+    status, out, err = shell("dev")
+    assert (0, "", "ws://127.0.0.1:7880") == (status, err, out.splitlines()[-6])
+
+
+def test_ascii(shell: Shell) -> None:
+    """Where only ASCII can be written, all of it is."""
+    status, out, err = shell("dev", environ={"PYTHONIOENCODING": "ascii"})
+    assert (0, "", True) == (status, err, out.isascii())
+    assert out.startswith("- LiveKit   none to ask")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("no_color", ["", "1"], ids=["colours", "NO_COLOR"])
+def test_on_a_terminal(no_color: str, shell: Shell) -> None:
+    """On a terminal of 80 columns nothing but the token is broken by it; colours unless NO_COLOR is set."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    shell.environ["NO_COLOR"] = no_color
+    process = shell.start("dev", stdin=theirs, stdout=theirs)
+    os.close(theirs)
+    raw = read_all(ours)
+    _, err = process.communicate(timeout=PATIENCE)
+
+    text = ESCAPE.sub("", raw).replace("\r\n", "\n")
+    assert (0, b"", bool(not no_color)) == (process.returncode, err, "\x1b" in raw)
+    assert [] == [line for line in text.splitlines() if len(line) > 80 and line != shown_token(text)]
+    assert "   canPublishData  true                                   may send data\n" in text
+
+
+def read_all(terminal: int) -> str:
+    """What is written to a terminal until its other end is closed."""
+    parts: list[bytes] = []
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            part = b""
+        if not part:
+            os.close(terminal)
+            return b"".join(parts).decode()
+        parts.append(part)
+
+
+def given(url: str, *, key: str = "APIkey") -> list[str]:
+    """The options for a LiveKit server that is given; the secret comes by standard input."""
+    return ["--livekit-url", url.replace("http", "ws"), "--api-key", key, "--api-secret", "-"]
+
+
+def test_given_server_accepts(shell: Shell, moss: FakeMoss) -> None:
+    """The token is signed with the given credentials, fetched through the fake Moss, and the server is asked about it."""
+    shell.secrets.append(SECRET)
+    moss.script(Answer(body=b"success"))
+    status, out, err = shell("dev", *given(moss.url), stdin=SECRET)
+
+    assert (0, "") == (status, err)
+    assert out.startswith(f"✓ LiveKit   as given: {moss.url.replace('http', 'ws')}\n✓ Moss API  ")
+    assert "\n✓ Checked   LiveKit accepts the token (GET /rtc/validate)\n" in out
+    assert "APIkey" == jwt.decode(shown_token(out), SECRET, algorithms=["HS256"])["iss"]
+    assert f"Bearer {shown_token(out)}" == moss.requests[0].headers["Authorization"]
+
+
+def test_given_server_refuses(shell: Shell, moss: FakeMoss) -> None:
+    """A refusal says what to check, and exit status 1."""
+    shell.secrets.append(SECRET)
+    moss.script(Answer(401, body=b"invalid API key: APIkey"))
+    status, out, err = shell("dev", *given(moss.url), stdin=SECRET)
+
+    assert (1, "") == (status, err)
+    assert "\n✗ Checked   LiveKit refuses the token (HTTP 401): it does not know the API key: check --api-key\n" in out
+
+
+def test_given_server_is_away(shell: Shell, moss: FakeMoss) -> None:
+    """A server that cannot be reached is told as such, and exit status 1."""
+    moss.close()
+    status, out, err = shell("dev", *given(moss.url), stdin=SECRET)
+
+    assert (1, "") == (status, err)
+    assert "\n✗ Checked   LiveKit cannot be asked: the connection was refused: check its host and port, " in out
+
+
+def test_token_of_a_real_server_is_not_shown(shell: Shell) -> None:
+    """A token for a server elsewhere opens a room for everybody who is shown it: its signature is left out."""
+    # Port 1 of a name that is no loopback name to us; whatever is there, it is no LiveKit.
+    status, out, _ = shell("dev", *given("wss://127.0.0.2:1"), stdin=SECRET)
+    lines = out.splitlines()
+
+    assert 1 == status
+    shown = lines[lines.index("Participant token, its signature left out") + 1]
+    assert re.fullmatch(r"eyJ[\w-]+\.eyJ[\w-]+\.\*{8}", shown)
+
+
+WRONG = {
+    "url": (["--livekit-url", "ws://livekit.example", "--api-key", "k"], "--livekit-url: url must begin with "),
+    "missing": (
+        ["--livekit-url", "ws://127.0.0.1:1"],
+        "give --api-key, or set LIVEKIT_API_KEY (or LIVEKIT_API_KEY_FILE ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_argument(arguments: list[str], text: str, shell: Shell) -> None:
+    """A wrong argument is one line that names the option, exit status 2, before anything is started."""
+    status, out, err = shell("dev", *arguments, "--api-secret", "-", stdin=SECRET)
+    assert (2, "", 1) == (status, out, err.count("\n"))
+    assert err.startswith(f"moss-voice-server: error: {text}")
+
+
+def test_weak_secret_is_said_once(shell: Shell, moss: FakeMoss) -> None:
+    """The warning about a weak secret comes once, though the secret is looked at twice."""
+    moss.script(Answer(body=b"success"))
+    status, _, err = shell("dev", *given(moss.url), stdin="secret")
+    assert (0, 1) == (status, err.count("fewer than 32 bytes"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_ended_while_it_waits(number: int, status: int, shell: Shell, moss: FakeMoss) -> None:
+    """Ctrl-C or SIGTERM in the middle ends it without a word."""
+    moss.always(Answer(hang=True))
+    shell.environ |= {"LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}
+    process = shell.start("dev", "--livekit-url", moss.url)
+    moss.wait_for(1, PATIENCE)
+
+    done = shell.end(process, number)
+    assert (status, "") == (done.status, done.err)
+
+
+# Stand-ins for `livekit-server` that behave badly; the real one has its tests below.
+
+
+def stand_in(folder: Path, body: str) -> str:
+    """A program that LIVEKIT_SERVER_BIN can name."""
+    program = folder / "stand-in"
+    program.write_text(f"#!{sys.executable}\n{body}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", 0), 129)],
+    ids=["Ctrl-C", "SIGTERM", "SIGHUP"],
+)
+def test_started_server_does_not_stay(number: int, status: int, shell: Shell, tmp_path: Path) -> None:
+    """Whatever ends the command, the LiveKit server that it has started ends as well."""
+    mark = tmp_path / "pid"
+    os.mkfifo(mark)
+    body = f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep({PATIENCE})"
+    shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(tmp_path, body)
+    process = shell.start("dev")
+    started = int(mark.read_text())  # waits for the writer
+
+    assert Done(status, "", "") == shell.end(process, number)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
+def test_server_that_does_not_start(shell: Shell, tmp_path: Path) -> None:
+    """A server that ends at once is one line with the last line of its log, and exit status 1."""
+    shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(
+        tmp_path, "print('first'); print('cannot bind'); raise SystemExit(3)"
+    )
+    text = "livekit-server ended by itself with exit status 3; its log ends: cannot bind"
+    assert Done(1, "", f"moss-voice-server: error: {text}\n") == shell("dev")
+
+
+def test_server_that_is_not_there(shell: Shell) -> None:
+    """LIVEKIT_SERVER_BIN that names nothing is wrong usage."""
+    shell.environ["LIVEKIT_SERVER_BIN"] = "/nowhere"
+    text = "LIVEKIT_SERVER_BIN names '/nowhere', which is not an executable file: correct it or unset it"
+    assert Done(2, "", f"moss-voice-server: error: {text}\n") == shell("dev")
+
+
+def is_open(url: str) -> bool:
+    """Whether somebody listens there."""
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        probe.settimeout(PATIENCE)
+        return probe.connect_ex((parts.hostname, parts.port)) == 0
+
+
+@pytest.mark.livekit
+def test_found_server(shell: Shell, livekit_binary: Path) -> None:
+    """A LiveKit server that is found is started, accepts the token, and is stopped."""
+    shell.environ["LIVEKIT_SERVER_BIN"] = str(livekit_binary)
+    status, out, err = shell("dev")
+
+    assert (0, "") == (status, err)
+    url = re.findall(r"livekit-server, started on (ws://127\.0\.0\.1:\d+)\n", out)[0]
+    assert "\n✓ Checked   LiveKit accepts the token (GET /rtc/validate)\n" in out
+    assert f"\nServer URL\n{url}\n" in out
+    assert out.endswith("\nStopping livekit-server and the fake Moss API: nothing stays behind.\n")
+    assert not is_open(url)
+
+
+@pytest.mark.livekit
+def test_real_server_given(shell: Shell, livekit_server: LiveKitServer) -> None:
+    """A real LiveKit server is asked, and stays as it is: accepts its own key, refuses others with the reason."""
+    ours = given(livekit_server.url, key=livekit_server.api_key)
+    secret = livekit_server.api_secret
+    shell.secrets += [secret, secret[::-1]]
+    accepted = shell("dev", *ours, stdin=secret)
+    wrong_secret = shell("dev", *ours, stdin=secret[::-1])
+    unknown_key = shell("dev", *given(livekit_server.url, key="APIunknown"), stdin=secret)
+
+    said = [re.findall("(.) Checked   (.*)", done.out)[0] for done in (accepted, wrong_secret, unknown_key)]
+    refused = "LiveKit refuses the token (HTTP 401): "
+    assert [
+        ("✓", "LiveKit accepts the token (GET /rtc/validate)"),
+        ("✗", f"{refused}the secret does not belong to the API key: check --api-secret"),
+        ("✗", f"{refused}it does not know the API key: check --api-key"),
+    ] == said
+    assert [0, 1, 1] == [accepted.status, wrong_secret.status, unknown_key.status]
+    assert is_open(livekit_server.http_url)

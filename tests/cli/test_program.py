@@ -1,0 +1,148 @@
+"""The program: help, version, wrong usage, the absent extra, and ends that are not the command's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from moss_voice_server.cli import main
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.cli.shell import PATIENCE, PROGRAM, Done, Shell
+
+WITHOUT_RICH = (
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['rich'] = None; from moss_voice_server.cli import main; sys.exit(main(sys.argv[1:]))",
+)
+INSTALL = 'moss-voice-server: error: the command line needs its extra: pip install "moss-voice-server[cli]"\n'
+
+COMMANDS: list[list[str]] = [[], ["token"], ["dev"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=["program", "token", "dev"])
+def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command has help with examples, which fits into 80 columns."""
+    status = main([*command, "--help"])
+    done = capsys.readouterr()
+
+    assert (0, "") == (status, done.err)
+    assert done.out.startswith(" ".join(["usage: moss-voice-server", *command]))
+    assert "examples:\n  moss-voice-server " in done.out
+    assert [] == [line for line in done.out.splitlines() if len(line) > 81]
+    assert done.out.isascii()
+
+
+def test_help_is_quick() -> None:
+    """Help loads neither rich nor an HTTP client nor asyncio: only what parses arguments."""
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        "from moss_voice_server.cli import main; main(['token', '--help'])\n"
+        "heavy = {'rich', 'httpx2', 'asyncio', 'urllib.request', 'importlib.metadata', 'moss_voice_server.server'}\n"
+        "print(*sorted(heavy & set(sys.modules) - before), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (0, "") == (done.returncode, done.stderr.strip())
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The version is the installed package's."""
+    assert (0, f"moss-voice-server {version('moss-voice-server')}\n") == (main(["--version"]), capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("script", ["module", "script"])
+def test_both_ways_in(script: str, shell: Shell) -> None:
+    """`python -m moss_voice_server` and the installed script are one program."""
+    program = PROGRAM if script == "module" else (str(Path(sys.executable).parent / "moss-voice-server"),)
+    assert Done(0, f"moss-voice-server {version('moss-voice-server')}\n", "") == shell("--version", program=program)
+
+
+USAGE = {
+    "nothing": ([], "name a command: token or dev", ""),
+    "unknown command": (
+        ["S3CRET"],
+        "there is no such command; the commands are token and dev, and their options follow them",
+        "",
+    ),
+    "option before the command": (
+        ["--api-secret", "S3CRET", "token"],
+        "there is no such command; the commands are token and dev, and their options follow them",
+        "",
+    ),
+    "misspelt option": (["token", "--api-secert", "S3CRET"], "there is no option --api-secert", "token"),
+    "misspelt option with its value": (["dev", "--api-secert=S3CRET"], "there is no option --api-secert", "dev"),
+    "abbreviated option": (["token", "--ident", "x"], "there is no option --ident", "token"),
+    "short option": (["token", "-r", "S3CRET"], "there is no option -r", "token"),
+    "a value too many": (["token", "S3CRET"], "an argument too many", "token"),
+    "a value that looks like an option": (["token", "-S3CRET"], "an argument too many", "token"),
+    "option without its value": (["token", "--ttl"], "--ttl: expected one argument", "token"),
+    "two outputs": (["token", "--json", "--url"], "--url: not allowed with argument --json", "token"),
+    "data and no data": (
+        ["token", "--publish-data", "--no-publish-data"],
+        "--no-publish-data: not allowed with argument --publish-data",
+        "token",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text", "command"), USAGE.values(), ids=USAGE.keys())
+def test_wrong_usage(arguments: list[str], text: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage is one line that shows no value, names the help that helps, and exit status 2."""
+    status = main(arguments)
+    done = capsys.readouterr()
+
+    name = f"moss-voice-server {command}".strip()
+    assert (2, "", f"moss-voice-server: error: {text}; see `{name} --help`\n") == (status, done.out, done.err)
+
+
+@pytest.mark.parametrize("command", ["token", "dev"])
+def test_without_the_extra(command: str, shell: Shell) -> None:
+    """Without rich a command says which line installs the extra, and nothing else."""
+    assert Done(2, "", INSTALL) == shell(command, program=WITHOUT_RICH)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["token", "--help"], ["dev", "--help"], ["--version"]])
+def test_help_without_the_extra(arguments: list[str], shell: Shell) -> None:
+    """Help and version need no extra."""
+    done = shell(*arguments, program=WITHOUT_RICH)
+    assert (0, "") == (done.status, done.err)
+
+
+def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
+    """Ctrl-C while the Moss API is slow: exit status 130, and not a word."""
+    moss.always(Answer(hang=True))
+    process = moss_shell.start("token")
+    moss.wait_for(1, PATIENCE)
+
+    assert Done(130, "", "") == moss_shell.end(process, signal.SIGINT)
+
+
+def test_reader_that_leaves(shell: Shell) -> None:
+    """Output into a closed pipe ends without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = shell.start("token", "--help", stdout=writer)
+    finally:
+        os.close(writer)
+    _, err = process.communicate(timeout=PATIENCE)
+
+    assert (1, b"") == (process.returncode, err)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_full_disk(shell: Shell) -> None:
+    """Output that cannot be written is an error, not a success."""
+    with open("/dev/full", "wb") as full:
+        process = shell.start("token", "--help", stdout=full)
+    _, err = process.communicate(timeout=PATIENCE)
+
+    assert (1, b"moss-voice-server: error: the operating system refused: No space left on device\n") == (
+        process.returncode,
+        err,
+    )

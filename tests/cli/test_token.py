@@ -1,0 +1,496 @@
+"""`token`: what it prints, what the token says, where the credentials come from, and every way in which it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.cli.shell import PATIENCE, Done, Shell, claims
+
+if TYPE_CHECKING:
+    from moss_voice_server.dev.livekit import LiveKitServer
+
+SECRET = "a-secret-of-more-than-thirty-two-characters"
+LIVEKIT = {"LIVEKIT_URL": "wss://livekit.example", "LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}
+
+ALL_GRANTS = {"roomJoin": True, "canPublish": True, "canSubscribe": True, "canPublishData": True}
+
+
+@pytest.fixture
+def livekit_shell(shell: Shell) -> Shell:
+    """A shell whose environment has LiveKit credentials, which need no network."""
+    shell.environ.update(LIVEKIT)
+    return shell
+
+
+def error(text: str) -> str:
+    """The line in which an error is told."""
+    return f"moss-voice-server: error: {text}\n"
+
+
+# What is printed.
+
+
+def test_token_alone(moss_shell: Shell, moss: FakeMoss) -> None:
+    """The token is alone on standard output; what was chosen at random is said on standard error."""
+    status, out, err = moss_shell("token")
+    said = claims(out)
+
+    assert (0, 1) == (status, out.count("\n"))
+    assert re.fullmatch("guest-[0-9a-f]{32}", said["sub"])
+    assert re.fullmatch("room-[0-9a-f]{32}", said["video"]["room"])  # 128 bits
+    assert (
+        f"moss-voice-server: identity {said['sub']} (random)\nmoss-voice-server: room {said['video']['room']} (random)\n"
+        == err
+    )
+    jwt.decode(out.strip(), moss.credentials["voice_agent_api_secret"], algorithms=["HS256"])
+
+
+def test_quiet_when_nothing_was_chosen(livekit_shell: Shell) -> None:
+    """With identity and room given there is nothing to say."""
+    status, out, err = livekit_shell("token", "--identity", "user-42", "--room", "support")
+
+    assert (0, "") == (status, err)
+    assert {
+        "iss": "APIkey",
+        "sub": "user-42",
+        "video": {**ALL_GRANTS, "room": "support"},
+    } == {name: value for name, value in claims(out).items() if name not in ("nbf", "exp")}
+
+
+def test_every_call_is_new(livekit_shell: Shell) -> None:
+    """Two calls make two guests in two rooms."""
+    first, second = (claims(livekit_shell("token").out) for _ in range(2))
+    assert first["sub"] != second["sub"]
+    assert first["video"]["room"] != second["video"]["room"]
+
+
+def test_url(livekit_shell: Shell) -> None:
+    """`--url` is two lines: the server's URL, then the token."""
+    url, token = livekit_shell("token", "--url", "--room", "support").out.splitlines()
+    assert ("wss://livekit.example", "support") == (url, claims(token)["video"]["room"])
+
+
+def test_json(moss_shell: Shell, moss: FakeMoss) -> None:
+    """`--json` is one object with all that a client needs, and standard error stays empty."""
+    status, out, err = moss_shell("token", "--json", "--ttl", "5m")
+    answer = json.loads(out)
+    said = claims(answer["participant_token"])
+
+    assert (0, "") == (status, err)
+    assert {
+        "server_url": moss.credentials["voice_agent_url"],
+        "participant_token": answer["participant_token"],
+        "room_name": said["video"]["room"],
+        "participant_identity": said["sub"],
+        "expires_at": datetime.fromtimestamp(said["nbf"] + 300, timezone.utc).isoformat().replace("+00:00", "Z"),
+    } == answer
+
+
+def test_json_is_ascii(livekit_shell: Shell) -> None:
+    """Whatever the names are, the object can be printed on any terminal."""
+    out = livekit_shell("token", "--json", "--room", "Zürich", environ={"PYTHONIOENCODING": "ascii"}).out
+    assert "Zürich" == json.loads(out)["room_name"]
+
+
+# What the token says.
+
+SAID: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "name": (["--name", "Zoë"], {"name": "Zoë"}),
+    "metadata": (["--metadata", '{"a": 1}'], {"metadata": '{"a": 1}'}),
+    "attributes": (["--attribute", "plan=gold", "--attribute", "a=b=c"], {"attributes": {"plan": "gold", "a": "b=c"}}),
+    "no publish": (["--no-publish"], {"video": {**ALL_GRANTS, "canPublish": False, "canPublishData": False}}),
+    "data only": (["--no-publish", "--publish-data"], {"video": {**ALL_GRANTS, "canPublish": False}}),
+    "no data": (["--no-publish-data"], {"video": {**ALL_GRANTS, "canPublishData": False}}),
+    "no subscribe": (["--no-subscribe"], {"video": {**ALL_GRANTS, "canSubscribe": False}}),
+    "sources": (
+        ["--source", "microphone", "--source", "screen_share"],
+        {"video": {**ALL_GRANTS, "canPublishSources": ["microphone", "screen_share"]}},
+    ),
+    "hidden": (["--hidden"], {"video": {**ALL_GRANTS, "hidden": True}}),
+    "own metadata": (["--update-own-metadata"], {"video": {**ALL_GRANTS, "canUpdateOwnMetadata": True}}),
+    "metrics": (["--subscribe-metrics"], {"video": {**ALL_GRANTS, "canSubscribeMetrics": True}}),
+    "agent session": (["--manage-agent-session"], {"video": {**ALL_GRANTS, "canManageAgentSession": True}}),
+    "agent": (["--agent", "helper"], {"roomConfig": {"agents": [{"agentName": "helper"}]}}),
+    "agents": (
+        ["--agent", "one", "--agent", "two", "--agent-metadata", "m", "--agent-deployment", "staging"],
+        {
+            "roomConfig": {
+                "agents": [
+                    {"agentName": "one", "metadata": "m", "deployment": "staging"},
+                    {"agentName": "two", "metadata": "m", "deployment": "staging"},
+                ]
+            }
+        },
+    ),
+    "room config": (
+        ["--agent", "one", "--room-config", ' {"max_participants": 2, "agents": [{"agent_name": "two"}]}'],
+        {"roomConfig": {"maxParticipants": 2, "agents": [{"agentName": "one"}, {"agentName": "two"}]}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "expected"), SAID.values(), ids=SAID.keys())
+def test_claims(arguments: list[str], expected: dict[str, Any], livekit_shell: Shell) -> None:
+    """Each option is the claim that LiveKit reads."""
+    status, out, _ = livekit_shell("token", "--room", "support", *arguments)
+    said = claims(out)
+
+    assert 0 == status
+    if "video" in expected:
+        expected = {"video": {**expected["video"], "room": "support"}}
+    assert expected == {name: said[name] for name in expected}
+    extra = {"iss", "sub", "nbf", "exp", "video"} | set(expected)
+    assert extra == set(said)
+
+
+@pytest.mark.parametrize(("ttl", "seconds"), [("1m", 60), ("90", 90), ("2h", 7200), ("1h30m", 5400), ("24h", 86400)])
+def test_ttl(ttl: str, seconds: int, livekit_shell: Shell) -> None:
+    """The token lives as long as is said, and 15 minutes by default."""
+    said = claims(livekit_shell("token", "--ttl", ttl).out)
+    assert seconds == said["exp"] - said["nbf"]
+
+
+def test_ttl_by_default(livekit_shell: Shell) -> None:
+    """The token lives for 15 minutes."""
+    said = claims(livekit_shell("token").out)
+    assert 900 == said["exp"] - said["nbf"]
+
+
+def test_room_config_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
+    """`--room-config` names a file, where it does not begin with a brace."""
+    file = tmp_path / "room.json"
+    file.write_text('{"empty_timeout": 30, "metadata": "ü"}', encoding="utf-8")
+
+    said = claims(livekit_shell("token", "--room-config", str(file)).out)
+    assert {"emptyTimeout": 30, "metadata": "ü"} == said["roomConfig"]
+
+
+# Where the credentials come from.
+
+
+def test_moss_goes_before_livekit_variables(moss_shell: Shell, moss: FakeMoss) -> None:
+    """Where the environment has both, the Moss API is asked."""
+    moss_shell.environ.update(LIVEKIT)
+    assert moss.credentials["voice_agent_api_key"] == claims(moss_shell("token").out)["iss"]
+
+
+def test_options_go_before_moss(moss_shell: Shell, moss: FakeMoss) -> None:
+    """One of LiveKit's options chooses LiveKit's credentials, and the others come from the environment."""
+    moss_shell.environ.update(LIVEKIT)
+    url, token = moss_shell("token", "--url", "--livekit-url", "ws://localhost:7880").out.splitlines()
+    assert ("ws://localhost:7880", "APIkey", 0) == (url, claims(token)["iss"], moss.count)
+
+
+def test_moss_from_files(shell: Shell, moss: FakeMoss, tmp_path: Path) -> None:
+    """The Moss API's settings may lie in files."""
+    for name, value in moss.environ.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        shell.environ[f"{name}_FILE"] = str(tmp_path / name)
+    assert moss.credentials["voice_agent_api_key"] == claims(shell("token").out)["iss"]
+
+
+def test_secret_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
+    """LIVEKIT_API_SECRET_FILE names a file that holds the secret; its line end does not count."""
+    (tmp_path / "secret").write_text(f"{SECRET}\r\n")
+    del livekit_shell.environ["LIVEKIT_API_SECRET"]
+    out = livekit_shell("token", environ={"LIVEKIT_API_SECRET_FILE": str(tmp_path / "secret")}).out
+    jwt.decode(out.strip(), SECRET, algorithms=["HS256"])
+
+
+@pytest.mark.parametrize("typed", [f"{SECRET}\n", SECRET, f"{SECRET}\r\n"], ids=["line", "no line end", "CRLF"])
+def test_secret_from_standard_input(typed: str, shell: Shell) -> None:
+    """`--api-secret -` reads the secret from standard input, without a warning."""
+    shell.secrets.append(SECRET)
+    options = [
+        "--livekit-url",
+        "ws://[::1]:7880",
+        "--api-key",
+        "APIkey",
+        "--api-secret",
+        "-",
+        "--identity",
+        "a",
+        "--room",
+        "b",
+    ]
+    status, out, err = shell("token", *options, stdin=typed)
+
+    assert (0, "") == (status, err)
+    assert "APIkey" == jwt.decode(out.strip(), SECRET, algorithms=["HS256"])["iss"]
+
+
+def test_secret_as_an_argument(livekit_shell: Shell) -> None:
+    """A secret as an argument works, with a warning that says why not and what instead."""
+    status, out, err = livekit_shell("token", "--api-secret", f"{SECRET}2", "--identity", "a", "--room", "b")
+
+    assert (
+        "moss-voice-server: warning: --api-secret on the command line shows in the process list and in the shell's history: "
+        "set LIVEKIT_API_SECRET or LIVEKIT_API_SECRET_FILE, or write `--api-secret -` and hand it in by standard input\n"
+    ) == err
+    assert 0 == status
+    jwt.decode(out.strip(), f"{SECRET}2", algorithms=["HS256"])
+
+
+def test_weak_secret(shell: Shell) -> None:
+    """A weak secret is taken, with one line of warning, even where warnings are errors."""
+    shell.environ.update(LIVEKIT)
+    shell.environ["LIVEKIT_API_SECRET"] = "weak%"
+    status, out, err = shell("token", "--identity", "a", "--room", "b")
+
+    assert (
+        "moss-voice-server: warning: the LiveKit API secret has fewer than 32 bytes, less than HS256's own strength (RFC 7518, "
+        "section 3.2): make a longer one for anything but local tests\n"
+    ) == err
+    assert (0, "a") == (status, claims(out)["sub"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_secret_typed_at_a_terminal(shell: Shell) -> None:
+    """A person is asked for the secret, and what they type is not shown; Ctrl-D is an answer of its own."""
+    import pty
+
+    for typed, expected in ((f"{SECRET}\n", 0), ("\x04", 2)):
+        ours, theirs = pty.openpty()
+        options = ["--livekit-url", "ws://localhost:1", "--api-key", "k", "--api-secret", "-"]
+        # A session of its own has no terminal, so that the prompt and the answer go through these.
+        process = shell.start("token", *options, stdin=theirs, start_new_session=True)
+        os.close(theirs)
+        os.write(ours, typed.encode())
+        out, err = process.communicate(timeout=PATIENCE)
+        os.close(ours)
+        assert (expected, True) == (process.returncode, "LiveKit API secret: " in err.decode())
+        assert SECRET not in (out + err).decode()
+
+
+# How it refuses.
+
+WRONG: dict[str, tuple[list[str], str]] = {
+    "blank identity": (
+        ["--identity", " "],
+        "--identity: identity is empty: pass the id of the user who joins; LiveKit lets nobody in without one",
+    ),
+    "empty room": (
+        ["--room", ""],
+        "--room: room_name is empty: name the room; a token for an empty room would open any room",
+    ),
+    "control character": (
+        ["--name", "a\nb"],
+        "--name: name holds the control character U+000A at position 1: remove it",
+    ),
+    "bytes that are no text": (
+        ["--metadata", "\udcff"],
+        "--metadata: metadata holds a lone surrogate at position 0, which UTF-8 cannot carry: decode the text properly first",
+    ),
+    "key twice": (["--attribute", "a=b", "--attribute", "a=c"], "--attribute: a key is given twice: keep one of them"),
+    "ttl out of range": (
+        ["--ttl", "30s"],
+        "--ttl: ttl is out of range: a token may live from 1 minute to 24 hours (the default is 15 minutes; it is needed for "
+        "joining only, LiveKit renews the tokens of those who are in)",
+    ),
+    "unknown source": (
+        ["--source", "mic"],
+        "--source: can_publish_sources holds a source that LiveKit does not know; it knows camera, microphone, screen_share, "
+        "screen_share_audio",
+    ),
+    "agent's control character": (
+        ["--agent", "a\tb"],
+        "--agent: agent_name holds the control character U+0009 at position 1: remove it",
+    ),
+    "agent's metadata without agent": (
+        ["--agent-metadata", "m"],
+        "--agent-metadata: it is about the agents of --agent: name one",
+    ),
+    "agent's deployment without agent": (
+        ["--agent-deployment", "d"],
+        "--agent-deployment: it is about the agents of --agent: name one",
+    ),
+    "agent's long metadata": (
+        ["--agent", "a", "--agent-metadata", "\udcff"],
+        "--agent-metadata: agent metadata holds a lone surrogate at position 0, which UTF-8 cannot carry: decode the text "
+        "properly first",
+    ),
+    "deployment": (
+        ["--agent", "a", "--agent-deployment", "a_b"],
+        "--agent-deployment: deployment may hold no underscore, no space and no control character: LiveKit would skip the agent",
+    ),
+    "room config that is no file": (
+        ["--room-config", "S3CRET"],
+        "--room-config: neither a JSON object in braces nor the path of a file that can be read (FileNotFoundError)",
+    ),
+    "room config that is no JSON": (
+        ["--room-config", '{"S3CRET":}'],
+        "--room-config: not JSON: Expecting value at line 1, column 11",
+    ),
+    "room config's field": (
+        ["--room-config", '{"max_participants": "S3CRET"}'],
+        "--room-config: room_config.max_participants must be a whole number from 0 to 4294967295",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_argument(arguments: list[str], text: str, moss_shell: Shell, moss: FakeMoss) -> None:
+    """What LiveKit would refuse is one line that names the option, exit status 2, before anybody is asked."""
+    assert Done(2, "", error(text)) == moss_shell("token", *arguments)
+    assert 0 == moss.count
+
+
+FORMS: dict[str, tuple[list[str], str]] = {
+    "ttl": (["--ttl", "S3CRET"], "--ttl: write a time as 90s, 15m, 2h or 1h30m, or as seconds"),
+    "attribute": (["--attribute", "S3CRET"], "--attribute: write it as KEY=VALUE"),
+    "agent": (["--agent", ""], "--agent: is empty: leave the option out, or give it a value"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), FORMS.values(), ids=FORMS.keys())
+def test_wrong_form(arguments: list[str], text: str, shell: Shell) -> None:
+    """A value in the wrong form is told without the value."""
+    assert Done(2, "", error(f"{text}; see `moss-voice-server token --help`")) == shell("token", *arguments)
+
+
+def test_room_config_that_is_no_object(shell: Shell, tmp_path: Path) -> None:
+    """A file that holds something else than an object, or no text, is refused."""
+    file = tmp_path / "room.json"
+    file.write_text("[]")
+    assert Done(2, "", error("--room-config: must be a JSON object")) == shell("token", "--room-config", str(file))
+    file.write_bytes(b"\xff")
+    text = "--room-config: neither a JSON object in braces nor the path of a file that can be read (UnicodeDecodeError)"
+    assert Done(2, "", error(text)) == shell("token", "--room-config", str(file))
+
+
+# Settings beside, or instead of, a whole set of LiveKit's variables; None takes one away.
+SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
+    "nothing": (
+        dict.fromkeys(LIVEKIT),
+        "there are no credentials: set MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID, or LIVEKIT_URL, "
+        "LIVEKIT_API_KEY and LIVEKIT_API_SECRET",
+    ),
+    "half of Moss": (
+        {"MOSS_PROJECT_ID": "p"},
+        "MOSS_PROJECT_KEY is not set: set it, or MOSS_PROJECT_KEY_FILE to a file that holds the value",
+    ),
+    "no URL": (
+        {"LIVEKIT_URL": None},
+        "give --livekit-url, or set LIVEKIT_URL (or LIVEKIT_URL_FILE to a file that holds it)",
+    ),
+    "no key": (
+        {"LIVEKIT_API_KEY": None},
+        "give --api-key, or set LIVEKIT_API_KEY (or LIVEKIT_API_KEY_FILE to a file that holds it)",
+    ),
+    "no secret": (
+        {"LIVEKIT_API_SECRET": None},
+        "give --api-secret, or set LIVEKIT_API_SECRET (or LIVEKIT_API_SECRET_FILE to a file that holds it)",
+    ),
+    "secret twice": (
+        {"LIVEKIT_API_SECRET_FILE": "/nowhere"},
+        "both LIVEKIT_API_SECRET and LIVEKIT_API_SECRET_FILE are set: keep one of them",
+    ),
+    "no such file": (
+        {"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": "/nowhere"},
+        "LIVEKIT_API_SECRET_FILE names a file that cannot be read (FileNotFoundError): check its path, mode and encoding",
+    ),
+    "empty file": (
+        {"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": os.devnull},
+        "LIVEKIT_API_SECRET_FILE names an empty file: write the value into it",
+    ),
+    "URL in the clear": (
+        {"LIVEKIT_URL": "ws://livekit.example"},
+        "--livekit-url: url must begin with ",
+    ),
+    "key that is none": (
+        {"LIVEKIT_API_KEY": "A P I"},
+        "--api-key: api_key must be 1 to 512 visible ASCII characters",
+    ),
+    "secret with a blank": (
+        {"LIVEKIT_API_SECRET": f"{SECRET} "},
+        "--api-secret: api_secret begins or ends with white space",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "text"), SETTINGS.values(), ids=SETTINGS.keys())
+def test_wrong_settings(changes: dict[str, str | None], text: str, livekit_shell: Shell) -> None:
+    """Credentials that are missing or damaged are one line that names the variable or the option, exit status 2."""
+    for name, value in changes.items():
+        livekit_shell.environ.pop(name, None)
+        if value is not None:
+            livekit_shell.environ[name] = value
+    status, out, err = livekit_shell("token")
+    assert (2, "", 1) == (status, out, err.count("\n"))
+    assert err.startswith(error(text).rstrip("\n"))
+
+
+@pytest.mark.parametrize(
+    "typed", [b"", b"\n", b"one\ntwo\n", b"\xff\xfe\n"], ids=["nothing", "empty line", "two lines", "no text"]
+)
+def test_wrong_standard_input(typed: bytes, livekit_shell: Shell) -> None:
+    """Standard input that holds no secret is refused, and not shown."""
+    livekit_shell.environ |= {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
+    text = "--api-secret: standard input must hold the secret: one line of UTF-8 text"
+    if typed == b"\n":
+        text = "--api-secret: api_secret is empty"
+    assert Done(2, "", error(text)) == livekit_shell("token", "--api-secret", "-", stdin=typed)
+
+
+FAILURES: dict[str, tuple[Answer | int, str]] = {
+    "refused": (
+        401,
+        "the Moss API does not accept the project id and key (HTTP 401): check MOSS_PROJECT_ID and MOSS_PROJECT_KEY",
+    ),
+    "no such agent": (
+        404,
+        "the Moss API knows no such voice agent (HTTP 404): check MOSS_VOICE_AGENT_ID, and that it belongs to this project",
+    ),
+    "busy": (
+        Answer.retry_after("120"),
+        "the Moss API answered HTTP 429: it should pass; nothing to do here; try again in 120 s",
+    ),
+    "unusable": (
+        Answer(json={"voice_agent_url": "wss://x"}),
+        "the Moss API's answer cannot be used: the answer lacks the field ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("answer", "text"), FAILURES.values(), ids=FAILURES.keys())
+def test_no_credentials(answer: Answer | int, text: str, moss_shell: Shell, moss: FakeMoss) -> None:
+    """Credentials that cannot be had are one line, the library's own, and exit status 1."""
+    moss.always(answer)
+    status, out, err = moss_shell("token")
+
+    assert (1, "", 1) == (status, out, err.count("\n"))
+    assert err.startswith(error(text).rstrip("\n"))
+
+
+def test_nobody_there(moss_shell: Shell, moss: FakeMoss) -> None:
+    """A Moss API that is down is told as such, after three attempts."""
+    moss.close()
+    text = "the Moss API could not be asked: the connection was refused: check api_url's host and port (3 attempts)"
+    assert Done(1, "", error(text)) == moss_shell("token")
+
+
+@pytest.mark.livekit
+def test_livekit_accepts(shell: Shell, livekit_server: LiveKitServer) -> None:
+    """A real LiveKit server accepts a token that says everything that can be said."""
+    from tests.livekit.server_api import validate
+
+    shell.environ |= {
+        "LIVEKIT_URL": livekit_server.url,
+        "LIVEKIT_API_KEY": livekit_server.api_key,
+        "LIVEKIT_API_SECRET": livekit_server.api_secret,
+    }
+    # In order of the table; what contradicts itself (publish data or not) is left out.
+    everything = [word for name, (words, _) in SAID.items() if name not in ("no data", "data only") for word in words]
+    status, out, err = shell("token", *everything[: everything.index("--agent")], "--agent", "helper")
+
+    assert (0, (200, "success")) == (status, validate(livekit_server, out.strip())), err

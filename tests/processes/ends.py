@@ -1,0 +1,104 @@
+"""Programs that end, are interrupted, or cannot start a thread, while a fetch is under way or wanted."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import threading
+import time
+from typing import Any, NoReturn
+
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsUnavailable
+from tests.processes.inside import ALWAYS_DUE, construct, create, mint, refresh, say, wait_for_go
+
+
+def end_during_a_renewal(face: str) -> None:
+    """The main thread returns while a renewal that a mint has started waits for its answer."""
+    server = create(face, refresh=ALWAYS_DUE)
+    mint(server)
+    wait_for_go()
+    say(bye=1)
+
+
+def end_during_a_refresh(face: str) -> None:
+    """The main thread returns while a daemon thread of the application waits in `refresh()`."""
+    server = create(face)
+    threading.Thread(target=lambda: refresh(server), daemon=True).start()
+    wait_for_go()
+    say(bye=1)
+
+
+def end_during_a_look_up(face: str) -> None:
+    """The main thread returns while the system's resolver hangs, where no time-out of Python reaches."""
+    _point_at_a_name()
+    server = construct(face, refresh=RefreshPolicy(total_timeout=0.2, attempt_timeout=0.2))
+    hanging = _hang_look_ups()
+    try:
+        refresh(server)
+    except CredentialsUnavailable as error:
+        say(error=str(error))
+    say(hanging=hanging.is_set())
+
+
+def interrupted(face: str) -> None:
+    """`create` until the test sends SIGINT."""
+    create(face)
+
+
+def interrupted_and_going_on(face: str) -> None:
+    """The application survives SIGINT and refreshes again."""
+    server = construct(face)
+    say(ready=1)
+    try:
+        refresh(server)
+    except KeyboardInterrupt:
+        say(interrupted=1)
+    refresh(server)
+    say(key=mint(server))
+
+
+def without_threads(face: str, where: str) -> None:
+    """No thread can be started at all: create, renew by a mint, refresh. `where`: "name" asks for a host by its name."""
+    if where == "name":
+        _point_at_a_name()
+    threading.Thread.start = _refuse  # type: ignore[method-assign]
+    server = create(face, refresh=ALWAYS_DUE)
+    say(created=server.status().last_error)
+    wait_for_go()
+    keys = [mint(server), mint(server)]  # the first one renews on this thread
+    say(keys=keys, error=server.status().last_error)
+    refresh(server)
+    say(error=server.status().last_error)
+
+
+def where_threads_freeze(face: str) -> None:
+    """Mints where the environment says that nothing runs between requests; the test says what the Moss API does."""
+    server = create(face, refresh=ALWAYS_DUE)
+    while True:
+        wait_for_go()
+        begun = time.monotonic()
+        key = mint(server)
+        say(key=key, seconds=time.monotonic() - begun, error=server.status().last_error)
+
+
+def _refuse(_thread: threading.Thread) -> NoReturn:
+    raise RuntimeError("can't start new thread")
+
+
+def _point_at_a_name() -> None:
+    os.environ["MOSS_PLATFORM_API_URL"] = os.environ["MOSS_PLATFORM_API_URL"].replace("127.0.0.1", "localhost")
+
+
+def _hang_look_ups() -> threading.Event:
+    """From here on every name look-up hangs in the C library, as one does that asks a dead server."""
+    hanging = threading.Event()
+
+    def look_up(*_arguments: Any, **_keywords: Any) -> NoReturn:
+        hanging.set()
+        ctypes.CDLL(None).sleep(3600)
+        raise AssertionError
+
+    socket.getaddrinfo = look_up  # type: ignore[assignment]
+    return hanging

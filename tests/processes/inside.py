@@ -1,0 +1,118 @@
+"""Inside: what the programs of these tests have in common: talking to their test, making a server, minting, forking."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import get_native_id
+from typing import Any
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.credentials import RefreshPolicy
+
+Server = MossVoiceServer | MossVoiceServerSync
+
+# Credentials that are due for renewal as soon as they have come: every mint looks whether it may start one.
+ALWAYS_DUE = RefreshPolicy(soft_age=1e-6)
+
+# What goes wrong on purpose need not be on the standard error, where the tests look for what else does.
+logging.getLogger("moss_voice_server").addHandler(logging.NullHandler())
+
+# Ends a child that hangs, so that its parent can say so.
+_ALARM = 20  # seconds
+
+
+def say(**values: Any) -> None:
+    """Tell the test something: one line in one write, so that several processes can share the pipe."""
+    os.write(1, (json.dumps(values) + "\n").encode())
+
+
+def wait_for_go() -> None:
+    """Wait until the test says `go_on`."""
+    sys.stdin.readline()
+
+
+def create(face: str, **keywords: Any) -> Server:
+    """A server of this face ("sync" or "async") for the fake Moss that the environment names."""
+    if face == "sync":
+        return MossVoiceServerSync.from_env(**keywords)
+    return asyncio.run(MossVoiceServer.from_env(**keywords))
+
+
+def construct(face: str, **keywords: Any) -> Server:
+    """The same, not yet fetched."""
+    names = ("PROJECT_ID", "PROJECT_KEY", "VOICE_AGENT_ID", "PLATFORM_API_URL")
+    arguments = [os.environ[f"MOSS_{name}"] for name in names]
+    return (MossVoiceServerSync if face == "sync" else MossVoiceServer)(*arguments, **keywords)
+
+
+def refresh(server: Server) -> None:
+    """`refresh()`, whichever face it is."""
+    if isinstance(server, MossVoiceServer):
+        asyncio.run(server.refresh())
+    else:
+        server.refresh()
+
+
+def mint(server: Server) -> str:
+    """The API key that a new token is signed for."""
+    payload = server.create_participant_token(ParticipantInfo("user-42"), "room-1").split(".")[1]
+    key: str = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["iss"]
+    return key
+
+
+def fork(how: str) -> int:
+    """`os.fork`, or the C library's own as uWSGI calls it: past Python's hooks.
+
+    CPython itself does not survive the latter while another thread wants to run (it would wait for that thread to take
+    the interpreter's lock), so it is called when all others sleep.
+    """
+    if how == "python":
+        return os.fork()
+    wait_until_others_sleep()
+    number: int = ctypes.PyDLL(None).fork()  # PyDLL keeps the interpreter's lock during the call
+    return number
+
+
+def wait_until_others_sleep() -> None:
+    """Until no other thread has run for a while. One that wants the interpreter's lock looks for it every 5 ms."""
+    before: list[str] = []
+    while True:
+        now = [_activity(folder) for folder in Path("/proc/self/task").iterdir() if folder.name != str(get_native_id())]
+        if now == before and not any(activity.startswith("R") for activity in now):
+            return
+        before = now
+        time.sleep(0.03)
+
+
+def _activity(task: Path) -> str:
+    """A thread's state, and how often it has given up a processor (proc(5))."""
+    try:
+        fields = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+    except OSError:
+        return "ended"
+    return " ".join(fields[name].strip() for name in ("State", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"))
+
+
+def start_child(how: str, work: Callable[[], Any], leave: Callable[[int], Any] = sys.exit) -> int:
+    """Fork; the child works, tells the result and leaves. The child's id."""
+    child = fork(how)
+    if child == 0:
+        signal.alarm(_ALARM)
+        say(child=work())
+        leave(0)
+    return child
+
+
+def end_child(child: int) -> None:
+    """Wait for a child and tell how it ended: 0 is a clean exit, -14 the alarm."""
+    say(exit=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

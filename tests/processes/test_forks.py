@@ -1,0 +1,166 @@
+"""Forks: children of a process that forks at any moment mint and refresh; the parent does not notice (rows 17, 18, 29)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.processes.program import python
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+faces = pytest.mark.parametrize("face", ["sync", "async"])
+ways = pytest.mark.parametrize("how", ["python", "libc"])
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """The Moss API."""
+    with FakeMoss() as moss:
+        yield moss
+
+
+@faces
+@ways
+def test_fork_with_a_fetch_in_flight(face: str, how: str, moss: FakeMoss) -> None:
+    """A child neither repeats nor awaits the parent's fetch, fetches for itself when told to, and the parent's goes on."""
+    first = moss.credentials["voice_agent_api_key"]
+    moss.script(Answer(), Answer(hang=True))
+    with python("forks", "with_a_fetch_in_flight", face, how, environ=moss.environ) as program:
+        moss.wait_for(2)
+        second = moss.rotate()["voice_agent_api_key"]  # the answer that is held keeps the first
+        program.go_on()
+
+        assert {"child": [first]} == program.hear()
+        assert {"exit": 0} == program.hear()
+        assert {"child": [first, second]} == program.hear()
+        assert {"exit": 0} == program.hear()
+        assert {"parent": "children are done"} == program.hear()
+        assert (3, 1) == (moss.count, moss.in_flight)
+
+        moss.release()
+        assert {"parent": [first, None]} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+    assert 3 == moss.count
+
+
+@faces
+@ways
+def test_fork_with_the_first_fetch_in_flight(face: str, how: str, moss: FakeMoss) -> None:
+    """A child that is forked before there are credentials can fetch its own, and the parent gets those it waits for."""
+    first = moss.credentials["voice_agent_api_key"]
+    moss.script(Answer(hang=True))
+    with python("forks", "with_the_first_fetch_in_flight", face, how, environ=moss.environ) as program:
+        moss.wait_for(1)
+        second = moss.rotate()["voice_agent_api_key"]
+        program.go_on()
+
+        assert {"child": [None, second]} == program.hear()
+        assert {"exit": 0} == program.hear()
+        assert {"parent": "child is done"} == program.hear()
+
+        moss.release()
+        assert {"parent": first} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+    assert 2 == moss.count
+
+
+@faces
+@ways
+def test_fork_with_a_renewal_in_flight(face: str, how: str, moss: FakeMoss) -> None:
+    """A child whose credentials are due makes a fetch of its own, one, and does not wait for the parent's."""
+    first = moss.credentials["voice_agent_api_key"]
+    moss.script(Answer(), Answer(hang=True))
+    with python("forks", "with_a_renewal_in_flight", face, how, environ=moss.environ) as program:
+        moss.wait_for(2)
+        second = moss.rotate()["voice_agent_api_key"]
+        program.go_on()
+
+        assert {"child": [first, second]} == program.hear()
+        assert {"exit": 0} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
+@ways
+def test_fork_with_the_lock_held(face: str, how: str, moss: FakeMoss) -> None:
+    """A child does not wait for a lock whose holder stayed behind; the parent's own lock is not touched."""
+    key = moss.credentials["voice_agent_api_key"]
+    with python("forks", "with_the_lock_held", face, how, environ=moss.environ) as program:
+        assert {"child": [key, key]} == program.hear()
+        assert {"exit": 0} == program.hear()
+        assert {"parent": key} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
+def test_hundred_forks_under_busy_threads(face: str, moss: FakeMoss) -> None:
+    """Each of 100 children mints, refreshes and ends in order, wherever five busy threads were when it was forked."""
+    key = moss.credentials["voice_agent_api_key"]
+    with python("forks", "hundred_times_under_busy_threads", face, environ=moss.environ) as program:
+        told = program.hear_all()
+        assert (0, "") == (program.end(), program.errors)
+    assert [{"child": [key, key]}] * 100 == [line for line in told if "child" in line]
+    assert [{"exit": 0}] * 100 == [line for line in told if "exit" in line]
+
+
+@faces
+def test_hundred_forks_of_the_c_library(face: str, moss: FakeMoss) -> None:
+    """The same past Python's hooks. The threads wait: CPython itself does not survive such a fork while one wants to run."""
+    key = moss.credentials["voice_agent_api_key"]
+    moss.script(Answer(), Answer(hang=True))
+    with python("forks", "hundred_times_under_waiting_threads", face, "libc", environ=moss.environ) as program:
+        moss.wait_for(2)
+        program.go_on()
+        told = program.hear_all()
+        assert (0, "") == (program.end(), program.errors)
+    assert [{"child": [key, key]}] * 100 == [line for line in told if "child" in line]
+    assert [{"exit": 0}] * 100 == [line for line in told if "exit" in line]
+    assert 102 == moss.count
+
+
+@faces
+@ways
+def test_fork_from_inside_a_thread(face: str, how: str, moss: FakeMoss) -> None:
+    """The child of a thread mints and refreshes, and so does the parent afterwards."""
+    key = moss.credentials["voice_agent_api_key"]
+    with python("forks", "from_inside_a_thread", face, how, environ=moss.environ) as program:
+        assert {"child": [key, key]} == program.hear()
+        assert {"exit": 0} == program.hear()
+        assert {"parent": key} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
+def test_three_generations(face: str, moss: FakeMoss) -> None:
+    """A child's child mints and refreshes."""
+    key = moss.credentials["voice_agent_api_key"]
+    with python("forks", "three_generations", face, environ=moss.environ) as program:
+        assert [
+            {"child": [key, key]},
+            {"exit": 0},
+            {"child": [key, key]},
+            {"exit": 0},
+        ] == program.hear_all()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
+@ways
+def test_threads_of_a_child_share_one_fetch(face: str, how: str, moss: FakeMoss) -> None:
+    """Eight threads that refresh at once, right after the fork, make one request and all get its credentials."""
+    key = moss.credentials["voice_agent_api_key"]
+    moss.script(Answer())
+    moss.always(Answer(hang=True))
+    with python("forks", "threads_at_once_after_a_fork", face, how, environ=moss.environ) as program:
+        for number in range(10):
+            assert {"child": "waits"} == program.hear()
+            assert 2 + number == moss.count
+
+            moss.release()
+            assert {"child": [key] * 8} == program.hear()
+            assert {"exit": 0} == program.hear()
+        assert (0, "") == (program.end(), program.errors)

@@ -1,0 +1,102 @@
+"""Errors: the tree, its codes and what each error carries."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from collections.abc import Iterator
+
+import pytest
+
+from moss_voice_server import errors
+from moss_voice_server.errors import (
+    CredentialsDenied,
+    CredentialsError,
+    CredentialsInvalid,
+    CredentialsUnavailable,
+    InvalidArgument,
+    MossVoiceError,
+    NotCreated,
+    WeakSecretWarning,
+)
+
+TREE = {
+    MossVoiceError: (Exception,),
+    CredentialsError: (MossVoiceError, RuntimeError),
+    CredentialsUnavailable: (CredentialsError,),
+    CredentialsDenied: (CredentialsError,),
+    CredentialsInvalid: (CredentialsError,),
+    NotCreated: (CredentialsError,),
+    InvalidArgument: (MossVoiceError, ValueError),
+    WeakSecretWarning: (UserWarning,),
+}
+CODES = {
+    MossVoiceError: "error",
+    CredentialsError: "credentials_error",
+    CredentialsUnavailable: "credentials_unavailable",
+    CredentialsDenied: "credentials_denied",
+    CredentialsInvalid: "credentials_invalid",
+    NotCreated: "not_created",
+    InvalidArgument: "invalid_argument",
+}
+ERRORS: list[MossVoiceError] = [
+    CredentialsUnavailable("later", retry_after=2.5),
+    CredentialsDenied("no"),
+    CredentialsInvalid("what", retry_after=None),
+    NotCreated("create it"),
+    InvalidArgument("bad", field="room_config.agents[0].deployment"),
+]
+
+
+def test_tree() -> None:
+    """The tree is the documented one: credentials are a RuntimeError, arguments a ValueError, as in 0.1.0."""
+    assert TREE == {each: each.__bases__ for each in public_classes()}
+
+
+def public_classes() -> Iterator[type]:
+    """Every class that the module defines."""
+    for _, each in inspect.getmembers(errors, inspect.isclass):
+        if each.__module__ == errors.__name__:
+            yield each
+
+
+@pytest.mark.parametrize(("kind", "code"), CODES.items(), ids=CODES.values())
+def test_codes_never_change(kind: type[MossVoiceError], code: str) -> None:
+    """Each error has its own stable code, on the class and on what is raised."""
+    assert (code, code, len(CODES)) == (kind.code, kind("text").code, len(set(CODES.values())))
+
+
+def test_errors_can_be_made_of_nothing() -> None:
+    """An application's own tests may raise each error with no more than a text, or none."""
+    assert ["", "", "", None] == [
+        str(CredentialsUnavailable()),
+        str(InvalidArgument()),
+        InvalidArgument().field,
+        CredentialsDenied("x").retry_after,
+    ]
+
+
+def test_retry_after_and_field_are_kept() -> None:
+    """What each error tells beside its text."""
+    unavailable, *_, invalid = ERRORS
+
+    assert isinstance(unavailable, CredentialsError)
+    assert isinstance(invalid, InvalidArgument)
+    assert (2.5, "later") == (unavailable.retry_after, str(unavailable))
+    assert ("room_config.agents[0].deployment", "bad") == (invalid.field, str(invalid))
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+@pytest.mark.parametrize("carry", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_errors_can_travel(error: MossVoiceError, carry: type) -> None:
+    """An error may go to another process, with all that it tells: there is nothing secret in it."""
+    arrived: MossVoiceError = carry(error)
+
+    assert (type(error), error.args, vars(error)) == (type(arrived), arrived.args, vars(arrived))
+
+
+@pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)
+def test_errors_say_what_they_mean(kind: type) -> None:
+    """Each error has a docstring."""
+    assert inspect.getdoc(kind)
