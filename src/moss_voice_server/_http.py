@@ -29,8 +29,8 @@ from ._core.fetch import MAX_BODY, Attempt, Exchange, Failure, Fault, Outcome, R
 from ._core.secret import Sealed, Secret
 from .errors import CredentialsUnavailable
 
-# What the client and the standard library import at their first use; see _refresh._load for why it must be now.
-for _late in ("encodings.idna", "anyio._backends._asyncio", "httpcore2._backends.anyio"):
+# What we, the client and the standard library import at first use; see _refresh._load for why it must be now.
+for _late in ("email.utils", "encodings.idna", "anyio._backends._asyncio", "httpcore2._backends.anyio"):
     with suppress(ImportError):
         importlib.import_module(_late)
 
@@ -79,7 +79,20 @@ def drive_on_own_loop(exchange: Exchange, transport: AsyncTransport | None) -> O
         loop.set_default_executor(_Unjoined())
         return loop.run_until_complete(drive_async(exchange, transport))
     finally:
+        _end(loop)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Closes the loop; what an interruption has left on it is ended first."""
+    try:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            with suppress(BaseException):  # the interruption once more, which is on its way up already
+                loop.run_until_complete(task)
+            if task.done() and not task.cancelled():
+                task.exception()  # or asyncio would log it as never looked at
         loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
         loop.close()
 
 

@@ -257,9 +257,9 @@ class Keeper(Sealed):
             self._land(flight, outcome)
 
     def _land(self, flight: Flight, outcome: Outcome) -> None:
-        failure = outcome if isinstance(outcome, Failure) else None
         with self._lock:
-            # A flight that was given up for lost may come in late: its result must not undo a newer one.
+            # A flight that was given up for lost may come in late: its result must not undo a newer one, and those who
+            # still wait for it hear how things are now.
             if self._flight is flight:
                 self._flight = None
                 now = self._now()
@@ -267,6 +267,7 @@ class Keeper(Sealed):
                     self.record = failed(self.record, outcome, self._policy, now, self.world.uniform)
                 else:
                     self.record = succeeded(self.record, outcome, self._policy, now, self.world.uniform)
+            failure = self.record.failure
         try:
             self._announce()
         finally:

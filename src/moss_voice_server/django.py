@@ -8,7 +8,7 @@ from typing import Any
 
 from ._core.token_endpoint import Reply
 from ._endpoint import Endpoint, MintEvent, Server, never_blocks, run, run_async
-from .wsgi import headers_of
+from .wsgi import headers_of, read_body
 
 try:
     from asgiref.sync import sync_to_async
@@ -70,6 +70,10 @@ def _course(endpoint: Endpoint, request: HttpRequest) -> Any:
 
 
 def _read(request: Any, limit: int) -> bytes | None:
+    environ = getattr(request, "environ", None)
+    if environ is not None and not environ.get("CONTENT_LENGTH"):
+        # Under WSGI Django takes a body without a length, one in chunks, for no body at all.
+        return read_body(environ, limit)
     try:
         body: bytes = request.read(limit + 1)
     except UnreadablePostError:

@@ -178,6 +178,8 @@ class admit_guests:  # noqa: N801  # reads as the function that it is to its use
                 "authorize of your own",
                 field="room" if "room" in admission else "participant",
             )
+        if name is not None:
+            label("name", name, blank=True)
         self._name = name
         self._admission = admission
         Admission(ParticipantInfo("guest-0", name), **admission)
@@ -205,7 +207,9 @@ def session_identity(user_id: str, key: bytes) -> str:
 
 def is_session_of(identity: str, user_id: str, key: bytes) -> bool:
     """Whether `session_identity` made this identity for this user."""
-    return hmac.compare_digest(identity.rpartition("-")[0].encode(), f"u-{_tag(user_id, key)}".encode())
+    tag = _tag(user_id, key)
+    made = re.fullmatch("u-([0-9a-f]{32})-[0-9a-f]{16}", identity)
+    return made is not None and hmac.compare_digest(made[1], tag)
 
 
 def _tag(user_id: str, key: bytes) -> str:

@@ -6,15 +6,11 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._core.answer import credentials
 from ._core.claims import DEFAULT_TTL, payload
 from ._core.secret import Sealed, Secret
 from ._core.settings import DEFAULT_API_URL, from_environment, settings
-from ._refresh import Given, Keeper
-from .credentials import CredentialStatus, RefreshPolicy
 from .errors import InvalidArgument, WeakSecretWarning
 from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 
@@ -23,6 +19,8 @@ if TYPE_CHECKING:
 
     from ._core.fetch import Exchange, Outcome
     from ._http import AsyncTransport, SyncTransport
+    from ._refresh import Given, Keeper
+    from .credentials import CredentialStatus, RefreshPolicy
 
     OnChange = Callable[[CredentialStatus], object]
 
@@ -46,6 +44,10 @@ class _Server(Sealed):
         # From here on the key is wrapped: a traceback that shows variables must not show it.
         key = _wrapped(project_key)
         del project_key
+        # What only making a server needs is imported when one is made: importing the three names takes half the time.
+        from ._refresh import Keeper
+        from .credentials import RefreshPolicy
+
         if refresh is not None and not isinstance(refresh, RefreshPolicy):
             raise InvalidArgument(f"refresh must be a RefreshPolicy, not {type(refresh).__name__}", field="refresh")
         if transport is not None and not hasattr(transport, self._sends_by):
@@ -91,6 +93,9 @@ class _Server(Sealed):
         """
         secret = _wrapped(api_secret)
         del api_secret
+        from ._core.answer import credentials
+        from ._refresh import Given
+
         names = ("url", "api_key", "api_secret", "agent_name")
         made = credentials(Secret(url), Secret(api_key), secret, Secret(agent_name), names)
         if isinstance(made, str):
@@ -345,4 +350,5 @@ def _wrapped(value: Any) -> Secret[Any]:
 
 
 def _read(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
+    with open(path, encoding="utf-8") as file:
+        return file.read()

@@ -48,7 +48,7 @@ def token_app(
 
 def answer(endpoint: Endpoint, request: Any, environ: Environ) -> Reply:
     """The endpoint's answer to a WSGI request; `request` is what `authorize` is given."""
-    return run(endpoint.course(request, environ["REQUEST_METHOD"], headers_of(environ), partial(_read, environ)))
+    return run(endpoint.course(request, environ["REQUEST_METHOD"], headers_of(environ), partial(read_body, environ)))
 
 
 def headers_of(environ: Environ) -> dict[str, str]:
@@ -59,7 +59,7 @@ def headers_of(environ: Environ) -> dict[str, str]:
     return headers
 
 
-def _read(environ: Environ, limit: int) -> bytes | None:
+def read_body(environ: Environ, limit: int) -> bytes | None:
     """The whole body, or `None` when it is longer than `limit` or breaks off."""
     length = environ.get("CONTENT_LENGTH")
     if (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ PATIENCE = 60.0  # seconds; only a command that hangs comes near it
 # Warnings are errors there as well: one that is not ours would come out as a traceback.
 PROGRAM = (sys.executable, "-W", "error", "-m", "moss_voice_server")
 
-_OURS = ("MOSS_", "LIVEKIT_", "XDG_")
+_OURS = ("MOSS_", "LIVEKIT_", "XDG_", "PYTHON")
 _STEERING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERM")
 
 
@@ -70,20 +72,22 @@ class Shell:
         )
         return self.checked(Done(done.returncode, done.stdout.decode(), done.stderr.decode()), environ)
 
-    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
-        """Start a command and return while it runs."""
+    @contextmanager
+    def started(self, *arguments: str, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """A command while it runs; it does not outlive the block."""
         settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        return subprocess.Popen([*PROGRAM, *arguments], env=self.environ, **settings)
+        with subprocess.Popen([*PROGRAM, *arguments], env=self.environ, **settings) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
-    def end(self, process: subprocess.Popen[bytes], signal: int) -> Done:
-        """Send a signal to a command that runs, and wait for its end."""
-        process.send_signal(signal)
-        try:
-            out, err = process.communicate(timeout=PATIENCE)
-        finally:
-            process.kill()
-            process.wait()
-        return self.checked(Done(process.returncode, out.decode(), err.decode()))
+    def ended(self, process: subprocess.Popen[bytes], signal: int | None = None) -> Done:
+        """What a started command left, by itself or upon a signal."""
+        if signal is not None:
+            process.send_signal(signal)
+        out, err = process.communicate(timeout=PATIENCE)
+        return self.checked(Done(process.returncode, (out or b"").decode(), err.decode()))
 
     def checked(self, done: Done, environ: Mapping[str, str] | None = None) -> Done:
         """What a command left, once it is sure that it holds no secret and no traceback."""
@@ -99,3 +103,10 @@ def claims(token: str) -> dict[str, Any]:
     """The claims of a token, read by PyJWT; the signature is not looked at."""
     read: dict[str, Any] = jwt.decode(token.strip(), options={"verify_signature": False})
     return read
+
+
+def read_soon(file: int, size: int) -> str:
+    """What comes through a pipe next, at most `size` bytes; fails when nothing does."""
+    ready, _, _ = select.select([file], [], [], PATIENCE)
+    assert ready, "nothing came"
+    return os.read(file, size).decode()

@@ -16,7 +16,7 @@ import jwt
 import pytest
 
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.cli.shell import PATIENCE, Done, Shell, claims
+from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
 
 if TYPE_CHECKING:
     from moss_voice_server.dev.livekit import LiveKitServer
@@ -129,13 +129,13 @@ def test_on_a_terminal(no_color: str, shell: Shell) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
     shell.environ["NO_COLOR"] = no_color
-    process = shell.start("dev", stdin=theirs, stdout=theirs)
-    os.close(theirs)
-    raw = read_all(ours)
-    _, err = process.communicate(timeout=PATIENCE)
+    with shell.started("dev", stdin=theirs, stdout=theirs) as process:
+        os.close(theirs)
+        raw = read_all(ours)
+        assert Done(0, "", "") == shell.ended(process)
 
     text = ESCAPE.sub("", raw).replace("\r\n", "\n")
-    assert (0, b"", bool(not no_color)) == (process.returncode, err, "\x1b" in raw)
+    assert (no_color == "") == ("\x1b" in raw)
     assert [] == [line for line in text.splitlines() if len(line) > 80 and line != shown_token(text)]
     assert "   canPublishData  true                                   may send data\n" in text
 
@@ -231,10 +231,9 @@ def test_ended_while_it_waits(number: int, status: int, shell: Shell, moss: Fake
     """Ctrl-C or SIGTERM in the middle ends it without a word."""
     moss.always(Answer(hang=True))
     shell.environ |= {"LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}
-    process = shell.start("dev", "--livekit-url", moss.url)
-    moss.wait_for(1, PATIENCE)
-
-    done = shell.end(process, number)
+    with shell.started("dev", "--livekit-url", moss.url) as process:
+        moss.wait_for(1, PATIENCE)
+        done = shell.ended(process, number)
     assert (status, "") == (done.status, done.err)
 
 
@@ -261,10 +260,11 @@ def test_started_server_does_not_stay(number: int, status: int, shell: Shell, tm
     os.mkfifo(mark)
     body = f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep({PATIENCE})"
     shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(tmp_path, body)
-    process = shell.start("dev")
-    started = int(mark.read_text())  # waits for the writer
-
-    assert Done(status, "", "") == shell.end(process, number)
+    reader = os.open(mark, os.O_RDONLY | os.O_NONBLOCK)
+    with shell.started("dev") as process:
+        started = int(read_soon(reader, 100))
+        os.close(reader)
+        assert Done(status, "", "") == shell.ended(process, number)
     with pytest.raises(ProcessLookupError):
         os.kill(started, 0)
 

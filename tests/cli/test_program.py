@@ -34,7 +34,7 @@ def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert (0, "") == (status, done.err)
     assert done.out.startswith(" ".join(["usage: moss-voice-server", *command]))
     assert "examples:\n  moss-voice-server " in done.out
-    assert [] == [line for line in done.out.splitlines() if len(line) > 81]
+    assert [] == [line for line in done.out.splitlines() if len(line) > 80]
     assert done.out.isascii()
 
 
@@ -116,33 +116,39 @@ def test_help_without_the_extra(arguments: list[str], shell: Shell) -> None:
 def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
     """Ctrl-C while the Moss API is slow: exit status 130, and not a word."""
     moss.always(Answer(hang=True))
-    process = moss_shell.start("token")
-    moss.wait_for(1, PATIENCE)
+    with moss_shell.started("token") as process:
+        moss.wait_for(1, PATIENCE)
+        assert Done(130, "", "") == moss_shell.ended(process, signal.SIGINT)
 
-    assert Done(130, "", "") == moss_shell.end(process, signal.SIGINT)
+
+# Output that cannot be written fails at once when it is not buffered, and at the end when it is.
+buffering = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 
 
-def test_reader_that_leaves(shell: Shell) -> None:
+def mint(shell: Shell, unbuffered: str, stdout: int) -> Done:
+    """Mint a token without network, into a given file."""
+    shell.environ |= {
+        "LIVEKIT_URL": "wss://livekit.example",
+        "LIVEKIT_API_KEY": "APIkey",
+        "LIVEKIT_API_SECRET": "a-secret-of-more-than-thirty-two-characters",
+        "PYTHONUNBUFFERED": unbuffered,
+    }
+    with shell.started("token", "--identity", "user-42", "--room", "support", stdout=stdout) as process:
+        os.close(stdout)
+        return shell.ended(process)
+
+
+@buffering
+def test_reader_that_leaves(unbuffered: str, shell: Shell) -> None:
     """Output into a closed pipe ends without a word."""
     reader, writer = os.pipe()
     os.close(reader)
-    try:
-        process = shell.start("token", "--help", stdout=writer)
-    finally:
-        os.close(writer)
-    _, err = process.communicate(timeout=PATIENCE)
-
-    assert (1, b"") == (process.returncode, err)
+    assert Done(1, "", "") == mint(shell, unbuffered, writer)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_full_disk(shell: Shell) -> None:
+@buffering
+def test_full_disk(unbuffered: str, shell: Shell) -> None:
     """Output that cannot be written is an error, not a success."""
-    with open("/dev/full", "wb") as full:
-        process = shell.start("token", "--help", stdout=full)
-    _, err = process.communicate(timeout=PATIENCE)
-
-    assert (1, b"moss-voice-server: error: the operating system refused: No space left on device\n") == (
-        process.returncode,
-        err,
-    )
+    text = "moss-voice-server: error: the operating system refused: No space left on device\n"
+    assert Done(1, "", text) == mint(shell, unbuffered, os.open("/dev/full", os.O_WRONLY))

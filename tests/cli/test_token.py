@@ -14,7 +14,7 @@ import jwt
 import pytest
 
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.cli.shell import PATIENCE, Done, Shell, claims
+from tests.cli.shell import PROGRAM, Done, Shell, claims, read_soon
 
 if TYPE_CHECKING:
     from moss_voice_server.dev.livekit import LiveKitServer
@@ -100,6 +100,13 @@ def test_json_is_ascii(livekit_shell: Shell) -> None:
     """Whatever the names are, the object can be printed on any terminal."""
     out = livekit_shell("token", "--json", "--room", "Zürich", environ={"PYTHONIOENCODING": "ascii"}).out
     assert "Zürich" == json.loads(out)["room_name"]
+
+
+def test_closed_standard_error(livekit_shell: Shell) -> None:
+    """Without standard error the token is still alone on standard output."""
+    program = ("/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *PROGRAM)
+    status, out, _ = livekit_shell("token", program=program)
+    assert (0, 1, "APIkey") == (status, out.count("\n"), claims(out)["iss"])
 
 
 # What the token says.
@@ -255,21 +262,23 @@ def test_weak_secret(shell: Shell) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_secret_typed_at_a_terminal(shell: Shell) -> None:
-    """A person is asked for the secret, and what they type is not shown; Ctrl-D is an answer of its own."""
+@pytest.mark.parametrize(("typed", "status"), [(f"{SECRET}\n", 0), ("\x04", 2)], ids=["secret", "Ctrl-D"])
+def test_secret_typed_at_a_terminal(typed: str, status: int, shell: Shell) -> None:
+    """A person is asked for the secret, and what they type is not shown; the end of input is an answer as well."""
     import pty
 
-    for typed, expected in ((f"{SECRET}\n", 0), ("\x04", 2)):
-        ours, theirs = pty.openpty()
-        options = ["--livekit-url", "ws://localhost:1", "--api-key", "k", "--api-secret", "-"]
-        # A session of its own has no terminal, so that the prompt and the answer go through these.
-        process = shell.start("token", *options, stdin=theirs, start_new_session=True)
+    shell.secrets.append(SECRET)
+    prompt = "LiveKit API secret: "
+    options = ["--livekit-url", "ws://localhost:1", "--api-key", "APIkey", "--api-secret", "-"]
+    ours, theirs = pty.openpty()
+    # In a session of its own there is no other terminal, so the prompt comes on standard error.
+    with shell.started("token", *options, stdin=theirs, start_new_session=True) as process:
         os.close(theirs)
+        assert process.stderr is not None
+        assert prompt == read_soon(process.stderr.fileno(), 100)
         os.write(ours, typed.encode())
-        out, err = process.communicate(timeout=PATIENCE)
-        os.close(ours)
-        assert (expected, True) == (process.returncode, "LiveKit API secret: " in err.decode())
-        assert SECRET not in (out + err).decode()
+        assert status == shell.ended(process).status
+    os.close(ours)
 
 
 # How it refuses.

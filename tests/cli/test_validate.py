@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
 from moss_voice_server.cli._validate import Verdict, ask, is_local
 from moss_voice_server.testing import Answer, FakeMoss
+from tests.cli.shell import PATIENCE
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"
 
@@ -47,7 +51,7 @@ ANSWERS = {
     "no HTTP": (Answer(raw=b"\x16\x03\x01"), "cannot be asked: what it answers is not HTTP"),
     "broken off": (
         Answer(401, body=b"invalid API key", content_length=99),
-        "refuses the token (HTTP 401): check --api-key and --api-secret",
+        "refuses the token (HTTP 401): it does not know the API key: check --api-key",
     ),
     "reset": (Answer(reset="request"), "cannot be asked: the connection failed (ConnectionResetError)"),
 }
@@ -98,10 +102,27 @@ def test_nobody_there(moss: FakeMoss) -> None:
     assert Verdict(False, text) == ask(moss.url, TOKEN)
 
 
-def test_no_tls_there(moss: FakeMoss) -> None:
-    """TLS spoken to a plain port is told as such."""
-    verdict = ask(moss.url.replace("http", "wss"), TOKEN)
+def test_no_tls_there() -> None:
+    """TLS spoken to a plain port, which answers in plain HTTP as LiveKit's does, is told as such."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        verdict = ask(f"wss://127.0.0.1:{listener.getsockname()[1]}", TOKEN)
+        thread.join()
     assert Verdict(False, "cannot be asked: the TLS handshake failed: is it ws:// and not wss://?") == verdict
+
+
+def test_silence(moss: FakeMoss) -> None:
+    """A server that says nothing is given up."""
+    moss.script(Answer(hang=True))
+    assert Verdict(False, "cannot be asked: no answer within 0.05 seconds") == ask(moss.url, TOKEN, 0.05)
 
 
 @pytest.mark.parametrize(

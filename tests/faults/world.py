@@ -53,6 +53,10 @@ class FakeWorld:
         """Run what was held back, the oldest only."""
         self.held.popleft()()
 
+    def lose(self) -> None:
+        """The threads that were held back never run: killed, or left behind by a fork."""
+        self.held.clear()
+
     def uniform(self, low: float, high: float) -> float:
         """As `World.uniform`."""
         return low + self.random * (high - low)

@@ -87,6 +87,11 @@ class Program:
             raise AssertionError(f"the program did not end within {LONGEST:g} s; its errors:\n{self.errors}") from None
 
     @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
     def errors(self) -> str:
         """What it has written to its standard error."""
         return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="replace")

@@ -19,6 +19,8 @@ MIN_TTL, MAX_TTL = (
 )  # seconds; below a minute no LiveKit client caches a token, and its clocks' leeway is one
 _DEFAULT_SECONDS = 15 * 60
 _DEFAULT_VIDEO = '"video":{"roomJoin":true,"canPublish":true,"canSubscribe":true,"canPublishData":true,"room":'
+_SHORT = labels.LABEL_LIMIT  # for all labels of a token together
+_VISIBLE = '"#'  # a quoted text that sorts before this is empty, or begins with a space, "!" or an escape
 _SURELY_SHORT = 4_000  # characters; UTF-8 needs at most four bytes for one, so no limit can be near
 
 
@@ -47,11 +49,27 @@ def payload(
         metadata, attributes = participant.metadata, participant.attributes
     except AttributeError:
         raise _not_a_participant(participant) from None
-    if not _plain(identity, room_name, name):
-        identity, room_name, name = _checked_labels(identity, room_name, name)
+    # One look at all labels together, in their quoted form. A backslash there means that something had to be escaped; a
+    # label that begins with a visible character is not blank; and what is this short in ASCII is short enough in bytes.
+    who = room = called = together = ""
+    try:
+        who, room, called = quoted(identity), quoted(room_name), "" if name is None else quoted(name)
+        together = who + room + called
+    except TypeError:
+        together = ""
+    if (
+        not together
+        or len(together) > _SHORT
+        or not together.isascii()
+        or "\\" in together
+        or "\x7f" in together
+        or who < _VISIBLE
+        or room < _VISIBLE
+    ):
+        _check_labels(identity, room_name, name)
     start = int(now)
     end = start + _DEFAULT_SECONDS if ttl is DEFAULT_TTL else int(now + lifetime(ttl))
-    rest = "" if not name else f',"name":{quoted(name)}'
+    rest = f',"name":{called}' if name else ""
     if metadata is not None:
         if not _surely_fine(metadata):
             labels.text("metadata", metadata, limit=labels.METADATA_LIMIT)
@@ -62,7 +80,7 @@ def payload(
     if agent_name is not None or agents != () or room_config is not None:
         rest += _room(agent_name, agents, room_config)
     video = _DEFAULT_VIDEO if grants is None else _video(grants)
-    return f'{head}{start},"exp":{end},"sub":{quoted(identity)},{video}{quoted(room_name)}}}{rest}}}'.encode()
+    return f'{head}{start},"exp":{end},"sub":{who},{video}{room}}}{rest}}}'.encode()
 
 
 def lifetime(ttl: Any, field: str = "ttl") -> float:
@@ -85,28 +103,15 @@ def lifetime(ttl: Any, field: str = "ttl") -> float:
     return float(seconds)
 
 
-def _plain(identity: Any, room_name: Any, name: Any) -> bool:
-    """Whether one look is enough: texts of printable ASCII that are short even taken together, and two not blank."""
-    if type(identity) is not str or type(room_name) is not str:
-        return False
-    joined = identity + room_name
-    if name is not None:
-        if type(name) is not str:
-            return False
-        joined += name
-    if len(joined) > labels.LABEL_LIMIT or not joined.isascii() or not joined.isprintable():
-        return False
-    return not (identity.isspace() or room_name.isspace() or identity == "" or room_name == "")
-
-
 def _surely_fine(text: object) -> bool:
     return type(text) is str and len(text) <= _SURELY_SHORT and text.isascii()
 
 
-def _checked_labels(identity: Any, room_name: Any, name: Any) -> tuple[str, str, str | None]:
-    identity = labels.label("identity", identity)
-    room_name = labels.label("room_name", room_name)
-    return identity, room_name, None if name is None else labels.label("name", name, blank=True)
+def _check_labels(identity: Any, room_name: Any, name: Any) -> None:
+    labels.label("identity", identity)
+    labels.label("room_name", room_name)
+    if name is not None:
+        labels.label("name", name, blank=True)
 
 
 def _attributes(attributes: Any) -> str:

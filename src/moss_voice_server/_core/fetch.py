@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -195,6 +194,9 @@ def _retry_after(answer: Response | Fault, now: float) -> float | None:
     value = "" if isinstance(answer, Fault) else answer.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", value):
         return float(value)  # infinite for very many digits; the policy's cap makes it finite
+    # Not at the top: it brings much along, and would be a fifth of what it takes to import this package.
+    from email.utils import parsedate_to_datetime
+
     try:
         wait = parsedate_to_datetime(value).timestamp() - now
     except (TypeError, ValueError, OverflowError, OSError):

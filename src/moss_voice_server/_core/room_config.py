@@ -69,7 +69,7 @@ def _config(room_config: Any) -> dict[str, Any]:
         room_config = _from_message(room_config)
     wire: dict[str, Any] = {}
     for key, value in room_config.items():
-        name, check = _field(_FIELDS, key, "room_config")
+        name, check = _field(FIELDS, key, "room_config")
         wire[name] = check(f"room_config.{key}", value)
     # Protobuf's JSON leaves out what has its default value; so do we, to keep tokens short.
     return {name: value for name, value in wire.items() if value or name == "egress"}
@@ -94,10 +94,10 @@ def _field(table: Mapping[str, Any], key: Any, where: str) -> tuple[str, Callabl
             f"{where} has a field that LiveKit does not know or would silently ignore: it knows {', '.join(table)}",
             field=where,
         )
-    return _camel(key), check
+    return camel(key), check
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     if name == "ali_oss":
         return "aliOSS"  # the one field whose JSON name is not derived
     first, *rest = name.split("_")
@@ -129,7 +129,7 @@ def _agent(field: str, value: Any) -> dict[str, Any]:
         raise InvalidArgument(f"{field} must be a mapping or an AgentDispatch, not {type(value).__name__}", field=field)
     wire: dict[str, Any] = {}
     for key, item in value.items():
-        name, check = _field(_AGENT_FIELDS, key, field)
+        name, check = _field(AGENT_FIELDS, key, field)
         wire[name] = check(f"{field}.{key}", item)
     return {name: item for name, item in wire.items() if item}
 
@@ -148,7 +148,7 @@ def _texts(field: str, value: Any) -> dict[str, str]:
 
 # What an egress may not carry into a token: any holder of the token can read it, and LiveKit means to refuse such tokens.
 # livekit/protocol auth/grants.go checks the first four and streams; the rest of the list are the gaps in that check.
-_CREDENTIAL_FIELDS = frozenset(
+CREDENTIAL_FIELDS = frozenset(
     [
         "secret",
         "credentials",
@@ -166,7 +166,7 @@ _CREDENTIAL_FIELDS = frozenset(
 
 
 _MAX_DEPTH = 10  # LiveKit's deepest egress has seven levels
-_USER_IN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
+USER_IN_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 
 
 def _egress(field: str, value: Any, depth: int = 0) -> dict[str, Any]:
@@ -179,11 +179,11 @@ def _egress(field: str, value: Any, depth: int = 0) -> dict[str, Any]:
                 f"{field} has a key that is a {type(key).__name__}: every key must be a str", field=field
             )
         labels.text(f"{field} key", key, limit=labels.LABEL_LIMIT)
-        name = _camel(key)
+        name = camel(key)
         if name in wire:
             raise InvalidArgument(f"{field}.{key} is given in two spellings: keep one", field=f"{field}.{key}")
         # The name on the wire is what LiveKit reads, however the key was spelled.
-        if item and _snake(name) in _CREDENTIAL_FIELDS:
+        if item and _snake(name) in CREDENTIAL_FIELDS:
             raise _credentials(f"{field}.{key}")
         wire[name] = _egress_value(f"{field}.{key}", item, depth + 1)
     return wire
@@ -197,7 +197,7 @@ def _egress_value(field: str, value: Any, depth: int) -> Any:
     if isinstance(value, (list, tuple)):
         return [_egress_value(f"{field}[{index}]", each, depth + 1) for index, each in enumerate(value)]
     if isinstance(value, str):
-        if _USER_IN_ADDRESS.match(value):
+        if USER_IN_ADDRESS.match(value):
             raise _credentials(field)
         return labels.text(field, value, limit=labels.METADATA_LIMIT)
     if value is None or isinstance(value, bool) or (isinstance(value, float) and abs(value) < float("inf")):
@@ -228,7 +228,7 @@ _label = partial(labels.label, blank=True)
 _metadata = partial(labels.text, limit=labels.METADATA_LIMIT)
 
 # livekit/protocol protobufs/livekit_room.proto, RoomConfiguration, and livekit_agent_dispatch.proto, RoomAgentDispatch.
-_FIELDS: dict[str, Callable[[str, Any], Any]] = {
+FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "name": _label,
     "empty_timeout": _uint32,
     "departure_timeout": _uint32,
@@ -241,7 +241,7 @@ _FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "metadata": _metadata,
     "tags": _texts,
 }
-_AGENT_FIELDS: dict[str, Callable[[str, Any], Any]] = {
+AGENT_FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "agent_name": _label,
     "metadata": _metadata,
     "restart_policy": _restart_policy,

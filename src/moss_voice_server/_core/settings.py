@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from ..errors import InvalidArgument
 from .secret import Secret
@@ -64,6 +63,8 @@ def settings(project_id: Any, project_key: Secret[Any], voice_agent_id: Any, api
     )
     if problem:
         raise InvalidArgument(f"api_url (MOSS_PLATFORM_API_URL) {problem}", field="api_url")
+    from urllib.parse import quote  # not at the top, as in `urls`
+
     return Settings(project_id, project_key, f"{base}{_PATH}?voice_agent_id={quote(voice_agent_id)}")
 
 

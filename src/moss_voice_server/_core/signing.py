@@ -22,15 +22,15 @@ MIN_SECRET_BYTES = 32
 class Signer(Sealed):
     """Signs for one API key.
 
-    HMAC hashes the secret's two padded blocks first, so they are hashed once here and the two states are copied for each
-    token (RFC 2104, section 4). The secret itself is not kept.
+    HMAC hashes the secret's two padded blocks first, and the header is the same in every token, so these are hashed once
+    here and the two states are copied for each token (RFC 2104, section 4). The secret itself is not kept.
     """
 
     __slots__ = ("_inner", "_outer", "fingerprint", "head", "weak")
 
     def __init__(self, api_key: str, api_secret: Secret[str]) -> None:
         block = Secret(_block(api_secret))
-        self._inner = sha256(block.reveal().translate(_INNER))
+        self._inner = sha256(block.reveal().translate(_INNER) + _HEADER)
         self._outer = sha256(block.reveal().translate(_OUTER))
         self.weak = len(api_secret.reveal().encode()) < MIN_SECRET_BYTES
         self.head = f'{{"iss":{encode_basestring(api_key)},"nbf":'
@@ -44,15 +44,14 @@ class Signer(Sealed):
 
     def sign(self, payload: bytes) -> str:
         """The compact JWT over this payload."""
-        encoded = b2a_base64(payload, newline=False).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
-        message = _HEADER + encoded
+        encoded = b2a_base64(payload).rstrip(b"=\n").replace(b"+", b"-").replace(b"/", b"_")
         inner = self._inner.copy()
-        inner.update(message)
+        inner.update(encoded)
         outer = self._outer.copy()
         outer.update(inner.digest())
         # 32 bytes make 43 characters and one "=" of padding, which JWS leaves out.
-        signature = b2a_base64(outer.digest(), newline=False)[:43].replace(b"+", b"-").replace(b"/", b"_")
-        return (message + b"." + signature).decode("ascii")
+        signature = b2a_base64(outer.digest())[:43].replace(b"+", b"-").replace(b"/", b"_")
+        return (_HEADER + encoded + b"." + signature).decode("ascii")
 
 
 def _block(api_secret: Secret[str]) -> bytes:

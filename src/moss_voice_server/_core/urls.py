@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]+")
@@ -37,6 +39,8 @@ def address(value: Any, *, secure: tuple[str, ...], plain: tuple[str, ...]) -> t
 
 
 def _split(value: str) -> SplitResult | None:
+    from urllib.parse import urlsplit  # not at the top: a tenth of what it takes to import this package
+
     try:
         parts = urlsplit(value)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import argparse
 
 _VARIABLES = {"url": "LIVEKIT_URL", "api_key": "LIVEKIT_API_KEY", "api_secret": "LIVEKIT_API_SECRET"}
-_OPTIONS = {"url": "--livekit-url", "api_key": "--api-key", "api_secret": "--api-secret"}
+OPTIONS = {"url": "--livekit-url", "api_key": "--api-key", "api_secret": "--api-secret"}
+"""Which option each of the three comes from."""
 
 
 class LiveKit(NamedTuple):
@@ -93,7 +94,7 @@ def _variable(field: str, environ: Mapping[str, str]) -> Secret[str]:
     name = _VARIABLES[field]
     value, path = Secret(environ.get(name, "")), environ.get(f"{name}_FILE", "")
     if not value.reveal() and not path:
-        raise InvalidArgument(f"give {_OPTIONS[field]}, or set {name} (or {name}_FILE to a file that holds it)")
+        raise InvalidArgument(f"give {OPTIONS[field]}, or set {name} (or {name}_FILE to a file that holds it)")
     if not path:
         return value
     if value.reveal():

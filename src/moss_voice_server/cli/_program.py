@@ -10,14 +10,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import CredentialsError, InvalidArgument, WeakSecretWarning
-from . import _say, dev, token
+from . import _livekit, _say, dev, token
 from ._arguments import Parser, VersionAction
 
 _EXTRA = 'pip install "moss-voice-server[cli]"'
 _SOON = 5.0  # seconds; a shorter wait is over before it is read
 
 _DESCRIPTION = """\
-Join tokens for LiveKit rooms, minted with the credentials of a Moss voice agent.
+Join tokens for LiveKit rooms, minted with a Moss voice agent's credentials.
 """
 _EPILOG = """\
 examples:
@@ -39,9 +39,7 @@ _OPTIONS = {
     "ttl": "--ttl",
     "can_publish_sources": "--source",
     "room_config": "--room-config",
-    "url": "--livekit-url",
-    "api_key": "--api-key",
-    "api_secret": "--api-secret",
+    **_livekit.OPTIONS,
 }
 
 

@@ -20,19 +20,20 @@ class Screen:
     """A console: colours on a terminal unless NO_COLOR is set, plain text elsewhere."""
 
     def __init__(self) -> None:
-        colours = None if os.environ.get("NO_COLOR") else "auto"
-        self._console = Console(color_system=colours, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+        self._console = Console(
+            color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False, markup=False, emoji=False
+        )
         if not self._console.is_terminal and not os.environ.get("COLUMNS"):
-            self._console = Console(color_system=None, highlight=False, markup=False, emoji=False, width=_UNWRAPPED)
+            self._console.width = _UNWRAPPED
 
     def step(self, label: str, text: str, *, good: bool | None = True) -> None:
         """One step: done, failed (`good=False`) or left out (`good=None`)."""
         sign, plain, style = _MARKS[good]
-        line = Table.grid(padding=(0, 1))
-        line.add_column(width=1)
-        line.add_column(width=9)
+        line = Table.grid(padding=0)
+        line.add_column(no_wrap=True)
         line.add_column(overflow="fold")
-        line.add_row(Text(sign if self._is_unicode else plain, style), Text(label, "bold"), Text(text))
+        mark = Text.assemble((sign if self._is_unicode else plain, style), " ", (f"{label:<10}", "bold"))
+        line.add_row(mark, Text(text))
         self._print(line)
 
     def claims(self, rows: Iterable[Row]) -> None:

@@ -12,7 +12,6 @@ from urllib.request import BaseHandler, HTTPRedirectHandler, ProxyHandler, Reque
 
 from .._core.urls import LOOPBACK
 
-_TIMEOUT = 5.0  # seconds for connecting, and for each read
 _LONGEST = 4096  # bytes of an answer that are looked at; LiveKit's own is one word or one line
 _REASONS = {
     "invalid API key": "it does not know the API key: check --api-key",
@@ -41,9 +40,10 @@ def is_local(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
-def ask(url: str, token: str) -> Verdict:
+def ask(url: str, token: str, timeout: float = 5.0) -> Verdict:
     """What the LiveKit server at `url` (ws, wss, http or https, already checked) says to a holder of `token`.
 
+    `timeout` is in seconds, for connecting and for each read.
     Never shows what the server wrote: LiveKit up to 1.13.5 repeats the whole token when it refuses one.
     """
     handlers: list[BaseHandler] = [_NoRedirect()]
@@ -52,13 +52,13 @@ def ask(url: str, token: str) -> Verdict:
     address = ("http" + url[2:] if url.startswith("ws") else url).rstrip("/") + "/rtc/validate"
     request = Request(address, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - the scheme was checked
     try:
-        with build_opener(*handlers).open(request, timeout=_TIMEOUT) as answer:
+        with build_opener(*handlers).open(request, timeout=timeout) as answer:
             return _judge(answer.status, answer.read(_LONGEST))
     except HTTPError as error:
         with error:
             return _judge(error.code, _body(error))
     except (OSError, HTTPException) as error:
-        return Verdict(False, f"cannot be asked: {_why(error)}")
+        return Verdict(False, f"cannot be asked: {_why(error, timeout)}")
 
 
 def _body(error: HTTPError) -> bytes:
@@ -80,12 +80,12 @@ def _judge(status: int, body: bytes) -> Verdict:
     return Verdict(False, f"does not answer as LiveKit does (HTTP {status}): check --livekit-url")
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, timeout: float) -> str:
     cause: object = error.reason if isinstance(error, URLError) else error
     kinds: tuple[tuple[type[Exception], str], ...] = (
         (ConnectionRefusedError, "the connection was refused: check its host and port, and that it runs"),
         (socket.gaierror, "its host name cannot be looked up: check it, and this machine's network"),
-        (TimeoutError, f"no answer within {_TIMEOUT:g} seconds"),
+        (TimeoutError, f"no answer within {timeout:g} seconds"),
         (ssl.SSLCertVerificationError, "its TLS certificate is not trusted"),
         (ssl.SSLError, "the TLS handshake failed: is it ws:// and not wss://?"),
         (HTTPException, "what it answers is not HTTP"),

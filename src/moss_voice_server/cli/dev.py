@@ -94,7 +94,8 @@ def _show(options: argparse.Namespace, stack: ExitStack) -> int:
     from ._validate import ask, is_local
 
     screen = Screen()
-    livekit = _given(options, screen) if _livekit.is_asked_for(options) else _started(stack, screen)
+    given = _livekit.is_asked_for(options)
+    livekit = _given(options, screen) if given else _started(stack, screen)
     moss = stack.enter_context(_fake_moss(livekit))
     screen.step("Moss API", f"a fake one, started on {moss.url}")
     url, token = asyncio.run(_mint(moss))
@@ -109,12 +110,8 @@ def _show(options: argparse.Namespace, stack: ExitStack) -> int:
         screen.copyable("Participant token", token)
     else:  # it opens a room for everybody who is shown this screen
         screen.copyable("Participant token, its signature left out", f"{token.rpartition('.')[0]}.{_MASK}")
-    started = (
-        "the fake Moss API"
-        if livekit is None or _livekit.is_asked_for(options)
-        else "livekit-server and the fake Moss API"
-    )
-    screen.remark(f"Stopping {started}: nothing stays behind.")
+    ours = "livekit-server and the fake Moss API" if livekit and not given else "the fake Moss API"
+    screen.remark(f"Stopping {ours}: nothing stays behind.")
     return 0 if verdict is None or verdict.accepted else 1
 
 
@@ -174,7 +171,9 @@ def _stopped_in_order() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only there can it be arranged
         yield
         return
-    before = {number: signal.signal(number, end) for number in _SIGNALS}
+    # One that somebody else handles, or ignores as `nohup` does, is not ours.
+    ours = [number for number in _SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
+    before = {number: signal.signal(number, end) for number in ours}
     try:
         yield
     finally:

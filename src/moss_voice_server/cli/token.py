@@ -97,8 +97,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
     agents = parser.add_argument_group(
         "agents",
-        "Read only when the room is new. Without --agent, LiveKit sends the workers that\n"
-        "registered without a name; naming an agent keeps those out of the room.",
+        "Read only when the room is new. Without --agent, LiveKit sends the workers\n"
+        "that registered without a name; naming an agent keeps those out of the room.",
     )
     agents.add_argument(
         "--agent",

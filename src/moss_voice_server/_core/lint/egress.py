@@ -1,0 +1,47 @@
+"""Egress: the credentials that a room configuration may carry into a token, found and masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..room_config import CREDENTIAL_FIELDS, USER_IN_ADDRESS
+
+_NAMES = frozenset(name.replace("_", "") for name in CREDENTIAL_FIELDS)
+MASK = "********"
+
+
+def credentials(egress: object) -> list[str]:
+    """The paths of all credentials below an egress."""
+    return [".".join(path) for path, _ in _found(egress, ())]
+
+
+def masked(egress: Any) -> Any:
+    """The same egress with a mask in the place of each credential."""
+    if isinstance(egress, dict):
+        return {name: MASK if _secret(name, value) else masked(value) for name, value in egress.items()}
+    if isinstance(egress, list):
+        return [masked(each) for each in egress]
+    return MASK if _has_user(egress) else egress
+
+
+def _found(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if _secret(name, item):
+                yield (*path, name), item
+            else:
+                yield from _found(item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _found(item, (*path, str(index)))
+    elif _has_user(value):
+        yield path, value
+
+
+def _secret(name: str, value: object) -> bool:
+    return bool(value) and name.replace("_", "").lower() in _NAMES
+
+
+def _has_user(value: object) -> bool:
+    return isinstance(value, str) and USER_IN_ADDRESS.match(value) is not None

@@ -1,0 +1,114 @@
+"""Reading: from a token's text to its header and claims, whoever signed it, or to the reason why it is none."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from binascii import Error
+from typing import Any, NamedTuple, NoReturn
+
+from ..secret import Secret
+from .finding import Finding, error, kind
+
+_PART = re.compile(r"[A-Za-z0-9_-]*")
+_WHOLE_ANSWER = ("participant_token", "participantToken")
+_MINT = "take the token as it was minted, three parts with two dots between, and nothing around it"
+
+
+class Token(NamedTuple):
+    """A token that was taken apart; its signature is not checked."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+    size: int
+    """Bytes of the whole token."""
+    signed: Secret[bytes]
+    """What the signature is over."""
+    signature: Secret[bytes]
+
+
+def read(text: str) -> Token | Finding:
+    """Takes a token apart. White space around it is left out, since files and pipes end with a line end."""
+    token = text.strip()
+    wrong = _shape(token)
+    if wrong:
+        return wrong
+    header, payload, signature = token.split(".")
+    parts: list[dict[str, Any]] = []
+    for name, part in (("header", header), ("payload", payload)):
+        value = _json(part)
+        if not isinstance(value, dict):
+            found = "not JSON" if value is _UNREADABLE else f"{kind(value)}, not an object"
+            return error("malformed", f"the token's {name} is {found}", _MINT)
+        parts.append(value)
+    signed = Secret(f"{header}.{payload}".encode())
+    decoded = _decoded(signature)
+    if decoded is None:
+        return error("malformed", "the token's signature is not base64url", _MINT)
+    return Token(parts[0], parts[1], len(token), signed, Secret(decoded))
+
+
+def _shape(token: str) -> Finding | None:
+    if not token:
+        return error("malformed", "there is no token: the text is empty", _MINT)
+    if token[:7].lower() == "bearer ":
+        return error("malformed", "this is a header's value, not a token", "leave out the word Bearer before it")
+    if token[0] in "\"'":
+        return error("malformed", "there are quotes around the token", "leave the quotes out")
+    if token[0] == "{":
+        if any(f'"{name}"' in token for name in _WHOLE_ANSWER):
+            return error(
+                "malformed", "this is a token endpoint's whole answer", "take the value of its field participant_token"
+            )
+        return error("malformed", "this is a JSON object, not a token", _MINT)
+    parts = token.split(".")
+    if len(parts) != 3:
+        return error("malformed", f"this is not a JSON Web Token: it has {len(parts)} parts and not three", _MINT)
+    if any(part.endswith("=") for part in parts):
+        return error(
+            "padded",
+            "a part of the token is padded with =; LiveKit answers 401 (RFC 7515, section 2: no padding)",
+            "strip the = when the token is made, or use a JWT library",
+        )
+    if not all(map(_PART.fullmatch, parts)):
+        return error("malformed", "the token holds a character that base64url does not have", _MINT)
+    return None
+
+
+class _Refused(Exception):
+    """Raised inside the JSON decoder."""
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise _Refused
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+_UNREADABLE = object()
+_MAX_DEPTH = 32  # of objects and arrays; an egress has seven levels
+
+
+def _decoded(part: str) -> bytes | None:
+    try:
+        return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (Error, ValueError):
+        return None
+
+
+def _json(part: str) -> Any:
+    decoded = _decoded(part)
+    try:
+        value = _UNREADABLE if decoded is None else _decode(decoded.decode())
+    except (_Refused, ValueError, RecursionError):
+        return _UNREADABLE
+    return value if _is_shallow(value) else _UNREADABLE
+
+
+def _is_shallow(value: object) -> bool:
+    """So that whoever walks through the value may use recursion."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        nested = [each for each in level if isinstance(each, (dict, list))]
+        level = [item for each in nested for item in (each.values() if isinstance(each, dict) else each)]
+    return not level

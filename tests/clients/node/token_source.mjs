@@ -1,0 +1,34 @@
+// LiveKit's own client for JavaScript, asked over stdin and stdout: a JSON list of questions in, of answers out.
+//   {"url": …, "headers": …, "calls": [{"options": …, "force": …}]}
+//     -> a list, for each call {"server_url": …, "participant_token": …, "payload": …} or {"error": …}
+// One question is one TokenSource, whose cache is part of what is tried. Run in the folder where the packages are
+// installed, which need not be the folder of this file.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const { decodeTokenPayload, TokenSource } = createRequire(`${process.cwd()}/`)("livekit-client");
+
+async function answer({ url, headers, calls }) {
+  const source = TokenSource.endpoint(url, { headers });
+  const answers = [];
+  for (const { options, force } of calls) {
+    try {
+      const { serverUrl, participantToken } = await source.fetch(options, force);
+      const { roomConfig, ...payload } = decodeTokenPayload(participantToken);
+      answers.push({
+        server_url: serverUrl,
+        participant_token: participantToken,
+        payload: { ...payload, agents: (roomConfig?.agents ?? []).map((agent) => agent.toJson()) },
+      });
+    } catch (error) {
+      answers.push({ error: error.message });
+    }
+  }
+  return answers;
+}
+
+const answers = [];
+for (const question of JSON.parse(readFileSync(0, "utf8"))) {
+  answers.push(await answer(question));
+}
+process.stdout.write(JSON.stringify(answers));

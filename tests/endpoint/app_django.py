@@ -1,0 +1,69 @@
+"""Django: the application of `policy` as views, for WSGI (`app`) and ASGI (`asgi_app`) servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django
+from django.conf import settings as django_settings
+from django.core import asgi, wsgi
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.urls import include as django_include
+from django.urls import path
+
+from moss_voice_server.django import token_view
+from moss_voice_server.endpoint import Denied, TokenRequest
+from tests.endpoint import policy
+
+# Django has no types of its own.
+settings: Any = django_settings
+setup: Any = django.setup
+include: Any = django_include
+wsgi_application: Any = wsgi.get_wsgi_application
+asgi_application: Any = asgi.get_asgi_application
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    SECRET_KEY="made up, and longer than fifty characters so that Django is content",
+    ROOT_URLCONF=__name__,
+    LOGGING_CONFIG=None,
+    USE_TZ=True,
+    MIDDLEWARE=[
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    ],
+)
+setup()
+
+
+def _refuse(status: int) -> None:
+    # Django itself knows no 401.
+    raise PermissionDenied if status == 403 else Denied(status)
+
+
+def plain(request: HttpRequest, wish: TokenRequest) -> Any:
+    """A plain authorize."""
+    return policy.decide(request.headers.get("Authorization", ""), wish, _refuse)
+
+
+async def waiting(request: HttpRequest, wish: TokenRequest) -> Any:
+    """An async authorize."""
+    return policy.decide(request.headers.get("Authorization", ""), wish, _refuse)
+
+
+_views = [
+    path(where.removeprefix("/"), token_view(server, header_authentication=True, **options))
+    for where, server, options in policy.every_door({"sync": plain, "async": waiting})
+]
+urlpatterns = [
+    *_views,
+    path("below/", include(_views)),
+    path("checked", token_view(policy.FIXED, authorize=plain)),
+    path("checked-async", token_view(policy.FIXED, authorize=waiting)),
+]
+
+app = policy.wsgi(wsgi_application())
+asgi_app = policy.asgi(asgi_application())

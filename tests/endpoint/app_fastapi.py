@@ -1,0 +1,34 @@
+"""FastAPI: the application of `policy` as routers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+
+from moss_voice_server.endpoint import TokenRequest
+from moss_voice_server.fastapi import token_router
+from tests.endpoint import policy
+
+
+def _refuse(status: int) -> None:
+    raise HTTPException(status)
+
+
+def plain(request: Request, wish: TokenRequest) -> Any:
+    """A plain authorize."""
+    return policy.decide(request.headers.get("authorization", ""), wish, _refuse)
+
+
+async def waiting(request: Request, wish: TokenRequest) -> Any:
+    """An async authorize."""
+    return policy.decide(request.headers.get("authorization", ""), wish, _refuse)
+
+
+api = FastAPI()
+for _path, _server, _options in policy.every_door({"sync": plain, "async": waiting}):
+    _router = token_router(_server, path=_path, **_options)
+    api.include_router(_router)
+    api.include_router(_router, prefix="/below")
+
+app = policy.asgi(api)

@@ -1,0 +1,44 @@
+"""Fixtures: the fake Moss APIs and one program per adapter, for the whole session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.programs import all_running, environ, needed
+from tests.tokens import API_KEY, API_SECRET, URL
+
+
+class Fakes(NamedTuple):
+    """The Moss APIs that the programs fetch from."""
+
+    healthy: FakeMoss
+    down: FakeMoss
+    refuses: FakeMoss
+    odd: FakeMoss
+
+
+@pytest.fixture(scope="session")
+def fakes() -> Iterator[Fakes]:
+    """One that answers, one that is down, one that refuses, one that answers with nonsense."""
+    with _fake() as healthy, _fake() as down, _fake() as refuses, _fake() as odd:
+        down.always(503)
+        refuses.always(401)
+        odd.always(Answer(json={"voice_agent_url": 7}))
+        yield Fakes(healthy, down, refuses, odd)
+
+
+@pytest.fixture(scope="session")
+def everywhere(fakes: Fakes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everywhere]:
+    """Every adapter's application, running."""
+    needed()
+    with all_running(tmp_path_factory.mktemp("endpoint"), environ(*fakes)) as programs:
+        yield Everywhere(programs)
+
+
+def _fake() -> FakeMoss:
+    return FakeMoss(url=URL, api_key=API_KEY, api_secret=API_SECRET)

@@ -1,0 +1,3 @@
+"""Modes: the two kinds of `authorize` that each application has, as its paths name them."""
+
+MODES = ("sync", "async")

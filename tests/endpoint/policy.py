@@ -1,0 +1,293 @@
+"""Policy: one application's rules, the same in every framework: who is admitted, and the doors that it opens.
+
+A test names what `authorize` is to do in the Authorization header: `Bearer ada`. Each door is one token endpoint with
+options of its own, at `/sync/<door>` with a plain `authorize` and at `/async/<door>` with an async one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests
+from moss_voice_server.errors import CredentialsUnavailable
+from moss_voice_server.grants import AgentDispatch, ParticipantGrants
+from moss_voice_server.limits import RateLimit
+from tests.endpoint.modes import MODES
+from tests.tokens import API_KEY, API_SECRET, URL
+
+APP = "https://app.example"
+
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+"""Set outside of every framework, from the header X-Who; what a tracing library would do."""
+
+ADA = ParticipantInfo("ada", "Ada")
+LEAK = "what-nobody-outside-may-read"
+
+
+class Asked(NamedTuple):
+    """What a rule may look at, and the framework's own way to refuse."""
+
+    wish: TokenRequest
+    refuse: Callable[[int], Any]
+    """Raises what the framework raises for a status."""
+
+
+async def anywhere(room: str) -> bool:
+    """Async by mistake: its coroutine is true."""
+    return True
+
+
+def refusal(asked: Asked) -> Admission:
+    """A refusal that is raised."""
+    raise Denied(403, "trial_over")
+
+
+def failure(asked: Asked) -> Admission:
+    """The app's own trouble, with something in it that is nobody's business."""
+    raise RuntimeError(LEAK)
+
+
+class Oddity(Exception):
+    """An exception that looks a little like a framework's."""
+
+    def __init__(self, code: Any) -> None:
+        super().__init__(LEAK)
+        self.code = self.status_code = code
+
+
+def oddity(code: Any) -> Callable[[Asked], Admission]:
+    """A rule that raises such an exception."""
+
+    def rule(asked: Asked) -> Admission:
+        raise Oddity(code)
+
+    return rule
+
+
+def unfinished(asked: Asked) -> Admission:
+    """What a generator would end with."""
+    raise StopIteration(LEAK)
+
+
+def too_early(asked: Asked) -> Admission:
+    """As where `dispatch=(server.get_agent_name(),)` is said before there are credentials."""
+    raise CredentialsUnavailable(LEAK, retry_after=7)
+
+
+def seen(asked: Asked) -> Admission:
+    """Says back what it was told, so that a test can see it."""
+    wish = asked.wish
+    told = [
+        wish.room_name,
+        wish.participant_name,
+        wish.participant_identity,
+        wish.participant_metadata,
+        dict(wish.participant_attributes),
+        [[agent.agent_name, agent.metadata, agent.deployment] for agent in wish.agents],
+    ]
+    return Admission(
+        ParticipantInfo("ada", None, json.dumps(told)),
+        rooms=lambda room: True,
+        agents=[agent.agent_name for agent in wish.agents],
+        client_sets=("name", "attributes"),
+    )
+
+
+RULES: dict[str, Any] = {
+    "ada": Admission(ADA),
+    "room": Admission(ADA, room="lobby"),
+    "set": Admission(ADA, rooms={"lobby", "garden"}),
+    "pattern": Admission(ADA, rooms=re.compile("team-[a-z]+")),
+    "function": Admission(ADA, rooms=lambda room: room.endswith("!")),
+    "async-function": Admission(ADA, rooms=anywhere),  # type: ignore[arg-type]  # the mistake
+    "sets": Admission(
+        ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_sets=("name", "metadata", "attributes")
+    ),
+    "agents": Admission(ADA, dispatch=("helper",), agents=("helper", "scribe")),
+    "dispatch": Admission(ADA, dispatch=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
+    "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),
+    "seen": seen,
+    "context": lambda asked: Admission(ParticipantInfo("ada", None, WHO.get())),
+    "process": lambda asked: Admission(ParticipantInfo("ada", None, str(os.getpid()))),
+    # refusals
+    "denied-raised": refusal,
+    "denied-returned": Denied(403, "trial_over"),
+    "denied": Denied(),
+    "unauthenticated": Denied(401),
+    "framework-401": lambda asked: asked.refuse(401),
+    "framework-403": lambda asked: asked.refuse(403),
+    # mistakes of the app
+    "fails": failure,
+    "stops": unfinished,
+    "code-404": oddity(404),
+    "code-499": oddity(499),
+    "code-text": oddity("404"),
+    "none": None,
+    "true": True,
+    "mapping": {"participant": "ada", "leak": LEAK},
+    "class": Denied,
+    "blank-identity": Admission(ParticipantInfo(" ")),
+    "number-as-metadata": Admission(ParticipantInfo("ada", None, 7)),  # type: ignore[arg-type]  # a mistake on purpose
+    "credentials": too_early,
+}
+
+
+def decide(authorization: str, wish: TokenRequest, refuse: Callable[[int], Any]) -> Any:
+    """What `authorize` does in every framework."""
+    scheme, _, name = authorization.partition(" ")
+    if scheme != "Bearer" or name not in RULES:
+        raise Denied(401)
+    rule = RULES[name]
+    is_rule = callable(rule) and not isinstance(rule, type)
+    return rule(Asked(wish, refuse)) if is_rule else rule
+
+
+# Servers.
+
+
+def constructed(face: Any, variable: str) -> Any:
+    """A server that was only constructed, for the Moss API whose arguments are in the environment."""
+    arguments = json.loads(os.environ[variable])
+    return face(**arguments, refresh=RefreshPolicy(attempts=1))
+
+
+FIXED = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET, "helper")
+FIXED_SYNC = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET, "helper")
+
+
+def chosen(request: Any) -> Any:
+    """A server that is looked up for each request."""
+    return FIXED_SYNC
+
+
+def nowhere(request: Any) -> Any:
+    """A look-up that fails."""
+    raise KeyError(LEAK)
+
+
+def always_this(server: Any) -> Callable[[Any], Any]:
+    """A look-up that finds one server, which was only constructed."""
+    return lambda request: server
+
+
+# Hooks.
+
+
+def three(identity: str) -> float:
+    """Says to wait a little, to all but Ada."""
+    return 0 if identity == "ada" else 2.5
+
+
+async def always(identity: str) -> float:
+    """Says to wait half a minute, async."""
+    return 30
+
+
+def broken(identity: Any) -> float:
+    """A limiter, or an audit, that has trouble of its own."""
+    raise RuntimeError(LEAK)
+
+
+def told(event: Any) -> None:
+    """An audit that writes the event down."""
+    logging.getLogger("tests.events").info("%s", json.dumps([*vars(event).values()]))
+
+
+async def told_async(event: Any) -> None:
+    """The same, async."""
+    told(event)
+
+
+class Door(NamedTuple):
+    """A token endpoint and its options."""
+
+    server: Any = FIXED
+    options: Mapping[str, Any] = {}
+    guests: bool = False
+
+
+def doors() -> dict[str, Door]:
+    """All of them, made anew for each mode."""
+    return {
+        "token": Door(),
+        "sync-class": Door(FIXED_SYNC),
+        "chosen": Door(chosen),
+        "nowhere": Door(nowhere),
+        "cors": Door(options={"origins": [APP, "http://localhost:5173"]}),
+        "limited": Door(options={"limiter": RateLimit("3/hour")}),
+        "usual": Door(options={"limiter": RateLimit()}),
+        "limited-plain": Door(options={"limiter": three}),
+        "limited-async": Door(options={"limiter": always}),
+        "limited-broken": Door(options={"limiter": broken}),
+        "audited": Door(options={"on_mint": told}),
+        "audited-async": Door(options={"on_mint": told_async}),
+        "audited-broken": Door(options={"on_mint": broken}),
+        "guests": Door(guests=True),
+        "down": Door(constructed(MossVoiceServer, "MOSS_DOWN")),
+        "refused": Door(constructed(MossVoiceServerSync, "MOSS_REFUSES")),
+        "invalid": Door(constructed(MossVoiceServer, "MOSS_IS_ODD")),
+        "late": Door(constructed(MossVoiceServer, "MOSS")),
+        "late-sync": Door(constructed(MossVoiceServerSync, "MOSS")),
+        "late-chosen": Door(always_this(constructed(MossVoiceServerSync, "MOSS"))),
+    }
+
+
+def every_door(authorizers: Mapping[str, Callable[..., Any]]) -> Iterable[tuple[str, Any, dict[str, Any]]]:
+    """Path, server and keyword arguments of each endpoint; `authorizers` are the framework's two, by mode."""
+    for mode in MODES:
+        for name, door in doors().items():
+            authorize = admit_guests(name="Guest", dispatch=("helper",)) if door.guests else authorizers[mode]
+            yield f"/{mode}/{name}", door.server, {"authorize": authorize, **door.options}
+
+
+# What surrounds the framework.
+
+
+def asgi(app: Any) -> Any:
+    """Sets the context variable, as a tracing library would."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        WHO.set(dict(scope.get("headers", ())).get(b"x-who", b"nobody").decode())
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+def wsgi(app: Any) -> Any:
+    """The same."""
+
+    def wrapped(environ: Any, start_response: Any) -> Any:
+        WHO.set(environ.get("HTTP_X_WHO", "nobody"))
+        return app(environ, start_response)
+
+    return wrapped
+
+
+class _Lines(logging.Formatter):
+    """One JSON object a line, with all that the record holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        extras = {key: value for key, value in vars(record).items() if key.startswith("moss_")}
+        return json.dumps({"logger": record.name, "level": record.levelname, "text": text, **extras})
+
+
+def log_to(path: str) -> None:
+    """Writes every record of the process to a file."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(_Lines())
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("moss_voice_server").setLevel(logging.DEBUG)
+    logging.getLogger("tests").setLevel(logging.DEBUG)
+
+
+log_to(os.environ["ENDPOINT_LOG"])

@@ -1,0 +1,186 @@
+"""Requests: which HTTP requests are understood, and that every framework says the same to the others."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.endpoint.everywhere import Everywhere, Target
+from tests.endpoint.wire import Request, bearer
+
+ADA = bearer("ada")
+HEADERS = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "pragma": "no-cache",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+CLAIMS = {
+    "iss": "APIexample",
+    "exp": 900,
+    "sub": "ada",
+    "name": "Ada",
+    "video": {"roomJoin": True, "canPublish": True, "canSubscribe": True, "canPublishData": True, "room": "room-new"},
+}
+
+
+def test_a_token(everywhere: Everywhere) -> None:
+    """An empty wish of somebody who is signed in gets a token for a new room, which nobody may keep."""
+    said = everywhere(Request(ADA))
+    assert (201, HEADERS, CLAIMS) == (said.status, said.headers, said.claims)
+
+
+def test_a_token_below_a_prefix(everywhere: Everywhere) -> None:
+    """An endpoint answers on whatever path the framework mounts it at."""
+
+    def mounted(target: Target) -> bool:
+        # Starlette's Mount itself redirects from the path without a slash.
+        return target.program.name != "asgi-uvicorn"
+
+    assert CLAIMS == everywhere(Request(ADA), below="/below", where=mounted).claims
+    assert 405 == everywhere(Request(ADA, method="GET"), below="/below", where=mounted).status
+    assert CLAIMS == everywhere(Request(ADA), "token/", below="/below", where=lambda t: not mounted(t)).claims
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_only_post(everywhere: Everywhere, method: str, signed_in: bool) -> None:
+    """Every other method is told so by us and not by the framework, and mints nothing; HEAD gets no body."""
+    said = everywhere(Request(ADA if signed_in else {}, method=method))
+    body = b'{"error":"method_not_allowed","message":"Send a POST request."}'
+    assert (405, HEADERS | {"allow": "POST"}, b"" if method == "HEAD" else body) == (
+        said.status,
+        said.headers,
+        said.body,
+    )
+
+
+REFUSED: dict[str, tuple[Request, tuple[int, str]]] = {
+    **{
+        f"type {content_type}": (Request(bearer("ada") | {"content-type": content_type}), (415, "unsupported_media_type"))
+        for content_type in (
+            None,
+            "",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "text/plain;application/json",
+            "application/json; charset=latin-1",
+            "application/json\xa0; x",
+        )
+    },
+    "a form": (
+        Request(ADA | {"content-type": "application/x-www-form-urlencoded"}, b"room_name=r"),
+        (415, "unsupported_media_type"),
+    ),
+    "one byte too many": (Request(ADA, b" " * 16385), (413, "body_too_large")),
+    "one byte too many, in chunks": (Request(ADA, b" " * 16385, chunked=True), (413, "body_too_large")),
+    "no JSON, in chunks": (Request(ADA, b"room_name", chunked=True), (400, "invalid_json")),
+    "no JSON": (Request(ADA, b"room_name=r"), (400, "invalid_json")),
+    "half of it": (Request(ADA, b'{"room_name"'), (400, "invalid_json")),
+    "a list": (Request(ADA, b"[]"), (400, "invalid_json")),
+    "null": (Request(ADA, b"null"), (400, "invalid_json")),
+    "a field twice": (Request(ADA, b'{"room_name":"a","room_name":"b"}'), (400, "invalid_json")),
+    "NaN": (Request(ADA, b'{"room_config":{"x":NaN}}'), (400, "invalid_json")),
+    "a byte order mark": (Request(ADA, b"\xef\xbb\xbf{}"), (400, "invalid_json")),
+    "UTF-16": (Request(ADA, "{}".encode("utf-16")), (400, "invalid_json")),
+    "invalid UTF-8": (Request(ADA, b'{"room_name":"\xff"}'), (400, "invalid_json")),
+    "8,000 levels": (Request(ADA, b"[" * 8000 + b"]" * 8000), (400, "too_deep")),
+    "8,000 levels, never closed": (Request(ADA, b'{"a":' * 3000), (400, "too_deep")),
+    "10,000 levels": (Request(ADA, b"[" * 10_000 + b"]" * 10_000), (413, "body_too_large")),
+    "an unknown field": (Request(ADA, json={"room": "r"}), (400, "unknown_field")),
+    "camelCase": (Request(ADA, json={"roomName": "r"}), (400, "unknown_field")),
+    "a number as a name": (Request(ADA, json={"participant_name": 7}), (400, "invalid_field")),
+    "a lone surrogate": (Request(ADA, b'{"room_name":"\\ud800"}'), (422, "invalid_value")),
+    "a control character": (Request(ADA, json={"room_name": "a\0b"}), (422, "invalid_value")),
+    "a name of 257 bytes": (Request(ADA, json={"participant_name": "n" * 257}), (422, "invalid_value")),
+    "an attribute of LiveKit's": (Request(ADA, json={"participant_attributes": {"lk.x": ""}}), (403, "attribute_not_allowed")),
+    "room_config in a list": (Request(ADA, json={"room_config": [{}]}), (400, "invalid_field")),
+    "egress": (Request(ADA, json={"room_config": {"egress": {"room": {}}}}), (403, "room_config_not_allowed")),
+    "limits": (Request(ADA, json={"room_config": {"maxParticipants": 1}}), (403, "room_config_not_allowed")),
+    "tags": (Request(ADA, json={"room_config": {"tags": {"a": "b"}}}), (403, "room_config_not_allowed")),
+    "the room's metadata": (Request(ADA, json={"room_config": {"metadata": "m"}}), (403, "room_config_not_allowed")),
+    "the room's name": (Request(ADA, json={"room_config": {"name": "r"}}), (403, "room_config_not_allowed")),
+    "nine agents": (
+        Request(ADA, json={"room_config": {"agents": [{"agent_name": f"a{i}"} for i in range(9)]}}),
+        (422, "too_many_agents"),
+    ),
+    "an agent twice": (
+        Request(ADA, json={"room_config": {"agents": [{"agent_name": "a"}, {"agentName": "a"}]}}),
+        (422, "duplicate_agent"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "why"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused_before_anybody_is_asked(everywhere: Everywhere, request_: Request, why: tuple[int, str]) -> None:
+    """What is no token request is answered alike everywhere, signed in or not, and leaves nothing in a cache."""
+    said = everywhere(request_)
+    assert why == (said.status, json.loads(said.body)["error"])
+    assert (HEADERS, {"error", "message"}) == (said.headers, set(json.loads(said.body)))
+    stranger = everywhere(request_._replace(headers=dict(request_.headers) | {"authorization": None}))
+    assert said == stranger
+
+
+SAME: dict[str, Request] = {
+    "no body, no length": Request(ADA | {"content-length": None}, b""),
+    "an empty body": Request(ADA, b""),
+    "an empty body in chunks": Request(ADA, b"", chunked=True),
+    "in chunks": Request(ADA, b"{}", chunked=True),
+    "the longest body": Request(ADA, b"{" + b" " * 16382 + b"}"),
+    "the longest body in chunks": Request(ADA, b"{" + b" " * 16382 + b"}", chunked=True),
+    "with a charset": Request(ADA | {"content-type": "Application/JSON; charset=UTF-8"}),
+    "the Swift client": Request(ADA, b'{"room_config":{}}'),
+    "null": Request(ADA, b'{"room_config":null,"room_name":null,"participant_attributes":null}'),
+    "the JavaScript client's blanks": Request(ADA, b'{"room_name":"","participant_name":" ","participant_metadata":""}'),
+    "the C++ client": Request(ADA, b'{"room_config":{"agents":[{}]}}'),
+    "protobuf's defaults": Request(ADA, b'{"room_config":{"name":"","emptyTimeout":0,"egress":null,"tags":{},"agents":[]}}'),
+    "the admitted identity and name": Request(ADA, b'{"participant_identity":"ada","participant_name":"Ada"}'),
+    "a cookie and a query": Request(ADA | {"cookie": "a=b", "accept": "text/html"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("request_", SAME.values(), ids=SAME.keys())
+def test_nothing_asked(everywhere: Everywhere, request_: Request) -> None:
+    """Each way to ask for nothing gets the token that the app gives to everybody."""
+    assert CLAIMS == everywhere(request_).claims
+
+
+def test_what_authorize_is_told(everywhere: Everywhere) -> None:
+    """The wish reaches authorize whole, from a body with a length or in chunks, in ASCII or UTF-8."""
+    wish = {
+        "room_name": "Küche 🎤",
+        "participant_name": "Ada",
+        "participant_identity": "ada",
+        "participant_attributes": {"é": "\n"},
+        "room_config": {"agents": [{"agent_name": "helper", "metadata": "m", "deployment": "beta", "new": 1}, {}]},
+    }
+    told = ["Küche 🎤", "Ada", "ada", None, {"é": "\n"}, [["helper", "m", "beta"]]]
+    ways: list[dict[str, Any]] = [
+        {"json": wish},
+        {"body": json.dumps(wish, ensure_ascii=False).encode()},
+        {"json": wish, "chunked": True},
+    ]
+    for way in ways:
+        claims = everywhere(Request(bearer("seen"), **way)).claims
+        assert told == json.loads(claims["metadata"])
+        assert ("Küche 🎤", "Ada", {"é": "\n"}) == (claims["video"]["room"], claims["name"], claims["attributes"])
+        agents = [{"agentName": "helper", "metadata": "m", "deployment": "beta"}]
+        assert {"agents": agents} == claims["roomConfig"]
+
+
+def test_each_call_is_a_new_room(everywhere: Everywhere) -> None:
+    """No two calls share a room, in any program: React's hook asks anew after each disconnect and relies on it."""
+    rooms = [
+        target.ask("token", Request(ADA)).claims["video"]["room"] for target in everywhere.targets for _ in range(10)
+    ]
+    assert len(everywhere.targets) * 10 == len(set(rooms))
+    assert all(len(bytes.fromhex(room.removeprefix("room-"))) == 16 for room in rooms)  # 128 bits
+
+
+def test_context_variables_reach_authorize(everywhere: Everywhere) -> None:
+    """What a tracing library set around the framework is seen by authorize, on a thread, on a loop and elsewhere."""
+    assert "somebody" == everywhere(Request(bearer("context", x_who="somebody"))).claims["metadata"]

@@ -1,0 +1,117 @@
+"""Wire: HTTP by hand, so that a test says every byte that it sends, and sees the headers as they came."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import selectors
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from tests import tokens
+
+LONGEST = 60.0  # seconds for one exchange; only a server that hangs comes near it
+
+
+class Answer(NamedTuple):
+    """What came back: header names in lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The only header of this name, or `None`."""
+        values = [value for key, value in self.headers if key == name]
+        assert len(values) <= 1, f"{name} came {len(values)} times"
+        return values[0] if values else None
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return json.loads(self.body)
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What the token says."""
+        assert self.status == 201, self
+        return tokens.claims(self.json["participant_token"])
+
+
+class Request(NamedTuple):
+    """What is sent: by default a POST of `{}` as JSON. `json` takes the place of `body`, if given."""
+
+    headers: Mapping[str, str | None] = {}
+    """Added to the usual ones; `None` takes one out."""
+    body: bytes = b"{}"
+    json: Any = None
+    method: str = "POST"
+    chunked: bool = False
+
+    def as_sent(self, path: str) -> bytes:
+        """Every byte of it."""
+        body = self.body if self.json is None else json.dumps(self.json).encode()
+        headers: dict[str, str | None] = {
+            "host": "test.example",
+            "connection": "close",
+            "content-type": "application/json",
+        }
+        if self.chunked:
+            headers["transfer-encoding"] = "chunked"
+            half = len(body) // 2
+            body = (
+                b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:half], body[half:]) if part)
+                + b"0\r\n\r\n"
+            )
+        else:
+            headers["content-length"] = str(len(body))
+        headers |= {name.lower(): value for name, value in self.headers.items()}
+        lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+        return "\r\n".join([f"{self.method} {path} HTTP/1.1", *lines, "", ""]).encode("latin-1") + body
+
+
+def bearer(name: str, **headers: str) -> dict[str, str]:
+    """The headers of somebody whose rule is of this name."""
+    return {"authorization": f"Bearer {name}", **{key.replace("_", "-"): value for key, value in headers.items()}}
+
+
+def ask(port: int, path: str, request: Request) -> Answer:
+    """One exchange on a connection of its own."""
+    return exchange(port, [request.as_sent(path)], request.method)
+
+
+def exchange(port: int, parts: Iterable[bytes], method: str = "POST") -> Answer:
+    """Sends the parts until there are no more or an answer begins, and returns the answer.
+
+    Whoever waits for the end of an endless body first, never answers: then this is a TimeoutError.
+    """
+    deadline = time.monotonic() + LONGEST
+    with socket.create_connection(("127.0.0.1", port), timeout=LONGEST) as connection:
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            for part in parts:
+                if not _sent(connection, selector, part, deadline):
+                    break
+        response = http.client.HTTPResponse(connection, method=method)
+        response.begin()
+        headers = tuple((name.lower(), value) for name, value in response.getheaders())
+        return Answer(response.status, headers, response.read())
+
+
+def _sent(connection: socket.socket, selector: selectors.BaseSelector, part: bytes, deadline: float) -> bool:
+    """Sends a part; False when the server has begun to answer, or listens no more."""
+    rest = memoryview(part)
+    while rest:
+        if time.monotonic() > deadline:
+            raise TimeoutError("there is no answer")
+        events = selector.select(1)
+        if any(mask & selectors.EVENT_READ for _, mask in events):
+            return False
+        if events:
+            try:
+                rest = rest[connection.send(rest) :]
+            except (BrokenPipeError, ConnectionResetError):
+                return False
+    return True

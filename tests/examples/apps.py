@@ -1,0 +1,166 @@
+"""Apps: the example applications, how their pages start them, and how a user signs in to each."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+import jwt
+
+from tests.examples.serving import LONGEST, run, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from moss_voice_server.testing import FakeMoss
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+_PROGRAMS = Path(sys.executable).parent
+TOKEN_PATH = "/voice/token"
+SETTINGS = {
+    "APP_KEY": "a-key-of-the-application-for-tests-only",
+    "ADA_PASSWORD": "correct horse battery staple",
+    "ADA_API_KEY": "an-api-key-for-tests-only",
+    "DJANGO_SUPERUSER_PASSWORD": "correct horse battery staple",
+}
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example application under one server."""
+
+    name: str
+    folder: str
+    command: tuple[str, ...]
+    sign_in: Callable[[httpx2.Client], Headers]
+    """Signs Ada in, as a browser or an app does, and returns the headers with which she then asks."""
+    identity: str
+    """Who she is in a token: a pattern."""
+    before: tuple[tuple[str, ...], ...] = ()
+    """Commands that the page has run once beforehand."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """An example application that listens."""
+
+    example: Example
+    url: str
+
+    @property
+    def token_url(self) -> str:
+        """Where the token endpoint is."""
+        return self.url + TOKEN_PATH
+
+    def client(self) -> httpx2.Client:
+        """A browser without a past."""
+        return httpx2.Client(base_url=self.url, timeout=LONGEST, trust_env=False)
+
+    def sign_in(self) -> Headers:
+        """Ada's headers."""
+        with self.client() as client:
+            return self.example.sign_in(client)
+
+
+def _bearer_from_the_login(_client: httpx2.Client) -> Headers:
+    """An access token, as the login service signs it that shares its key with the application."""
+    token = jwt.encode({"sub": "ada", "exp": int(time.time()) + 600}, SETTINGS["APP_KEY"], "HS256")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _api_key(_client: httpx2.Client) -> Headers:
+    return {"Authorization": f"Bearer {SETTINGS['ADA_API_KEY']}"}
+
+
+def _password(_client: httpx2.Client) -> Headers:
+    return {"Authorization": "Basic " + base64.b64encode(f"ada:{SETTINGS['ADA_PASSWORD']}".encode()).decode()}
+
+
+def _cookies(client: httpx2.Client) -> Headers:
+    return {"Cookie": "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)}
+
+
+def _flask_login(client: httpx2.Client) -> Headers:
+    wrong = client.post("/login", data={"name": "ada", "password": "a guess"})
+    assert 401 == wrong.status_code
+    done = client.post("/login", data={"name": "ada", "password": SETTINGS["ADA_PASSWORD"]})
+    assert 200 == done.status_code
+    return _cookies(client)
+
+
+def _django_login(client: httpx2.Client) -> Headers:
+    page = client.get("/admin/login/")
+    hidden = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+    assert hidden, page.text
+    form = {"username": "ada", "password": SETTINGS["DJANGO_SUPERUSER_PASSWORD"], "csrfmiddlewaretoken": hidden[1]}
+    done = client.post("/admin/login/", data=form)
+    assert 302 == done.status_code, done.text
+    return {**_cookies(client), "X-CSRFToken": client.cookies["csrftoken"]}
+
+
+_MANAGE = (sys.executable, "manage.py")
+_SUBJECT = r"sub-[0-9a-f]{40}"
+_DJANGO_BEFORE = (
+    (*_MANAGE, "migrate", "--verbosity=0"),
+    (*_MANAGE, "createsuperuser", "--noinput", "--username=ada", "--email=ada@example.com"),
+)
+
+
+def _program(name: str, *arguments: str) -> tuple[str, ...]:
+    return (str(_PROGRAMS / name), *arguments)
+
+
+APPS = {
+    example.name: example
+    for example in (
+        Example("fastapi", "fastapi", _program("uvicorn", "app:app", "--port=0"), _bearer_from_the_login, _SUBJECT),
+        Example("flask", "flask", _program("flask", "run", "--port=0"), _flask_login, "ada"),
+        Example(
+            "flask on gunicorn",
+            "flask",
+            _program("gunicorn", "app:app", "--bind=127.0.0.1:0", "--workers=2"),
+            _flask_login,
+            "ada",
+        ),
+        Example(
+            "django",
+            "django",
+            (*_MANAGE, "runserver", "--noreload", "127.0.0.1:0"),
+            _django_login,
+            "user-1",
+            _DJANGO_BEFORE,
+        ),
+        Example(
+            "django on gunicorn",
+            "django",
+            _program("gunicorn", "wsgi", "--bind=127.0.0.1:0", "--workers=2"),
+            _django_login,
+            "user-1",
+            _DJANGO_BEFORE,
+        ),
+        Example("starlette", "starlette", _program("uvicorn", "app:app", "--port=0"), _api_key, "ada"),
+        Example("wsgi", "wsgi", _program("gunicorn", "app:app", "--bind=127.0.0.1:0"), _password, "ada"),
+    )
+}
+ONE_OF_EACH = ("fastapi", "flask", "django", "starlette", "wsgi")
+
+
+@contextmanager
+def started(example: Example, moss: FakeMoss, folder: Path) -> Iterator[Running]:
+    """A copy of the example in `folder`, served as its page says, with `moss` as the Moss API."""
+    environ: Mapping[str, str] = {**SETTINGS, **moss.environ}
+    copy = folder / example.folder
+    shutil.copytree(EXAMPLES / example.folder, copy, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
+    for command in example.before:
+        run(command, copy, environ)
+    with serving(example.command, copy, environ) as url:
+        yield Running(example, url)

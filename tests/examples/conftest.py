@@ -1,0 +1,27 @@
+"""Fixtures of the examples' tests: a fake Moss, and every example application, each started once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moss_voice_server.testing import FakeMoss
+from tests.examples.apps import APPS, Running, started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def moss() -> Iterator[FakeMoss]:
+    """The Moss API that all the applications ask."""
+    with FakeMoss() as moss:
+        yield moss
+
+
+@pytest.fixture(scope="session", params=APPS)
+def app(request: pytest.FixtureRequest, moss: FakeMoss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Each example application, served by a program of its own."""
+    with started(APPS[request.param], moss, tmp_path_factory.mktemp("example")) as running:
+        yield running

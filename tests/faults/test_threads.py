@@ -1,0 +1,754 @@
+"""What goes wrong between threads, tasks and loops: the fault table's rows 15, 16, 20, 22 and 29, as far as one process goes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+import types
+from base64 import urlsafe_b64decode
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server._core.fetch import Exchange, Outcome
+from moss_voice_server._refresh import World
+from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
+from moss_voice_server.errors import CredentialsUnavailable, NotCreated
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.faults.faces import ASYNC, SYNC, Face, caught
+from tests.faults.world import ADA, DOWN, FakeWorld, Source, claims, fields, good, keeper, mint, server
+
+HOUR = 3600.0
+
+
+class Clock:
+    """A clock that can be moved, and that knows who has looked at it: a caller who has, shares the fetch from then on."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self._looks: Counter[int] = Counter()
+        self._looked = threading.Condition()
+
+    def __call__(self) -> float:
+        thread = threading.current_thread()
+        if not thread.name.startswith("moss-voice-server"):
+            with self._looked:
+                self._looks[thread.ident or 0] += 1
+                self._looked.notify_all()
+        return time.monotonic() + self.ahead
+
+    def wait_for(self, threads: int, looks: int = 1) -> None:
+        """Until so many threads have looked so often each."""
+        with self._looked:
+            assert self._looked.wait_for(
+                lambda: threads <= sum(count >= looks for count in self._looks.values()), timeout=30
+            ), self._looks
+
+    def forget(self) -> None:
+        """As if nobody had looked."""
+        with self._looked:
+            self._looks.clear()
+
+
+def together(number: int, call: Callable[[], object]) -> list[threading.Thread]:
+    """So many threads that do this at the same moment."""
+    gate = threading.Barrier(number)
+
+    def run() -> None:
+        gate.wait(30)
+        call()
+
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def ended(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+# --- row 15: all at once -----------------------------------------------------------------------------------
+
+
+def test_row_15_cold_start(face: Face, moss: FakeMoss) -> None:
+    """Twenty threads that want the first credentials: one request, and all have them."""
+    clock = Clock()
+    made = face.make(moss.arguments, World(mono=clock))
+    moss.script(Answer(hang=True))
+    threads = together(20, lambda: face.refresh(made))
+    clock.wait_for(20)
+    moss.wait_for(1)
+    moss.release()
+    ended(threads)
+
+    assert 1 == moss.count
+    assert "fresh" == made.status().state
+
+
+def test_row_15_cold_start_of_a_source_that_is_down(face: Face, moss: FakeMoss) -> None:
+    """Twenty threads, one flight of three requests, one failure, and an exception for each."""
+    clock = Clock()
+    made = face.make(moss.arguments, World(mono=clock, uniform=lambda _low, high: high / 5))
+    moss.always(503)
+    moss.script(Answer(503, hang=True))
+    errors: list[Exception] = []
+    threads = together(20, lambda: errors.append(caught(lambda: face.refresh(made))))
+    clock.wait_for(20)
+    moss.wait_for(1)
+    moss.release()
+    ended(threads)
+
+    assert 3 == moss.count
+    assert [CredentialsUnavailable] * 20 == [type(each) for each in errors]
+    assert 1 == len({str(each) for each in errors})
+    assert 20 == len({id(each) for each in errors})
+
+
+def test_row_15_hard(face: Face, moss: FakeMoss) -> None:
+    """Twenty mints of credentials that are too old: one request, and all raise while it is still under way."""
+    clock = Clock()
+    made = face.make(moss.arguments, World(mono=clock))
+    face.refresh(made)
+    clock.ahead = 73 * HOUR
+    moss.always(Answer(hang=True))
+    errors: list[Exception] = []
+    ended(together(20, lambda: errors.append(caught(lambda: made.create_participant_token(ADA, "room")))))
+    moss.wait_for(2)
+
+    assert [CredentialsUnavailable] * 20 == [type(each) for each in errors]
+    assert (2, 1) == (moss.count, moss.in_flight)
+    moss.normal()
+    moss.release()
+
+
+def test_row_15_soft(face: Face, moss: FakeMoss) -> None:
+    """Twenty threads that mint while a renewal is due: one request, and nobody waits for it."""
+    clock = Clock()
+    made = face.make(moss.arguments, World(mono=clock))
+    face.refresh(made)
+    key = moss.credentials["voice_agent_api_key"]
+    new = moss.rotate()["voice_agent_api_key"]
+    moss.script(Answer(hang=True))
+    clock.ahead = HOUR
+    minted: list[str] = []
+    threads = together(20, lambda: minted.append(str(claims(made.create_participant_token(ADA, "room"))["iss"])))
+    ended(threads)
+    moss.wait_for(2)
+
+    assert [key] * 20 == minted
+    assert (2, 1) == (moss.count, moss.in_flight)
+    moss.release()
+    until(lambda: made.status().state == "fresh")
+    assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
+    assert 2 == moss.count
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it, with a bound."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+# --- row 16: one generation --------------------------------------------------------------------------------
+
+
+class Turning:
+    """A source whose every fetch brings the next generation."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.generation = 0
+        self._world = world
+
+    def drive(self, exchange: Exchange) -> Outcome:
+        self.generation += 1
+        source = Source(self._world)
+        source.otherwise = good(self.generation)
+        return source.drive(exchange)
+
+
+def test_row_16_never_a_mixed_generation() -> None:
+    """Twenty threads mint four thousand times each while the credentials turn: key and secret always belong together."""
+    world = FakeWorld()
+    source = Turning(world)
+    kept = keeper(world, source)  # type: ignore[arg-type]  # all that it needs is `drive`
+    made = server(kept)
+    made.refresh()
+    wrong: list[str] = []
+    seen: set[str] = set()
+
+    def work() -> None:
+        for number in range(4000):
+            token = made.create_participant_token(ADA, "room")
+            signed, _, signature = token.rpartition(".")
+            key = str(claims(token)["iss"])
+            seen.add(key)
+            secret = fields(int(key.removeprefix("key-")))["voice_agent_api_secret"]
+            expected = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
+            if expected != urlsafe_b64decode(signature + "="):
+                wrong.append(token)
+            if number % 100 == 0:
+                known = kept.known()
+                generation = known.url.removeprefix("wss://livekit-")
+                fingerprint = hashlib.sha256(f"key-{generation}".encode()).hexdigest()[:12]
+                if (f"agent-{generation}", fingerprint) != (known.agent_name, known.signer.fingerprint):
+                    wrong.append(known.url)
+
+    threads = together(20, work)
+    while any(thread.is_alive() for thread in threads):
+        made.refresh()
+    ended(threads)
+
+    assert [] == wrong
+    assert source.generation > 20
+    assert len(seen) > 2
+
+
+# --- row 20: event loops -----------------------------------------------------------------------------------
+
+
+def test_row_20_one_server_and_three_loops_in_turn(moss: FakeMoss) -> None:
+    """`asyncio.run` three times with one server: no loop that is closed comes back to haunt the next."""
+    made = MossVoiceServer(**moss.arguments)
+    for number in range(1, 4):
+        asyncio.run(made.refresh())
+        assert number == moss.count
+        assert made.create_participant_token(ADA, "room")
+
+
+def test_row_20_four_loops_in_four_threads(moss: FakeMoss) -> None:
+    """Five tasks each in four loops: one request, and all have its result."""
+    clock = Clock()
+    made = ASYNC.make(moss.arguments, World(mono=clock))
+    moss.script(Answer(hang=True))
+    results: list[object] = []
+
+    async def five() -> None:
+        assert isinstance(made, MossVoiceServer)
+        results.extend(await asyncio.gather(*(made.refresh() for _ in range(5))))
+
+    threads = together(4, lambda: asyncio.run(five()))
+    clock.wait_for(4, looks=5)
+    moss.wait_for(1)
+    moss.release()
+    ended(threads)
+
+    assert 1 == moss.count
+    assert [None] * 20 == results
+
+
+def test_row_20_leader_is_cancelled(moss: FakeMoss) -> None:
+    """The task that began the fetch is cancelled: the others get its result."""
+
+    async def story() -> None:
+        made = MossVoiceServer(**moss.arguments)
+        moss.script(Answer(hang=True))
+        leader = asyncio.ensure_future(made.refresh())
+        await asyncio.to_thread(moss.wait_for, 1)
+        others = [asyncio.ensure_future(made.refresh()) for _ in range(5)]
+        await asyncio.sleep(0)
+        leader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leader
+        moss.release()
+        assert [None] * 5 == await asyncio.gather(*others)
+        assert "fresh" == made.status().state
+
+    asyncio.run(story())
+    assert 1 == moss.count
+
+
+def test_row_20_loop_is_closed_in_the_middle(moss: FakeMoss) -> None:
+    """The loop of the one who waits is gone before the fetch is over: the fetch ends well, for the next loop."""
+    made = MossVoiceServer(**moss.arguments)
+    moss.script(Answer(hang=True))
+
+    async def leave() -> asyncio.Future[None]:
+        task = asyncio.ensure_future(made.refresh())
+        await asyncio.to_thread(moss.wait_for, 1)
+        return task  # which asyncio.run cancels before it closes the loop
+
+    assert asyncio.run(leave()).cancelled()
+    moss.release()
+    until(lambda: made.status().state == "fresh")
+    asyncio.run(made.refresh())
+    assert 2 == moss.count
+
+
+def test_row_20_time_limit_of_the_caller(moss: FakeMoss) -> None:
+    """A caller's own `wait_for` ends the waiting and nothing else."""
+
+    async def story() -> None:
+        made = MossVoiceServer(**moss.arguments)
+        moss.script(Answer(hang=True))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(made.refresh(), 0.1)
+        again = asyncio.ensure_future(made.refresh())
+        await asyncio.sleep(0)
+        moss.release()
+        await again
+        assert 1 == moss.count
+
+    asyncio.run(story())
+
+
+def test_row_20_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
+    """While a fetch is under way the loop's other tasks run."""
+
+    async def story() -> int:
+        made = MossVoiceServer(**moss.arguments)
+        moss.script(Answer(hang=True))
+        waiting = asyncio.ensure_future(made.refresh())
+        turns = 0
+        while not moss.in_flight or turns < 100:
+            turns += 1
+            await asyncio.sleep(0)
+        moss.release()
+        await waiting
+        return turns
+
+    assert 100 <= asyncio.run(story())
+
+
+def test_row_20_sync_and_async_transports_in_memory(face: Face) -> None:
+    """A transport that is handed in serves any number of fetches, threads and loops."""
+    moss = FakeMoss().start()
+    try:
+        made = face.make(moss.arguments, transport=moss.transport())
+        for _ in range(3):
+            face.refresh(made)
+        ended(together(8, lambda: face.refresh(made)))
+        assert "fresh" == made.status().state
+    finally:
+        moss.close()
+
+
+# --- row 22: a thread that hangs where no time-out reaches -------------------------------------------------
+
+
+class Stuck(httpx2.BaseTransport):
+    """Holds its first request for as long as it likes; then does as the fake Moss API says."""
+
+    def __init__(self, moss: FakeMoss) -> None:
+        self.first_may_go = threading.Event()
+        self.requests = 0
+        self._through = moss.transport()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests += 1
+        if self.requests == 1:
+            assert self.first_may_go.wait(60)
+        return self._through.handle_request(request)
+
+
+def test_row_22_hangs_for_ever(moss: FakeMoss) -> None:
+    """Who waits is let go after the budget; the next fetch does not wait for the lost one, which then changes nothing."""
+    clock = Clock()
+    transport = Stuck(moss)
+    policy = RefreshPolicy(attempt_timeout=0.2, total_timeout=0.3)
+    made = SYNC.make(moss.arguments, World(mono=clock), refresh=policy, transport=transport)
+    try:
+        error = caught(lambda: SYNC.refresh(made))
+        assert isinstance(error, CredentialsUnavailable)
+        assert not transport.first_may_go.is_set()
+        clock.ahead = 1.0
+        SYNC.refresh(made)
+        assert "fresh" == made.status().state
+        key = moss.credentials["voice_agent_api_key"]
+        moss.rotate()
+    finally:
+        transport.first_may_go.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("moss-voice-server"):
+            thread.join(30)
+    assert key == claims(made.create_participant_token(ADA, "room"))["iss"]
+
+
+# --- row 29: no threads, interruptions, the end of the process ---------------------------------------------
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system gives no thread to us; the fake Moss API has its own."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("moss-voice-server"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_row_29_no_thread_to_be_had(face: Face, moss: FakeMoss) -> None:
+    """Where no thread can be started, the caller fetches itself: at the start, and at the renewal."""
+    world = FakeWorld()
+    moss.script(503)
+    made = face.make(moss.arguments, World(wall=lambda: world.wall, mono=lambda: world.mono, uniform=min))
+    face.refresh(made)
+    assert 2 == moss.count
+
+    new = moss.rotate()["voice_agent_api_key"]
+    world.advance(HOUR)
+    assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
+    assert 3 == moss.count
+
+    moss.always(503)
+    world.advance(HOUR)
+    for _ in range(100):
+        assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
+    assert 4 == moss.count
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_row_29_no_thread_and_a_running_loop(moss: FakeMoss) -> None:
+    """On an event loop as well; an async transport of one's own then needs a thread, and the error says so."""
+
+    async def story() -> None:
+        made = MossVoiceServer(**moss.arguments)
+        await made.refresh()
+        assert made.create_participant_token(ADA, "room")
+        own = MossVoiceServer(**moss.arguments, transport=moss.transport())
+        with pytest.raises(CredentialsUnavailable, match="no thread can be started"):
+            await own.refresh()
+
+    asyncio.run(story())
+    assert 1 == moss.count
+
+
+FROZEN = ("AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
+
+
+@pytest.mark.parametrize("variable", FROZEN)
+def test_row_29_threads_stand_still(
+    face: Face, moss: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a process is frozen between requests, a mint renews in line: one attempt for each window."""
+    monkeypatch.setenv(variable, "something")
+    clock = Clock()
+    made = face.make(moss.arguments, World(mono=clock))
+    face.refresh(made)
+    old, new = moss.credentials["voice_agent_api_key"], moss.rotate()["voice_agent_api_key"]
+    clock.ahead = HOUR
+    moss.always(503)
+    for _ in range(100):
+        assert old == claims(made.create_participant_token(ADA, "room"))["iss"]
+    assert 2 == moss.count
+    moss.normal()
+    clock.ahead += 30
+    assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
+    assert 3 == moss.count
+
+
+def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that hangs holds up that one mint for two and a half seconds, and the next ones not at all."""
+    monkeypatch.setenv("K_SERVICE", "something")
+    clock = Clock()
+    made = SYNC.make(moss.arguments, World(mono=clock))
+    SYNC.refresh(made)
+    clock.ahead = HOUR
+    moss.always(Answer(drip=0.2))
+    started = time.monotonic()
+    assert made.create_participant_token(ADA, "room")
+    assert 2.0 < time.monotonic() - started < 2.5 + 5
+    sent = moss.bytes_sent
+    for _ in range(100):
+        assert made.create_participant_token(ADA, "room")
+    assert 2 == moss.count
+    assert sent < 600  # the first answer whole, and a few bytes of the second
+
+
+@pytest.mark.parametrize(
+    ("options", "in_line"),
+    [
+        ({}, True),
+        ({b"processes": b"4"}, True),
+        ({b"enable-threads": True}, False),
+        ({b"threads": b"2"}, False),
+        (None, False),
+    ],
+)
+def test_row_29_uwsgi(options: dict[bytes, object] | None, in_line: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uWSGI runs no threads unless it is told to: then a mint renews in line, and gets the new key itself."""
+    monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(opt=options))  # type: ignore[arg-type]
+    world = FakeWorld()
+    source = Source(world)
+    with ThreadPoolExecutor(1) as threads:
+        may_run = threading.Event()
+        kept = keeper(world, source)
+        made = server(kept)
+        made.refresh()
+        source.otherwise = good(2)
+        kept.world = world.world._replace(spawn=lambda work: threads.submit(lambda: (may_run.wait(30), work())))
+        if in_line:
+            may_run.set()
+        world.advance(HOUR)
+        expected = "key-2" if in_line else "key-1"
+        assert expected == mint(made)
+        may_run.set()
+
+
+class Interrupting(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """Raises that in the middle of a request."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self.kind: type[BaseException] | None = kind
+        self._through = FakeMoss().transport()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self.kind:
+            raise self.kind("a secret in the text")
+        return self._through.handle_request(request)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self.handle_request(request)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, ValueError])
+def test_row_29_interrupted_fetch(face: Face, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends a fetch, those who wait are let go with an error of ours, and the next fetch may begin."""
+    seen: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda what: seen.append(what.exc_type))
+    world = World(uniform=lambda _low, _high: 0.0)
+    arguments = {"project_id": "p", "project_key": "k", "voice_agent_id": "v", "api_url": "http://127.0.0.1:1"}
+    transport = Interrupting(kind)
+    made = face.make(arguments, world, transport=transport)
+    started = time.monotonic()
+    for _ in range(2):
+        error = caught(lambda: face.refresh(made))
+        assert isinstance(error, CredentialsUnavailable)
+        assert "a secret in the text" not in str(error)
+    assert time.monotonic() - started < 8
+    assert set(seen) <= {kind}
+
+
+@pytest.mark.usefixtures("no_threads")
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_row_29_interrupted_in_line(kind: type[BaseException]) -> None:
+    """In line, Ctrl-C reaches the caller, and nothing is wedged: the next call fetches."""
+    transport = Interrupting(kind)
+    moss = FakeMoss().start()
+    transport._through = moss.transport()
+    made = SYNC.make(moss.arguments, World(uniform=lambda _low, _high: 0.0), transport=transport)
+    try:
+        with pytest.raises(kind):
+            SYNC.refresh(made)
+        assert ("empty", "CredentialsUnavailable") == (made.status().state, made.status().last_error)
+        transport.kind = None
+        SYNC.refresh(made)
+        assert made.create_participant_token(ADA, "room")
+    finally:
+        moss.close()
+
+
+def test_row_29_interrupted_waiter(moss: FakeMoss) -> None:
+    """Ctrl-C while one waits ends that waiting only; the fetch goes on and serves the next."""
+    made = MossVoiceServer(**moss.arguments)
+    moss.script(Answer(hang=True))
+
+    async def interrupted() -> None:
+        task = asyncio.ensure_future(made.refresh())
+        await asyncio.to_thread(moss.wait_for, 1)
+        raise KeyboardInterrupt(str(task.done()))
+
+    with pytest.raises(KeyboardInterrupt, match="False"):
+        asyncio.run(interrupted())
+    moss.release()
+    asyncio.run(made.refresh())
+    assert "fresh" == made.status().state
+
+
+_EXITS = """
+import asyncio, json, sys, threading
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.credentials import RefreshPolicy
+
+kind, arguments = json.loads(sys.argv[1])
+policy = RefreshPolicy(soft_age=0.001)
+if kind == "MossVoiceServer":
+    server = asyncio.run(MossVoiceServer.create(**arguments, refresh=policy))
+else:
+    server = MossVoiceServerSync.create(**arguments, refresh=policy)
+threading.Event().wait(0.01)
+server.create_participant_token(ParticipantInfo("ada"), "room")
+sys.stdin.readline()
+print("the end")
+"""
+
+
+def test_row_29_process_ends_during_a_renewal(face: Face, moss: FakeMoss) -> None:
+    """A process that ends does not wait for the renewal that is under way, and says nothing about it."""
+    moss.script(Answer(), Answer(hang=True))
+    command = [sys.executable, "-W", "default", "-c", _EXITS, json.dumps([face.kind.__name__, moss.arguments])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            moss.wait_for(2, timeout=30)
+            out, err = process.communicate("\n", timeout=30)
+        finally:
+            process.kill()
+        assert ("the end\n", "", 0) == (out, err, process.returncode)
+
+
+# --- callbacks, closing, and what else may happen in the middle --------------------------------------------
+
+
+def test_callback_that_raises_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """`on_change` is the application's: what it raises is logged by its class's name, and the renewal stands."""
+    world = FakeWorld()
+
+    def broken(_status: CredentialStatus) -> None:
+        raise ValueError("a secret of the application")
+
+    made = server(keeper(world, Source(world), on_change=broken))
+    made.refresh()
+
+    assert "fresh" == made.status().state
+    assert "ValueError" in caplog.text
+    assert "a secret of the application" not in caplog.text
+
+
+def test_callback_may_call_back() -> None:
+    """`on_change` may mint, ask for the status and even refresh: nothing is locked while it runs."""
+    world = FakeWorld()
+    source = Source(world)
+    results: list[object] = []
+
+    def curious(told: CredentialStatus) -> None:
+        results.append(told.state)
+        if len(results) == 1:
+            results.append(made.status().state)
+            results.append(mint(made))
+            made.refresh()
+
+    kept = keeper(world, source, on_change=curious)
+    made = server(kept)
+    source.answers.append(good(1))
+    source.otherwise = good(2)
+    made.refresh()
+
+    assert ["fresh", "fresh", "key-1", "fresh"] == results
+    assert "key-2" == mint(made)
+
+
+def test_log_handler_may_call_back() -> None:
+    """So may a log handler, which runs at the same place."""
+    world = FakeWorld()
+    source = Source(world)
+    made = server(keeper(world, source))
+    states: list[str] = []
+
+    class Curious(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            states.append(made.status().state)
+            mint(made)
+
+    logger, handler = logging.getLogger("moss_voice_server"), Curious(logging.INFO)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        made.refresh()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    assert ["fresh"] == states
+
+
+def test_closed(face: Face, moss: FakeMoss) -> None:
+    """After `close` the credentials in hand mint on until they are too old; nobody asks any more."""
+    clock = Clock()
+    made = face.make(moss.arguments, World(mono=clock))
+    face.refresh(made)
+    for _ in range(2):
+        if isinstance(made, MossVoiceServerSync):
+            made.close()
+        else:
+            asyncio.run(made.aclose())
+
+    assert isinstance(caught(lambda: face.refresh(made)), CredentialsUnavailable)
+    clock.ahead = 71 * HOUR
+    assert made.create_participant_token(ADA, "room")
+    clock.ahead = 73 * HOUR
+    assert isinstance(caught(lambda: made.create_participant_token(ADA, "room")), CredentialsUnavailable)
+    assert 1 == moss.count
+
+
+def test_closed_during_a_fetch(moss: FakeMoss) -> None:
+    """Who waits when it is closed still gets the result."""
+    made = MossVoiceServerSync(**moss.arguments)
+    moss.script(Answer(hang=True))
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(made.refresh)
+        moss.wait_for(1)
+        made.close()
+        moss.release()
+        waiting.result(30)
+    assert "fresh" == made.status().state
+
+
+def test_not_created(face: Face, moss: FakeMoss) -> None:
+    """Minting before anything was fetched asks nobody and says what to do."""
+    made = face.make(moss.arguments)
+    for call in (
+        lambda: made.create_participant_token(ADA, "room"),
+        made.get_server_url,
+        made.get_agent_name,
+    ):
+        error = caught(call)
+        assert isinstance(error, NotCreated)
+        assert f"{face.kind.__name__}.create" in str(error)
+    assert 0 == moss.count
+
+
+def test_mint_while_the_first_fetch_is_under_way(face: Face, moss: FakeMoss) -> None:
+    """It raises at once, says when to come back, and begins no second fetch."""
+    made = face.make(moss.arguments)
+    moss.script(Answer(hang=True))
+    made.start_fetching()
+    moss.wait_for(1)
+    error = caught(lambda: made.create_participant_token(ADA, "room"))
+
+    assert isinstance(error, CredentialsUnavailable)
+    assert 1.0 == error.retry_after
+    assert 1 == moss.in_flight
+    moss.release()
+    until(lambda: made.status().state == "fresh")
+    assert 1 == moss.count
+
+
+def test_refresh_joins_a_renewal_that_is_under_way(face: Face, moss: FakeMoss) -> None:
+    """`refresh()` shares the background's fetch, and its failure."""
+    clock = Clock()
+    made = face.make(moss.arguments, World(mono=clock))
+    face.refresh(made)
+    clock.ahead = HOUR
+    moss.script(Answer(503, hang=True))
+    made.create_participant_token(ADA, "room")
+    moss.wait_for(2)
+    clock.forget()
+    errors: list[Exception] = []
+    threads = together(1, lambda: errors.append(caught(lambda: face.refresh(made))))
+    clock.wait_for(1)
+    moss.release()
+    ended(threads)
+
+    assert [CredentialsUnavailable] == [type(each) for each in errors]
+    assert 2 == moss.count
+
+

@@ -1,0 +1,53 @@
+"""The token lint against a real server: what it calls an error is one, and what it lets pass gets in."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+
+from moss_voice_server._core.lint import Pair, inspect
+from moss_voice_server._core.secret import Secret
+from tests.core.lint_cases import CASES, KEY, NOW, Case, changed, good
+from tests.livekit.signalling import refused_status
+
+if TYPE_CHECKING:
+    from moss_voice_server.dev.livekit import LiveKitServer
+
+pytestmark = pytest.mark.livekit
+
+# Refused as well, and no errors: a server's own token is not for joining, and a preset may be known.
+NO_ERRORS = {"not_a_join_token", "room_preset"}
+ASKED = {name: case for name, case in CASES.items() if case.http is not None}
+
+
+def at(now: int, claims: dict[str, Any]) -> dict[str, Any]:
+    """The claims with the same distances from another now."""
+    moved = dict(claims)
+    for name in ("exp", "nbf", "iat"):
+        value = claims.get(name)
+        if type(value) is int and value:
+            moved[name] = value + now - NOW
+        elif isinstance(value, str) and value.isdigit():
+            moved[name] = str(int(value) + now - NOW)
+    return moved
+
+
+@pytest.mark.parametrize("case", ASKED.values(), ids=ASKED.keys())
+def test_lint_says_what_the_server_does(case: Case, livekit_server: LiveKitServer, room: str) -> None:
+    """Where the server refuses a token, the lint has an error or says so in a warning; else the participant gets in."""
+    now = int(time.time())
+    claims = at(now, changed(case.changes))
+    if claims.get("iss", "").startswith(KEY):
+        claims["iss"] = claims["iss"].replace(KEY, livekit_server.api_key)
+    if isinstance(claims.get("video"), dict) and claims["video"].get("room") == good()["video"]["room"]:
+        claims["video"]["room"] = room
+    token = jwt.api_jws.encode(json.dumps(claims).encode("ascii"), livekit_server.api_secret, algorithm="HS256")
+    inspection = inspect(token, now, Pair(livekit_server.api_key, Secret(livekit_server.api_secret)))
+
+    assert case.http == 0 or case.severity == "error" or case.code in NO_ERRORS
+    assert case.http == refused_status(livekit_server.url, token)
+    assert (case.code, case.severity) in {(finding.code, finding.severity) for finding in inspection.findings}

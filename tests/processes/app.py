@@ -1,0 +1,85 @@
+"""An application as users write it, for whichever server runs it; the fake Moss is named by the environment.
+
+It has two voice agents: `steady`, whose credentials stay fresh for as long as a test takes, and `quick`, whose credentials
+are due every second. Each answer tells which process gave it and which API key signed its token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from typing import Any
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import MossVoiceError
+from tests.processes.inside import Server, mint
+
+QUICK = RefreshPolicy(soft_age=1, attempt_timeout=2)
+# Seconds that a request lasts beyond its mint, so that several at once are spread over the workers.
+_PACE = 0.02
+
+_servers: dict[str, Server] = {}
+
+
+def _environ(name: str) -> dict[str, str]:
+    """The part of the environment for one voice agent: `STEADY_MOSS_PROJECT_ID` and so on."""
+    prefix = f"{name.upper()}_"
+    return {key.removeprefix(prefix): value for key, value in os.environ.items() if key.startswith(prefix)}
+
+
+def _policy(name: str) -> RefreshPolicy | None:
+    return QUICK if name == "quick" else None
+
+
+def start_sync() -> None:
+    """Make both servers."""
+    for name in ("steady", "quick"):
+        _servers[name] = MossVoiceServerSync.from_env(_environ(name), refresh=_policy(name))
+
+
+async def start_async() -> None:
+    """Make both servers."""
+    for name in ("steady", "quick"):
+        _servers[name] = await MossVoiceServer.from_env(_environ(name), refresh=_policy(name))
+
+
+def answer(path: str) -> tuple[int, dict[str, Any]]:
+    """`/steady` and `/quick` mint; `/quick/refresh` is for the operator, after keys were exchanged."""
+    name, _, action = path.strip("/").partition("/")
+    server = _servers[name]
+    begun = time.monotonic()
+    try:
+        if action == "refresh":
+            assert isinstance(server, MossVoiceServerSync)
+            server.refresh()
+        key = mint(server)
+    except MossVoiceError as error:
+        return 503, {"pid": os.getpid(), "error": error.code}
+    return 200, {"pid": os.getpid(), "key": key, "seconds": time.monotonic() - begun}
+
+
+def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """The application for gunicorn's own workers and for uWSGI."""
+    status, body = answer(environ["PATH_INFO"])
+    time.sleep(_PACE)
+    start_response(f"{status} {'OK' if status == 200 else 'Service Unavailable'}", [("Content-Type", "application/json")])
+    return [json.dumps(body).encode()]
+
+
+async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """The application for uvicorn: it makes its servers when it starts, unless they came with the process."""
+    if scope["type"] == "lifespan":
+        await receive()
+        if not _servers:
+            await start_async()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    status, body = answer(scope["path"])
+    await asyncio.sleep(_PACE)
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})

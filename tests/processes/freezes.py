@@ -1,0 +1,56 @@
+"""Programs that are frozen as a whole, as by a suspended laptop, a paused container or a function between two requests."""
+
+from __future__ import annotations
+
+import time
+
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsUnavailable
+from tests.processes.inside import construct, create, mint, refresh, say
+
+# The fetch counts as lost one second after it has begun.
+SHORT = RefreshPolicy(soft_age=1e-6, attempt_timeout=0.5, total_timeout=0.5)
+
+
+def create_until_it_works(face: str) -> None:
+    """`create` is frozen; the application tries again when it fails."""
+    say(ready=1)
+    while True:
+        try:
+            server = create(face, refresh=SHORT)
+            break
+        except CredentialsUnavailable:
+            continue
+    say(key=mint(server))
+
+
+def refresh_until_it_works(face: str) -> None:
+    """The same with one object, which has been constructed and never fetched."""
+    server = construct(face, refresh=SHORT)
+    say(ready=1)
+    while server.status().state == "empty":
+        try:
+            refresh(server)
+        except CredentialsUnavailable as error:
+            assert error.retry_after is not None
+            time.sleep(error.retry_after)
+    say(key=mint(server))
+
+
+def mint_without_a_pause(face: str) -> None:
+    """Mints all the time; tells each key once; every mint must work. A renewal is always due."""
+    server = create(face, refresh=SHORT)
+    say(ready=1)
+    old = ""
+    while True:
+        key = mint(server)
+        if key != old:
+            say(key=key)
+            old = key
+        if server.status().last_error is not None:
+            # What an operator would do: in the background it is too early for another attempt.
+            try:
+                refresh(server)
+            except CredentialsUnavailable as error:
+                assert error.retry_after is not None
+        time.sleep(0.005)

@@ -1,0 +1,141 @@
+"""Served: an application under a real server program, and requests to it over a socket in a folder of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.livekit.needs import absent
+from tests.processes.program import LONGEST, Program, processes_in, running, until
+
+
+# Seconds. Far more than a mint takes on a busy machine, and less than an attempt that hangs: 2 (`app.QUICK`).
+NO_WAIT = 1.5
+
+
+class Reply(NamedTuple):
+    """What a request got."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class Served:
+    """A server program that runs."""
+
+    def __init__(self, program: Program, path: str) -> None:
+        self.program = program
+        self._path = path
+
+    def get(self, path: str) -> Reply:
+        """One request on a connection of its own."""
+        connection = _Connection(self._path)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return Reply(response.status, json.loads(response.read()))
+        finally:
+            connection.close()
+
+    def get_many(self, path: str, count: int) -> list[Reply]:
+        """So many requests, eight at a time."""
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(self.get, [path] * count))
+
+    def keys_by_worker(self, path: str, workers: int) -> dict[int, str]:
+        """The API key that each worker signs with, once so many workers have been heard of. Every request must succeed."""
+        keys: dict[int, str] = {}
+
+        def all_heard() -> bool:
+            for reply in self.get_many(path, 16):
+                assert 200 == reply.status, reply
+                keys[reply.body["pid"]] = reply.body["key"]
+            return len(keys) == workers
+
+        until(all_heard, f"{workers} workers answer")
+        return keys
+
+    def serves_while(self, moss: FakeMoss, path: str) -> None:
+        """While the Moss API hangs no mint waits for it."""
+        moss.always(Answer(hang=True))
+        until(lambda: self.get(path).status == 200 and moss.in_flight > 0, "a renewal hangs")
+        replies = self.get_many(path, 32)
+        assert {200} == {reply.status for reply in replies}
+        assert max(reply.body["seconds"] for reply in replies) < NO_WAIT
+        moss.normal()
+        moss.release()
+
+    def stop(self) -> int:
+        """SIGTERM, as a service manager sends it: the exit status, once the master and its workers are gone."""
+        self.program.send_signal(signal.SIGTERM)
+        status = self.program.end()
+        until(lambda: processes_in(self.program.pid) == [], "every worker has ended")
+        return status
+
+
+@contextmanager
+def served(command: list[str], environs: dict[str, FakeMoss]) -> Iterator[Served]:
+    """A server program, `{socket}` in its command line replaced; it answers when the context is entered."""
+    folder = tempfile.mkdtemp(prefix="moss-")  # not pytest's: the path of a socket may have 107 characters (unix(7))
+    path = os.path.join(folder, "socket")
+    environ = {"HOME": folder}  # gunicorn keeps a socket of its own there
+    environ |= {
+        f"{name.upper()}_{variable}": value
+        for name, moss in environs.items()
+        for variable, value in moss.environ.items()
+    }
+    try:
+        with running([part.format(socket=path) for part in command], environ) as program:
+            here = Served(program, path)
+            until(lambda: _answers(here), f"the server answers; its log:\n{program.errors}")
+            yield here
+    finally:
+        shutil.rmtree(folder)
+
+
+def _answers(here: Served) -> bool:
+    assert here.program.is_running, here.program.errors
+    try:
+        return here.get("/steady").status == 200
+    except OSError:
+        return False
+
+
+def needs(*modules: str) -> None:
+    """Skip the test where a package is not installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            absent(f"{module} is not installed: pip install {module.replace('_', '-')}")
+
+
+def program_file(name: str) -> str:
+    """A program beside this Python, or on the path."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        absent(f"no {name}: pip install py{name}")
+    return found
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=LONGEST)
+        self._socket_path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(LONGEST)
+        self.sock.connect(self._socket_path)

@@ -1,0 +1,73 @@
+"""Freezes: a process that is stopped in mid-fetch recovers when it goes on, however long that was."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.processes.program import Program, python, until
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc, which only Linux has")
+
+faces = pytest.mark.parametrize("face", ["sync", "async"])
+# Seconds frozen: well within every time-out, and beyond the moment when a fetch counts as lost.
+lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "beyond every time-out"])
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """The Moss API."""
+    with FakeMoss() as moss:
+        yield moss
+
+
+@faces
+@lengths
+@pytest.mark.parametrize("function", ["create_until_it_works", "refresh_until_it_works"])
+def test_frozen_during_the_first_fetch(function: str, seconds: float, face: str, moss: FakeMoss) -> None:
+    """`create` and `refresh` succeed, or fail in bounded time and then succeed."""
+    key = moss.credentials["voice_agent_api_key"]
+    moss.script(Answer(hang=True))
+    with python("freezes", function, face, environ=moss.environ) as program:
+        assert {"ready": 1} == program.hear()
+        moss.wait_for(1)
+        _freeze(program, seconds, moss)
+
+        assert {"key": key} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
+@lengths
+def test_frozen_during_a_renewal(seconds: float, face: str, moss: FakeMoss) -> None:
+    """Every mint works before and after, and a later renewal brings the new key."""
+    first = moss.credentials["voice_agent_api_key"]
+    moss.script(Answer(), Answer(hang=True))
+    with python("freezes", "mint_without_a_pause", face, environ=moss.environ) as program:
+        assert {"ready": 1} == program.hear()
+        assert {"key": first} == program.hear()
+        moss.wait_for(2)
+        second = moss.rotate()["voice_agent_api_key"]  # not in the answer that is held
+        _freeze(program, seconds, moss)
+
+        assert {"key": second} == program.hear()
+        assert "" == program.errors
+
+
+def _freeze(program: Program, seconds: float, moss: FakeMoss) -> None:
+    """Stop the process; the answer comes meanwhile; go on after so many seconds."""
+    program.send_signal(signal.SIGSTOP)
+    until(lambda: _state(program) == "T", "the process is stopped")
+    moss.release()
+    moss.wait_idle()
+    time.sleep(seconds)  # how long it is frozen is what the test is about
+    program.send_signal(signal.SIGCONT)
+
+
+def _state(program: Program) -> str:
+    return Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()[0]
