@@ -18,7 +18,7 @@ ROOT = Path(moss_voice_server.__file__).parent
 # From the bottom up: a module may import from its own line and those above it. A folder counts as one name.
 LAYERS = (
     ("errors", "grants", "credentials", "endpoint", "_core"),
-    ("_http", "_refresh"),
+    ("_http", "_refresh", "_given"),
     ("server",),
     ("_endpoint",),
     ("asgi", "wsgi", "fastapi", "flask", "django", "limits"),

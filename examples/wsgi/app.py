@@ -8,7 +8,7 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.wsgi import token_app
 
-USERS = {"ada": os.environb[b"ADA_PASSWORD"]}  # stands for your table of users
+USERS = {"ada": os.environ["ADA_PASSWORD"].encode()}  # stands for your table of users
 
 
 def authorize(environ, wish):

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from ._core.secret import Sealed
@@ -142,6 +143,8 @@ class Endpoint(Sealed):
                         lambda: (authorize or self._authorize)(request, wish), self._quick or authorize is not None
                     )
                     reply = yield from self._granted(request, wish, ask)
+        elif method == "HEAD":
+            reply = reply._replace(body=b"")  # not every server leaves it out (RFC 9110, section 9.3.2)
         return self._cors.dress(reply, origin)
 
     def _granted(self, request: Any, wish: TokenRequest, ask: Step) -> Course:
@@ -149,6 +152,8 @@ class Endpoint(Sealed):
             admission = yield ask
         except Denied as denied:
             admission = denied
+        except CredentialsError as failure:  # it asked a server that has none yet, for its agent's name
+            return self._unavailable(failure)
         except Exception as failure:  # noqa: BLE001  # the application's: it is logged, and the client is told nothing
             status = self._refusal(failure)
             if status is None:
@@ -174,28 +179,38 @@ class Endpoint(Sealed):
                 if wait:
                     return retry_later(429, "rate_limited", wait)
             grant = decide(admission, wish, new_room())
-            return grant if isinstance(grant, Reply) else self._mint(request, grant)
+            if isinstance(grant, Reply):
+                return grant
+            url, token = self._mint(request, grant)
+            if self._on_mint is not None or _audit.isEnabledFor(logging.INFO):
+                yield from self._tell(grant, token)
+            return created(url, token)
         except CredentialsError as failure:
-            if isinstance(failure, NotCreated) and self.fixed is not None:
-                self.fixed.start_fetching()
-            return retry_later(503, "unavailable", failure.retry_after or _UNHURRIED)
+            return self._unavailable(failure)
         except Exception as failure:  # noqa: BLE001  # as above
             _log.error(
                 "no token could be made: %s", _reason(failure), exc_info=not isinstance(failure, InvalidArgument)
             )
             return error(500, "internal_error")
 
-    def _mint(self, request: Any, grant: Grant) -> Reply:
+    def _unavailable(self, failure: CredentialsError) -> Reply:
+        if isinstance(failure, NotCreated) and self.fixed is not None:
+            self.fixed.start_fetching()
+        return retry_later(503, "unavailable", failure.retry_after or _UNHURRIED)
+
+    def _mint(self, request: Any, grant: Grant) -> tuple[str, str]:
         server: Any = self.fixed or self._choose(request)  # type: ignore[operator]  # a function, where it is not fixed
         admission = grant.admission
-        token = server.create_participant_token(
-            grant.participant, grant.room, ttl=admission.ttl, grants=admission.grants, agents=grant.agents
-        )
-        if self._on_mint is not None or _audit.isEnabledFor(logging.INFO):
-            self._tell(grant, token)
-        return created(server.get_server_url(), token)
+        try:
+            token = server.create_participant_token(
+                grant.participant, grant.room, ttl=admission.ttl, grants=admission.grants, agents=grant.agents
+            )
+        except NotCreated:
+            server.start_fetching()
+            raise
+        return server.get_server_url(), token
 
-    def _tell(self, grant: Grant, token: str) -> None:
+    def _tell(self, grant: Grant, token: str) -> Generator[Step, Any, None]:
         agents = tuple(agent if isinstance(agent, str) else agent.agent_name for agent in grant.agents)
         event = MintEvent(grant.participant.identity, _hash(grant.room), agents, _hash(token))
         _audit.info(
@@ -208,9 +223,10 @@ class Endpoint(Sealed):
                 "moss_token_hash": event.token_hash,
             },
         )
-        if self._on_mint is not None:
+        on_mint = self._on_mint
+        if on_mint is not None:
             try:
-                self._on_mint(event)
+                yield Step(lambda: on_mint(event), True)
             except Exception as failure:  # noqa: BLE001  # a failing audit sink is the application's to notice
                 _log.error("on_mint failed with %s: correct the callback", type(failure).__name__)
 
@@ -280,10 +296,21 @@ def never_blocks(function: Callable[..., Any]) -> bool:
     return asynchronous or getattr(function, "never_blocks", False) is True
 
 
+_REFUSALS = frozenset(status.value for status in HTTPStatus if 400 <= status < 500)
+
+
 def status_of(failure: Exception) -> int | None:
-    """What a framework's own HTTP exception says, if it refuses: Starlette's `status_code`, Werkzeug's `code`."""
-    status = getattr(failure, "status_code", None) or getattr(failure, "code", None)
-    return status if isinstance(status, int) and 400 <= status < 500 else None
+    """What a framework's own HTTP exception says, if it refuses: Starlette's `status_code`, Werkzeug's `code`.
+
+    Clients of other services have exceptions with these attributes, too (urllib's `code`, OpenAI's `status_code`). Those are the
+    application's trouble and not its word, so what only a framework's exceptions have is looked for as well.
+    """
+    status = None
+    if hasattr(failure, "detail"):
+        status = getattr(failure, "status_code", None)
+    elif hasattr(failure, "get_response"):
+        status = getattr(failure, "code", None)
+    return status if isinstance(status, int) and status in _REFUSALS else None
 
 
 def new_room() -> str:

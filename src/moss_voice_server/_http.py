@@ -25,7 +25,7 @@ from urllib.request import getproxies_environment
 
 import httpx2
 
-from ._core.fetch import MAX_BODY, Attempt, Exchange, Failure, Fault, Outcome, Response
+from ._core.fetch import MAX_BODY, Attempt, Exchange, Failure, Fault, Outcome, Request, Response
 from ._core.secret import Sealed, Secret
 from .errors import CredentialsUnavailable
 
@@ -38,7 +38,7 @@ SyncTransport = httpx2.BaseTransport
 AsyncTransport = httpx2.AsyncBaseTransport
 
 _CONNECT_TIMEOUT = 3.0  # seconds
-_HEADERS = ("content-encoding", "retry-after", "location", "etag", "cache-control")
+_HEADERS = ("content-encoding", "retry-after", "location", "etag", "cache-control", "date")
 
 
 # Two drivers, one for each kind of waiting.
@@ -263,6 +263,51 @@ class _Opened:
                 await stream.aclose()
 
 
+# For those who look at what any server answers.
+
+
+def ask(
+    method: str, url: str, headers: Secret[dict[str, str]], body: bytes | None = None, *, timeout: float
+) -> Response | Fault:
+    """One request of any kind, its answer whatever it is: every header, and the body of errors too. No redirects.
+
+    Wrap the headers, since they may hold a token. The texts of faults speak of the Moss API: go by `Fault.cause`.
+    """
+    attempt = Attempt(Request(url, (("Accept-Encoding", "identity"),), ("", Secret(""))), 0.0, timeout)
+    deadline = time.monotonic() + timeout
+    taken = _Body(deadline)
+    marker = _sending.set(True)
+    try:
+        with (
+            httpx2.Client(**_client(attempt, None)) as client,
+            client.stream(
+                method,
+                url,
+                headers={**dict(attempt.request.headers), **headers.reveal()},
+                content=body,
+                extensions={"trace": _Deadline(deadline)},
+            ) as response,
+        ):
+            if response.headers.get("content-encoding", "identity").lower() == "identity":
+                taken.take(response.iter_bytes())
+            return taken.answer(response)._replace(headers=dict(response.headers))
+    except Exception as error:  # noqa: BLE001  # whatever it is: it becomes a value, and its frames stay here
+        return _fault(error, attempt, True)
+    except BaseException as interruption:  # noqa: BLE001  # raised again, bare
+        raise _bare(interruption) from None
+    finally:
+        _sending.reset(marker)
+
+
+def trust() -> ssl.SSLContext:
+    """What the client trusts: its TLS settings, SSL_CERT_FILE and SSL_CERT_DIR included.
+
+    Raises:
+        OSError: these name something that cannot be read.
+    """
+    return httpx2.create_ssl_context()
+
+
 class _Borrowed(httpx2.BaseTransport):
     """A transport that was handed in: used for many fetches, and not ours to close."""
 
@@ -333,7 +378,7 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
                 connect=min(_CONNECT_TIMEOUT, attempt.timeout),
                 certificate=getattr(found, "verify_message", "") or "verification failed",
             )
-            return Fault(text + hint, kind.retry)
+            return Fault(text + hint, kind.retry, kind.error.__name__)
     return Fault(f"the HTTP client failed with {type(error).__name__}{hint}", False)
 
 

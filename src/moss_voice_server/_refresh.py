@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._core.fetch import Exchange, Failure, Outcome, fetch
-from ._core.freshness import Instant, Record, by_hand, failed, redrawn, refusal, state, status, succeeded, waiting
+from ._core.freshness import Instant, Record, failed, redrawn, refusal, state, status, succeeded, waiting
 from ._core.news import Told, news, told
 from ._core.secret import Sealed
 from .credentials import CredentialStatus, RefreshPolicy, seconds
@@ -320,50 +320,16 @@ class Keeper(Sealed):
         return Instant(self.world.wall(), self.world.mono())
 
 
-class Given(Sealed):
-    """Stands in for a keeper where the credentials were given and need no keeping."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self.record = by_hand(credentials)
-        self.world = World()
-        self._credentials = credentials
-
-    def lease(self) -> Credentials:
-        """The credentials."""
-        return self.known()
-
-    def known(self) -> Credentials:
-        """The credentials."""
-        return self._credentials
-
-    def status(self) -> CredentialStatus:
-        """Always fresh."""
-        return status(self.record, Instant(time.time(), time.monotonic()))
-
-    def renew(self) -> None:
-        """Nothing to fetch."""
-
-    async def renew_async(self) -> None:
-        """Nothing to fetch."""
-
-    def start(self) -> None:
-        """Nothing to fetch."""
-
-    def close(self) -> None:
-        """Nothing to stop."""
-
-
 def background_threads_run() -> bool:
     """Whether a thread goes on running after the request that started it.
 
-    Not in functions that are frozen between requests, and not in uWSGI without `enable-threads` or `threads`.
+    Not in functions that are frozen between requests, and not in uWSGI before 2.0.27 without `enable-threads` or `threads`.
     """
     frozen = ("AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
     if any(os.environ.get(name) for name in frozen):
         return False
-    uwsgi = sys.modules.get("uwsgi")
-    options = getattr(uwsgi, "opt", None)
-    return not isinstance(options, dict) or any(options.get(name) for name in (b"enable-threads", b"threads"))
+    # What uWSGI came to from its options and its version: from 2.0.27 on threads run always.
+    return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))
 
 
 def _wait(landing: Landing, timeout: float) -> None:

@@ -83,7 +83,10 @@ def _read(request: Any, limit: int) -> bytes | None:
 
 def _response(reply: Reply) -> HttpResponse:
     make: Any = HttpResponse  # Django has no types of its own
-    response: HttpResponse = make(reply.body, status=reply.status, headers=dict(reply.headers))
+    made = make(reply.body, status=reply.status, headers=dict(reply.headers))
+    if reply.status == 204:
+        del made["content-type"]  # Django adds one, and there is nothing that it could be the type of
+    response: HttpResponse = made
     return response
 
 

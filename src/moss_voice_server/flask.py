@@ -50,7 +50,10 @@ def token_blueprint(
         # The request itself and not Flask's stand-in: an async authorize may run on another thread.
         current = request._get_current_object()  # type: ignore[attr-defined]  # werkzeug's LocalProxy has it
         reply = answer(endpoint, current, current.environ)
-        return Response(reply.body, reply.status, list(reply.headers))
+        response = Response(reply.body, reply.status, list(reply.headers))
+        if reply.status == 204:
+            response.headers.pop("content-type", None)  # Flask adds one, and there is nothing that it could be the type of
+        return response
 
     blueprint.add_url_rule(path, "token", token, methods=_METHODS, provide_automatic_options=False)
     return blueprint

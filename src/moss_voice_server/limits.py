@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+from .errors import InvalidArgument
+
 try:
     from limits import parse
-    from limits.storage import storage_from_string
+    from limits.storage import Storage, storage_from_string
     from limits.strategies import FixedWindowRateLimiter
 except ImportError:
     raise ImportError('limits is not installed: pip install "moss-voice-server[limits]"') from None
@@ -25,12 +27,17 @@ class RateLimit:
 
     Raises:
         ValueError: for a rate that cannot be read.
+        InvalidArgument: for an `async+…` storage: this limiter is called on a thread where its storage takes time.
         limits.errors.ConfigurationError: for a storage that is unknown, or whose client is not installed.
     """
 
     def __init__(self, rate: str = "10/minute", storage: str = "memory://") -> None:
         self._rate = parse(rate)
-        self._limiter = FixedWindowRateLimiter(storage_from_string(storage))
+        counts = storage_from_string(storage)
+        if not isinstance(counts, Storage):
+            # Its answers would be coroutines, and those are true: everybody would be within the rate.
+            raise InvalidArgument("storage must be one that is not for event loops: leave async+ out", field="storage")
+        self._limiter = FixedWindowRateLimiter(counts)
         self.never_blocks = storage.startswith("memory:")
         """Whether it may be called on an event loop: only where it talks to nobody."""
 

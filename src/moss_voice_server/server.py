@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._core.fetch import Exchange, Outcome
+    from ._given import Given
     from ._http import AsyncTransport, SyncTransport
-    from ._refresh import Given, Keeper
+    from ._refresh import Keeper
     from .credentials import CredentialStatus, RefreshPolicy
 
     OnChange = Callable[[CredentialStatus], object]
@@ -94,7 +95,7 @@ class _Server(Sealed):
         secret = _wrapped(api_secret)
         del api_secret
         from ._core.answer import credentials
-        from ._refresh import Given
+        from ._given import Given
 
         names = ("url", "api_key", "api_secret", "agent_name")
         made = credentials(Secret(url), Secret(api_key), secret, Secret(agent_name), names)
@@ -239,8 +240,8 @@ class MossVoiceServer(_Server):
         return server
 
     @classmethod
-    async def from_env(cls, environ: Mapping[str, str] = os.environ, **keywords: Any) -> Self:
-        """`create` with what the environment says; `keywords` are those of `create`.
+    async def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
+        """`create` with what the environment says (`None`: `os.environ`); `keywords` are those of `create`.
 
         `MOSS_PROJECT_ID`, `MOSS_PROJECT_KEY`, `MOSS_VOICE_AGENT_ID`, and optionally `MOSS_PLATFORM_API_URL`; each may be
         given as `<NAME>_FILE`, the path of a file that holds the value (Docker and Kubernetes secrets).
@@ -249,9 +250,9 @@ class MossVoiceServer(_Server):
             InvalidArgument: names the variable that is missing, given twice or unreadable.
             CredentialsError: as for `create`.
         """
-        hidden = Secret(environ)
-        del environ
-        return await cls.create(**from_environment(hidden, _read), **keywords)
+        hidden, options = _environment(environ), Secret(keywords)
+        del environ, keywords
+        return await cls.create(**from_environment(hidden, _read), **options.reveal())
 
     async def refresh(self) -> None:
         """Fetches now, for example when the keys have just been exchanged.
@@ -315,11 +316,11 @@ class MossVoiceServerSync(_Server):
         return server
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ, **keywords: Any) -> Self:
+    def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
         """`create` with what the environment says. See `MossVoiceServer.from_env`."""
-        hidden = Secret(environ)
-        del environ
-        return cls.create(**from_environment(hidden, _read), **keywords)
+        hidden, options = _environment(environ), Secret(keywords)
+        del environ, keywords
+        return cls.create(**from_environment(hidden, _read), **options.reveal())
 
     def refresh(self) -> None:
         """Fetches now. See `MossVoiceServer.refresh`."""
@@ -347,6 +348,11 @@ class MossVoiceServerSync(_Server):
 
 def _wrapped(value: Any) -> Secret[Any]:
     return value if isinstance(value, Secret) else Secret(value)
+
+
+def _environment(environ: Mapping[str, str] | None) -> Secret[Mapping[str, str]]:
+    # Not a default value: signatures are shown, by `help` and in documentation, with all that is in it.
+    return Secret(os.environ if environ is None else environ)
 
 
 def _read(path: str) -> str:

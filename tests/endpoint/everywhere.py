@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests import tokens
-from tests.endpoint.modes import MODES
+from tests.endpoint.policy_names import MODES
 from tests.endpoint.programs import Program
 from tests.endpoint.wire import Answer, Request
 

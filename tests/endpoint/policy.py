@@ -21,16 +21,13 @@ from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_gu
 from moss_voice_server.errors import CredentialsUnavailable
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants
 from moss_voice_server.limits import RateLimit
-from tests.endpoint.modes import MODES
+from tests.endpoint.policy_names import APP, LEAK, MODES
 from tests.tokens import API_KEY, API_SECRET, URL
-
-APP = "https://app.example"
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 """Set outside of every framework, from the header X-Who; what a tracing library would do."""
 
 ADA = ParticipantInfo("ada", "Ada")
-LEAK = "what-nobody-outside-may-read"
 
 
 class Asked(NamedTuple):
@@ -56,19 +53,29 @@ def failure(asked: Asked) -> Admission:
     raise RuntimeError(LEAK)
 
 
-class Oddity(Exception):
-    """An exception that looks a little like a framework's."""
+class Elsewhere(Exception):
+    """What clients of other services raise: urllib's and Google's have `code`, OpenAI's and Azure's `status_code`."""
 
     def __init__(self, code: Any) -> None:
         super().__init__(LEAK)
         self.code = self.status_code = code
 
 
-def oddity(code: Any) -> Callable[[Asked], Admission]:
-    """A rule that raises such an exception."""
+class Unusual(Elsewhere):
+    """What frameworks raise: Starlette's has `detail` as well, Werkzeug's `get_response`; with a status of the app's own."""
+
+    detail = LEAK
+
+    def get_response(self) -> str:
+        """As Werkzeug's."""
+        return LEAK
+
+
+def raising(error: Exception) -> Callable[[Asked], Admission]:
+    """A rule that raises something."""
 
     def rule(asked: Asked) -> Admission:
-        raise Oddity(code)
+        raise error
 
     return rule
 
@@ -117,20 +124,25 @@ RULES: dict[str, Any] = {
     "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),
     "seen": seen,
     "context": lambda asked: Admission(ParticipantInfo("ada", None, WHO.get())),
+    "agent-name": lambda asked: Admission(ADA, dispatch=(NAMED.get_agent_name(),)),
     "process": lambda asked: Admission(ParticipantInfo("ada", None, str(os.getpid()))),
     # refusals
     "denied-raised": refusal,
     "denied-returned": Denied(403, "trial_over"),
     "denied": Denied(),
     "unauthenticated": Denied(401),
+    "unusual-404": raising(Unusual(404)),
+    "unusual-429": raising(Unusual(429)),
     "framework-401": lambda asked: asked.refuse(401),
     "framework-403": lambda asked: asked.refuse(403),
     # mistakes of the app
     "fails": failure,
     "stops": unfinished,
-    "code-404": oddity(404),
-    "code-499": oddity(499),
-    "code-text": oddity("404"),
+    "elsewhere-404": raising(Elsewhere(404)),
+    "elsewhere-text": raising(Elsewhere("404")),
+    "unusual-499": raising(Unusual(499)),
+    "unusual-500": raising(Unusual(500)),
+    "unusual-text": raising(Unusual("404")),
     "none": None,
     "true": True,
     "mapping": {"participant": "ada", "leak": LEAK},
@@ -162,6 +174,10 @@ def constructed(face: Any, variable: str) -> Any:
 
 FIXED = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET, "helper")
 FIXED_SYNC = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET, "helper")
+
+
+NAMED: Any = constructed(MossVoiceServerSync, "MOSS")
+"""Its agent's name is asked for by the rule of that name, before anybody has fetched it."""
 
 
 def chosen(request: Any) -> Any:
@@ -237,6 +253,7 @@ def doors() -> dict[str, Door]:
         "invalid": Door(constructed(MossVoiceServer, "MOSS_IS_ODD")),
         "late": Door(constructed(MossVoiceServer, "MOSS")),
         "late-sync": Door(constructed(MossVoiceServerSync, "MOSS")),
+        "late-named": Door(NAMED),
         "late-chosen": Door(always_this(constructed(MossVoiceServerSync, "MOSS"))),
     }
 

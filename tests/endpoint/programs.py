@@ -50,6 +50,11 @@ class Program(NamedTuple):
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
     @property
+    def told(self) -> list[dict[str, Any]]:
+        """Of that, what we have logged."""
+        return [record for record in self.records if record["logger"].startswith("moss_voice_server")]
+
+    @property
     def workers(self) -> list[int]:
         """The process ids of those that answer: the children, where it has any."""
         pid = self.process.pid

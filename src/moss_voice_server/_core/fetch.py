@@ -56,6 +56,8 @@ class Fault(NamedTuple):
 
     text: str
     retry: bool
+    cause: str = ""
+    """The class name of the exception behind it, for whoever tells kinds of trouble apart."""
 
 
 class Fetched(NamedTuple):

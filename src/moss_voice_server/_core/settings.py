@@ -90,7 +90,7 @@ def from_environment(environ: Secret[Mapping[str, str]], read: Callable[[str], s
     """
     found: dict[str, Any] = {}
     for argument, name in VARIABLES.items():
-        value, problem = _variable(environ, name, read)
+        value, problem = variable(environ, name, read)
         if problem:
             raise InvalidArgument(problem, field=name)
         if value is not None:
@@ -102,9 +102,10 @@ def from_environment(environ: Secret[Mapping[str, str]], read: Callable[[str], s
     return found
 
 
-def _variable(
+def variable(
     environ: Secret[Mapping[str, str]], name: str, read: Callable[[str], str]
 ) -> tuple[Secret[str] | None, str]:
+    """The value of a variable or of the file that `<NAME>_FILE` names, or what is wrong with it; both empty: not set."""
     value = Secret(environ.reveal().get(name) or "")
     path = environ.reveal().get(f"{name}_FILE")
     if not path:

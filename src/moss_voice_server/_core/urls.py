@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from urllib.parse import SplitResult
+from typing import Any, NamedTuple
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]+")
+# RFC 3986, section 3, without the parts that `address` has refused before. The standard library's parser takes more than
+# this: it reads `[::1].host.example` as the host `::1`.
+_ADDRESS = re.compile(
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?//"
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/.*)?"
+)
+
+
+class _Parts(NamedTuple):
+    scheme: str
+    host: str
+    """Without the brackets of an IPv6 address."""
+    whole: str
+    """The address in normal form."""
 
 
 def address(value: Any, *, secure: tuple[str, ...], plain: tuple[str, ...]) -> tuple[str, str]:
@@ -25,31 +37,38 @@ def address(value: Any, *, secure: tuple[str, ...], plain: tuple[str, ...]) -> t
             + _example(secure)
         )
     parts = _split(value)
-    if parts is None or not parts.hostname or not _HOST.fullmatch(parts.hostname):
+    if parts is None:
         return "", "is not an address with a host and, optionally, a port from 1 to 65535: write it as " + _example(
             secure
         )
-    scheme = parts.scheme.lower()
-    if scheme not in secure and not (scheme in plain and parts.hostname in LOOPBACK):
+    if parts.scheme not in secure and not (parts.scheme in plain and parts.host in LOOPBACK):
         return "", (
             f"must begin with {'://, '.join(secure)}://; {'://, '.join(plain)}:// would send secrets in the clear and is "
             "taken only for localhost, 127.0.0.1 and [::1]"
         )
-    return f"{scheme}://{parts.netloc.lower()}{parts.path}", ""
+    return parts.whole, ""
 
 
-def _split(value: str) -> SplitResult | None:
-    from urllib.parse import urlsplit  # not at the top: a tenth of what it takes to import this package
+def _split(value: str) -> _Parts | None:
+    match = _ADDRESS.fullmatch(value)
+    if match is None or not 1 <= int(match["port"] or 1) <= 65535:
+        return None
+    scheme, host = (match["scheme"] or "").lower(), (match["six"] or match["name"]).lower()
+    if match["six"] and not _is_ipv6(host):
+        return None
+    bracketed = f"[{host}]" if match["six"] else host
+    port = f":{match['port']}" if match["port"] else ""
+    return _Parts(scheme, host, f"{scheme}://{bracketed}{port}{match['path'] or ''}")
+
+
+def _is_ipv6(host: str) -> bool:
+    from ipaddress import IPv6Address  # hardly anybody needs it
 
     try:
-        parts = urlsplit(value)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        port = "" if parts.port is None else parts.netloc.rpartition(":")[2]
-    except ValueError:  # a port that is not a number, or half an IPv6 address
-        return None
-    # Nothing else may stand there: the standard library reads `[::1].host.example` as the host `::1`.
-    whole = parts.netloc.lower() == (f"{host}:{port}" if port else host)
-    return parts if whole and parts.port != 0 else None
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _example(schemes: tuple[str, ...]) -> str:

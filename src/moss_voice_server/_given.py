@@ -1,0 +1,63 @@
+"""Given: LiveKit credentials that were handed over and need no keeping; it stands in for a keeper."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._core.secret import Sealed
+
+if TYPE_CHECKING:
+    from ._core.answer import Credentials
+    from .credentials import CredentialStatus
+
+
+class Forever(NamedTuple):
+    """What a mint looks at, as in a keeper's record."""
+
+    credentials: Credentials
+    fresh_wall: float = inf
+    fresh_mono: float = inf
+
+
+class Clocks(NamedTuple):
+    """What a mint reads the time from, as in a keeper's world."""
+
+    wall: Callable[[], float] = time.time
+    mono: Callable[[], float] = time.monotonic
+
+
+class Given(Sealed):
+    """Has what a server asks of its keeper, without any of the keeper's machinery: not even its modules are loaded."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.record = Forever(credentials)
+        self.world = Clocks()
+
+    def lease(self) -> Credentials:
+        """The credentials."""
+        return self.known()
+
+    def known(self) -> Credentials:
+        """The credentials."""
+        return self.record.credentials
+
+    def status(self) -> CredentialStatus:
+        """Always fresh."""
+        from ._core.freshness import BEGINNING, by_hand, status
+
+        return status(by_hand(self.known()), BEGINNING)
+
+    def renew(self) -> None:
+        """Nothing to fetch."""
+
+    async def renew_async(self) -> None:
+        """Nothing to fetch."""
+
+    def start(self) -> None:
+        """Nothing to fetch."""
+
+    def close(self) -> None:
+        """Nothing to stop."""

@@ -1,0 +1,133 @@
+"""Dispatch: whether an agent comes when it is sent for, by its name and without one, each in a room of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import NamedTuple
+
+from . import join
+from .check import Check, Stopwatch, shown
+from .keys import Keys
+from .livekit import Server
+from .plan import Plan
+from .rooms import delete
+from .signal import Agents, Joined, Refused, connect
+from .token import new_room
+
+NAMES = ("dispatch.named", "dispatch.unnamed")
+_GRACE = 5.0  # seconds that the other kind of worker gets when one has come; LiveKit tells of an agent within 3
+_MARGIN = 30.0  # seconds that a token outlives the wait
+
+
+class Outcome(NamedTuple):
+    """What came of sending for one kind of worker."""
+
+    identity: str | None = None
+    """The agent's, when one came."""
+    seconds: float = 0.0
+    """How long it took, or how long was waited."""
+    trouble: tuple[str, str] | None = None
+    """Detail and remedy, when it could not even be tried."""
+
+
+def checks(server: Server, keys: Keys, plan: Plan) -> Generator[Check, None, None]:
+    """Sends for both kinds at the same time. A room is left, and gone, as soon as its question is answered."""
+    watch = Stopwatch(plan.mono)
+    wanted = keys.agent_name if plan.agent_name is None else plan.agent_name
+    came = threading.Event()
+    outcomes: dict[str, Outcome] = {}
+
+    def send_for(kind: str, *agents: str) -> None:
+        outcomes[kind] = _wait(server, keys, plan, came, *agents)
+
+    kinds = {"unnamed": (), **({"named": (wanted,)} if wanted else {})}
+    threads = [
+        threading.Thread(target=send_for, args=(kind, *agents), name="moss-voice-server-doctor", daemon=True)
+        for kind, agents in kinds.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    yield from verdict(wanted, plan.agent_name is not None, outcomes.get("named"), outcomes["unnamed"], watch)
+
+
+def verdict(
+    wanted: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch
+) -> Generator[Check, None, None]:
+    """What the two outcomes mean; `explicit`: the user has said that this name must come."""
+    name = shown(wanted)
+    one, other = NAMES
+    if named is None:
+        yield watch.skip(one, "no agent's name is known", "give --agent NAME to send for a worker by its name")
+    elif named.trouble:
+        yield watch.fail(one, *named.trouble)
+    elif named.identity is not None:
+        yield watch.ok(one, f"agent {name} joined after {named.seconds:.1f} s")
+    elif unnamed.identity is not None:
+        make = watch.fail if explicit else watch.warn
+        yield make(
+            one,
+            f"no worker is registered as {name} (none came within {named.seconds:.0f} s); one without a name is",
+            f"leave agent_name out when you make tokens, or register the worker with agent_name={name}",
+        )
+    else:
+        yield watch.fail(
+            one,
+            f"no worker is registered as {name}: no agent came within {named.seconds:.0f} s",
+            f"start the worker with this LiveKit's address and keys, and with agent_name={name}, letter by letter; if it runs, "
+            "its log says whether it got the job and why it did not join",
+        )
+    yield _unnamed(other, name, explicit, named, unnamed, watch)
+
+
+def _unnamed(
+    check: str, name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch
+) -> Check:
+    if unnamed.trouble:
+        return watch.fail(check, *unnamed.trouble)
+    if unnamed.identity is not None:
+        return watch.ok(check, f"an agent without a name joined after {unnamed.seconds:.1f} s")
+    waited = f"no agent came within {unnamed.seconds:.0f} s to a token that names none"
+    if named is not None and named.identity is not None:
+        if explicit:
+            return watch.skip(check, f"{waited}; not needed, since you name {name}")
+        return watch.warn(
+            check,
+            f"{waited}: the worker is registered by name only",
+            "name the agent when you make tokens: agent_name=server.get_agent_name(), and "
+            "dispatch=(server.get_agent_name(),) in the token endpoint",
+        )
+    return watch.fail(
+        check,
+        f"{waited}: no worker is registered without a name",
+        "start the worker with this LiveKit's address and keys"
+        + ("" if named else "; if it has a name, give --agent NAME, and name it when you make tokens"),
+    )
+
+
+def _wait(server: Server, keys: Keys, plan: Plan, came: threading.Event, *agents: str) -> Outcome:
+    """Opens a room and waits for an agent; ends early when the other kind has come."""
+    room = new_room()
+    started = plan.mono()
+    signal = connect(server, keys.join_token(room, *agents, lasting=plan.agent_timeout + _MARGIN + 60.0), plan)
+    if isinstance(signal, Refused):
+        return Outcome(trouble=join.why(signal, plan))
+    deadline = started + plan.agent_timeout
+    try:
+        for message in signal.messages(plan.agent_timeout):
+            found = message.agents if isinstance(message, Joined) else ()
+            found = message.identities if isinstance(message, Agents) else found
+            if found:
+                came.set()
+                return Outcome(found[0], plan.mono() - started)
+            if came.is_set():
+                deadline = min(deadline, plan.mono() + _GRACE)
+                came = threading.Event()  # the grace is given once
+            if plan.mono() > deadline:
+                break
+        return Outcome(None, plan.mono() - started)
+    finally:
+        delete(server, keys, room, plan)
+        signal.close()

@@ -1,0 +1,114 @@
+"""JavaScript: LiveKit's own client gets its tokens from our endpoint, in every framework's example application."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.clients.vectors import VECTORS, Vector
+from tests.tokens import claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moss_voice_server.testing import FakeMoss
+    from tests.clients.token_source import TokenSource
+    from tests.examples.apps import Running
+
+
+def test_client_gets_address_and_token(app: Running, token_source: TokenSource, moss: FakeMoss) -> None:
+    """`TokenSource.endpoint(url, {headers})` finds what it joins with, and can read the token."""
+    (answer,) = token_source.fetch(app.token_url, app.sign_in(), {"options": {}})
+
+    assert moss.credentials["voice_agent_url"] == answer["server_url"]
+    assert claims(answer["participant_token"])["sub"] == answer["payload"]["sub"]
+    assert [] == answer["payload"]["agents"]
+
+
+def test_client_caches_a_token_until_it_wants_another_room(app: Running, token_source: TokenSource) -> None:
+    """The client takes our token for fresh, asks again only when it is forced to, and then gets another room."""
+    calls: list[dict[str, Any]] = [
+        {"options": {}},
+        {"options": {}},
+        {"options": {}, "force": True},
+        {"options": {}, "force": True},
+    ]
+    first, cached, second, third = token_source.fetch(app.token_url, app.sign_in(), *calls)
+
+    assert first == cached
+    assert 3 == len({answer["payload"]["video"]["room"] for answer in (first, second, third)})
+
+
+def test_client_reads_why_it_was_refused(app: Running, token_source: TokenSource) -> None:
+    """A stranger, and a wish that is not open, are errors whose text tells the status and the code."""
+    headers = app.sign_in()
+    strangers = {name: value for name, value in headers.items() if name == "X-CSRFToken"}
+    if strangers:
+        strangers["Cookie"] = f"csrftoken={headers['X-CSRFToken']}"
+    (stranger,) = token_source.fetch(app.token_url, strangers, {"options": {}})
+    room, agent = token_source.fetch(
+        app.token_url, headers, {"options": {"roomName": "the board meeting"}}, {"options": {"agentName": "auditor"}}
+    )
+
+    assert says(stranger, 401, "unauthenticated")
+    assert says(room, 403, "room_not_allowed")
+    assert says(agent, 403, "agent_not_allowed")
+
+
+@pytest.mark.parametrize("app", ["fastapi"], indirect=True)
+def test_client_chooses_an_agent_that_is_open(app: Running, token_source: TokenSource) -> None:
+    """Where the application lets the client choose the agent, the client finds it in its token and waits for it."""
+    options = {"agentName": "support-agent", "agentMetadata": "speaks English"}
+    (answer,) = token_source.fetch(app.token_url, app.sign_in(), {"options": options})
+    assert [{"agentName": "support-agent", "metadata": "speaks English"}] == answer["payload"]["agents"]
+
+
+@pytest.mark.parametrize("vector", [vector for vector in VECTORS if "options" in vector.request], ids=str)
+def test_vector_is_what_the_client_sends(vector: Vector, token_source: TokenSource) -> None:
+    """The vectors for JavaScript and React are the client's own bytes."""
+    with recorder() as (url, requests):
+        token_source.fetch(url, {}, {"options": vector.request["options"]})
+
+    ((headers, body),) = requests
+    assert vector.headers == {name: headers[name] for name in vector.headers}
+    assert vector.request["body"] == body
+
+
+def says(answer: dict[str, Any], status: int, code: str) -> bool:
+    """Whether the client's error names the status and our code."""
+    _, _, told = answer["error"].partition(": received ")
+    seen, _, body = told.partition(" / ")
+    return (str(status), code) == (seen, json.loads(body)["error"])
+
+
+@contextmanager
+def recorder() -> Iterator[tuple[str, list[tuple[dict[str, str], str]]]]:
+    """An endpoint that answers as the standard says, and notes headers and body of all that it is sent."""
+    seen: list[tuple[dict[str, str], str]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            seen.append((dict(self.headers.items()), body))
+            content = b'{"server_url":"wss://example.livekit.cloud","participant_token":"e30.e30.e30"}'
+            self.send_response(201)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/voice/token", seen
+        finally:
+            server.shutdown()
+            thread.join(20)

@@ -1,0 +1,123 @@
+"""Cross-origin: which pages may ask from elsewhere, what browsers are told, and what they may read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.policy_names import APP
+from tests.endpoint.wire import Request, bearer
+
+EVIL = "https://evil.example"
+READABLE = {
+    "access-control-allow-origin": APP,
+    "access-control-allow-credentials": "true",
+    "access-control-expose-headers": "retry-after",
+    "vary": "origin",
+}
+UNREADABLE = {"vary": "origin"}
+
+
+def cors(headers: dict[str, str]) -> dict[str, str]:
+    """What an answer says of other origins."""
+    return {name: headers[name] for name in headers if name == "vary" or name.startswith("access-control-")}
+
+
+def preflight(origin: str, method: str = "POST", headers: str = "authorization,content-type") -> Request:
+    """A browser's question beforehand."""
+    asked = {"origin": origin, "access-control-request-method": method, "access-control-request-headers": headers}
+    return Request(
+        {**asked, "content-type": None, "content-length": None, "sec-fetch-site": "cross-site"}, b"", method="OPTIONS"
+    )
+
+
+@pytest.mark.parametrize("origin", [APP, EVIL, "null"])
+def test_off_by_default(everywhere: Everywhere, origin: str) -> None:
+    """Without a list of origins there is no CORS: no header on a token, none on an error, and no preflight."""
+    assert {} == cors(everywhere(Request(bearer("ada", origin=origin))).headers)
+    assert {} == cors(everywhere(Request({"origin": origin})).headers)
+    said = everywhere(preflight(origin))
+    assert (405, {}) == (said.status, cors(said.headers))
+
+
+ANSWERS = {
+    201: Request(bearer("ada")),
+    400: Request(bearer("ada"), b"x"),
+    401: Request(),
+    403: Request(bearer("denied")),
+    405: Request(method="GET"),
+    413: Request(body=b" " * 16385),
+    415: Request({"content-type": "text/plain"}),
+    422: Request(json={"room_name": "\0"}),
+    500: Request(bearer("fails")),
+    503: Request(bearer("credentials")),
+}
+
+
+@pytest.mark.parametrize("status", ANSWERS)
+@pytest.mark.parametrize(
+    ("origin", "told"), [(APP, READABLE), (EVIL, UNREADABLE), ("null", UNREADABLE), (None, UNREADABLE)]
+)
+def test_every_answer(everywhere: Everywhere, status: int, origin: str | None, told: dict[str, str]) -> None:
+    """A listed origin's pages can read every answer, errors as well; no other page can read any."""
+    request = ANSWERS[status]
+    said = everywhere(request._replace(headers={**request.headers, "origin": origin}), "cors")
+    assert (status, told) == (said.status, cors(said.headers))
+
+
+def test_preflight(everywhere: Everywhere) -> None:
+    """A listed origin's browser may send a POST with the headers that it asks for, and with cookies."""
+    said = everywhere(preflight(APP), "cors")
+    assert (204, b"") == (said.status, said.body)
+    allowed = {
+        "access-control-allow-methods": "POST",
+        "access-control-allow-headers": "authorization,content-type",
+        "access-control-max-age": "600",
+    }
+    assert READABLE | allowed == cors(said.headers)
+    assert "content-type" not in said.headers
+    for target in everywhere.targets:
+        if not target.program.name.startswith("django"):  # its CommonMiddleware adds one
+            assert target.ask("cors", preflight(APP)).header("content-length") is None  # RFC 9110, section 8.6
+
+
+def test_preflight_of_another_origin(everywhere: Everywhere) -> None:
+    """Another origin's browser is refused, and is told nothing that it could go by."""
+    said = everywhere(preflight(EVIL), "cors")
+    assert (403, "origin_not_allowed", UNREADABLE) == (said.status, json.loads(said.body)["error"], cors(said.headers))
+
+
+def test_each_origin_of_the_list(everywhere: Everywhere) -> None:
+    """Each listed origin is answered with its own name, never with the list or a star."""
+    said = everywhere(preflight("http://localhost:5173"), "cors")
+    assert "http://localhost:5173" == said.headers["access-control-allow-origin"]
+
+
+def test_options_without_a_question(everywhere: Everywhere) -> None:
+    """OPTIONS that is no preflight is a wrong method."""
+    said = everywhere(Request({"origin": APP}, method="OPTIONS"), "cors")
+    assert (405, READABLE) == (said.status, cors(said.headers))
+
+
+SITES = [
+    ("token", None, "same-origin", 201),
+    ("token", APP, "same-origin", 201),
+    ("token", None, "none", 201),
+    ("token", APP, "same-site", 201),
+    ("token", EVIL, "cross-site", 403),
+    ("token", None, "cross-site", 403),
+    ("cors", APP, "cross-site", 201),
+    ("cors", EVIL, "cross-site", 403),
+    ("cors", None, "cross-site", 403),
+]
+
+
+@pytest.mark.parametrize(("door", "origin", "site", "status"), SITES)
+def test_another_site(everywhere: Everywhere, door: str, origin: str | None, site: str, status: int) -> None:
+    """Where the browser itself says that another site asks, only a listed origin is answered, whatever cookies came along."""
+    said = everywhere(Request({**bearer("ada"), "sec-fetch-site": site, "origin": origin}), door)
+    assert status == said.status
+    if status == 403:
+        assert "origin_not_allowed" == json.loads(said.body)["error"]

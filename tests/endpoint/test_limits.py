@@ -1,0 +1,130 @@
+"""Limits: who asks too often waits, and how long he is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pytest
+from limits.storage import MemoryStorage
+
+from moss_voice_server.errors import InvalidArgument
+from moss_voice_server.limits import RateLimit
+from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.wire import Request, bearer
+
+ADA = Request(bearer("ada"))
+TOO_MANY = (429, b'{"error":"rate_limited","message":"Too many requests: try again later."}', "some")
+
+
+def test_the_ready_limiter(everywhere: Everywhere) -> None:
+    """Three an hour: three tokens, then 429 with a wait; somebody else, and another door, are not touched."""
+    assert [201] * 3 == [everywhere(ADA, "limited").status for _ in range(3)]
+    said = everywhere(ADA, "limited")
+    assert TOO_MANY == (said.status, said.body, said.headers["retry-after"])
+    assert 201 == everywhere(ADA, "token").status
+    for target in everywhere.targets:
+        wait = target.ask("limited", ADA).header("retry-after")
+        assert wait is not None
+        assert 0 < int(wait) <= 3600
+
+
+def test_what_is_refused_counts(everywhere: Everywhere) -> None:
+    """Guessing room names is limited like anything else."""
+    guess = Request(bearer("pattern"), json={"room_name": "lobby"})
+    assert [403] * 10 == [everywhere(guess, "usual").status for _ in range(10)]
+    assert 429 == everywhere(guess, "usual").status
+
+
+def test_a_limiter_of_the_apps_own(everywhere: Everywhere) -> None:
+    """A plain or an async function says how many seconds to wait, which are told as whole ones."""
+    assert 201 == everywhere(ADA, "limited-plain").status
+    for target in everywhere.targets:
+        answer = target.ask("limited-async", ADA)
+        assert (429, "30") == (answer.status, answer.header("retry-after"))
+
+
+def test_a_limiter_that_fails_lets_nobody_in(everywhere: Everywhere) -> None:
+    """Without an answer from the limiter there is no token, and the log says so."""
+    before = {name: len(program.told) for name, program in everywhere.programs.items()}
+    assert 500 == everywhere(ADA, "limited-broken").status
+    for name, program in everywhere.programs.items():
+        assert ["ERROR"] * 2 == [record["level"] for record in program.told[before[name] :]]
+
+
+# The ready one by itself.
+
+
+def test_a_session_is_not_limited_by_default() -> None:
+    """React's hook asks when the page is shown, at the end, and after each lost connection: ten a minute let it."""
+    limit = RateLimit()
+    assert [0.0] * 10 == [limit("ada") for _ in range(10)]
+    assert 1 <= limit("ada") <= 60
+    assert 0.0 == limit("bob")
+
+
+def test_two_limiters_count_for_themselves() -> None:
+    """In memory each limiter, as each process, has counts of its own."""
+    one, other = RateLimit("1/hour"), RateLimit("1/hour")
+    assert [0.0, 0.0] == [one("ada"), other("ada")]
+    assert one("ada") > 0
+    assert other("ada") > 0
+
+
+@pytest.mark.parametrize("identity", ["a/b", "a:b", "é", "🎤" * 64, " "])
+def test_every_identity_has_a_count(identity: str) -> None:
+    """No identity is mistaken for another, whatever separator the storage uses."""
+    limit = RateLimit("1/hour")
+    assert 0.0 == limit(identity)
+    assert limit(identity) > 0
+    assert [0.0, 0.0] == [limit("a"), limit("b")]
+
+
+def test_a_rate_that_cannot_be_read() -> None:
+    """A mistake in the rate shows at once."""
+    with pytest.raises(ValueError, match="parse"):
+        RateLimit("ten a minute")
+
+
+def test_a_storage_that_cannot_work() -> None:
+    """A storage for event loops, or an unknown one, is refused at once and never counts for nothing."""
+    import limits.errors
+
+    with pytest.raises(limits.errors.ConfigurationError):
+        RateLimit(storage="nowhere://")
+    with pytest.raises(InvalidArgument) as caught:
+        RateLimit(storage="async+memory://")
+    assert "storage" == caught.value.field
+
+
+class Elsewhere(MemoryStorage):
+    """Stands in for Redis: the library finds it by its scheme, and all who name it share its counts."""
+
+    STORAGE_SCHEME: ClassVar[list[str]] = ["elsewhere"]  # type: ignore[misc]  # the library's own is shared as well
+    shared: ClassVar[MemoryStorage] = MemoryStorage()
+
+    def incr(self, *arguments: Any, **keywords: Any) -> int:
+        """As any storage's."""
+        return self.shared.incr(*arguments, **keywords)
+
+    def get(self, key: str) -> int:
+        """As any storage's."""
+        return self.shared.get(key)
+
+    def get_expiry(self, key: str) -> float:
+        """As any storage's."""
+        return self.shared.get_expiry(key)
+
+
+def test_a_shared_storage() -> None:
+    """Limiters that name one storage count together; it may be slow, so it is kept off the event loop."""
+    one, other = RateLimit("2/hour", "elsewhere://"), RateLimit("2/hour", "elsewhere://")
+    assert [0.0, 0.0] == [one("ada"), other("ada")]
+    assert one("ada") > 0
+    assert [False, False, True] == [one.never_blocks, other.never_blocks, RateLimit().never_blocks]
+
+
+def test_limits_are_per_identity(everywhere: Everywhere) -> None:
+    """The limiter is told who was admitted, and is not asked about those who were not."""
+    said: Any = everywhere(Request(), "limited")
+    assert (401, "unauthenticated") == (said.status, json.loads(said.body)["error"])

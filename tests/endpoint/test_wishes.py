@@ -1,0 +1,128 @@
+"""Wishes: what each application lets its clients choose, on the wire and in every framework."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.wire import Request, bearer
+
+
+def agents(*entries: dict[str, str]) -> dict[str, Any]:
+    """A wish for agents."""
+    return {"room_config": {"agents": list(entries)}}
+
+
+def attributes(**given: str) -> dict[str, Any]:
+    """A wish for attributes."""
+    return {"participant_attributes": given}
+
+
+# Rule, wish, and the claims that come of it.
+GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "the app's room": ("room", {}, {"room": "lobby"}),
+    "the app's room, asked for": ("room", {"room_name": "lobby"}, {"room": "lobby"}),
+    "a room of the set": ("set", {"room_name": "garden"}, {"room": "garden"}),
+    "no room of the set": ("set", {}, {"room": "room-new"}),
+    "a room that matches": ("pattern", {"room_name": "team-x"}, {"room": "team-x"}),
+    "a room that the function takes": ("function", {"room_name": "wow!"}, {"room": "wow!"}),
+    "the own identity": ("ada", {"participant_identity": "ada"}, {"sub": "ada"}),
+    "the own name": ("ada", {"participant_name": "Ada"}, {"name": "Ada"}),
+    "nothing that may be set": ("sets", {}, {"name": "Ada", "metadata": "m", "attributes": {"plan": "pro"}}),
+    "another name": ("sets", {"participant_name": "Countess"}, {"name": "Countess", "metadata": "m"}),
+    "other metadata": ("sets", {"participant_metadata": "x"}, {"name": "Ada", "metadata": "x"}),
+    "more attributes": ("sets", attributes(mood="fine"), {"attributes": {"plan": "pro", "mood": "fine"}}),
+    "no agent": ("ada", {}, {"agents": None}),
+    "the app's agent": ("agents", {}, {"agents": [{"agentName": "helper"}]}),
+    "the app's agents, with their jobs": (
+        "dispatch",
+        {},
+        {
+            "agents": [
+                {"agentName": "helper", "metadata": "job", "deployment": "beta", "attributes": {"a": "b"}},
+                {"agentName": "scribe"},
+            ]
+        },
+    ),
+    "an agent of the list": (
+        "agents",
+        agents({"agent_name": "scribe", "metadata": "m"}),
+        {"agents": [{"agentName": "scribe", "metadata": "m"}]},
+    ),
+    "an agent in camelCase": ("agents", agents({"agentName": "scribe"}), {"agents": [{"agentName": "scribe"}]}),
+    "two agents of the list": (
+        "agents",
+        agents({"agent_name": "scribe"}, {}, {"agent_name": "helper"}),
+        {"agents": [{"agentName": "scribe"}, {"agentName": "helper"}]},
+    ),
+    "time and grants": (
+        "short",
+        {},
+        {"exp": 120, "video": {"roomJoin": True, "canPublish": False, "canSubscribe": True, "canPublishData": False,
+                               "hidden": True, "room": "room-new"}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "wish", "expected"), GRANTED.values(), ids=GRANTED.keys())
+def test_granted(everywhere: Everywhere, rule: str, wish: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A wish that the app allows is in the token."""
+    claims = everywhere(Request(bearer(rule), json=wish)).claims
+    known = {**claims, "room": claims["video"]["room"], "agents": claims.get("roomConfig", {}).get("agents")}
+    assert expected == {name: known[name] for name in expected}
+
+
+DENIED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "another identity": ("ada", {"participant_identity": "bob"}, "identity_not_allowed"),
+    "a room": ("ada", {"room_name": "lobby"}, "room_not_allowed"),
+    "another room than the app's": ("room", {"room_name": "garden"}, "room_not_allowed"),
+    "a room beyond the set": ("set", {"room_name": "cellar"}, "room_not_allowed"),
+    "a room that matches in part": ("pattern", {"room_name": "team-x1"}, "room_not_allowed"),
+    "a room that the function refuses": ("function", {"room_name": "wow"}, "room_not_allowed"),
+    "a name": ("ada", {"participant_name": "Bob"}, "name_not_allowed"),
+    "metadata": ("ada", {"participant_metadata": "m"}, "metadata_not_allowed"),
+    "an attribute": ("ada", attributes(a="b"), "attribute_not_allowed"),
+    "an attribute of the app's": ("sets", attributes(plan="free"), "attribute_not_allowed"),
+    "an attribute of the app's, as it is": ("sets", attributes(plan="pro"), "attribute_not_allowed"),
+    "an agent": ("ada", agents({"agent_name": "helper"}), "agent_not_allowed"),
+    "an agent beyond the list": ("agents", agents({"agent_name": "stranger"}), "agent_not_allowed"),
+    "one agent beyond the list": ("agents", agents({"agent_name": "helper"}, {"agent_name": "x"}), "agent_not_allowed"),
+    "the agents without a name": ("agents", agents({"metadata": "m"}), "agent_not_allowed"),
+    "metadata for the app's own agent": ("dispatch", agents({"agent_name": "helper", "metadata": "m"}), "agent_not_allowed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "wish", "code"), DENIED.values(), ids=DENIED.keys())
+def test_denied(everywhere: Everywhere, rule: str, wish: dict[str, Any], code: str) -> None:
+    """A wish that the app does not allow is a 403 that says which kind of wish it was, and nothing of it."""
+    said = everywhere(Request(bearer(rule), json=wish))
+    assert (403, code) == (said.status, json.loads(said.body)["error"])
+    assert "access-control-allow-origin" not in said.headers
+
+
+def test_rooms_answer_alike(everywhere: Everywhere) -> None:
+    """From a refusal nobody learns which rooms there are."""
+    rooms = ["lobby", "cellar", "Garden", "room-" + "0" * 32, "é"]
+    assert 1 == len({everywhere(Request(bearer("pattern"), json={"room_name": room})).body for room in rooms})
+
+
+def test_an_async_rooms_function_opens_nothing(everywhere: Everywhere) -> None:
+    """A coroutine is true: the mistake is a 500 that the app's developer reads about, and not an open door."""
+    said = everywhere(Request(bearer("async-function"), json={"room_name": "lobby"}))
+    assert (500, "internal_error") == (said.status, json.loads(said.body)["error"])
+    for program in everywhere.programs.values():
+        assert any("the function given as rooms must return True or False" in each["text"] for each in program.records)
+
+
+def test_a_guest(everywhere: Everywhere) -> None:
+    """Guests come without any sign-in, each as somebody new, and get what the app gives to guests."""
+    answers = [target.ask("guests", Request()).claims for target in everywhere.targets for _ in range(3)]
+    assert 3 * len(everywhere.targets) == len({claims["sub"] for claims in answers})
+    assert 3 * len(everywhere.targets) == len({claims["video"]["room"] for claims in answers})
+    assert {"Guest"} == {claims["name"] for claims in answers}
+    assert everywhere(Request(json={"participant_identity": "guest-1"}), "guests").status == 403
+    for program in everywhere.programs.values():
+        assert any("GUESTS ARE ADMITTED" in each["text"] for each in program.records)

@@ -1,0 +1,745 @@
+"""Secrets stay where they are: no error, object, log or frame shows the key, the secret, the environment or an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import dataclasses
+import gc
+import inspect
+import json
+import logging
+import os
+import pickle
+import pprint
+import pydoc
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import CellType, FunctionType, MethodType
+from typing import Any
+
+import httpx2
+import pytest
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server._core.fetch import Response, fetch
+from moss_voice_server._core.secret import Sealed, Secret
+from moss_voice_server._core.settings import settings
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError, WeakSecretWarning
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.classes import ASYNC, SYNC, Class, Server
+from tests.secret_scan import logged, shown, spilled
+
+# Put together so that no line of source code, which tracebacks show, holds them.
+KEY = "-".join(["moss", "key", "0123456789"])
+SECRET = "-".join(["livekit", "secret", "0123456789", "long", "enough"])
+API_KEY = "-".join(["APIkey", "0123456789"])
+BODY = "-".join(["body", "0123456789"])
+HEADER = "-".join(["header", "0123456789"])
+OTHER = "-".join(["other", "variable", "0123456789"])
+SECRETS = (KEY, SECRET, API_KEY, BODY, HEADER, OTHER)
+
+ADA = ParticipantInfo("user-42")
+# One quick attempt: what is looked at is what remains of it.
+POLICY = RefreshPolicy(attempts=1, attempt_timeout=0.3, total_timeout=0.4)
+
+
+@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
+def face(request: pytest.FixtureRequest) -> Class:
+    """Each of the two classes."""
+    chosen: Class = request.param
+    return chosen
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """A Moss API on a loopback port, with the secrets that are looked for."""
+    with FakeMoss(project_key=KEY, api_key=API_KEY, api_secret=SECRET) as fake:
+        yield fake
+
+
+@pytest.fixture(autouse=True)
+def logs(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """Everything at DEBUG, of every logger; at the end of every test nothing secret is in it."""
+    caplog.set_level(logging.DEBUG)
+    yield lambda: [record.name for record in caplog.records]
+    assert [] == logged(caplog.records, SECRETS)
+
+
+@pytest.fixture(autouse=True)
+def last_words(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
+    """What threads and destructors could not raise to anybody; nothing secret is in it either."""
+    heard: list[BaseException] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: heard.append(args.exc_value))
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: heard.append(args.exc_value))
+    yield heard
+    for thread in threading.enumerate():
+        if thread.name.startswith("moss-voice-server"):
+            thread.join(5)
+    assert [] == [place for error in heard for place in spilled(emptied(error), SECRETS)]
+
+
+def emptied(error: BaseException) -> BaseException:
+    """The error without the text that a test itself has put into it, unless it is one of ours."""
+    if not isinstance(error, MossVoiceError):
+        error.args = ()
+    return error
+
+
+def caught(call: Callable[..., object], *args: Any, **keywords: Any) -> BaseException:
+    """What the call raises, whatever it is."""
+    try:
+        call(*args, **keywords)
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is looked at
+        return error
+    raise AssertionError("nothing was raised")
+
+
+# The scan sees what it should see.
+
+
+def test_scan_sees_the_key_in_the_client(moss: FakeMoss) -> None:
+    """The client alone keeps the key in its frames when it fails: so the scan would see it if we let it through."""
+    moss.always(Answer(reset="request"))
+    with httpx2.Client() as client:
+        error = caught(client.get, moss.url, headers={"X-Project-Key": KEY})
+
+    assert [KEY] == sorted({place.rpartition(": ")[2] for place in spilled(error, SECRETS)})
+
+
+def test_scan_sees_a_context_that_is_hidden() -> None:
+    """`raise ... from None` hides a context from a traceback, and not from the scan."""
+
+    def fail() -> None:
+        try:
+            json.loads(f'{{"{SECRET}"')
+        except ValueError:
+            raise RuntimeError("something") from None
+
+    assert SECRET not in "".join(traceback.format_exception(caught(fail)))
+    assert [] != spilled(caught(fail), SECRETS)
+
+
+def test_scan_sees_attributes_and_containers() -> None:
+    """A value in a list in an attribute, or in a mapping that is no dict, is seen."""
+    holder = Exception()
+    holder.details = [{"headers": httpx2.Headers({"X-Project-Key": KEY})}]  # type: ignore[attr-defined]
+
+    assert [[KEY], [f"Exception: {KEY}"]] == [shown(holder, SECRETS), spilled(holder, SECRETS)]
+
+
+# Arguments.
+
+BAD_KEYS: list[Any] = [
+    f"{KEY}\n",
+    f" {KEY}",
+    f"{KEY}\0",
+    f"é{KEY}",
+    f"{KEY}\ud800",
+    KEY * 50,
+    KEY.encode(),
+    [KEY],
+    {KEY: 1},
+]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS, ids=range(len(BAD_KEYS)))
+@pytest.mark.parametrize("way", ["constructor", "create"])
+def test_damaged_key(face: Class, key: Any, way: str) -> None:
+    """A damaged project key is refused and shown nowhere."""
+    call = face.kind if way == "constructor" else face.create
+
+    for error in (
+        caught(call, "project", key, "agent"),
+        caught(call, "project", project_key=key, voice_agent_id="agent"),
+    ):
+        assert ("project_key", []) == (getattr(error, "field", error), spilled(error, SECRETS))
+
+
+BESIDE: list[dict[str, Any]] = [
+    {"project_id": ""},
+    {"project_id": 5},
+    {"voice_agent_id": "a\n"},
+    {"voice_agent_id": None},
+    {"api_url": "http://moss.example"},
+    {"refresh": 5},
+    {"transport": 5},
+    {"on_change": 5},
+]
+
+
+@pytest.mark.parametrize("change", BESIDE, ids=str)
+@pytest.mark.parametrize("way", ["constructor", "create"])
+def test_good_key_beside_a_bad_argument(face: Class, change: dict[str, Any], way: str) -> None:
+    """When another argument is refused, the good key is shown nowhere."""
+    arguments = {"project_id": "project", "project_key": KEY, "voice_agent_id": "agent", **change}
+    error = caught(face.kind if way == "constructor" else face.create, **arguments)
+
+    assert isinstance(error, InvalidArgument)
+    assert [] == spilled(error, SECRETS)
+
+
+ENVIRONS: list[dict[str, str]] = [
+    {"MOSS_PROJECT_KEY": KEY},
+    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY},
+    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "agent"},
+    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "agent", "MOSS_PROJECT_KEY": f"{KEY}\n"},
+    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "", "MOSS_PROJECT_KEY": KEY},
+    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "a\n", "MOSS_PROJECT_KEY": KEY},
+    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_PROJECT_KEY_FILE": "/nowhere"},
+    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY_FILE": "/nowhere"},
+    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY_FILE": os.devnull},
+    {
+        "MOSS_PROJECT_ID": "project",
+        "MOSS_VOICE_AGENT_ID": "agent",
+        "MOSS_PROJECT_KEY": KEY,
+        "MOSS_PLATFORM_API_URL": "ftp://moss.example",
+    },
+]
+
+
+@pytest.mark.parametrize("environ", ENVIRONS, ids=range(len(ENVIRONS)))
+@pytest.mark.parametrize("own", [True, False], ids=["os.environ", "a mapping"])
+def test_environment_with_something_wrong(
+    face: Class, environ: dict[str, str], own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a variable is missing or damaged, neither the key nor any other variable is shown."""
+    environ = {**environ, "DATABASE_PASSWORD": OTHER}
+    if own:
+        for name in ("MOSS_PROJECT_ID", "MOSS_PROJECT_KEY", "MOSS_VOICE_AGENT_ID", "MOSS_PLATFORM_API_URL"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+    error = caught(face.from_env) if own else caught(face.from_env, environ)
+
+    assert isinstance(error, InvalidArgument)
+    assert [] == spilled(error, SECRETS)
+
+
+def test_file_that_cannot_be_decoded(face: Class, tmp_path: Any) -> None:
+    """A secret's file in another encoding is refused; the decoder's error, which holds the whole file, is dropped."""
+    (tmp_path / "key").write_bytes(KEY.encode() + b"\xff")
+    environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY_FILE": str(tmp_path / "key")}
+    error = caught(face.from_env, environ)
+
+    assert ("MOSS_PROJECT_KEY", []) == (getattr(error, "field", error), spilled(error, SECRETS))
+
+
+@pytest.mark.parametrize(
+    "environ", [{}, {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "a"}]
+)
+def test_key_as_a_keyword_of_from_env(face: Class, environ: dict[str, str]) -> None:
+    """A key that is handed to `from_env` by name, where it does not belong, is shown nowhere."""
+    error = caught(face.from_env, environ, project_key=KEY)
+
+    assert isinstance(error, (TypeError, ValueError))
+    assert [] == spilled(error, SECRETS)
+
+
+def test_help_does_not_print_the_environment(face: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`help()`, documentation generators and editors show signatures: no default value in them is the environment."""
+    monkeypatch.setenv("DATABASE_PASSWORD", OTHER)
+    signatures = [
+        str(inspect.signature(each)) for _, each in inspect.getmembers(face.kind, callable) if hasattr(each, "__func__")
+    ]
+
+    assert [] == [text for text in (*signatures, pydoc.render_doc(face.kind)) if OTHER in text]
+
+
+BAD_SECRETS: list[Any] = [f"{SECRET}\n", f"\t{SECRET}", f"{SECRET}\udfff", SECRET.encode(), [SECRET], {SECRET: 1}]
+
+
+@pytest.mark.parametrize("secret", BAD_SECRETS, ids=range(len(BAD_SECRETS)))
+def test_damaged_secret_by_hand(face: Class, secret: Any) -> None:
+    """A damaged LiveKit secret is refused and shown nowhere."""
+    make = face.kind.from_livekit
+    for error in (
+        caught(make, "wss://h.example", "APIkey", secret),
+        caught(make, url="wss://h.example", api_key="APIkey", api_secret=secret),
+    ):
+        assert ("api_secret", []) == (getattr(error, "field", error), spilled(error, SECRETS))
+
+
+@pytest.mark.parametrize(
+    "change", [{"url": "h"}, {"url": "ws://h.example"}, {"api_key": ""}, {"agent_name": 5}], ids=str
+)
+def test_good_secret_beside_a_bad_argument(face: Class, change: dict[str, Any]) -> None:
+    """When another argument is refused, the good secret is shown nowhere."""
+    arguments = {"url": "wss://h.example", "api_key": "APIkey", "api_secret": SECRET, **change}
+    error = caught(face.kind.from_livekit, **arguments)
+
+    assert isinstance(error, InvalidArgument)
+    assert [] == spilled(error, SECRETS)
+
+
+def test_warning_about_a_short_secret_raised_as_an_error(face: Class, moss: FakeMoss) -> None:
+    """Where warnings are errors, the one about a short secret shows it nowhere."""
+    short = SECRET[:20]
+    moss.rotate(api_secret=short)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        errors = [
+            caught(face.kind.from_livekit, "wss://h.example", "APIkey", short),
+            caught(face.create, **moss.arguments),
+            caught(face.from_env, moss.environ),
+        ]
+
+    assert [WeakSecretWarning] * 3 == [type(error) for error in errors]
+    assert [] == [place for error in errors for place in spilled(error, (*SECRETS, short))]
+
+
+# Answers and faults on the wire.
+
+TOLD = {"error": f"no: {BODY} {KEY} {SECRET}", "voice_agent_api_secret": SECRET, "voice_agent_api_key": API_KEY}
+WHOLE = {
+    "voice_agent_url": "wss://h.example",
+    "voice_agent_api_key": API_KEY,
+    "voice_agent_api_secret": SECRET,
+    "voice_agent_name": "agent",
+    "note": BODY,
+}
+HEADERS = {"X-Internal": HEADER, "Set-Cookie": f"session={HEADER}", "X-Echo": KEY}
+
+
+def answered(status: int = 200, json: Any = ..., **fields: Any) -> Answer:
+    """An answer that is full of what must not be shown."""
+    headers = {**HEADERS, **fields.pop("headers", {})}
+    return Answer(status, json=TOLD if json is ... and not fields else json, headers=headers, **fields)
+
+
+def without(name: str) -> dict[str, str]:
+    """The whole answer but for one field."""
+    return {key: value for key, value in WHOLE.items() if key != name}
+
+
+FAULTS: dict[str, Answer] = {
+    **{str(status): answered(status) for status in (400, 401, 403, 404, 410, 418, 429, 500, 501, 503)},
+    "redirect": answered(302, headers={"Location": f"https://evil.example/{BODY}?key={KEY}"}),
+    "redirect to the key": answered(307, headers={"Location": f"https://{KEY}/"}),
+    "redirect with the key as user": answered(308, headers={"Location": f"https://{KEY}:{KEY}@evil.example/"}),
+    "redirect nowhere": answered(301, headers={"Location": f"https://[{BODY}"}),
+    "not modified": answered(304),
+    "retry after": answered(503, headers={"Retry-After": f"{HEADER}"}),
+    "missing url": answered(json=without("voice_agent_url")),
+    "missing secret": answered(json=without("voice_agent_api_secret")),
+    "null": answered(json={**WHOLE, "voice_agent_name": None}),
+    "wrong type": answered(json={**WHOLE, "voice_agent_api_secret": [SECRET]}),
+    "padded secret": answered(json={**WHOLE, "voice_agent_api_secret": f" {SECRET}"}),
+    "surrogate": answered(json={**WHOLE, "voice_agent_api_secret": f"{SECRET}\ud800"}),
+    "bad key": answered(json={**WHOLE, "voice_agent_api_key": f"{API_KEY}\n{BODY}"}),
+    "bad url": answered(json={**WHOLE, "voice_agent_url": f"ws://{BODY}.example"}),
+    "array": answered(json=[WHOLE]),
+    "text": answered(json=BODY),
+    "not JSON": answered(body=f"<html>{BODY} {SECRET}".encode()),
+    "half": answered(body=json.dumps(WHOLE).encode()[:-1]),
+    "not UTF-8": answered(body=json.dumps(WHOLE).encode() + b"\xff"),
+    "duplicates": answered(body=f'{{"{BODY}": 1, "{BODY}": "{SECRET}"}}'.encode()),
+    "NaN": answered(body=f'{{"{BODY}": NaN}}'.encode()),
+    "deep": answered(body=f'"{BODY}"'.encode().join([b'{"a":' * 9000, b"}" * 9000])),
+    "too long": answered(body=json.dumps(WHOLE).encode() + b" " * 70_000),
+    "compressed": answered(body=json.dumps(WHOLE).encode(), headers={"Content-Encoding": "gzip"}),
+    "gzip bomb": answered(gzip_bomb=10_000_000),
+    "broken off": answered(body=json.dumps(WHOLE).encode(), truncate=100),
+    "wrong length": answered(body=json.dumps(WHOLE).encode(), content_length=5000),
+    "chunked garbage": answered(chunked_garbage=True),
+    "not HTTP": Answer(raw=f"{BODY} {SECRET}\r\n\r\n".encode()),
+    "broken headers": Answer(raw=f"HTTP/1.1 200 OK\r\n{HEADER}\0: {BODY}\r\n\r\n".encode()),
+    "broken status": Answer(raw=f"HTTP/1.1 {BODY} OK\r\n\r\n".encode()),
+    "reset on accept": Answer(reset="accept"),
+    "reset on request": Answer(reset="request"),
+    "reset after headers": answered(json=WHOLE, reset="headers"),
+    "silence": Answer(hang=True),
+    "silence after headers": answered(json=WHOLE, hang_after_headers=True),
+    "drip": answered(json=WHOLE, drip=0.02),
+    "drip in the body": answered(json=WHOLE, drip=0.02, drip_from="body"),
+    "endless headers": answered(endless_headers=True),
+    "endless body": answered(endless_body=True),
+}
+
+
+@pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
+def test_fault_on_a_socket(face: Class, moss: FakeMoss, answer: Answer) -> None:
+    """Whatever goes wrong on the wire, the error, its frames and the logs show neither request nor answer."""
+    moss.always(answer)
+    error = caught(face.create, **moss.arguments, refresh=POLICY)
+
+    assert isinstance(error, CredentialsError)
+    assert [] == spilled(error, SECRETS)
+    assert (None, None) == (error.__cause__, error.__context__)
+
+
+@pytest.mark.parametrize(
+    "name", ["401", "missing secret", "not JSON", "reset on request", "redirect", "broken off", "silence"]
+)
+def test_fault_in_memory(face: Class, moss: FakeMoss, name: str) -> None:
+    """The same through a transport that was handed in."""
+    moss.always(FAULTS[name])
+    error = caught(face.create, **moss.arguments, refresh=POLICY, transport=moss.transport())
+
+    assert isinstance(error, CredentialsError)
+    assert [] == spilled(error, SECRETS)
+
+
+def test_no_tls_where_tls_is_expected(face: Class, moss: FakeMoss) -> None:
+    """A TLS handshake that fails shows nothing."""
+    arguments = {**moss.arguments, "api_url": moss.url.replace("http:", "https:")}
+    error = caught(face.create, **arguments, refresh=POLICY)
+
+    assert isinstance(error, CredentialsError)
+    assert [] == spilled(error, SECRETS)
+
+
+def test_nobody_listens(face: Class, moss: FakeMoss) -> None:
+    """A connection that is refused shows nothing."""
+    moss.close()
+    error = caught(face.create, **moss.arguments, refresh=POLICY)
+
+    assert isinstance(error, CredentialsError)
+    assert [] == spilled(error, SECRETS)
+
+
+def test_several_attempts_and_remembered_failures(face: Class, moss: FakeMoss) -> None:
+    """Neither the third attempt's error nor the one that is remembered for a moment shows anything."""
+    moss.script(FAULTS["503"], FAULTS["not JSON"], FAULTS["503"])
+    server = face.kind(**moss.arguments, refresh=RefreshPolicy(attempts=3, total_timeout=5))
+    errors = [
+        caught(face.refresh, server),
+        caught(face.refresh, server),
+        caught(server.create_participant_token, ADA, "r"),
+    ]
+
+    assert [True] * 3 == [isinstance(error, CredentialsError) for error in errors]
+    assert [] == [place for error in errors for place in spilled(error, SECRETS)]
+    assert 3 == moss.count
+
+
+def test_success_logs_nothing_secret(face: Class, moss: FakeMoss, logs: Callable[[], list[str]]) -> None:
+    """A fetch that succeeds is logged by us and by the client at DEBUG; headers and bodies are in neither."""
+    moss.always(answered(json=WHOLE))
+    face.create(**moss.arguments)
+
+    assert {"moss_voice_server", "httpx2"} <= {*logs()}
+    assert [name for name in logs() if name.startswith("httpcore2")]
+
+
+def test_asyncio_debug_mode_logs_nothing_secret(moss: FakeMoss) -> None:
+    """asyncio's own debug log, with its representations of tasks and callbacks, shows nothing."""
+
+    async def create() -> Server:
+        return await MossVoiceServer.create(**moss.arguments)
+
+    server = asyncio.run(create(), debug=True)
+    moss.always(FAULTS["silence after headers"])
+    fresh = MossVoiceServer(**moss.arguments, refresh=POLICY)
+    error = caught(lambda: asyncio.run(fresh.refresh(), debug=True))
+
+    assert ("fresh", []) == (server.status().state, spilled(error, SECRETS))
+
+
+def test_log_of_other_requests_is_left_alone(face: Class, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
+    """The client's log is shortened for our requests only: the application's own are logged as ever."""
+    face.create(**moss.arguments)
+    before = len(caplog.records)
+    with httpx2.Client() as client:
+        client.get(moss.url, headers={"X-Mine": "mine"})
+    own = [record.getMessage() for record in caplog.records[before:]]
+
+    assert [line for line in own if line.startswith("send_request_headers.started request=")]
+    assert [line for line in own if line.startswith("receive_response_headers.complete return_value=")]
+
+
+# Interruptions and transports that raise.
+
+
+class Stop(BaseException):
+    """What no `except Exception` catches."""
+
+
+RAISED: list[Callable[[str], BaseException]] = [
+    ValueError,
+    httpx2.ConnectError,
+    OSError,
+    MemoryError,
+    RecursionError,
+    StopIteration,
+    asyncio.CancelledError,
+    KeyboardInterrupt,
+    SystemExit,
+    GeneratorExit,
+    Stop,
+]
+
+
+class Raising(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """A transport that raises, with the request in its hands and the key in its text; calm until it is armed."""
+
+    def __init__(self, make: Callable[[str], BaseException], calm: Any = None) -> None:
+        self._make = make
+        self.calm = calm
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Raises."""
+        if self.calm is not None:
+            response: httpx2.Response = self.calm.handle_request(request)
+            return response
+        headers = dict(request.headers)
+        raise self._make(f"{headers}")
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Raises."""
+        if self.calm is not None:
+            response: httpx2.Response = await self.calm.handle_async_request(request)
+            return response
+        headers = dict(request.headers)
+        raise self._make(f"{headers}")
+
+
+def cannot_start(_thread: threading.Thread) -> None:
+    """`Thread.start` where the system gives no more threads."""
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("make", RAISED, ids=lambda make: make.__name__)
+def test_transport_that_raises(face: Class, make: Callable[[str], BaseException]) -> None:
+    """Whatever a transport raises, the caller gets an error of ours without its text, and no frame shows the key."""
+    error = caught(face.create, "project", KEY, "agent", transport=Raising(make), refresh=POLICY)
+    gc.collect()
+
+    assert isinstance(error, CredentialsError)
+    assert [] == spilled(error, SECRETS)
+
+
+@pytest.mark.parametrize("make", RAISED, ids=lambda make: make.__name__)
+def test_transport_that_raises_where_no_thread_runs(
+    make: Callable[[str], BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the caller's own thread an interruption goes through as it is, without the client's frames."""
+    monkeypatch.setattr(threading.Thread, "start", cannot_start)
+    error = caught(SYNC.create, "project", KEY, "agent", transport=Raising(make), refresh=POLICY)
+
+    assert isinstance(error, CredentialsError if isinstance(make("x"), Exception) else type(make("x")))
+    assert [] == spilled(emptied(error), SECRETS)
+
+
+@pytest.mark.parametrize("make", RAISED, ids=lambda make: make.__name__)
+def test_renewal_in_line_that_is_interrupted(
+    face: Class, make: Callable[[str], BaseException], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A renewal on the minting thread that is interrupted leaves neither the key nor the client's frames behind."""
+    moss = FakeMoss(project_id="project", project_key=KEY, voice_agent_id="agent", api_key=API_KEY, api_secret=SECRET)
+    transport = Raising(make, moss.transport())
+    policy = RefreshPolicy(soft_age=0.000_001, attempts=1)
+    server = face.create("project", KEY, "agent", transport=transport, refresh=policy)
+    transport.calm = None
+    monkeypatch.setattr(threading.Thread, "start", cannot_start)
+    error: BaseException | None = None
+    try:
+        server.create_participant_token(ADA, "lobby")
+    except BaseException as raised:  # noqa: BLE001  # whatever it is, it is looked at
+        error = raised
+    gc.collect()
+    # What asyncio logs of a task that nobody asked any more has the test's own text; its frames count.
+    for record in caplog.records:
+        if record.exc_info and record.exc_info[1] is not None:
+            emptied(record.exc_info[1])
+            record.exc_text = None
+
+    assert (type(None) if isinstance(make("x"), Exception) else type(make("x"))) is type(error)
+    assert [] == ([] if error is None else spilled(emptied(error), SECRETS))
+
+
+def interrupt(moss: FakeMoss) -> None:
+    """Ctrl-C, as soon as a request has arrived."""
+    moss.wait_for(1)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def test_ctrl_c_while_waiting(face: Class, moss: FakeMoss) -> None:
+    """Ctrl-C in the middle of `create` comes through, and no frame that it passes shows the key."""
+    moss.always(FAULTS["silence after headers"])
+    thread = threading.Thread(target=interrupt, args=[moss])
+    thread.start()
+    error = caught(face.create, **moss.arguments, refresh=RefreshPolicy(attempts=1, attempt_timeout=5))
+    moss.release()
+    thread.join()
+
+    assert isinstance(error, KeyboardInterrupt)
+    assert [] == spilled(error, SECRETS)
+
+
+async def cancelled(moss: FakeMoss) -> BaseException:
+    """What is raised when a task is cancelled in the middle of `create`."""
+    task = asyncio.ensure_future(MossVoiceServer.create(**moss.arguments, refresh=POLICY))
+    await asyncio.to_thread(moss.wait_for, 1)
+    task.cancel()
+    try:
+        await task
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is looked at
+        return error
+    raise AssertionError("nothing was raised")
+
+
+async def timed_out(moss: FakeMoss) -> BaseException:
+    """What is raised when an application's own deadline ends `create`."""
+    try:
+        await asyncio.wait_for(MossVoiceServer.create(**moss.arguments, refresh=POLICY), 0.1)
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is looked at
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@pytest.mark.parametrize(("way", "kind"), [(cancelled, asyncio.CancelledError), (timed_out, asyncio.TimeoutError)])
+def test_cancelled_while_waiting(moss: FakeMoss, way: Callable[[FakeMoss], Any], kind: type[BaseException]) -> None:
+    """A task that is cancelled, or times out, in the middle of `create` shows the key in no frame that it passes."""
+    moss.always(FAULTS["silence after headers"])
+    error = asyncio.run(way(moss))
+    moss.release()
+
+    assert isinstance(error, kind)
+    assert [] == spilled(error, SECRETS)
+
+
+def test_callback_that_raises(face: Class, moss: FakeMoss) -> None:
+    """When the application's `on_change` raises, the log tells the kind of error and nothing else."""
+
+    def fail(_status: object) -> None:
+        raise ValueError(f"{KEY} {BODY}")
+
+    server = face.create(**moss.arguments, on_change=fail)
+
+    assert "fresh" == server.status().state
+
+
+# Minting.
+
+MINTS: list[Callable[[Server], object]] = [
+    lambda server: server.create_participant_token(ParticipantInfo(""), "lobby"),
+    lambda server: server.create_participant_token(ADA, "lobby", ttl=5),
+    lambda server: server.create_participant_token(ADA, "lobby", agents=[5]),  # type: ignore[list-item]
+    lambda server: server.create_participant_token(ADA, "lobby", room_config={"egress": {"room": {"secret": BODY}}}),
+    lambda server: server.create_participant_token(ADA, "lobby", room_config=5),
+    lambda server: server.create_participant_token("ada", "lobby"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize("mint", MINTS, ids=range(len(MINTS)))
+def test_refused_request(face: Class, moss: FakeMoss, mint: Callable[[Server], object]) -> None:
+    """A request that is refused shows neither key nor secret in any frame."""
+    for server in (face.create(**moss.arguments), face.kind.from_livekit("wss://h.example", "APIkey", SECRET)):
+        error = caught(mint, server)
+
+        assert isinstance(error, InvalidArgument)
+        assert [] == spilled(error, (KEY, SECRET))
+
+
+# Objects.
+
+
+def reachable(root: object) -> list[object]:
+    """Every object of ours that can be reached from one, through attributes, containers and closures."""
+    found: list[object] = []
+    seen: set[int] = set()
+    todo: list[object] = [root]
+    while todo:
+        each = todo.pop()
+        ours = type(each).__module__.startswith("moss_voice_server")
+        if id(each) in seen or not (ours or isinstance(each, (dict, list, tuple, CellType, FunctionType, MethodType))):
+            continue
+        seen.add(id(each))
+        if ours:
+            found.append(each)
+        if isinstance(each, FunctionType):
+            todo += each.__closure__ or ()
+        else:
+            todo += gc.get_referents(each)
+    return found
+
+
+RENDERINGS: dict[str, Callable[[Any], str]] = {
+    "repr": repr,
+    "str": str,
+    "format": lambda each: f"{each} {each!r} {each!a}",
+    "percent": lambda each: "%s %r" % ((each,) * 2),
+    "vars": lambda each: repr(getattr(each, "__dict__", {})),
+    "slots": lambda each: repr(
+        [getattr(each, name, None) for name in dir(each) if not name.startswith("__") and name != "_value"]
+    ),
+    "json": lambda each: json.dumps([each], default=str),
+    "pprint": pprint.pformat,
+    "dataclass": lambda each: repr(dataclasses.asdict(each)) if dataclasses.is_dataclass(each) else "",  # type: ignore[arg-type]
+    "named tuple": lambda each: repr(getattr(each, "_asdict", dict)()),
+}
+
+
+def servers(face: Class, moss: FakeMoss) -> list[Server]:
+    """A server of every kind: constructed, created, failed, from the environment, by hand."""
+    failed = face.kind(**moss.arguments, refresh=POLICY)
+    moss.script(FAULTS["401"])
+    caught(face.refresh, failed)
+    return [
+        face.kind(**moss.arguments),
+        face.create(**moss.arguments),
+        failed,
+        face.from_env(moss.environ),
+        face.kind.from_livekit("wss://h.example", API_KEY, SECRET),
+    ]
+
+
+@pytest.mark.parametrize("render", RENDERINGS.values(), ids=RENDERINGS.keys())
+def test_no_object_shows_a_secret(face: Class, moss: FakeMoss, render: Callable[[Any], str]) -> None:
+    """No object that a server is made of shows the key or the secret in any rendering."""
+    objects = [each for server in servers(face, moss) for each in reachable(server)]
+
+    assert {"Secret", "Keeper", "Credentials", "Signer", "Settings"} <= {type(each).__name__ for each in objects}
+    leaks = [type(each).__name__ for each in objects if KEY in render(each) or SECRET in render(each)]
+    assert [] == leaks
+
+
+CARRIERS: dict[str, Callable[[Any], object]] = {"copy": copy.copy, "deepcopy": copy.deepcopy}
+CARRIERS.update({f"pickle {each}": partial(pickle.dumps, protocol=each) for each in range(pickle.HIGHEST_PROTOCOL + 1)})
+
+
+@pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS.keys())
+def test_no_object_leaves_the_process(face: Class, moss: FakeMoss, carry: Callable[[Any], object]) -> None:
+    """Copying and pickling is refused by all that holds a secret, with a TypeError that tells the way out."""
+    objects = [each for server in servers(face, moss) for each in reachable(server) if isinstance(each, Sealed)]
+    for each in objects:
+        error = caught(carry, each)
+        assert isinstance(error, TypeError)
+        assert f"{type(each).__name__} holds a secret and cannot be pickled or copied" in str(error)
+        assert [] == spilled(error, SECRETS)
+
+
+def test_pickling_what_holds_a_server_is_refused(face: Class, moss: FakeMoss) -> None:
+    """An application's own object with a server in it, as multiprocessing would send it, is refused the same way."""
+    error = caught(pickle.dumps, {"server": face.create(**moss.arguments)})
+
+    assert isinstance(error, TypeError)
+    assert "in another process make a new one there" in str(error)
+
+
+def test_messages_of_the_fetch_show_nothing() -> None:
+    """What travels between the rules and the driver shows neither the key nor the answer's body."""
+    policy = RefreshPolicy()
+    asked = settings("project", Secret(KEY), "agent", "https://moss.example")
+    exchange = fetch(
+        asked, policy, attempts=3, budget=8, etag="", mono=lambda: 0.0, wall=lambda: 0.0, uniform=lambda low, high: low
+    )
+    attempt = next(exchange)
+    response = Response(503, {}, Secret(json.dumps(TOLD).encode()))
+    again = exchange.send(response)
+
+    assert [] == shown([attempt, attempt.request, response, again, asked], SECRETS)
+
+
+def test_two_servers_are_equal_only_to_themselves(moss: FakeMoss) -> None:
+    """Nobody can find out by comparing whether two servers have the same secret."""
+    one, other = (MossVoiceServerSync.from_livekit("wss://h.example", API_KEY, SECRET) for _ in range(2))
+
+    assert [True, False] == [one == one, one == other]

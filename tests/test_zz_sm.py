@@ -1,0 +1,297 @@
+"""The keeper against a small model of itself: whatever happens in whatever order, the fault table's row 30 holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from moss_voice_server._core.fetch import Exchange, Fault, Outcome, Response
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsError
+from tests.faults.faces import everything
+from tests.faults.world import DOWN, FakeWorld, Source, answer, good, keeper, mint, server, status
+
+HOUR = 3600.0
+LOST = 13.0
+ATTEMPTS = {"ok": 1, "down": 3, "denied": 1, "garbage": 3, "whole": 1}
+SECRETS = ("moss-project-key", "secret-", "BODY")
+
+
+class Model:
+    """What must be remembered, and the rules over it, as plainly as they can be said; times are those of two clocks."""
+
+    def __init__(self, random: float) -> None:
+        self.random = random
+        self.generation = 0
+        self.fetched: tuple[float, float] | None = None
+        self.failed_at: tuple[float, float] | None = None
+        self.failures = self.refusals = 0
+        self.refused_since = (0.0, 0.0)
+        self.denied = False
+
+    def draw(self, low: float, high: float) -> float:
+        return low + self.random * (high - low)
+
+    def state(self, now: tuple[float, float]) -> str:
+        if self.fetched is None:
+            return "empty"
+        if self.denied:
+            return "denied"
+        age = since(now, self.fetched)
+        if age >= 72 * HOUR:
+            return "hard"
+        return "soft" if self.refusals or age >= self.draw(HOUR / 2, HOUR) else "fresh"
+
+    def wait(self, now: tuple[float, float], background: bool) -> float:
+        """Seconds before anybody may ask again."""
+        if self.failed_at is None:
+            return 0.0
+        if background and self.state(now) in ("fresh", "soft"):
+            wait = self.draw(0.5, 1) * min(600.0, 30.0 * 2 ** (self.failures - 1))
+        elif background and self.denied:
+            wait = self.draw(30, 60)
+        elif self.refusals:
+            wait = self.draw(1, 5)
+        else:
+            wait = self.draw(0.5, 1) * min(30.0, 2.0 ** (self.failures - 1))
+        return wait - since(now, self.failed_at)
+
+    def success(self, now: tuple[float, float], generation: int) -> None:
+        self.__init__(self.random)  # type: ignore[misc]  # a success forgets everything
+        self.generation, self.fetched = generation, now
+
+    def failure(self, now: tuple[float, float], refused: bool) -> None:
+        if not self.refusals:
+            self.refused_since = now
+        self.refusals = self.refusals + 1 if refused else 0
+        self.failures, self.failed_at = self.failures + 1, now
+        if self.fetched and self.refusals >= 3 and since(now, self.refused_since) >= 600:
+            self.denied = True
+
+
+def since(now: tuple[float, float], then: tuple[float, float]) -> float:
+    return max(now[0] - then[0], now[1] - then[1], 0.0)
+
+
+class Watched(Source):
+    """A source that sees to it that there is never more than one exchange at a time."""
+
+    under_way = 0
+
+    def drive(self, exchange: Exchange) -> Outcome:
+        self.under_way += 1
+        assert 1 == self.under_way
+        try:
+            return super().drive(exchange)
+        finally:
+            self.under_way -= 1
+
+
+class Life(RuleBasedStateMachine):
+    """Steps in any order; after each, the real thing and the model agree."""
+
+    @initialize(random=st.sampled_from([0.0, 0.25, 1.0]), created=st.booleans())
+    def start(self, random: float, created: bool) -> None:
+        self.world = FakeWorld(random)
+        self.source = Watched(self.world)
+        self.keeper = keeper(self.world, self.source, RefreshPolicy())
+        self.server = server(self.keeper)
+        self.model = Model(random)
+        self.sent = 1
+        self.kind = "ok"
+        self.began: tuple[float, float] | None = None  # when the renewal that is held back took off
+        if created:
+            self.server.refresh()
+            self.model.success(self.now, 1)
+
+    @property
+    def now(self) -> tuple[float, float]:
+        return self.world.wall, self.world.mono
+
+    def is_lost(self) -> bool:
+        return self.began is not None and since(self.now, self.began) >= LOST
+
+    # What the source does.
+
+    @rule(kind=st.sampled_from(list(ATTEMPTS)))
+    def answers(self, kind: str) -> None:
+        self.kind = kind
+        self.sent += kind == "ok"
+        replies: dict[str, Response | Fault] = {
+            "ok": good(self.sent),
+            "down": self.sent % 2 and status(503) or DOWN,
+            "denied": answer(b"BODY", 401 + 2 * (self.sent % 2)),
+            "garbage": answer(b"<html>BODY"),
+            "whole": answer(b'{"BODY": 1}'),
+        }
+        self.source.otherwise = replies[kind]
+
+    # What time does.
+
+    @rule(seconds=st.one_of(st.floats(0, 60), st.floats(0, 2 * HOUR), st.floats(0, 80 * HOUR)))
+    def advance(self, seconds: float) -> None:
+        self.world.advance(seconds)
+
+    @rule(seconds=st.floats(0, 80 * HOUR))
+    def freeze(self, seconds: float) -> None:
+        self.world.wall += seconds
+
+    @rule(seconds=st.floats(0, 11 * 24 * HOUR))
+    def set_back(self, seconds: float) -> None:
+        self.world.wall -= seconds
+
+    @rule(seconds=st.floats(0, 2 * HOUR))
+    def jump(self, seconds: float) -> None:
+        self.world.mono += seconds
+
+    # What the process does.
+
+    @rule(hold=st.booleans())
+    def threads(self, hold: bool) -> None:
+        self.world.hold = hold
+
+    @rule()
+    def fork(self) -> None:
+        self.world.lose()
+        self.began = None
+        self.keeper.after_fork()
+
+    @precondition(lambda self: self.world.held)
+    @rule()
+    def lose(self) -> None:
+        self.world.lose()
+
+    @precondition(lambda self: self.world.held)
+    @rule()
+    def land(self) -> None:
+        lost = len(self.world.held) > 1
+        before = self.now
+        self.world.run()
+        assert before == self.now
+        if not lost:  # the oldest of several was given up; it changes nothing
+            self.began = None
+            self.count()
+
+    # What callers do.
+
+    def give_up(self) -> None:
+        """A renewal that takes too long counts as a failure at the time when it began."""
+        if self.is_lost():
+            assert self.began is not None
+            self.model.failure(self.began, refused=False)
+            self.began = None
+
+    def count(self) -> None:
+        """What an exchange that has just ended means."""
+        if self.kind == "ok":
+            self.model.success(self.now, self.sent)
+        else:
+            self.model.failure(self.now, refused=self.kind == "denied")
+
+    @rule()
+    def mint(self) -> None:
+        before, spawned, state = self.source.count, self.world.spawned, self.model.state(self.now)
+        if state == "fresh":
+            assert f"key-{self.model.generation}" == mint(self.server)
+            assert (before, spawned) == (self.source.count, self.world.spawned)
+            return
+        created = self.model.fetched or self.model.failures or self.began
+        if created:
+            self.give_up()
+        state = self.model.state(self.now)
+        due = created and state != "fresh" and self.began is None and self.model.wait(self.now, background=True) <= 0
+        if due and self.world.hold:
+            self.began = self.now
+        elif due:
+            self.count()
+        state = self.model.state(self.now)
+        if state in ("fresh", "soft"):
+            assert f"key-{self.model.generation}" == mint(self.server)
+        else:
+            error = self.ours(lambda: mint(self.server))
+            expected = {"empty": None, "hard": None, "denied": "credentials_denied"}[state]
+            assert expected in (None, error.code)
+            assert error.code == "not_created" or (error.retry_after or 0.0) >= 1.0
+            assert (error.code == "not_created") is (not created)
+        requests = 1 if due and not self.world.hold else 0
+        assert (requests, int(bool(due))) == (self.source.count - before, self.world.spawned - spawned)
+
+    # A call that waits would wait in earnest for what the test itself holds back.
+    @precondition(lambda self: self.began is None or self.is_lost())
+    @rule()
+    def refresh(self) -> None:
+        hold, self.world.hold = self.world.hold, False
+        before = self.source.count
+        self.give_up()
+        wait = self.model.wait(self.now, background=False)
+        if wait > 0:
+            error = self.ours(self.server.refresh)
+            assert before == self.source.count
+            assert wait == pytest.approx(error.retry_after)
+        elif self.kind == "ok":
+            self.server.refresh()
+            self.count()
+        else:
+            self.ours(self.server.refresh)
+            self.count()
+        if wait <= 0:
+            assert ATTEMPTS[self.kind] == self.source.count - before
+        self.world.hold = hold
+
+    def ours(self, call: Callable[[], object]) -> CredentialsError:
+        """The error that it raises is one of ours, and shows nothing."""
+        try:
+            call()
+        except CredentialsError as error:
+            shown = everything(error)
+            for secret in SECRETS:
+                assert secret not in shown
+            return error
+        raise AssertionError("nothing was raised")
+
+    # What always holds.
+
+    @invariant()
+    def agrees(self) -> None:
+        shown = self.server.status()
+        assert self.model.state(self.now) == shown.state
+        assert (shown.fingerprint is None) is (self.model.fetched is None)
+        assert shown.age is None or shown.age >= 0
+        assert shown.next_attempt_in is None or shown.next_attempt_in >= 0
+
+    @invariant()
+    def never_serves_past_hard(self) -> None:
+        if self.model.fetched and since(self.now, self.model.fetched) >= 72 * HOUR:
+            assert self.server.status().state in ("hard", "denied")
+
+    def teardown(self) -> None:
+        """Whatever has happened: once the source is well, time and minting alone bring it back."""
+        self.world.hold = False
+        self.world.lose()
+        self.source.otherwise = good(99)
+        if self.server.status().state == "empty" and not self.model.failures:
+            return
+        self.world.advance(100 * HOUR)
+        for _ in range(3):
+            try:
+                assert "key-99" == mint(self.server)
+                break
+            except CredentialsError:
+                self.world.advance(60)
+        assert "fresh" == self.server.status().state
+
+
+Life.TestCase.settings = settings(
+    max_examples=4000,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+class TestLife(Life.TestCase):  # type: ignore[misc,name-defined]  # made by hypothesis at run time
+    """The name by which pytest finds it."""
