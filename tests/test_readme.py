@@ -30,6 +30,7 @@ from moss_voice_server.testing import FakeMoss
 
 ROOT = Path(__file__).parent.parent
 SOURCE = Path(moss_voice_server.__file__).parent
+EXAMPLES = ROOT / "examples"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 MOSS_HOST = "service.usemoss.dev"
@@ -38,10 +39,11 @@ PROGRAM = Path(sys.executable).parent / "moss-voice-server"
 # Nothing in a page outlives this; only a command that never ends comes near it.
 LONGEST = 120  # seconds
 
-# Read by people and checked by nobody: the languages that draw, or that show what a program printed.
-SHOWN_LANGUAGES = {"mermaid", "text"}
-# The first words of commands that belong to the reader's machine; nothing of ours can be wrong in them.
-SHOWN_COMMANDS = {"cd", "git", "go", "npm"}
+# Read by people and checked by nobody: the languages that draw, that show what a program printed, or that clients speak.
+SHOWN_LANGUAGES = {"dart", "javascript", "kotlin", "mermaid", "swift", "text"}
+# The first words of commands that belong to the reader's machine; nothing of ours can be wrong in them. The web servers
+# among them are started by the tests of the examples.
+SHOWN_COMMANDS = {"cd", "curl", "flask", "git", "go", "gunicorn", "npm", "uvicorn"}
 
 
 class Block(NamedTuple):
@@ -149,13 +151,14 @@ def check_python_tool(words: list[str], where: str) -> None:
         if ours:
             assert [] == sorted(set(ours[1].split(",")) - extras()), f"{where}: no such extra"
         elif word.endswith(".py"):
-            assert (ROOT / word).exists(), f"{where}: no {word}"
+            # In a page on an example, a file is one of that example's folder.
+            assert (ROOT / word).exists() or any(EXAMPLES.glob(f"*/{word}")), f"{where}: no {word}"
 
 
 def check_variable(name: str, where: str) -> None:
-    """A variable that a page sets is read somewhere in the source."""
+    """A variable that a page sets is read somewhere in the source, or in an example."""
     word = re.compile(rf"\b{name.removesuffix('_FILE')}\b")
-    files = SOURCE.rglob("*.py")
+    files = [*SOURCE.rglob("*.py"), *EXAMPLES.rglob("*.py")]
     assert any(word.search(path.read_text(encoding="utf-8")) for path in files), f"{where}: nothing reads it"
 
 

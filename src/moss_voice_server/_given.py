@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import _clocks
 from ._core.secret import Sealed
 
 if TYPE_CHECKING:
@@ -22,19 +21,12 @@ class Forever(NamedTuple):
     fresh_mono: float = inf
 
 
-class Clocks(NamedTuple):
-    """What a mint reads the time from, as in a keeper's world."""
-
-    wall: Callable[[], float] = time.time
-    mono: Callable[[], float] = time.monotonic
-
-
 class Given(Sealed):
     """Has what a server asks of its keeper, without any of the keeper's machinery: not even its modules are loaded."""
 
     def __init__(self, credentials: Credentials) -> None:
         self.record = Forever(credentials)
-        self.world = Clocks()
+        self.world = _clocks.current
 
     def lease(self) -> Credentials:
         """The credentials."""

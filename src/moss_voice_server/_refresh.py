@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import _clocks
 from ._core.fetch import Exchange, Failure, Outcome, fetch
 from ._core.freshness import Instant, Record, failed, redrawn, refusal, state, status, succeeded, waiting
 from ._core.news import Told, news, told
@@ -82,7 +83,7 @@ class Keeper(Sealed):
         self._policy = policy
         self._drive = drive
         self._on_change = on_change
-        self.world = world or World()
+        self.world = world or World(*_clocks.current)
         self._told = Told()
         self._closed = False
         self._flight: Flight | None = None

@@ -34,9 +34,7 @@ def check(readings: list[Reading], watch: Stopwatch) -> Check:
         return watch.skip(NAMES[0], "nobody told the time")
     who, ahead = readings[-1]
     off = abs(ahead)
-    rest = "".join(
-        f"; {_off(each.ahead)} {each.who}'s" for each in readings[:-1] if abs(each.ahead - ahead) > LEEWAY
-    )
+    rest = "".join(f"; {_off(each.ahead)} {each.who}'s" for each in readings[:-1] if abs(each.ahead - ahead) > LEEWAY)
     detail = f"this machine's clock is {_off(ahead)} {who}'s{rest}"
     if ahead > LEEWAY:
         return watch.fail(

@@ -12,7 +12,7 @@ from .keys import Keys
 from .livekit import Server
 from .plan import Plan
 from .rooms import delete
-from .signal import Agents, Joined, Refused, connect
+from .signal import Agents, Joined, Left, Refused, connect
 from .token import new_room
 
 NAMES = ("dispatch.named", "dispatch.unnamed")
@@ -82,9 +82,7 @@ def verdict(
     yield _unnamed(other, name, explicit, named, unnamed, watch)
 
 
-def _unnamed(
-    check: str, name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch
-) -> Check:
+def _unnamed(check: str, name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
     if unnamed.trouble:
         return watch.fail(check, *unnamed.trouble)
     if unnamed.identity is not None:
@@ -114,17 +112,16 @@ def _wait(server: Server, keys: Keys, plan: Plan, came: threading.Event, *agents
     signal = connect(server, keys.join_token(room, *agents, lasting=plan.agent_timeout + _MARGIN + 60.0), plan)
     if isinstance(signal, Refused):
         return Outcome(trouble=join.why(signal, plan))
-    deadline = started + plan.agent_timeout
+    deadline, is_last_call = started + plan.agent_timeout, False
     try:
         for message in signal.messages(plan.agent_timeout):
-            found = message.agents if isinstance(message, Joined) else ()
-            found = message.identities if isinstance(message, Agents) else found
-            if found:
+            if isinstance(message, (Joined, Agents)) and message.agents:
                 came.set()
-                return Outcome(found[0], plan.mono() - started)
-            if came.is_set():
-                deadline = min(deadline, plan.mono() + _GRACE)
-                came = threading.Event()  # the grace is given once
+                return Outcome(message.agents[0], plan.mono() - started)
+            if isinstance(message, Left):
+                return Outcome(trouble=join.sent_away(message))
+            if came.is_set() and not is_last_call:
+                deadline, is_last_call = min(deadline, plan.mono() + _GRACE), True
             if plan.mono() > deadline:
                 break
         return Outcome(None, plan.mono() - started)

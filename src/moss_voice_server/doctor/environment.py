@@ -46,9 +46,7 @@ def _named(environ: Secret[Mapping[str, str]], names: tuple[str, ...]) -> list[s
     return [name for name in names if environ.reveal().get(name) or environ.reveal().get(f"{name}_FILE")]
 
 
-def _moss(
-    plan: Plan, watch: Stopwatch, redactor: Redactor, livekit: bool
-) -> Generator[Check, None, Settings | None]:
+def _moss(plan: Plan, watch: Stopwatch, redactor: Redactor, livekit: bool) -> Generator[Check, None, Settings | None]:
     try:
         found = from_environment(plan.environ, _read)
         redactor.learn(found["project_key"].reveal())

@@ -30,7 +30,7 @@ def check(server: Server, keys: Keys, plan: Plan) -> Check:
                 version = f"; the server is LiveKit {shown(message.version)}" if message.version else ""
                 return watch.ok(NAMES[0], f"joined by WebSocket (/rtc), and left{version}")
             if isinstance(message, Left):
-                return watch.fail(NAMES[0], *_sent_away(message))
+                return watch.fail(NAMES[0], *sent_away(message))
         return watch.fail(
             NAMES[0],
             f"the WebSocket opened, and LiveKit said nothing within {plan.timeout:g} s",
@@ -50,9 +50,15 @@ def why(refused: Refused, plan: Plan) -> tuple[str, str]:
         "connection": ("the connection could not be made, or broke off", _PROXY),
     }
     statuses = {
-        401: ("LiveKit refuses the token", "see the check `token`: the path /rtc gives another answer than /rtc/validate"),
+        401: (
+            "LiveKit refuses the token",
+            "see the check `token`: the path /rtc gives another answer than /rtc/validate",
+        ),
         404: ("there is no WebSocket at /rtc", _PROXY),
-        500: ("LiveKit cannot open a session", "look at its log: limits of its own, a preset, a room that is being closed"),
+        500: (
+            "LiveKit cannot open a session",
+            "look at its log: limits of its own, a preset, a room that is being closed",
+        ),
         503: ("the server is over its limits", "try again later, or give LiveKit more room"),
     }
     detail, remedy = words.get(refused.word) or statuses.get(
@@ -61,7 +67,9 @@ def why(refused: Refused, plan: Plan) -> tuple[str, str]:
     return (f"/rtc: HTTP {refused.status}: {detail}" if refused.status else f"/rtc: {detail}"), remedy
 
 
-def _sent_away(left: Left) -> tuple[str, str]:
+def sent_away(left: Left) -> tuple[str, str]:
+    """Detail and remedy for a connection that LiveKit ended."""
     if left.reason == JOIN_FAILURE:
         return "LiveKit let in and sent away at once: the room is full", "raise room.max_participants of the server"
-    return f"LiveKit let in and sent away at once (reason {left.reason})", "look at LiveKit's log"
+    reason = f" (reason {left.reason})" if left.reason else ""
+    return f"LiveKit let in, and sent away again{reason}", "look at LiveKit's log"

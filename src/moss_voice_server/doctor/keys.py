@@ -36,9 +36,7 @@ class Keys(Sealed):
         made = Secret(self._signer())
         now = self._plan.now()
         config = {"departure_timeout": 1, "empty_timeout": 10}
-        claims = payload(
-            made.reveal().head, now, ParticipantInfo("doctor"), room, None, lasting, None, agents, config
-        )
+        claims = payload(made.reveal().head, now, ParticipantInfo("doctor"), room, None, lasting, None, agents, config)
         return self._learnt(made.reveal().sign(claims))
 
     def power_token(self, video: Mapping[str, Any]) -> Secret[str]:

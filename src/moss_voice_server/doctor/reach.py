@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from .._core.fetch import Fault, Response
 from .check import Check, Stopwatch
@@ -80,7 +80,7 @@ def names(link: str) -> tuple[str, str]:
 def proxy_for(place: Place) -> bool:
     """Whether the environment sends requests for this place through a proxy; plain ones never go through one."""
     proxies = getproxies_environment()
-    return place.is_secure and bool({"https", "all"} & set(proxies)) and not proxy_bypass_environment(place.host)
+    return place.is_secure and bool({"https", "all"} & set(proxies)) and not proxy_bypass(place.host)
 
 
 def why(fault: Fault, place: Place, timeout: float) -> tuple[str, str]:

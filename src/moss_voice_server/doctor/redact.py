@@ -9,7 +9,7 @@ from .check import Check
 
 MASK = "********"
 _TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*){1,2}")
-_SHORTEST = 6  # characters; masking anything shorter would eat into words
+_SHORTEST = 8  # characters; masking anything shorter would eat into words
 
 
 class Redactor(Sealed):

@@ -36,18 +36,20 @@ class Joined(NamedTuple):
 
     version: str
     agents: tuple[str, ...]
+    """Identities of the agents that are there already."""
 
 
 class Left(NamedTuple):
-    """The server's last word."""
+    """The end of the connection."""
 
     reason: int
+    """Why, as LiveKit counts reasons; 0 where it did not say."""
 
 
 class Agents(NamedTuple):
-    """Agents that are in the room."""
+    """Agents that have come into the room."""
 
-    identities: tuple[str, ...]
+    agents: tuple[str, ...]
 
 
 Message = Joined | Left | Agents | None
@@ -70,6 +72,7 @@ class Signal:
             except TimeoutError:
                 yield None
             except ConnectionClosed:
+                yield Left(0)
                 return
             else:
                 yield read(frame) if isinstance(frame, bytes) else None

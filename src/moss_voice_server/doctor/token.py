@@ -67,7 +67,8 @@ def judge(answer: Response | Fault, server: Server, keys: Keys, watch: Stopwatch
             "create each room first, from your backend, or turn room.auto_create on",
         )
     detail, remedy = _OTHERS.get(
-        answer.status, ("LiveKit does not answer so; a proxy does, perhaps", "look at what stands between here and LiveKit")
+        answer.status,
+        ("LiveKit does not answer so; a proxy does, perhaps", "look at what stands between here and LiveKit"),
     )
     return watch.fail(name, f"{tried}: {detail}", remedy)
 
@@ -105,7 +106,10 @@ _OTHERS = {
     403: ("something between refuses", "look at what stands between here and LiveKit"),
     429: ("too many requests", "try again later; raise the limit of the proxy or the project"),
     451: ("the project may not be used from this region", "use the address of the project's own region"),
-    503: ("the server is over its limits", "try again later, or give LiveKit more room; its `limit:` settings say how much"),
+    503: (
+        "the server is over its limits",
+        "try again later, or give LiveKit more room; its `limit:` settings say how much",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""For tests: a fake Moss API on a loopback socket and in memory, whose answers and faults are scripted.
+"""For tests: a fake Moss API whose answers and faults are scripted, a frozen clock, and assertions about tokens.
 
 ::
 
@@ -10,13 +10,16 @@
         server = MossVoiceServerSync.create(**moss.arguments)
         assert moss.count == 2
 
-Standard library only; the in-memory transport alone needs `httpx2`, and loads it when it is asked for.
+Standard library only; the in-memory transport alone needs `httpx2`, and loads it when it is asked for. pytest finds the
+fixtures of `pytest_plugin` by itself.
 """
 
 from __future__ import annotations
 
 from ._answer import Answer
+from ._clock import FrozenClock
 from ._fake import FakeMoss
 from ._request import Headers, RecordedRequest
+from ._tokens import assert_token, decode_token
 
-__all__ = ["Answer", "FakeMoss", "Headers", "RecordedRequest"]
+__all__ = ["Answer", "FakeMoss", "FrozenClock", "Headers", "RecordedRequest", "assert_token", "decode_token"]

@@ -1,0 +1,60 @@
+"""Turns: what a speaker says, cut where he pauses; samples in, whole turns out."""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+
+_LOUD = 200  # mean of the samples' absolute values; full scale is 32768, so this is -44 dB
+_PAUSE = 0.5  # seconds of quiet that end a turn
+_LONGEST = 10.0  # seconds after which a turn is over in any case: background noise must not make us wait for ever
+_BEFORE = 0.2  # seconds that are kept from before the first loud piece: words begin softly
+_SHORTEST = 0.05  # seconds of loud pieces; a click is no turn
+
+
+class Turns:
+    """Cuts one speaker's sound into turns.
+
+    Args:
+        rate: samples per second.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._before: deque[array[int]] = deque()
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew: what was heard so far is dropped."""
+        self._before.clear()
+        self._turn: array[int] = array("h")
+        self._loud = 0
+        self._quiet = 0
+
+    def hear(self, piece: array[int]) -> array[int] | None:
+        """Hear the next piece, some milliseconds of 16-bit samples. Returns the whole turn when it is over."""
+        is_loud = _loudness(piece) > _LOUD
+        if not self._turn and not is_loud:
+            self._keep_before(piece)
+            return None
+        if not self._turn:
+            for earlier in self._before:
+                self._turn.extend(earlier)
+            self._before.clear()
+        self._turn.extend(piece)
+        self._loud += len(piece) if is_loud else 0
+        self._quiet = 0 if is_loud else self._quiet + len(piece)
+        if self._quiet < _PAUSE * self._rate and len(self._turn) < _LONGEST * self._rate:
+            return None
+        turn, loud = self._turn, self._loud
+        self.forget()
+        return turn if loud >= _SHORTEST * self._rate else None
+
+    def _keep_before(self, piece: array[int]) -> None:
+        self._before.append(piece)
+        while sum(map(len, self._before)) > _BEFORE * self._rate:
+            self._before.popleft()
+
+
+def _loudness(piece: array[int]) -> float:
+    return sum(map(abs, piece)) / len(piece) if piece else 0.0

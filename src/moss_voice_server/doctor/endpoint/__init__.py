@@ -1,0 +1,44 @@
+"""Endpoint: the user's own token endpoint, looked at from outside as LiveKit's clients and strangers would."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from .. import reach
+from ..check import Check, Stopwatch
+from ..keys import Keys
+from ..livekit import Server
+from ..plan import Plan
+from ..redact import Redactor
+from . import contract, cors, token, trust
+from .client import Client
+
+NAMES = (*reach.names("endpoint"), *contract.NAMES, *cors.NAMES, *trust.NAMES, *token.NAMES)
+
+
+def checks(plan: Plan, redactor: Redactor, server: Server | None, keys: Keys | None) -> Generator[Check, None, None]:
+    """About a dozen requests, which make tokens that nobody uses; no room is opened."""
+    seen: set[str] = set()
+    for check in _checks(plan, redactor, server, keys):
+        seen.add(check.name)
+        yield check
+    for name in NAMES:
+        if name not in seen:
+            yield Stopwatch(plan.mono).skip(name, "the endpoint gave no token to look at")
+
+
+def _checks(plan: Plan, redactor: Redactor, server: Server | None, keys: Keys | None) -> Generator[Check, None, None]:
+    has_headers = bool(plan.headers.reveal())
+    redactor.learn(*(each for value in plan.headers.reveal().values() for each in (value, *value.split())))
+    client = Client(plan, redactor)
+    if not (yield from reach.checks(client.place, plan)):
+        return
+    answer = yield from contract.first(client, Stopwatch(plan.mono), has_headers)
+    if answer is None or answer.given is None:
+        return
+    yield contract.method(client, Stopwatch(plan.mono))
+    second = yield from contract.room_config(client, Stopwatch(plan.mono))
+    yield cors.check(client, plan.origin, tuple(plan.headers.reveal()), Stopwatch(plan.mono))
+    yield trust.fresh_room(answer.given, second.given if second else None, server, keys, plan)
+    yield from trust.checks(client, plan, has_headers)
+    yield from token.checks(answer.given, keys, plan)

@@ -1,0 +1,44 @@
+"""Frozen clock: time that moves only when a test says so, for tokens' times and for the age of credentials."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from .. import _clocks
+
+
+class FrozenClock:
+    """Time for the servers that are made inside a `with`: both of their clocks stand still until `advance`.
+
+    Args:
+        at: seconds since 1970; the present by default.
+
+    ::
+
+        with FakeMoss() as moss, FrozenClock() as clock:
+            server = MossVoiceServerSync.create(**moss.arguments)
+            clock.advance(3600)  # now the credentials are due for renewal
+            assert server.status().state == "soft"
+    """
+
+    def __init__(self, at: float | None = None) -> None:
+        self.time = time.time() if at is None else float(at)
+        """What the wall clock shows, in seconds since 1970."""
+        self.monotonic = 1_000_000.0
+        """What the monotonic clock shows, in seconds."""
+
+    def advance(self, seconds: float) -> None:
+        """Lets so much time go by, on both clocks."""
+        self.time += seconds
+        self.monotonic += seconds
+
+    def __enter__(self) -> FrozenClock:
+        self._before = _clocks.current
+        _clocks.current = _clocks.Clocks(lambda: self.time, lambda: self.monotonic)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _clocks.current = self._before

@@ -1,0 +1,115 @@
+"""Calls: an ASGI or a WSGI application called without any server, where a test says each message itself."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from tests.endpoint.wire import Answer, Request
+
+Message = dict[str, Any]
+
+
+def http_scope(request: Request, path: str = "/", **more: Any) -> Message:
+    """What an ASGI server says of a request; only headers that are given, and the usual type."""
+    headers = {"content-type": "application/json", **{name.lower(): value for name, value in request.headers.items()}}
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items() if value is not None
+        ],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        **more,
+    }
+
+
+async def asgi_call(
+    app: Any, scope: Message, receive: Iterable[Message] | Callable[[], Awaitable[Message]]
+) -> list[Message]:
+    """Calls an application once, and returns what it sent. After the last message the client is gone."""
+    sent: list[Message] = []
+    messages = iter(()) if callable(receive) else iter(receive)
+
+    async def next_message() -> Message:
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive if callable(receive) else next_message, send)
+    return sent
+
+
+async def asgi_ask(app: Any, request: Request, path: str = "/") -> Answer:
+    """One request to an ASGI application."""
+    body = request.as_sent(path).partition(b"\r\n\r\n")[2]
+    sent = await asgi_call(app, http_scope(request, path), [{"type": "http.request", "body": body, "more_body": False}])
+    return asgi_answer(sent)
+
+
+def asgi_answer(sent: list[Message]) -> Answer:
+    """The answer that was sent."""
+    assert "http.response.start" == sent[0]["type"]
+    assert {"http.response.body"} == {message["type"] for message in sent[1:]}
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in sent[0]["headers"])
+    return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+def ask_asgi(app: Any, request: Request, path: str = "/") -> Answer:
+    """The same, for a test that is not async."""
+    return asyncio.run(asgi_ask(app, request, path))
+
+
+def environ(request: Request, path: str = "/", **more: Any) -> dict[str, Any]:
+    """What a WSGI server says of a request."""
+    body = request.as_sent(path).partition(b"\r\n\r\n")[2]
+    headers = {name.lower(): value for name, value in request.headers.items() if value is not None}
+    made: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "test.example",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_TYPE": headers.pop("content-type", "application/json"),
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    made.update({"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()})
+    return {name: value for name, value in {**made, **more}.items() if value is not None}
+
+
+def ask_wsgi(app: Any, environ: dict[str, Any]) -> Answer:
+    """One request to a WSGI application."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+        started.append((status, headers))
+        return started.append  # type: ignore[return-value]  # nobody writes
+
+    content = app(environ, start_response)
+    try:
+        body = b"".join(content)
+    finally:
+        if hasattr(content, "close"):
+            content.close()
+    ((status, headers),) = started
+    return Answer(int(status.split()[0]), tuple((name.lower(), value) for name, value in headers), body)

@@ -1,0 +1,281 @@
+"""ASGI: what only the ASGI application can get wrong: reading in time, threads and loops, the start."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server import asgi as adapter
+from moss_voice_server.asgi import token_app
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests
+from moss_voice_server.testing import FakeMoss
+from tests.endpoint.calls import Message, asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
+from tests.endpoint.wire import Request
+from tests.tokens import API_KEY, API_SECRET, URL
+
+SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
+ADA = Admission(ParticipantInfo("ada"))
+
+
+def chunk(body: bytes, more: bool) -> Message:
+    """A part of a request's body."""
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def ada(scope: Any, wish: TokenRequest) -> Admission:
+    """Everybody is Ada."""
+    return ADA
+
+
+APP = token_app(SERVER, authorize=ada)
+
+BODIES: dict[str, tuple[list[Message], int]] = {
+    "at once": ([chunk(b"{}", False)], 201),
+    "nothing": ([{"type": "http.request"}], 201),
+    "in parts": ([chunk(b"{", True), chunk(b"", True), chunk(b"}", False)], 201),
+    "byte by byte": ([*(chunk(b" ", True) for _ in range(16382)), chunk(b"{}", False)], 201),
+    "byte by byte, too many": ([*(chunk(b" ", True) for _ in range(16383)), chunk(b"{}", False)], 413),
+    "too long at once": ([chunk(b" " * 16385, False)], 413),
+    "too long in parts": ([chunk(b" " * 16000, True), chunk(b" " * 385, True)], 413),
+    "too long at first": ([chunk(b" " * 16385, True)], 413),
+    "broken off": ([chunk(b"{", True), {"type": "http.disconnect"}], 413),
+    "gone before": ([{"type": "http.disconnect"}], 413),
+}
+
+
+@pytest.mark.parametrize(("messages", "status"), BODIES.values(), ids=BODIES.keys())
+def test_a_body_in_parts(messages: list[Message], status: int) -> None:
+    """However a body is cut, it is read whole, up to the limit; one that breaks off is no wish."""
+    sent = asyncio.run(asgi_call(APP, http_scope(Request()), messages))
+    assert status == asgi_answer(sent).status
+
+
+def test_no_more_is_read_than_needed() -> None:
+    """Reading ends with the part that is too much: memory is bound by the limit and one part."""
+    read: list[int] = []
+
+    async def receive() -> Message:
+        read.append(1)
+        return chunk(b" " * 8192, True)
+
+    assert 413 == asgi_answer(asyncio.run(asgi_call(APP, http_scope(Request()), receive))).status
+    assert 3 == len(read)
+
+
+async def never() -> Message:
+    """A client that has sent its headers and sends no more."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def slowly() -> Callable[[], Awaitable[Message]]:
+    """A client that sends a part, and then no more."""
+    parts = [chunk(b"{", True)]
+
+    async def receive() -> Message:
+        return parts.pop() if parts else await never()
+
+    return receive
+
+
+def dripping() -> Callable[[], Awaitable[Message]]:
+    """A client that sends nothing again and again, and each time a little late."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return chunk(b"", True)
+
+    return receive
+
+
+@pytest.mark.parametrize("receive", [never, slowly(), dripping()], ids=["no body", "half a body", "a body that drips"])
+def test_reading_ends_in_time(monkeypatch: pytest.MonkeyPatch, receive: Callable[[], Awaitable[Message]]) -> None:
+    """A body that does not come to an end is given up, so that nobody can hold a place for ever by sending slowly."""
+    monkeypatch.setattr(adapter, "_READ_TIMEOUT", 0.05)
+    answer = asyncio.run(asyncio.wait_for(asgi_call(APP, http_scope(Request()), receive), 30))
+    assert 413 == asgi_answer(answer).status
+
+
+def test_a_server_that_gives_up_is_obeyed() -> None:
+    """A request that the server cancels while its body is awaited ends at once, and not as if time were up."""
+
+    async def scenario() -> None:
+        waiting = asyncio.Event()
+
+        async def receive() -> Message:
+            waiting.set()
+            return await never()
+
+        task = asyncio.ensure_future(asgi_call(APP, http_scope(Request()), receive))
+        await waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_an_error_while_reading_is_the_servers() -> None:
+    """What the server itself raises while we wait goes back to it unchanged."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        raise OSError("of the server's own")
+
+    with pytest.raises(OSError, match="of the server's own"):
+        asyncio.run(asgi_call(APP, http_scope(Request()), receive))
+
+
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_where_authorize_runs(asynchronous: bool) -> None:
+    """An async authorize runs on the loop, a plain one on another thread; both see the context's variables."""
+    seen: list[Any] = []
+
+    def plain(scope: Any, wish: TokenRequest) -> Admission:
+        seen.extend([threading.get_ident(), WHO.get(), scope["path"]])
+        return ADA
+
+    async def waiting(scope: Any, wish: TokenRequest) -> Admission:
+        return plain(scope, wish)
+
+    async def scenario() -> None:
+        WHO.set("somebody")
+        app = token_app(SERVER, authorize=waiting if asynchronous else plain)
+        assert 201 == (await asgi_ask(app, Request(), "/x")).status
+        assert [asynchronous, "somebody", "/x"] == [seen[0] == threading.get_ident(), *seen[1:]]
+
+    asyncio.run(scenario())
+
+
+def test_a_plain_authorize_that_waits_holds_nobody_up() -> None:
+    """While one request's authorize waits for a database, the loop serves others."""
+    go_on = threading.Event()
+
+    def authorize(scope: Any, wish: TokenRequest) -> Admission:
+        if scope["path"] == "/slow":
+            assert go_on.wait(30)
+        return ADA
+
+    async def scenario() -> None:
+        app = token_app(SERVER, authorize=authorize)
+        slow = asyncio.ensure_future(asgi_ask(app, Request(), "/slow"))
+        quick = await asgi_ask(app, Request(), "/quick")
+        assert not slow.done()
+        go_on.set()
+        assert [201, 201] == [quick.status, (await slow).status]
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+class Async:
+    """An object whose call is async."""
+
+    async def __call__(self, scope: Any, wish: TokenRequest) -> Admission:
+        """As authorize."""
+        return ADA
+
+    async def method(self, scope: Any, wish: TokenRequest) -> Admission:
+        """As authorize."""
+        return ADA
+
+
+AUTHORIZERS: dict[str, tuple[Callable[..., Any], int]] = {
+    "an async function": (ada, 201),
+    "an object": (Async(), 201),
+    "a method": (Async().method, 201),
+    "a plain function that returns a coroutine": (lambda scope, wish: Async()(scope, wish), 201),
+    "a plain function that returns a refusal": (lambda scope, wish: Denied(), 403),
+    "guests": (admit_guests(), 201),
+    "a function with other parameters": (lambda scope: ADA, 500),
+}
+
+
+@pytest.mark.parametrize(("authorize", "status"), AUTHORIZERS.values(), ids=AUTHORIZERS.keys())
+def test_every_kind_of_function(authorize: Callable[..., Any], status: int) -> None:
+    """Whatever can be called and awaited can decide."""
+    assert status == ask_asgi(token_app(SERVER, authorize=authorize), Request()).status
+
+
+@pytest.mark.parametrize("length", ["\xb2", "-1", "1_0", "", "99999999999999999999", "0"])
+def test_an_odd_length_breaks_nothing(length: str) -> None:
+    """A length that no server should let through is refused or ignored, and never an exception."""
+    answer = ask_asgi(APP, Request({"content-length": length}))
+    assert (201 if length in ("", "0") else 413) == answer.status
+
+
+def test_headers_that_come_twice() -> None:
+    """A type that is there twice is what it says at the last place, and a header that we do not know is nobody's business."""
+    scope = http_scope(Request())
+    scope["headers"] += [(b"x-unknown", b"\xff\xfe"), (b"content-type", b"text/plain")]
+    assert 415 == asgi_answer(asyncio.run(asgi_call(APP, scope, [chunk(b"{}", False)]))).status
+
+
+def test_a_websocket_is_turned_away() -> None:
+    """A websocket at this path is closed before it is open."""
+    sent = asyncio.run(asgi_call(APP, {"type": "websocket"}, [{"type": "websocket.connect"}]))
+    assert [{"type": "websocket.close", "code": 1000}] == sent
+
+
+START = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+STARTED = [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+@pytest.mark.parametrize("face", [MossVoiceServer, MossVoiceServerSync])
+def test_the_start_fetches(face: Any) -> None:
+    """A server that was only constructed has its credentials when the application has started, without a request."""
+    with FakeMoss() as moss:
+        server = face(**moss.arguments)
+        app = token_app(server, authorize=ada)
+
+        async def scenario() -> None:
+            assert STARTED == await asgi_call(app, {"type": "lifespan"}, START)
+            assert 1 == moss.count
+            assert 201 == (await asgi_ask(app, Request())).status
+
+        asyncio.run(scenario())
+        assert (1, "fresh") == (moss.count, server.status().state)
+        assert STARTED == asyncio.run(asgi_call(app, {"type": "lifespan"}, START))  # another worker's start
+        assert 1 == moss.count
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_start_without_credentials(status: int) -> None:
+    """An outage of Moss does not keep the application from starting: this endpoint says 503 meanwhile."""
+    with FakeMoss() as moss:
+        moss.always(status)
+        app = token_app(MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1)), authorize=ada)
+        assert STARTED == asyncio.run(asgi_call(app, {"type": "lifespan"}, START))
+        assert 503 == ask_asgi(app, Request()).status
+
+
+def test_the_start_of_an_app_with_a_server_that_is_ready() -> None:
+    """Where there is nothing to fetch, or nobody knows for which server, the start does nothing."""
+    for server in (SERVER, lambda scope: SERVER):
+        app = token_app(server, authorize=ada)
+        assert STARTED == asyncio.run(asgi_call(app, {"type": "lifespan"}, START))
+
+
+def test_one_app_serves_several_loops() -> None:
+    """Nothing in the application belongs to the loop that it was first called on."""
+    app = token_app(SERVER, authorize=lambda scope, wish: ADA)
+    assert [201] * 3 == [ask_asgi(app, Request()).status for _ in range(3)]
+
+
+def test_starlettes_own_ways() -> None:
+    """Starlette's Route takes the application for all methods; its Mount for everything below a path."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount, Route
+
+    app = Starlette(routes=[Route("/voice/token", APP), Mount("/mounted", APP)])
+    asked = [("POST", "/voice/token"), ("GET", "/voice/token"), ("POST", "/mounted/"), ("POST", "/mounted")]
+    assert [201, 405, 201, 307] == [ask_asgi(app, Request(method=method), path).status for method, path in asked]

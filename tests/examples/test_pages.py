@@ -1,0 +1,160 @@
+"""Pages: each shows the example that is tested, and a table of errors that is true."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import httpx2
+import pytest
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.endpoint import Admission, Denied
+from moss_voice_server.testing import FakeMoss
+from moss_voice_server.wsgi import token_app
+from tests.examples.apps import EXAMPLES
+from tests.test_readme import blocks
+from tests.tokens import API_KEY, API_SECRET, URL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCS = EXAMPLES.parent / "docs"
+# Which page shows which example.
+SHOWN = {
+    "fastapi": "fastapi",
+    "flask": "flask",
+    "django": "django",
+    "starlette": "asgi-wsgi",
+    "wsgi": "asgi-wsgi",
+    "serverless": "asgi-wsgi",
+    "script": "asgi-wsgi",
+}
+PAGES = sorted(set(SHOWN.values()))
+
+
+def page(name: str) -> Path:
+    """A page of the documentation."""
+    return DOCS / f"{name}.md"
+
+
+def test_every_example_has_a_page() -> None:
+    """No example is left out."""
+    assert SHOWN.keys() == {file.parent.name for file in EXAMPLES.glob("*/app.py")}
+
+
+@pytest.mark.parametrize("example", SHOWN)
+def test_page_shows_the_example(example: str) -> None:
+    """The code on the page is the example's file, letter by letter, and there is a link to it."""
+    file = EXAMPLES / example / "app.py"
+    text = page(SHOWN[example]).read_text(encoding="utf-8")
+
+    shown = [block.text for block in blocks(page(SHOWN[example])) if block.language == "python"]
+    assert 1 == shown.count(file.read_text(encoding="utf-8").rstrip("\n"))
+    assert 1 == text.count(f"[examples/{example}/app.py](../examples/{example}/app.py)")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_tells_each_client_how_to_ask(name: str) -> None:
+    """React, plain JavaScript, Swift, Android and Flutter have their lines on each page."""
+    languages = [block.language for block in blocks(page(name))]
+    text = page(name).read_text(encoding="utf-8")
+
+    assert ["swift", "kotlin", "dart"] == [each for each in languages if each in ("swift", "kotlin", "dart")]
+    assert ["useSession(", "TokenSource.endpoint("] == [
+        call for call in ("useSession(", "TokenSource.endpoint(") if call in text
+    ]
+
+
+class Row(NamedTuple):
+    """One line of a page's table of errors."""
+
+    status: int
+    code: str
+
+
+def rows(name: str) -> list[Row]:
+    """A page's table of errors."""
+    found = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", page(name).read_text(encoding="utf-8"), re.MULTILINE)
+    return [Row(int(status), code) for status, code in found]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that ends in an error, and what the endpoint is made with."""
+
+    body: str = "{}"
+    method: str = "POST"
+    headers: dict[str, str] = field(default_factory=dict)
+    denied: Denied | None = None
+    fetched: bool = True
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+
+def wish(**fields: object) -> Case:
+    """A request with these fields."""
+    return Case(json.dumps(fields))
+
+
+def agents(*named: str) -> Case:
+    """A request for these agents."""
+    return wish(room_config={"agents": [{"agent_name": name} for name in named]})
+
+
+CASES = {
+    "invalid_json": Case("{"),
+    "too_deep": Case('{"room_config":' + '{"a":' * 9 + "1" + "}" * 10),
+    "unknown_field": wish(roomName="lobby"),
+    "invalid_field": wish(room_name=1),
+    "unauthenticated": Case(denied=Denied(401)),
+    "forbidden": Case(denied=Denied(403)),
+    "identity_not_allowed": wish(participant_identity="user-43"),
+    "room_not_allowed": wish(room_name="lobby"),
+    "agent_not_allowed": agents("auditor"),
+    "name_not_allowed": wish(participant_name="Countess"),
+    "metadata_not_allowed": wish(participant_metadata="vip"),
+    "attribute_not_allowed": wish(participant_attributes={"plan": "gold"}),
+    "room_config_not_allowed": wish(room_config={"max_participants": 2}),
+    "origin_not_allowed": Case(headers={"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}),
+    "method_not_allowed": Case(method="GET"),
+    "body_too_large": wish(participant_metadata="m" * 20_000),
+    "unsupported_media_type": Case(headers={"Content-Type": "text/plain"}),
+    "invalid_value": wish(participant_name="n" * 300),
+    "too_many_agents": agents(*"abcdefghi"),
+    "duplicate_agent": agents("clerk", "clerk"),
+    "rate_limited": Case(keywords={"limiter": lambda _identity: 60}),
+    "internal_error": Case(keywords={"authorize": lambda _environ, _wish: None}),
+    "unavailable": Case(fetched=False),
+}
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_error_has_its_status_and_code(code: str) -> None:
+    """Each line of the tables is what the endpoint answers."""
+    case = CASES[code]
+    with FakeMoss() as moss:
+        moss.always(503)
+        if case.fetched:
+            server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+        else:
+            server = MossVoiceServerSync(**moss.arguments)
+        keywords: dict[str, Any] = {
+            "authorize": lambda _environ, _wish: case.denied or Admission(ParticipantInfo("user-42")),
+            **case.keywords,
+        }
+        transport = httpx2.WSGITransport(token_app(server, **keywords))
+        with httpx2.Client(transport=transport, base_url="http://127.0.0.1") as client:
+            headers = {"Content-Type": "application/json", **case.headers}
+            answer = client.request(case.method, "/", headers=headers, content=case.body)
+        server.close()
+
+    assert Row(answer.status_code, code) == next(row for row in rows("fastapi") if row.code == answer.json()["error"])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_table_of_errors_is_complete(name: str) -> None:
+    """Every page lists every code, and the same ones."""
+    assert list(CASES) == sorted((row.code for row in rows(name)), key=list(CASES).index)
+    assert rows("fastapi") == rows(name)

@@ -1,0 +1,387 @@
+"""Version 0.1.0: what was written for it runs unchanged, and its tests pass with the HTTP client's name exchanged.
+
+What 0.1.0 sends, and the claims that it makes, were written down from 0.1.0 itself; the tests do not need it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib.util
+import inspect
+import json
+import runpy
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import moss_voice_server
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.testing import FakeMoss
+from tests import tokens
+from tests.classes import ASYNC, SYNC, Class
+from tests.livekit.needs import absent
+
+CREDENTIALS = {
+    "voice_agent_url": tokens.URL,
+    "voice_agent_api_key": tokens.API_KEY,
+    "voice_agent_api_secret": tokens.API_SECRET,
+    "voice_agent_name": "example-agent",
+}
+PROJECT = ("project-1", "key-1", "va_1")
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
+def face(request: pytest.FixtureRequest) -> Class:
+    """Each of the two classes."""
+    chosen: Class = request.param
+    return chosen
+
+
+@pytest.fixture
+def answered_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Exchanges the client on the module `httpx2` for one with another transport, as 0.1.0's own tests do."""
+
+    def answer(transport: Any) -> None:
+        for name in ("Client", "AsyncClient"):
+            original = getattr(httpx2, name)
+
+            def patched(*args: Any, original: Any = original, **keywords: Any) -> Any:
+                return original(*args, **{**keywords, "transport": transport})
+
+            monkeypatch.setattr(httpx2, name, patched)
+
+    return answer
+
+
+def answer(content: Any, status: int = 200) -> httpx2.MockTransport:
+    """A transport that always gives this JSON."""
+    return httpx2.MockTransport(lambda request: httpx2.Response(status, json=content))
+
+
+# 0.1.0's own tests, told again.
+
+
+def test_exports() -> None:
+    """The package exports the three names of 0.1.0."""
+    assert ["MossVoiceServer", "MossVoiceServerSync", "ParticipantInfo"] == sorted(moss_voice_server.__all__)
+
+
+@pytest.mark.parametrize("empty", ["project_id", "project_key", "voice_agent_id"])
+def test_empty_arguments(face: Class, empty: str) -> None:
+    """Constructing with an empty id or key is a ValueError."""
+    arguments: dict[str, Any] = {"project_id": "p", "project_key": "k", "voice_agent_id": "v", empty: ""}
+
+    with pytest.raises(ValueError, match=empty):
+        face.kind(**arguments)
+
+
+@pytest.mark.parametrize("missing", CREDENTIALS)
+def test_missing_field(face: Class, answered_by: Callable[[Any], None], missing: str) -> None:
+    """An answer that lacks a field is a RuntimeError that names it."""
+    answered_by(answer({name: value for name, value in CREDENTIALS.items() if name != missing}))
+
+    with pytest.raises(RuntimeError, match=missing):
+        face.create(project_id="p", project_key="k", voice_agent_id="v")
+
+
+def test_create_is_plain_in_the_sync_class() -> None:
+    """`create` is awaited in the async class only."""
+    assert [True, False] == [
+        inspect.iscoroutinefunction(each.create) for each in (MossVoiceServer, MossVoiceServerSync)
+    ]
+
+
+def test_patched_client_serves(face: Class, answered_by: Callable[[Any], None]) -> None:
+    """A client that is patched on the module is the one that is used; it sees the two headers and the agent's id."""
+    seen: list[httpx2.Request] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, json=CREDENTIALS)
+
+    answered_by(httpx2.MockTransport(handle))
+    server = face.create(project_id="p", project_key="k", voice_agent_id="v")
+    token = server.create_participant_token(ParticipantInfo(identity="user-42", name="Ada"), room_name="lobby")
+
+    assert ["GET"] == [request.method for request in seen]
+    assert "https://service.usemoss.dev/api/voice-agent/get-voice-agent?voice_agent_id=v" == str(seen[0].url)
+    assert ("p", "k") == (seen[0].headers["X-Project-Id"], seen[0].headers["X-Project-Key"])
+    assert (tokens.URL, "example-agent") == (server.get_server_url(), server.get_agent_name())
+    assert (str, 2) == (type(token), token.count("."))
+    claims = tokens.claims(token)
+    assert ("user-42", "Ada") == (claims["sub"], claims["name"])
+    assert ("lobby", True) == (claims["video"]["room"], claims["video"]["roomJoin"])
+
+
+# Call shapes.
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda face: face.create(*PROJECT),
+        lambda face: face.create(*PROJECT, "https://moss.example"),
+        lambda face: face.create(*PROJECT, api_url="https://moss.example/"),
+        lambda face: face.create(voice_agent_id="va_1", project_key="key-1", project_id="project-1"),
+    ],
+    ids=["three", "four", "keyword", "keywords"],
+)
+def test_ways_to_call_create(face: Class, answered_by: Callable[[Any], None], way: Callable[[Class], Any]) -> None:
+    """`create` takes its arguments by position and by name."""
+    answered_by(answer(CREDENTIALS))
+
+    assert face.kind is type(way(face))
+
+
+ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    ((ParticipantInfo("u"), "r", "a"), {}),
+    ((ParticipantInfo("u"), "r"), {"agent_name": "a"}),
+    ((ParticipantInfo("u"),), {"room_name": "r", "agent_name": "a"}),
+    ((), {"agent_name": "a", "room_name": "r", "participant": ParticipantInfo(identity="u")}),
+]
+
+
+@pytest.mark.parametrize(("positions", "names"), ARGUMENTS, ids=["positions", "two", "one", "names"])
+def test_ways_to_call_create_participant_token(face: Class, positions: tuple[Any, ...], names: dict[str, Any]) -> None:
+    """`create_participant_token` takes its arguments by position and by name."""
+    server = face.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET)
+    token = server.create_participant_token(*positions, **names)
+
+    assert tokens.untimed(server.create_participant_token(ParticipantInfo("u"), "r", "a")) == tokens.untimed(token)
+
+
+def test_participant_is_a_frozen_dataclass() -> None:
+    """`ParticipantInfo(identity, name, metadata, attributes)` by position or name, all but the first optional."""
+    full = ParticipantInfo("u", "n", "m", {"a": "b"})
+
+    assert full == ParticipantInfo(identity="u", name="n", metadata="m", attributes={"a": "b"})
+    assert ("u", None, None, None) == dataclasses.astuple(ParticipantInfo("u"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        full.identity = "v"  # type: ignore[misc]  # that is what is tested
+
+
+# Claims, as 0.1.0 makes them.
+
+JOIN = {"roomJoin": True, "room": "lobby", "canPublish": True, "canSubscribe": True, "canPublishData": True}
+MADE: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    ((ParticipantInfo("user-42"), "lobby"), {"sub": "user-42", "video": JOIN}),
+    (
+        (ParticipantInfo("user-42", "Ada", '{"plan": "pro"}', {"role": "host"}), "lobby", "greeter"),
+        {
+            "sub": "user-42",
+            "name": "Ada",
+            "metadata": '{"plan": "pro"}',
+            "attributes": {"role": "host"},
+            "video": JOIN,
+            "roomConfig": {"agents": [{"agentName": "greeter"}]},
+        },
+    ),
+    (
+        (ParticipantInfo("user-42", name="", metadata="", attributes={}), "lobby", ""),
+        {"sub": "user-42", "attributes": {}, "video": JOIN},
+    ),
+    ((ParticipantInfo("üser", "🎤"), "räum", None), {"sub": "üser", "name": "🎤", "video": {**JOIN, "room": "räum"}}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), MADE, ids=["least", "most", "empty", "not ASCII"])
+def test_claims(face: Class, arguments: tuple[Any, ...], expected: dict[str, Any]) -> None:
+    """The claims are those of 0.1.0, and the token is valid for 15 minutes from now."""
+    server = face.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET, "example-agent")
+    token = server.create_participant_token(*arguments)
+    claims = tokens.claims(token)
+
+    assert {"alg": "HS256", "typ": "JWT"} == tokens.header(token)
+    assert {"iss": tokens.API_KEY, **expected} == tokens.untimed(token)
+    assert 900 == claims["exp"] - claims["nbf"]
+
+
+# Errors.
+
+
+def raising(error: Exception) -> httpx2.MockTransport:
+    """A transport that fails."""
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    return httpx2.MockTransport(handle)
+
+
+def giving(body: bytes, status: int = 200) -> httpx2.MockTransport:
+    """A transport that gives these bytes."""
+    return httpx2.MockTransport(lambda request: httpx2.Response(status, content=body))
+
+
+FAILURES: dict[str, Any] = {
+    "no connection": raising(httpx2.ConnectError("nobody there")),
+    "time-out": raising(httpx2.ReadTimeout("nothing came")),
+    "broken protocol": raising(httpx2.RemoteProtocolError("not HTTP")),
+    "401": answer({"error": "no"}, 401),
+    "403": answer({"error": "no"}, 403),
+    "404": answer({"error": "no"}, 404),
+    "500": answer({"error": "no"}, 500),
+    "no JSON": giving(b"<html>"),
+    "nothing": giving(b""),
+    "array": answer([]),
+    "null": answer(None),
+    "empty object": answer({}),
+}
+
+
+@pytest.mark.parametrize("transport", FAILURES.values(), ids=FAILURES.keys())
+def test_failed_fetch_is_a_runtime_error(
+    face: Class, answered_by: Callable[[Any], None], transport: httpx2.MockTransport
+) -> None:
+    """Whatever goes wrong while fetching is a RuntimeError, with the status in its text where there is one."""
+    answered_by(transport)
+
+    with pytest.raises(RuntimeError):
+        face.create(*PROJECT, refresh=RefreshPolicy(attempts=1))
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 418, 500])
+def test_status_is_in_the_text(face: Class, answered_by: Callable[[Any], None], status: int) -> None:
+    """The answer's status is in the error's text."""
+    answered_by(answer({}, status))
+
+    with pytest.raises(RuntimeError, match=str(status)):
+        face.create(*PROJECT, refresh=RefreshPolicy(attempts=1))
+
+
+def test_use_before_create_is_a_runtime_error(face: Class) -> None:
+    """Using what was only constructed is a RuntimeError that says to call `create`."""
+    server = face.kind(*PROJECT)
+
+    for use in (
+        server.get_server_url,
+        server.get_agent_name,
+        lambda: server.create_participant_token(ParticipantInfo("u"), "r"),
+    ):
+        with pytest.raises(RuntimeError, match=rf"{face.kind.__name__}\.create\("):
+            use()
+
+
+# On the wire.
+
+
+@pytest.fixture
+def wire() -> Iterator[tuple[int, list[bytes]]]:
+    """A port on which every request gets the credentials, and the requests as they came, byte for byte."""
+    body = json.dumps(CREDENTIALS).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    heard: list[bytes] = []
+    over = threading.Event()
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if over.is_set():
+                    return
+                connection.settimeout(5)
+                request = b""
+                while b"\r\n\r\n" not in request:
+                    request += connection.recv(65_536) or b"\r\n\r\n"
+                heard.append(request)
+                connection.sendall(head + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1], heard
+        over.set()
+        socket.create_connection(listener.getsockname()).close()
+        thread.join(5)
+
+
+PATH = "/api/voice-agent/get-voice-agent?voice_agent_id="
+# The voice agent's id and what stands behind the address, as given; and the request's target, as 0.1.0 sends it.
+TARGETS: list[tuple[str, str, str]] = [
+    ("va_1", "", f"{PATH}va_1"),
+    ("va_1", "/", f"{PATH}va_1"),
+    ("va_1", "//", f"{PATH}va_1"),
+    ("va_1", "/base", f"/base{PATH}va_1"),
+    ("va_1", "/base/", f"/base{PATH}va_1"),
+    ("va_1", "/Base/%20x", f"/Base/%20x{PATH}va_1"),
+    ("a b/c", "", f"{PATH}a%20b/c"),
+    ("ü&x=1#?%", "", f"{PATH}%C3%BC%26x%3D1%23%3F%25"),
+    ("~._-", "", f"{PATH}~._-"),
+    ("a+b", "", f"{PATH}a%2Bb"),
+    ("日本", "", f"{PATH}%E6%97%A5%E6%9C%AC"),
+    ("'\"<>[]{}|\\^`", "", f"{PATH}%27%22%3C%3E%5B%5D%7B%7D%7C%5C%5E%60"),
+    ("a,b;c:d@e!$*()", "", f"{PATH}a%2Cb%3Bc%3Ad%40e%21%24%2A%28%29"),
+]
+
+
+@pytest.mark.parametrize(
+    ("agent", "base", "target"), TARGETS, ids=[f"{i}-{a!a}" for i, (a, _, _) in enumerate(TARGETS)]
+)
+def test_request_on_the_wire(face: Class, wire: tuple[int, list[bytes]], agent: str, base: str, target: str) -> None:
+    """One GET with the target of 0.1.0, its two headers spelled as there, and no body."""
+    port, heard = wire
+    face.create("proj-1", "key-~!@#$%^&*()", agent, f"http://127.0.0.1:{port}{base}")
+    request = heard[0]
+    lines = request.split(b"\r\n")
+
+    assert 1 == len(heard)
+    assert f"GET {target} HTTP/1.1".encode() == lines[0]
+    expected = [f"Host: 127.0.0.1:{port}", "Accept: */*", "Connection: keep-alive"]
+    expected += ["X-Project-Id: proj-1", "X-Project-Key: key-~!@#$%^&*()"]
+    # What is ours: no compressed answer is asked for, and the client gives its own name.
+    own = {"Accept-Encoding: identity", f"User-Agent: python-httpx2/{httpx2.__version__}"}
+    assert {*expected, *own} == {line.decode() for line in lines[1:] if line}
+    assert request.endswith(b"\r\n\r\n")
+
+
+# Whole programs.
+
+
+@pytest.fixture
+def moss(answered_by: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> FakeMoss:
+    """A Moss API behind 0.1.0's own address, and the three variables of 0.1.0's documentation."""
+    moss = FakeMoss(project_id="p", project_key="k", voice_agent_id="v")
+    answered_by(moss.transport())
+    for name, value in (("MOSS_PROJECT_ID", "p"), ("MOSS_PROJECT_KEY", "k"), ("MOSS_VOICE_AGENT_ID", "v")):
+        monkeypatch.setenv(name, value)
+    return moss
+
+
+def test_sync_script_runs_unchanged(moss: FakeMoss, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script for 0.1.0 prints address, agent and a token that the fetched secret has signed."""
+    runpy.run_path(str(Path(__file__).parent / "compat" / "sync_script.py"), run_name="__main__")
+    url, agent, token = capsys.readouterr().out.splitlines()
+    claims = tokens.claims(token)
+
+    assert ("wss://example.livekit.cloud", "example-agent", 1) == (url, agent, moss.count)
+    assert ("caller-7", "Ada", "desk-3") == (claims["sub"], claims["name"], claims["video"]["room"])
+    assert moss.credentials["voice_agent_api_key"] == claims["iss"]
+
+
+def test_fastapi_application_runs_unchanged(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """An application for 0.1.0 fetches at its start and answers every request with a token."""
+    if importlib.util.find_spec("fastapi") is None:
+        absent("FastAPI is not installed: pip install -e '.[dev]'")
+    original = httpx2.AsyncClient
+    moss: FakeMoss = request.getfixturevalue("moss")
+    application = importlib.import_module("tests.compat.fastapi_app").application
+
+    async def ask() -> list[httpx2.Response]:
+        async with application.router.lifespan_context(application):
+            transport = httpx2.ASGITransport(app=application)
+            async with original(transport=transport, base_url="http://testserver") as client:
+                return [await client.post("/join", params={"user": who, "room": "lobby"}) for who in ("ada", "bob")]
+
+    answers = asyncio.run(ask())
+
+    assert ([200, 200], 1) == ([each.status_code for each in answers], moss.count)
+    assert ["ada", "bob"] == [tokens.claims(each.json()["token"])["sub"] for each in answers]
+    assert {"wss://example.livekit.cloud"} == {each.json()["url"] for each in answers}

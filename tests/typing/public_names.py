@@ -1,0 +1,167 @@
+"""Types of the public names, as a user's type checker sees them: read by mypy, never run.
+
+`scripts/check` runs mypy over this folder with unused ignores as errors: so a line that must be refused is one that mypy
+refuses, and each `assert_type` is what users get.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+import httpx2
+from livekit.protocol.room import RoomConfiguration
+from typing_extensions import assert_type
+
+import moss_voice_server
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
+from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError
+from moss_voice_server.grants import AgentDispatch, ParticipantGrants
+from moss_voice_server.testing import FakeMoss
+
+
+class Mine(MossVoiceServer):
+    """An application's own subclass."""
+
+
+class MineSync(MossVoiceServerSync):
+    """An application's own subclass."""
+
+
+def changed(status: CredentialStatus) -> None:
+    """A callback."""
+
+
+async def async_server() -> None:
+    """The async class: what is awaited, and what comes of it."""
+    assert_type(await MossVoiceServer.create("p", "k", "v"), MossVoiceServer)
+    assert_type(await MossVoiceServer.create("p", "k", "v", "https://h"), MossVoiceServer)
+    assert_type(await MossVoiceServer.create(project_id="p", project_key="k", voice_agent_id="v"), MossVoiceServer)
+    assert_type(await Mine.create("p", "k", "v"), Mine)
+    assert_type(await Mine.from_env(), Mine)
+    assert_type(await MossVoiceServer.from_env({"MOSS_PROJECT_ID": "p"}), MossVoiceServer)
+    assert_type(Mine.from_livekit("wss://h", "k", "s"), Mine)
+    async with MossVoiceServer("p", "k", "v") as server:
+        assert_type(server, MossVoiceServer)
+        assert_type(await server.refresh(), None)
+        assert_type(await server.aclose(), None)
+    async with Mine("p", "k", "v") as mine:
+        assert_type(mine, Mine)
+
+    policy = RefreshPolicy(soft_age=60, hard_age=None, total_timeout=timedelta(seconds=8))
+    transport = httpx2.AsyncHTTPTransport()
+    await MossVoiceServer.create("p", "k", "v", refresh=policy, transport=transport, on_change=changed)
+
+    MossVoiceServer.create("p", "k", "v").get_server_url()  # type: ignore[attr-defined]  # it was not awaited
+    await MossVoiceServer.create("p", "k")  # type: ignore[call-arg]  # no voice agent
+    await MossVoiceServer.create("p", "k", 5)  # type: ignore[arg-type]  # an id is a text
+    await MossVoiceServer.create("p", "k", "v", "https://h", policy)  # type: ignore[call-arg]  # by name only
+    await MossVoiceServer.create("p", "k", "v", transport=httpx2.HTTPTransport())  # type: ignore[arg-type]  # sync
+    await MossVoiceServer.create("p", "k", "v", on_change=print.__name__)  # type: ignore[arg-type]  # no function
+    with MossVoiceServer("p", "k", "v"):  # type: ignore[attr-defined]  # `async with`
+        pass
+    server.close()  # type: ignore[attr-defined]  # `aclose`
+
+
+def sync_server() -> None:
+    """The sync class: the same without waiting."""
+    assert_type(MossVoiceServerSync.create("p", "k", "v"), MossVoiceServerSync)
+    assert_type(MineSync.create("p", "k", "v"), MineSync)
+    assert_type(MineSync.from_env(), MineSync)
+    assert_type(MineSync.from_livekit("wss://h", "k", "s", "agent"), MineSync)
+    with MossVoiceServerSync("p", "k", "v") as server:
+        assert_type(server, MossVoiceServerSync)
+    with MineSync("p", "k", "v") as mine:
+        assert_type(mine, MineSync)
+    mine.refresh()
+    mine.close()
+    MossVoiceServerSync.create("p", "k", "v", transport=httpx2.HTTPTransport())
+
+    MossVoiceServerSync.create("p", "k", "v", transport=httpx2.AsyncHTTPTransport())  # type: ignore[arg-type]  # async
+    server.aclose()  # type: ignore[attr-defined]  # `close`
+
+
+def minting(server: MossVoiceServer | MossVoiceServerSync) -> None:
+    """A token, by every argument."""
+    ada = ParticipantInfo("user-42", name="Ada", metadata="m", attributes=MappingProxyType({"a": "b"}))
+    assert_type(server.create_participant_token(ada, "lobby"), str)
+    assert_type(server.create_participant_token(ada, room_name="lobby", agent_name="greeter"), str)
+    assert_type(server.create_participant_token(participant=ada, room_name="lobby", agent_name=None), str)
+    server.create_participant_token(ada, "lobby", ttl=900)
+    server.create_participant_token(ada, "lobby", ttl=900.5)
+    server.create_participant_token(ada, "lobby", ttl=timedelta(hours=1))
+    server.create_participant_token(ada, "lobby", grants=ParticipantGrants(can_publish=False))
+    server.create_participant_token(ada, "lobby", agents=["one", AgentDispatch("two")])
+    server.create_participant_token(ada, "lobby", agents=(name for name in ("one", "two")))
+    server.create_participant_token(ada, "lobby", room_config={"max_participants": 2})
+    server.create_participant_token(ada, "lobby", room_config=OrderedDict(metadata="m"))
+    server.create_participant_token(ada, "lobby", room_config=RoomConfiguration(name="r"))
+    assert_type(server.get_server_url(), str)
+    assert_type(server.get_agent_name(), str)
+    assert_type(server.status(), CredentialStatus)
+
+    server.create_participant_token("user-42", "lobby")  # type: ignore[arg-type]  # no participant
+    server.create_participant_token(ada)  # type: ignore[call-arg]  # no room
+    server.create_participant_token(ada, None)  # type: ignore[arg-type]  # no room either
+    server.create_participant_token(ada, "lobby", "greeter", 900)  # type: ignore[call-arg]  # by name only
+    server.create_participant_token(ada, "lobby", ttl="900")  # type: ignore[arg-type]  # no time
+    server.create_participant_token(ada, "lobby", grants={"can_publish": False})  # type: ignore[arg-type]  # no grants
+    server.create_participant_token(ada, "lobby", agents=[5])  # type: ignore[list-item]  # neither name nor dispatch
+
+
+def values() -> None:
+    """The values: their fields' types, and that they are frozen."""
+    ada = ParticipantInfo("user-42")
+    assert_type(ada.identity, str)
+    assert_type(ada.name, "str | None")
+    ada.identity = "user-7"  # type: ignore[misc]  # frozen
+    ParticipantInfo()  # type: ignore[call-arg]  # no identity
+    ParticipantInfo("user-42", attributes={"a": 5})  # type: ignore[dict-item]  # attributes are texts
+
+    grants = ParticipantGrants(can_publish_sources=("camera",))
+    assert_type(grants.can_publish_sources, "tuple[str, ...]")
+    assert_type(grants.can_publish_data, "bool | None")
+    grants.hidden = True  # type: ignore[misc]  # frozen
+    ParticipantGrants(room_admin=True)  # type: ignore[call-arg]  # a server's power
+
+    agent = AgentDispatch("greeter", attributes={"a": "b"})
+    assert_type(agent.agent_name, str)
+    agent.metadata = "m"  # type: ignore[misc]  # frozen
+
+
+def status(of: CredentialStatus) -> None:
+    """A status has one of five states, which a type checker can tell apart."""
+    assert_type(of.age, "float | None")
+    assert_type(of.last_error, "str | None")
+    assert_type(of.next_attempt_in, "float | None")
+    assert_type(of.fingerprint, "str | None")
+    if of.state == "stale":  # type: ignore[comparison-overlap]  # no such state
+        raise AssertionError
+
+
+def errors(credentials: CredentialsError, argument: InvalidArgument, either: MossVoiceError) -> None:
+    """What errors carry."""
+    assert_type(credentials.retry_after, "float | None")
+    assert_type(argument.field, str)
+    assert_type(either.code, str)
+    runtime: RuntimeError = credentials
+    value: ValueError = argument
+    both: list[Exception] = [runtime, value]
+    raise either from both[0]
+
+
+def fake() -> None:
+    """What the fake Moss API hands over fits."""
+    with FakeMoss() as moss:
+        MossVoiceServerSync.create(**moss.arguments)
+        MossVoiceServerSync.create(**moss.arguments, transport=moss.transport())
+        MossVoiceServerSync.from_env(moss.environ)
+
+
+def front_door() -> Any:
+    """The package has three names for a type checker."""
+    assert_type(moss_voice_server.ParticipantInfo("user-42"), ParticipantInfo)
+    return moss_voice_server.MossVoiceServer
