@@ -65,11 +65,13 @@ def moss() -> Iterator[FakeMoss]:
 
 
 @pytest.fixture(autouse=True)
-def logs(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
-    """Everything at DEBUG, of every logger; at the end of every test nothing secret is in it."""
+def logs(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[str]]]:
+    """Everything at DEBUG, of every logger; at the end of every test nothing secret is in it, nor on the terminal."""
     caplog.set_level(logging.DEBUG)
     yield lambda: [record.name for record in caplog.records]
     assert [] == logged(caplog.records, SECRETS)
+    terminal = "".join(capfd.readouterr())
+    assert [] == [value for value in SECRETS if value in terminal]
 
 
 @pytest.fixture(autouse=True)

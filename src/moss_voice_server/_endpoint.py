@@ -257,6 +257,7 @@ def _settled(result: Any) -> Any:
         return result
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
 
     async def awaited() -> Any:
         return await result
@@ -268,7 +269,7 @@ def _settled(result: Any) -> Any:
     with ThreadPoolExecutor(
         1
     ) as pool:  # this thread's loop is taken, by whoever called a sync framework from a coroutine
-        return pool.submit(asyncio.run, awaited()).result()
+        return pool.submit(copy_context().run, asyncio.run, awaited()).result()
 
 
 async def run_async(course: Course, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Reply:

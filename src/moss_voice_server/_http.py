@@ -76,10 +76,15 @@ def drive_on_own_loop(exchange: Exchange, transport: AsyncTransport | None) -> O
         return Failure(CredentialsUnavailable, "no thread can be started here, and an async transport needs one")
     loop = asyncio.new_event_loop()
     try:
-        loop.set_default_executor(_Unjoined())
-        return loop.run_until_complete(drive_async(exchange, transport))
-    finally:
-        _end(loop)
+        try:
+            loop.set_default_executor(_Unjoined())
+            return loop.run_until_complete(drive_async(exchange, transport))
+        finally:
+            _end(loop)
+    except Exception:
+        raise
+    except BaseException as interruption:  # noqa: BLE001  # raised again, bare: asyncio lets it out past `send_async`
+        raise _bare(interruption) from None
 
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:

@@ -12,7 +12,7 @@ from .wsgi import headers_of, read_body
 
 try:
     from asgiref.sync import sync_to_async
-    from django.core.exceptions import PermissionDenied
+    from django.core.exceptions import PermissionDenied, RequestDataTooBig
     from django.http import HttpRequest, HttpResponse
     from django.http.request import UnreadablePostError
 except ImportError:
@@ -71,12 +71,14 @@ def _course(endpoint: Endpoint, request: HttpRequest) -> Any:
 
 def _read(request: Any, limit: int) -> bytes | None:
     environ = getattr(request, "environ", None)
-    if environ is not None and not environ.get("CONTENT_LENGTH"):
+    has_length = bool(request.META.get("CONTENT_LENGTH"))
+    if environ is not None and not has_length:
         # Under WSGI Django takes a body without a length, one in chunks, for no body at all.
         return read_body(environ, limit)
     try:
-        body: bytes = request.read(limit + 1)
-    except UnreadablePostError:
+        # Django keeps `body`: a middleware may have read it before, and authorize may want to. Without a length it could be huge.
+        body: bytes = request.body if has_length else request.read(limit + 1)
+    except (UnreadablePostError, RequestDataTooBig):  # it broke off, or is longer than the application's own limit
         return None
     return body if len(body) <= limit else None
 

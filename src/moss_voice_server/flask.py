@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ._endpoint import Endpoint, MintEvent, Server
-from .wsgi import answer
+from .wsgi import answer, read_body
 
 try:
     from flask import Blueprint, Request, Response, request
+    from werkzeug.exceptions import HTTPException
 except ImportError:
     raise ImportError('Flask is not installed: pip install "moss-voice-server[flask]"') from None
 
@@ -49,7 +51,7 @@ def token_blueprint(
     def token() -> Response:
         # The request itself and not Flask's stand-in: an async authorize may run on another thread.
         current = request._get_current_object()  # type: ignore[attr-defined]  # werkzeug's LocalProxy has it
-        reply = answer(endpoint, current, current.environ)
+        reply = answer(endpoint, current, current.environ, partial(_read, current))
         response = Response(reply.body, reply.status, list(reply.headers))
         if reply.status == 204:
             response.headers.pop("content-type", None)  # Flask adds one, and there is nothing that it could be the type of
@@ -57,3 +59,13 @@ def token_blueprint(
 
     blueprint.add_url_rule(path, "token", token, methods=_METHODS, provide_automatic_options=False)
     return blueprint
+
+
+def _read(request: Request, limit: int) -> bytes | None:
+    if request.content_length is None:
+        return read_body(request.environ, limit)
+    try:
+        # Flask keeps it: a hook may have read it before, and authorize may want to. Its length has been looked at already.
+        return request.get_data()
+    except HTTPException:  # it broke off, or is longer than the application's own limit
+        return None

@@ -46,9 +46,12 @@ def token_app(
     return app
 
 
-def answer(endpoint: Endpoint, request: Any, environ: Environ) -> Reply:
-    """The endpoint's answer to a WSGI request; `request` is what `authorize` is given."""
-    return run(endpoint.course(request, environ["REQUEST_METHOD"], headers_of(environ), partial(read_body, environ)))
+def answer(
+    endpoint: Endpoint, request: Any, environ: Environ, read: Callable[[int], bytes | None] | None = None
+) -> Reply:
+    """The endpoint's answer to a WSGI request; `request` is what `authorize` is given, `read` a framework's own reading."""
+    read = read or partial(read_body, environ)
+    return run(endpoint.course(request, environ["REQUEST_METHOD"], headers_of(environ), read))
 
 
 def headers_of(environ: Environ) -> dict[str, str]:

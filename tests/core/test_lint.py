@@ -138,6 +138,7 @@ NO_TOKENS = {
     "a payload that is too deep": (payload('{"a":' * 40 + "1" + "}" * 40), "malformed"),
     "a payload of no depth at all": (payload("[" * 100_000), "malformed"),
     "a payload with a number that JSON does not have": (payload('{"exp": NaN}'), "malformed"),
+    "a payload with a number that is too large": (payload('{"exp": 1e999}'), "malformed"),
     "a signature of an impossible length": (signed(good()).rpartition(".")[0] + ".a", "malformed"),
 }
 

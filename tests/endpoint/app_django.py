@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import django
@@ -11,13 +12,16 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.urls import include as django_include
 from django.urls import path
+from django.utils.decorators import sync_and_async_middleware
 
+from moss_voice_server import ParticipantInfo
 from moss_voice_server.django import token_view
-from moss_voice_server.endpoint import Denied, TokenRequest
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from tests.endpoint import policy
 
 # Django has no types of its own.
 settings: Any = django_settings
+sync_and_async: Any = sync_and_async_middleware
 setup: Any = django.setup
 include: Any = django_include
 wsgi_application: Any = wsgi.get_wsgi_application
@@ -34,6 +38,7 @@ settings.configure(
         "django.middleware.common.CommonMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        f"{__name__}.reader",
     ],
 )
 setup()
@@ -54,6 +59,38 @@ async def waiting(request: HttpRequest, wish: TokenRequest) -> Any:
     return policy.decide(request.headers.get("Authorization", ""), wish, _refuse)
 
 
+def sees(request: HttpRequest, wish: TokenRequest) -> Any:
+    """An authorize that looks at the body itself, as where requests are signed."""
+    return Admission(ParticipantInfo("ada", None, request.body.decode()), room=wish.room_name)
+
+
+async def sees_async(request: HttpRequest, wish: TokenRequest) -> Any:
+    """The same, async."""
+    return sees(request, wish)
+
+
+def _look(request: HttpRequest) -> None:
+    if request.path.startswith("/body-before"):
+        assert request.body
+
+
+def _reader(get_response: Any) -> Any:
+    """A middleware that looks at the body before everybody else, where the path says so."""
+
+    async def for_async(request: HttpRequest) -> Any:
+        _look(request)
+        return await get_response(request)
+
+    def for_sync(request: HttpRequest) -> Any:
+        _look(request)
+        return get_response(request)
+
+    return for_async if inspect.iscoroutinefunction(get_response) else for_sync
+
+
+reader = sync_and_async(_reader)
+
+
 _views = [
     path(where.removeprefix("/"), token_view(server, header_authentication=True, **options))
     for where, server, options in policy.every_door({"sync": plain, "async": waiting})
@@ -61,6 +98,11 @@ _views = [
 urlpatterns = [
     *_views,
     path("below/", include(_views)),
+    *(
+        path(f"{where}/{mode}", token_view(policy.FIXED, authorize=authorize, header_authentication=True))
+        for where in ("body", "body-before")
+        for mode, authorize in (("sync", sees), ("async", sees_async))
+    ),
     path("checked", token_view(policy.FIXED, authorize=plain)),
     path("checked-async", token_view(policy.FIXED, authorize=waiting)),
 ]

@@ -9,7 +9,8 @@ import jwt
 import pytest
 
 from moss_voice_server.testing import FakeMoss
-from tests.examples.apps import EXAMPLES, SETTINGS, TOKEN_PATH, Running
+from tests.examples.apps import APPS, EXAMPLES, SETTINGS, TOKEN_PATH, Running, started
+from tests.processes.program import until
 from tests.tokens import claims
 
 if TYPE_CHECKING:
@@ -96,3 +97,17 @@ def test_session_alone_does_not_pass_djangos_csrf_check(app: Running) -> None:
     headers = app.sign_in()
     answer = ask(app, {"Cookie": headers["Cookie"]})
     assert (403, False) == (answer.status_code, "participant_token" in answer.text)
+
+
+def test_django_site_starts_without_moss(tmp_path: Path) -> None:
+    """While Moss is down the site runs all the same, its token view says when to come back, and then has tokens."""
+    with FakeMoss() as moss:
+        moss.always(503)
+        with started(APPS["django on gunicorn"], moss, tmp_path) as app:
+            headers = app.sign_in()
+            answer = ask(app, headers)
+            moss.normal()
+            until(lambda: 201 == ask(app, headers).status_code, "a token, now that Moss is back")
+
+    assert (503, "unavailable") == (answer.status_code, answer.json()["error"])
+    assert re.fullmatch("[1-9][0-9]*", answer.headers["retry-after"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -98,12 +99,13 @@ def test_fork_with_the_lock_held(face: str, how: str, moss: FakeMoss) -> None:
 
 @faces
 def test_hundred_forks_under_busy_threads(face: str, moss: FakeMoss) -> None:
-    """Each of 100 children mints, refreshes and ends in order, wherever five busy threads were when it was forked."""
+    """Each of 100 children mints, some refresh, all end in order, wherever five busy threads were when it was forked."""
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "hundred_times_under_busy_threads", face, environ=moss.environ) as program:
         told = program.hear_all()
         assert (0, "") == (program.end(), program.errors)
-    assert [{"child": [key, key]}] * 100 == [line for line in told if "child" in line]
+    assert [{"child": key}] * 75 == [line for line in told if line.get("child") == key]
+    assert [{"child": [key, key]}] * 25 == [line for line in told if line.get("child") == [key, key]]
     assert [{"exit": 0}] * 100 == [line for line in told if "exit" in line]
 
 
@@ -117,9 +119,10 @@ def test_hundred_forks_of_the_c_library(face: str, moss: FakeMoss) -> None:
         program.go_on()
         told = program.hear_all()
         assert (0, "") == (program.end(), program.errors)
-    assert [{"child": [key, key]}] * 100 == [line for line in told if "child" in line]
+    assert [{"child": key}] * 75 == [line for line in told if line.get("child") == key]
+    assert [{"child": [key, key]}] * 25 == [line for line in told if line.get("child") == [key, key]]
     assert [{"exit": 0}] * 100 == [line for line in told if "exit" in line]
-    assert 102 == moss.count
+    assert 2 + 25 == moss.count
 
 
 @faces
@@ -163,4 +166,17 @@ def test_threads_of_a_child_share_one_fetch(face: str, how: str, moss: FakeMoss)
             moss.release()
             assert {"child": [key] * 8} == program.hear()
             assert {"exit": 0} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc, which only Linux has")
+def test_a_fetch_leaves_no_thread_behind(face: str, moss: FakeMoss) -> None:
+    """When `create` and `refresh` return, the thread that fetched is gone from the system, not just on its way out.
+
+    A server program forks right after it has loaded the application. A thread that is just ending holds a lock of
+    OpenSSL's for a moment, and maybe the interpreter's; a child forked in that moment would wait for it for ever.
+    """
+    with python("forks", "threads_after_fetches", face, environ=moss.environ) as program:
+        assert {"counts": [1] * 50} == program.hear()
         assert (0, "") == (program.end(), program.errors)

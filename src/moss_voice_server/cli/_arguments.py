@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with exit status 2 and one line."""
         if "invalid choice" in message:
-            message = "there is no such command; the commands are token and dev, and their options follow them"
+            message = "there is no such command; the commands are token, dev, inspect and doctor, and their options follow them"
         self._fail(message.removeprefix("argument "), self.prog)
 
     def _fail(self, message: str, command: str) -> NoReturn:

@@ -29,11 +29,12 @@ class LiveKit(NamedTuple):
     api_secret: Secret[str]
 
 
-def add_options(parser: argparse.ArgumentParser, about: str) -> None:
-    """The three options; `about` says what they are for."""
+def add_options(parser: argparse.ArgumentParser, about: str, *, url: bool = True) -> None:
+    """The three options, or those for a signature (`url=False`); `about` says what they are for."""
     group = parser.add_argument_group("LiveKit credentials", about)
     # Wrapped as they come in, so that no rendering of the options shows them.
-    group.add_argument("--livekit-url", metavar="URL", type=Secret, help="wss://..., or ws:// on this machine")
+    if url:
+        group.add_argument("--livekit-url", metavar="URL", type=Secret, help="wss://..., or ws:// on this machine")
     group.add_argument("--api-key", metavar="KEY", type=Secret, help="LiveKit API key")
     group.add_argument(
         "--api-secret",
@@ -50,7 +51,7 @@ def is_asked_for(options: argparse.Namespace) -> bool:
 
 def is_in(environ: Mapping[str, str]) -> bool:
     """Whether the environment names any of the three."""
-    return any(environ.get(name) or environ.get(f"{name}_FILE") for name in _VARIABLES.values())
+    return any(_is_set(field, environ) for field in _VARIABLES)
 
 
 def read(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> LiveKit:
@@ -59,19 +60,41 @@ def read(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -
     Raises:
         InvalidArgument: one of the three is missing, given twice or unreadable.
     """
-    secret = options.api_secret
-    if secret is not None and secret.reveal() == "-":
-        secret = _from_standard_input()
-    elif secret is not None:
-        _say.warning(
-            "--api-secret on the command line shows in the process list and in the shell's history: set LIVEKIT_API_SECRET or "
-            "LIVEKIT_API_SECRET_FILE, or write `--api-secret -` and hand it in by standard input"
-        )
+    secret = _given_secret(options)
     url, api_key, api_secret = (
         given if given is not None else _variable(name, environ)
         for name, given in (("url", options.livekit_url), ("api_key", options.api_key), ("api_secret", secret))
     )
     return LiveKit(url.reveal(), api_key.reveal(), api_secret)
+
+
+def read_pair(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> tuple[str, Secret[str]] | None:
+    """Key and secret, for checking a signature; the key may be "", and `None` means that there is no secret.
+
+    Raises:
+        InvalidArgument: one of the two is given twice or unreadable.
+    """
+    key, secret = (
+        given if given is not None or not _is_set(name, environ) else _variable(name, environ)
+        for name, given in (("api_key", options.api_key), ("api_secret", _given_secret(options)))
+    )
+    return None if secret is None else (key.reveal() if key is not None else "", secret)
+
+
+def _given_secret(options: argparse.Namespace) -> Secret[str] | None:
+    secret: Secret[str] | None = options.api_secret
+    if secret is not None and secret.reveal() == "-":
+        return _from_standard_input()
+    if secret is not None:
+        _say.warning(
+            "--api-secret on the command line shows in the process list and in the shell's history: set LIVEKIT_API_SECRET or "
+            "LIVEKIT_API_SECRET_FILE, or write `--api-secret -` and hand it in by standard input"
+        )
+    return secret
+
+
+def _is_set(field: str, environ: Mapping[str, str]) -> bool:
+    return bool(environ.get(_VARIABLES[field]) or environ.get(f"{_VARIABLES[field]}_FILE"))
 
 
 def _from_standard_input() -> Secret[str]:

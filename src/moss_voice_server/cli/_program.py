@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import CredentialsError, InvalidArgument, WeakSecretWarning
-from . import _livekit, _say, dev, token
+from . import _livekit, _say, dev, doctor, inspect, token
 from ._arguments import Parser, VersionAction
 
 _EXTRA = 'pip install "moss-voice-server[cli]"'
@@ -24,6 +24,8 @@ examples:
   moss-voice-server dev                  see it work: no account, no network
   moss-voice-server token                a token for a new guest in a new room
   moss-voice-server token --help         all that a token can say
+  moss-voice-server inspect TOKEN        what a token says, and what is wrong
+  moss-voice-server doctor               why the agent does not join
 """
 
 # Which option a wrong value came from, by the name that the library gives it.
@@ -39,6 +41,10 @@ _OPTIONS = {
     "ttl": "--ttl",
     "can_publish_sources": "--source",
     "room_config": "--room-config",
+    "endpoint": "--endpoint",
+    "header": "--header",
+    "origin": "--origin",
+    "agent_timeout": "--agent-timeout",
     **_livekit.OPTIONS,
 }
 
@@ -49,7 +55,7 @@ def run(argv: Sequence[str] | None) -> int:
     try:
         options = parser.parse_all(argv)
         if options.command is None:
-            parser.error("name a command: token or dev")
+            parser.error("name a command: token, dev, inspect or doctor")
         if find_spec("rich") is None:
             _say.error(f"the command line needs its extra: {_EXTRA}")
             return 2
@@ -72,7 +78,7 @@ def _parser() -> Parser:
     parser = Parser(prog=_say.PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for command in (token, dev):
+    for command in (token, dev, inspect, doctor):
         command.add(commands)
     return parser
 

@@ -52,6 +52,10 @@ class Screen:
         self._console.print(value, soft_wrap=True)
         self._console.print()
 
+    def gap(self) -> None:
+        """An empty line."""
+        self._console.print()
+
     def remark(self, text: str) -> None:
         """A last word."""
         self._console.print(Text(text, "dim"))

@@ -6,11 +6,13 @@ import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from livekit.protocol import agent, models
 from websockets.asyncio.client import connect
 
 from moss_voice_server._core.signing import Signer
+from moss_voice_server._core.urls import LOOPBACK
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -68,6 +70,7 @@ class Worker:
             additional_headers={"Authorization": f"Bearer {self._token()}"},
             open_timeout=_TIMEOUT,
             close_timeout=_TIMEOUT,
+            proxy=None if urlsplit(self._url).hostname in LOOPBACK else True,
         ) as socket:
             await _send(
                 socket,

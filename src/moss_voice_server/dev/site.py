@@ -35,7 +35,9 @@ _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/endpoint.js": ("endpoint.js", "text/javascript; charset=utf-8"),
     "/room.js": ("room.js", "text/javascript; charset=utf-8"),
+    "/levels.js": ("levels.js", "text/javascript; charset=utf-8"),
     "/token.js": ("token.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }

@@ -6,8 +6,8 @@ for check in examine(Plan(Secret(os.environ))):
 
 from __future__ import annotations
 
-from .chain import NAMES, examine
+from .chain import examine, names
 from .check import Check, Status
 from .plan import Given, Plan
 
-__all__ = ["NAMES", "Check", "Given", "Plan", "Status", "examine"]
+__all__ = ["Check", "Given", "Plan", "Status", "examine", "names"]

@@ -24,7 +24,12 @@ NAMES = (
     *join.NAMES,
     *dispatch.NAMES,
 )
-"""Every check up to the agent, in order; those of the endpoint follow when one is named."""
+"""Every check up to the agent, in order."""
+
+
+def names(plan: Plan) -> tuple[str, ...]:
+    """The names of all checks that `examine` will make."""
+    return (*NAMES, *endpoint.NAMES) if plan.endpoint else NAMES
 
 
 def examine(plan: Plan) -> Iterator[Check]:

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Generator
 from typing import NamedTuple
 
+from ..errors import InvalidArgument
 from . import join
-from .check import Check, Stopwatch, shown
+from .check import Check, Stopwatch, shown, split
 from .keys import Keys
 from .livekit import Server
 from .plan import Plan
@@ -17,7 +18,7 @@ from .token import new_room
 
 NAMES = ("dispatch.named", "dispatch.unnamed")
 _GRACE = 5.0  # seconds that the other kind of worker gets when one has come; LiveKit tells of an agent within 3
-_MARGIN = 30.0  # seconds that a token outlives the wait
+_MARGIN = 60.0  # seconds that a token outlives the wait
 
 
 class Outcome(NamedTuple):
@@ -55,51 +56,59 @@ def checks(server: Server, keys: Keys, plan: Plan) -> Generator[Check, None, Non
 
 def verdict(
     wanted: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch
-) -> Generator[Check, None, None]:
+) -> tuple[Check, Check]:
     """What the two outcomes mean; `explicit`: the user has said that this name must come."""
-    name = shown(wanted)
-    one, other = NAMES
+    one = _named(shown(wanted), explicit, named, unnamed, watch)
+    other = _unnamed(shown(wanted), explicit, named, unnamed, watch)
+    return one._replace(ms=_ms(named)), other._replace(ms=_ms(unnamed))
+
+
+def _ms(outcome: Outcome | None) -> float:
+    return round(outcome.seconds * 1000, 1) if outcome else 0.0
+
+
+def _named(name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
+    check = NAMES[0]
     if named is None:
-        yield watch.skip(one, "no agent's name is known", "give --agent NAME to send for a worker by its name")
-    elif named.trouble:
-        yield watch.fail(one, *named.trouble)
-    elif named.identity is not None:
-        yield watch.ok(one, f"agent {name} joined after {named.seconds:.1f} s")
-    elif unnamed.identity is not None:
-        make = watch.fail if explicit else watch.warn
-        yield make(
-            one,
-            f"no worker is registered as {name} (none came within {named.seconds:.0f} s); one without a name is",
+        return watch.skip(check, "no agent's name is known", "give --agent NAME to send for a worker by its name")
+    if named.trouble:
+        return watch.fail(check, *named.trouble)
+    if named.identity is not None:
+        return watch.ok(check, f"agent {name} joined after {named.seconds:.1f} s")
+    waited = f"no agent came within {named.seconds:.0f} s: no worker is registered as {name}, it seems"
+    if unnamed.identity is not None:
+        return (watch.fail if explicit else watch.warn)(
+            check,
+            f"{waited}; one without a name is",
             f"leave agent_name out when you make tokens, or register the worker with agent_name={name}",
         )
-    else:
-        yield watch.fail(
-            one,
-            f"no worker is registered as {name}: no agent came within {named.seconds:.0f} s",
-            f"start the worker with this LiveKit's address and keys, and with agent_name={name}, letter by letter; if it runs, "
-            "its log says whether it got the job and why it did not join",
-        )
-    yield _unnamed(other, name, explicit, named, unnamed, watch)
+    return watch.fail(
+        check,
+        waited,
+        f"start the worker with this LiveKit's address and keys, and with agent_name={name}, letter by letter; if it runs, "
+        "its log says whether it got the job and why it did not join",
+    )
 
 
-def _unnamed(check: str, name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
+def _unnamed(name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
+    check = NAMES[1]
     if unnamed.trouble:
         return watch.fail(check, *unnamed.trouble)
     if unnamed.identity is not None:
         return watch.ok(check, f"an agent without a name joined after {unnamed.seconds:.1f} s")
     waited = f"no agent came within {unnamed.seconds:.0f} s to a token that names none"
+    if explicit:
+        return watch.skip(check, f"{waited}; not needed, since you name {name}")
     if named is not None and named.identity is not None:
-        if explicit:
-            return watch.skip(check, f"{waited}; not needed, since you name {name}")
         return watch.warn(
             check,
-            f"{waited}: the worker is registered by name only",
+            f"{waited}: the worker is registered by its name only",
             "name the agent when you make tokens: agent_name=server.get_agent_name(), and "
             "dispatch=(server.get_agent_name(),) in the token endpoint",
         )
     return watch.fail(
         check,
-        f"{waited}: no worker is registered without a name",
+        f"{waited}: no worker is registered without a name, it seems",
         "start the worker with this LiveKit's address and keys"
         + ("" if named else "; if it has a name, give --agent NAME, and name it when you make tokens"),
     )
@@ -109,7 +118,11 @@ def _wait(server: Server, keys: Keys, plan: Plan, came: threading.Event, *agents
     """Opens a room and waits for an agent; ends early when the other kind has come."""
     room = new_room()
     started = plan.mono()
-    signal = connect(server, keys.join_token(room, *agents, lasting=plan.agent_timeout + _MARGIN + 60.0), plan)
+    try:
+        token = keys.join_token(room, *agents, lasting=plan.agent_timeout + _MARGIN)
+    except InvalidArgument as error:
+        return Outcome(trouble=split(str(error), "correct the agent's name, in Moss and in the worker"))
+    signal = connect(server, token, plan)
     if isinstance(signal, Refused):
         return Outcome(trouble=join.why(signal, plan))
     deadline, is_last_call = started + plan.agent_timeout, False

@@ -61,7 +61,7 @@ def checks(settings: Settings, plan: Plan, redactor: Redactor) -> Generator[Chec
     if not isinstance(outcome, Fetched):
         text = outcome.text if isinstance(outcome, Failure) else "nothing has changed, though nothing was known"
         detail, remedy = split(text.replace("api_url", _SETTING), f"check {_SETTING}, or ask Moss's support")
-        yield watch.fail(NAMES[-1], f"GET {place.url}: {detail}", remedy)
+        yield watch.fail(NAMES[-1], f"{place.origin}: {detail}", remedy)
         return Found(None, reading)
     fields = Secret(_fields(answer))
     redactor.learn(fields.reveal()["voice_agent_api_secret"])
@@ -73,9 +73,7 @@ def checks(settings: Settings, plan: Plan, redactor: Redactor) -> Generator[Chec
         plan,
         redactor,
     )
-    yield watch.ok(
-        NAMES[-1], f"GET {place.url}: HTTP 200; agent {shown(keys.agent_name)}, LiveKit at {shown(keys.url)}"
-    )
+    yield watch.ok(NAMES[-1], f"{place.origin}: HTTP 200; agent {shown(keys.agent_name)}, LiveKit at {shown(keys.url)}")
     return Found(keys, reading)
 
 

@@ -31,6 +31,12 @@ class Place(NamedTuple):
     """Where the address comes from, for remedies."""
 
     @property
+    def origin(self) -> str:
+        """The address without its path."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
     def host(self) -> str:
         """The host's name or address."""
         return urlsplit(self.url).hostname or ""

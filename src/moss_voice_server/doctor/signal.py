@@ -10,7 +10,7 @@ import logging
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 from .._core.secret import Secret
@@ -58,8 +58,9 @@ Message = Joined | Left | Agents | None
 class Signal:
     """One participant's connection."""
 
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, socket: Any, opened: ExitStack) -> None:
         self._socket = socket
+        self._opened = opened
 
     def messages(self, seconds: float) -> Iterator[Message]:
         """What arrives within so many seconds; `None` for what we do not read, and now and then while nothing comes."""
@@ -82,7 +83,7 @@ class Signal:
         with suppress(Exception):
             self._socket.send(_LEAVE)
         with suppress(Exception):
-            self._socket.close()
+            self._opened.close()
 
 
 def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
@@ -94,8 +95,9 @@ def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
 
     secure = server.websocket.startswith("wss:")
     quiet = logging.Logger("moss_voice_server.doctor.signal", logging.CRITICAL + 1)  # its DEBUG shows the token
+    opened = ExitStack()
     try:
-        return Signal(
+        socket = opened.enter_context(
             connect(
                 f"{server.websocket}/rtc?protocol=16&auto_subscribe=0",
                 additional_headers={"Authorization": f"Bearer {token.reveal()}"},
@@ -107,6 +109,7 @@ def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
                 logger=quiet,
             )
         )
+        return Signal(socket, opened)
     except InvalidStatus as error:
         return Refused(error.response.status_code, "")
     except (InvalidHandshake, InvalidURI, EOFError):

@@ -6,6 +6,7 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from binascii import Error
+from math import isfinite
 from typing import Any, NamedTuple, NoReturn
 
 from ..secret import Secret
@@ -84,7 +85,14 @@ def _no_constant(_name: str) -> NoReturn:
     raise _Refused
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise _Refused
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 _UNREADABLE = object()
 _MAX_DEPTH = 32  # of objects and arrays; an egress has seven levels
 

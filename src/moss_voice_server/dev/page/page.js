@@ -1,213 +1,307 @@
-// Page: asks the token endpoint, joins, and shows what comes of it.
+// Page: brings together what the user does, the token endpoint, the room, and what is to be seen.
 
+import * as endpoint from "./endpoint.js";
 import { VoiceRoom, load } from "./room.js";
 import { claims, facts, grants, left } from "./token.js";
 
 const at = (id) => document.getElementById(id);
+const DOCTOR = "`moss-voice-server doctor` in a terminal says which link of the chain it is.";
+const ENDINGS = {
+  DUPLICATE_IDENTITY: ["Somebody joined with the same identity and took your place.", "Give every session an identity of its own."],
+  PARTICIPANT_REMOVED: ["You were removed from the room.", "Join again for a new one."],
+  ROOM_DELETED: ["The room was deleted.", "Join again for a new one."],
+  SERVER_SHUTDOWN: ["The LiveKit server was stopped.", "Start it again, or see whether `moss-voice-server dev` still runs in its terminal."],
+};
+const LOST = ["The connection to the LiveKit server is lost.", `See whether it still runs, then join again. ${DOCTOR}`];
+const TOKEN = /eyJ[\w-]+\.[\w-]*(\.[\w-]*)?/g;
+
 let config, livekit, voice, token;
 
-const tell = {
-  log(text, bad = false) {
-    const line = document.createElement("li");
-    const time = document.createElement("time");
-    time.textContent = new Date().toLocaleTimeString();
-    line.append(time, text);
-    line.classList.toggle("bad", bad);
-    at("log").append(line);
-    at("log").scrollTop = at("log").scrollHeight;
-  },
-  problem(what, remedy = "") {
-    at("problem-what").textContent = what;
-    at("problem-remedy").textContent = remedy;
-    at("problem").hidden = false;
-    tell.log(`${what} ${remedy}`, true);
-  },
-  state(name, text) {
-    at("state").dataset.state = name;
-    at("state").textContent = text;
-  },
-  agent(identity, state) {
-    at("agent-identity").textContent = identity || "–";
-    if (at("agent-state").textContent !== state) {
-      at("agent-state").textContent = state;
-      tell.log(`agent: ${state}`);
-    }
-  },
-  quality(quality) {
-    at("my-quality").textContent = `${quality} connection`;
-  },
-  playback(possible) {
-    at("hear").hidden = possible;
-  },
-  message(from, text) {
-    const line = document.createElement("li");
-    const who = document.createElement("b");
-    who.textContent = `${from}: `;
-    line.append(who, text);
-    at("messages").append(line);
-    at("messages").scrollTop = at("messages").scrollHeight;
-  },
-  left(reason) {
-    tell.log(`left the room ${reason}`.trim());
-    if (reason === "DUPLICATE_IDENTITY") tell.problem("Somebody joined with the same identity, and took your place.", "Give every session an identity of its own.");
-    if (reason === "JOIN_FAILURE" || reason === "SERVER_SHUTDOWN") tell.problem("The LiveKit server ended the session.", "Look at the terminal that runs this page, then join again.");
-    voice = undefined;
-    tell.state("idle", "Not in a room");
-    tell.agent("", "not here");
-    at("my-quality").textContent = "no connection";
-    usable(false);
-  },
-};
+// What is to be seen.
 
-function usable(joined) {
-  at("join-button").disabled = joined || !livekit;
-  for (const id of ["leave-button", "mute-button", "message", "message-button"]) at(id).disabled = !joined;
-  at("mute-button").setAttribute("aria-pressed", "false");
-  if (!joined) at("hear").hidden = true;
+function log(text, isBad = false) {
+  const line = element("li");
+  // A LiveKit server of 1.13.5 and older repeats a token that it refuses.
+  line.append(element("time", new Date().toISOString().slice(11, 23)), text.replace(TOKEN, "[token]"));
+  line.classList.toggle("bad", isBad);
+  append(at("log"), line);
 }
 
-async function ask() {
-  const wish = {};
-  if (at("name").value.trim()) wish.participant_name = at("name").value.trim();
-  if (at("agent").value) wish.room_config = { agents: [{ agent_name: at("agent").value }] };
-  at("request").textContent = `POST ${config.token_path}\ncontent-type: application/json\n\n${JSON.stringify(wish, null, 2)}`;
-  let response, text;
-  try {
-    response = await fetch(config.token_path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wish) });
-    text = await response.text();
-  } catch {
-    throw new Problem("The token endpoint cannot be reached.", "Is the command still running in the terminal?");
+function problem(what, remedy) {
+  at("problem-what").textContent = what.replace(TOKEN, "[token]");
+  at("problem-remedy").replaceChildren(...withCode(remedy));
+  at("problem").hidden = false;
+  log(`${what} ${remedy}`, true);
+}
+
+function notice(what, remedy) {
+  const box = element("div");
+  box.className = "notice";
+  box.append(element("p", what), element("p", ...withCode(remedy)));
+  at("notices").append(box);
+  log(`${what} ${remedy}`, true);
+}
+
+function state(name, text) {
+  at("state").dataset.state = name;
+  if (at("state").textContent !== text) at("state").textContent = text;
+  const inside = name === "joined" || name === "reconnecting";
+  at("wishes").hidden = inside;
+  at("join-button").hidden = inside || name === "joining";
+  at("join-button").disabled = !livekit;
+  at("leave-button").hidden = !inside && name !== "joining";
+  at("leave-button").textContent = name === "joining" ? "Cancel" : "Leave";
+  at("mute-button").hidden = !inside;
+  for (const id of ["message", "message-button"]) at(id).disabled = name !== "joined";
+  if (!inside) {
+    at("hear-button").hidden = true;
+    at("my-note").textContent = "not connected";
+    showAgent("", "");
   }
-  const answer = parsed(text);
-  at("answer").textContent = `${response.status} ${response.statusText}\n${shown(response.headers)}\n\n${answer ? JSON.stringify(answer, null, 2) : text}`;
-  if (!response.ok || !answer) throw new Problem(`The token endpoint answered ${response.status}: ${answer?.message ?? "no JSON"}`, "The answer is shown below, under Token endpoint.");
-  token = claims(answer.participant_token);
-  showToken();
-  tell.log(`token for ${token.sub} in ${token.video.room}`);
-  return answer;
+  keepFocus();
 }
 
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+// A keyboard's user must not lose the place when the button that was pressed goes away.
+function keepFocus() {
+  const focused = document.activeElement;
+  if (focused?.closest("#talk") && !focused.checkVisibility()) {
+    [at("join-button"), at("mute-button"), at("leave-button")].find((each) => each.checkVisibility())?.focus();
   }
 }
 
-function shown(headers) {
-  return ["content-type", "cache-control", "retry-after"].filter((name) => headers.has(name)).map((name) => `${name}: ${headers.get(name)}`).join("\n");
+function showAgent(name, agentState) {
+  const wasHere = at("agent-note").textContent !== "not here";
+  at("agent-name").textContent = name || "Agent";
+  at("agent-voice").dataset.state = agentState;
+  if (agentState && agentState !== at("agent-note").textContent) log(`${name} is ${agentState}`);
+  at("agent-note").textContent = agentState || "not here";
+  // Coming and going is told to a screen reader, and not each change between listening and speaking.
+  if (Boolean(agentState) !== wasHere && at("state").dataset.state === "joined") showJoined();
 }
 
-class Problem extends Error {
-  constructor(what, remedy) {
-    super(what);
-    this.remedy = remedy;
-  }
+function showJoined() {
+  const agent = voice.agentState() ? `, with ${at("agent-name").textContent}` : "";
+  state("joined", `In the room${agent}`);
+}
+
+function showMuted(muted) {
+  at("mute-button").setAttribute("aria-pressed", String(muted));
+  showMe();
+}
+
+function showMe() {
+  const muted = at("mute-button").getAttribute("aria-pressed") === "true";
+  at("my-note").textContent = [muted && "muted", `${voice.quality ?? "new"} connection`].filter(Boolean).join(", ");
+}
+
+function showMessage(from, text, segment) {
+  const known = segment && [...at("messages").children].find((line) => line.dataset.segment === segment);
+  const line = known || element("li");
+  line.dataset.segment = segment ?? "";
+  line.replaceChildren(element("b", from), " ", text);
+  line.classList.toggle("mine", from === "You");
+  if (!known) append(at("messages"), line);
 }
 
 function showToken() {
   at("token-none").hidden = true;
   at("token-panel").hidden = false;
-  at("token-claims").replaceChildren(...facts(token).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-  at("token-grants").replaceChildren(...grants(token).map(([yes, what, note]) => {
-    const item = element("li", `${yes ? "" : "Not: "}${what}${note ? ` (${note})` : ""}`);
-    item.classList.toggle("no", !yes);
-    return item;
-  }));
+  at("token-facts").replaceChildren(...facts(token).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+  const items = (yes) => grants(token).filter(([allowed]) => allowed === yes).map(([, what, note]) => element("li", what, ...(note ? [element("span", `: ${note}`)] : [])));
+  at("token-allows").replaceChildren(...items(true));
+  at("token-forbids").replaceChildren(...items(false));
   showTimeLeft();
 }
 
 function showTimeLeft() {
   if (!token) return;
-  const { share, text } = left(token, Date.now() / 1000);
-  at("token-life").value = share;
-  at("token-left").textContent = text;
-}
-
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
-}
-
-async function join() {
-  at("problem").hidden = true;
-  at("join-button").disabled = true;
-  tell.state("joining", "Joining …");
-  try {
-    const { server_url: url, participant_token: jwt } = await ask();
-    voice = new VoiceRoom(livekit, tell);
-    await voice.join(url, jwt, at("microphone").value);
-    tell.state("joined", "In the room");
-    at("my-identity").textContent = token.sub;
-    usable(true);
-    await listMicrophones();
-  } catch (error) {
-    const known = error instanceof Problem;
-    tell.problem(known ? error.message : `Joining failed: ${error.message}`, known ? error.remedy : "`moss-voice-server doctor` in a terminal says which link of the chain it is.");
-    voice?.leave();
-    voice = undefined;
-    tell.state("failed", "Not in a room");
-    usable(false);
-  }
+  const life = left(token, Date.now() / 1000);
+  at("token-life").value = life.share;
+  at("token-life").dataset.state = life.state;
+  at("token-left").textContent = life.text;
 }
 
 function showLevels() {
-  const { mine, agent } = voice ? voice.levels() : { mine: 0, agent: 0 };
+  const { mine, agent } = voice && at("state").dataset.state === "joined" ? voice.levels() : { mine: 0, agent: 0 };
   for (const [id, level] of [["my-level", mine], ["agent-level", agent]]) {
-    const percent = Math.min(100, Math.round(level * 100));
-    at(id).setAttribute("aria-valuenow", percent);
-    at(id).firstElementChild.style.transform = `scaleX(${percent / 100})`;
+    if (at(id).getAttribute("aria-valuenow") === String(level)) continue;
+    at(id).setAttribute("aria-valuenow", level);
+    at(id).firstElementChild.style.transform = `translateX(${level - 100}%)`;
   }
 }
 
 async function listMicrophones() {
   const devices = await navigator.mediaDevices?.enumerateDevices().catch(() => []) ?? [];
   const chosen = at("microphone").value;
+  // Before the microphone is allowed, a browser tells neither ids nor names.
   const found = devices.filter((each) => each.kind === "audioinput" && each.deviceId && each.deviceId !== "default");
   at("microphone").replaceChildren(new Option("The system's choice", ""), ...found.map((each, index) => new Option(each.label || `Microphone ${index + 1}`, each.deviceId)));
-  at("microphone").value = chosen;
+  at("microphone").value = found.some((each) => each.deviceId === chosen) ? chosen : "";
 }
 
-at("join-form").addEventListener("submit", (event) => { event.preventDefault(); join(); });
-at("leave-button").addEventListener("click", () => voice?.leave());
+function element(name, ...content) {
+  const made = document.createElement(name);
+  made.append(...content);
+  return made;
+}
+
+function append(list, line) {
+  list.append(line);
+  list.scrollTop = list.scrollHeight;
+}
+
+function withCode(text) {
+  return text.split("`").map((part, index) => index % 2 ? element("code", part) : part);
+}
+
+// What the user does.
+
+async function ask() {
+  at("problem").hidden = true;
+  const body = endpoint.wish(at("name").value.trim(), at("agent").value);
+  at("request").textContent = endpoint.request(config.token_path, body);
+  try {
+    const { answer, shown } = await endpoint.ask(config.token_path, body);
+    at("answer").textContent = shown;
+    token = claims(answer.participant_token);
+    showToken();
+    log(`token for ${token.sub} in ${token.video.room}`);
+    return answer;
+  } catch (error) {
+    at("answer").textContent = error.shown ?? "";
+    throw error;
+  }
+}
+
+async function join() {
+  const mine = voice = new VoiceRoom(livekit, listener(() => voice === mine));
+  state("joining", "Joining …");
+  try {
+    const { server_url: url, participant_token: jwt } = await ask();
+    if (voice !== mine) return;
+    await mine.join(url, jwt);
+    if (voice !== mine) return;
+    at("my-name").textContent = token.name && token.name !== "Guest" ? `You, ${token.name}` : "You";
+    showJoined();
+    await speak(true);
+    await listMicrophones();
+  } catch (error) {
+    if (voice !== mine) return; // cancelled
+    voice = undefined;
+    mine.leave();
+    problem(...inWords(error));
+    state("failed", "Not in a room");
+  }
+}
+
+function inWords(error) {
+  if (error instanceof endpoint.Refused) return [error.message, error.remedy];
+  const { NotAllowed, ServerUnreachable } = livekit.ConnectionErrorReason;
+  if (error.reason === ServerUnreachable) return ["The LiveKit server cannot be reached.", `See whether it runs. ${DOCTOR}`];
+  if (error.reason === NotAllowed) return [`The LiveKit server refuses the token: ${error.message}`, DOCTOR];
+  return [`Joining failed: ${error.message}`, DOCTOR];
+}
+
+async function leave() {
+  const mine = voice;
+  voice = undefined;
+  log("left the room");
+  state("idle", "Not in a room");
+  await mine?.leave();
+}
+
+async function speak(on) {
+  try {
+    await voice.speak(on, at("microphone").value);
+    showMuted(!on);
+  } catch (error) {
+    showMuted(true);
+    problem("You cannot be heard: the microphone cannot be used.", error.name === "NotFoundError"
+      ? "Plug one in, then press Mute to try again."
+      : "Allow it for this page in the browser's address bar, then press Mute to try again.");
+  }
+}
+
+// What the room tells, for as long as it is the one that we are in.
+function listener(isCurrent) {
+  const events = {
+    log,
+    agent: showAgent,
+    message: showMessage,
+    playback: (isPossible) => { at("hear-button").hidden = isPossible; },
+    quality: (quality) => { voice.quality = quality; showMe(); },
+    connection: (name) => {
+      log(`connection: ${name}`);
+      if (name.toLowerCase().includes("reconnecting")) state("reconnecting", "Connection lost, trying again …");
+      else if (name === "connected" && at("state").dataset.state === "reconnecting") showJoined();
+    },
+    left: (reason) => {
+      if (at("state").dataset.state === "joining") return; // `join` tells
+      log(`left the room: ${reason}`, true);
+      voice.leave();
+      voice = undefined;
+      problem(...(ENDINGS[reason] ?? LOST));
+      state("failed", "Not in a room");
+    },
+  };
+  return Object.fromEntries(Object.entries(events).map(([name, tell]) => [name, (...news) => { if (isCurrent()) tell(...news); }]));
+}
+
+at("join-form").addEventListener("submit", (event) => { event.preventDefault(); if (livekit && !voice) join(); });
+at("leave-button").addEventListener("click", leave);
 at("hear-button").addEventListener("click", () => voice?.hear());
-at("token-button").addEventListener("click", () => ask().catch((error) => tell.problem(error.message, error.remedy)));
-at("mute-button").addEventListener("click", async () => {
-  const muted = at("mute-button").getAttribute("aria-pressed") !== "true";
-  await voice?.mute(muted);
-  at("mute-button").setAttribute("aria-pressed", String(muted));
-});
+at("mute-button").addEventListener("click", () => speak(at("mute-button").getAttribute("aria-pressed") === "true"));
+at("microphone").addEventListener("change", () => voice?.useMicrophone(at("microphone").value).catch(() => problem("This microphone cannot be used.", "Choose another one.")));
+at("token-button").addEventListener("click", () => ask().catch((error) => problem(...inWords(error))));
 at("message-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = at("message").value.trim();
   if (!text || !voice) return;
   at("message").value = "";
-  await voice.send(text);
-  tell.message("You", text);
+  showMessage("You", text);
+  await voice.send(text).catch(() => problem("The message was not sent.", "Join again if the connection is lost."));
 });
 at("copy-button").addEventListener("click", async () => {
   const text = [...at("log").children].map((line) => `${line.firstChild.textContent} ${line.lastChild.textContent}`).join("\n");
-  await navigator.clipboard.writeText(text).then(() => { at("copied").textContent = "Copied."; }, () => { at("copied").textContent = "The browser does not allow it: select the lines instead."; });
+  const done = await navigator.clipboard.writeText(text).then(() => "Copied.", () => "The browser does not allow it: select the lines instead.");
+  at("copied").textContent = done;
 });
-setInterval(showTimeLeft, 1000);
-setInterval(showLevels, 100);
+navigator.mediaDevices?.addEventListener("devicechange", listMicrophones);
 
-usable(false);
-config = await fetch("config.json").then((response) => response.json());
+// What happens first.
+
+async function configure() {
+  config = await fetch("config.json").then((response) => response.json());
+}
+
+// While `dev` still fetches the client, ours is the place to load it from; if that fails, it knows a better one afterwards.
+async function loadClient() {
+  const { client } = config;
+  try {
+    return await load(client);
+  } catch (error) {
+    await configure();
+    if (config.client.src === client.src) throw error;
+    return await load(config.client);
+  }
+}
+
+await configure();
 at("agent").replaceChildren(...config.agents.map((each) => new Option(each.label, each.name)));
+at("agent-remedy").replaceChildren(...withCode(config.agent_remedy));
+at("agent-remedy").hidden = !config.agent_remedy;
 at("chain").textContent = config.chain;
+at("token-button").disabled = false;
+setInterval(showTimeLeft, 1000);
+setInterval(showLevels, 50);
 await listMicrophones();
-if (!config.livekit) {
-  tell.problem("No LiveKit server runs here, so nobody can join. Tokens can be made and looked at.", config.livekit_remedy);
-}
+if (!config.livekit) notice("No LiveKit server runs here, so nobody can join. Tokens can be made and looked at.", config.livekit_remedy);
 try {
-  livekit = await load(config.client);
-  tell.log(`LiveKit's client ${livekit.version} loaded`);
+  const client = await loadClient();
+  log(`LiveKit's client ${client.version} is loaded`);
+  if (config.livekit) livekit = client;
 } catch {
-  tell.problem("LiveKit's client could not be loaded, so nobody can join. Tokens can be made and looked at.", config.client_remedy);
+  notice("LiveKit's client could not be loaded, so nobody can join. Tokens can be made and looked at.", config.client_remedy);
 }
-if (!config.livekit) livekit = undefined;
-usable(false);
+state("idle", "Not in a room");
 document.body.dataset.ready = "true";

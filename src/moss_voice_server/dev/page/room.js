@@ -1,17 +1,19 @@
 // Room: everything that speaks to LiveKit's client; tells what happens to the listener that is handed in.
 
+import { Meter } from "./levels.js";
+
 const STATES = { initializing: "getting ready", idle: "here", listening: "listening", thinking: "thinking", speaking: "speaking" };
+const CHAT = "lk.chat";
+const TRANSCRIPT = "lk.transcription";
 
 export async function load(client) {
   const script = document.createElement("script");
+  script.integrity = client.integrity;
+  script.crossOrigin = "anonymous";
   script.src = client.src;
-  if (client.integrity) {
-    script.integrity = client.integrity;
-    script.crossOrigin = "anonymous";
-  }
   await new Promise((done, failed) => {
     script.onload = done;
-    script.onerror = () => failed(new Error("unreachable"));
+    script.onerror = () => failed(new Error(`${client.src} cannot be loaded`));
     document.head.append(script);
   });
   return window.LivekitClient;
@@ -21,67 +23,87 @@ export class VoiceRoom {
   constructor(livekit, tell) {
     this.livekit = livekit;
     this.tell = tell;
-    this.room = new livekit.Room({ adaptiveStream: true });
+    this.room = new livekit.Room();
+    this.meters = { mine: new Meter(livekit.createAudioAnalyser), agent: new Meter(livekit.createAudioAnalyser) };
     this.sounds = document.createElement("div");
     document.body.append(this.sounds);
     this.listen();
   }
 
   listen() {
-    const { RoomEvent, ParticipantKind } = this.livekit;
-    const on = (event, handler) => this.room.on(event, handler);
-    const isAgent = (participant) => participant?.kind === ParticipantKind.AGENT;
-    on(RoomEvent.ConnectionStateChanged, (state) => this.tell.log(`connection ${state}`));
-    on(RoomEvent.ParticipantConnected, (who) => { this.tell.log(`${label(who)} joined`); this.seeAgent(); });
-    on(RoomEvent.ParticipantDisconnected, (who) => { this.tell.log(`${label(who)} left`); this.seeAgent(); });
-    on(RoomEvent.ParticipantAttributesChanged, (_changed, who) => { if (isAgent(who)) this.seeAgent(); });
-    on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
-      this.tell.log(`hearing ${label(who)}`);
-      if (track.kind === "audio") this.sounds.append(track.attach());
-      this.seeAgent();
-    });
-    on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()));
-    on(RoomEvent.LocalTrackPublished, (publication) => this.tell.log(`sending ${publication.source}`));
-    on(RoomEvent.ConnectionQualityChanged, (quality, who) => { if (who === this.room.localParticipant) this.tell.quality(quality); });
-    on(RoomEvent.AudioPlaybackStatusChanged, () => this.tell.playback(this.room.canPlaybackAudio));
-    on(RoomEvent.MediaDevicesError, (error) => this.tell.problem("The microphone cannot be used.", microphoneRemedy(error)));
-    on(RoomEvent.DataReceived, (bytes, who) => this.tell.message(label(who), new TextDecoder().decode(bytes)));
-    on(RoomEvent.TranscriptionReceived, (segments, who) => segments.filter((each) => each.final).forEach((each) => this.tell.message(label(who), each.text)));
-    on(RoomEvent.Disconnected, (reason) => this.tell.left(this.livekit.DisconnectReason[reason] ?? ""));
-    for (const topic of ["lk.chat", "lk.transcription"]) {
-      this.room.registerTextStreamHandler(topic, async (reader, who) => this.tell.message(who.identity, await reader.readAll()));
+    const { RoomEvent, Track } = this.livekit;
+    const { room, tell } = this;
+    const agentMayHaveChanged = () => tell.agent(this.agent()?.name || this.agent()?.identity, this.agentState());
+    room
+      .on(RoomEvent.ConnectionStateChanged, (state) => tell.connection(state))
+      .on(RoomEvent.ParticipantConnected, (who) => { tell.log(`${label(who)} joined (${who.identity})`); agentMayHaveChanged(); })
+      .on(RoomEvent.ParticipantDisconnected, (who) => { tell.log(`${label(who)} left`); agentMayHaveChanged(); })
+      .on(RoomEvent.ParticipantAttributesChanged, agentMayHaveChanged)
+      .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
+        tell.log(`receiving ${track.source} of ${label(who)}`);
+        if (track.kind === Track.Kind.Audio) this.sounds.append(track.attach());
+      })
+      .on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()))
+      .on(RoomEvent.LocalTrackPublished, (publication) => tell.log(`sending ${publication.source}`))
+      .on(RoomEvent.ConnectionQualityChanged, (quality, who) => { if (who === room.localParticipant) tell.quality(quality); })
+      .on(RoomEvent.AudioPlaybackStatusChanged, () => tell.playback(room.canPlaybackAudio))
+      .on(RoomEvent.DataReceived, (bytes, who, _kind, topic) => tell.log(`data of ${label(who)}${topic ? ` (${topic})` : ""}: ${new TextDecoder().decode(bytes)}`))
+      .on(RoomEvent.Disconnected, (reason) => tell.left(this.livekit.DisconnectReason[reason] ?? "UNKNOWN_REASON"));
+    room.registerTextStreamHandler(CHAT, async (reader, from) => tell.message(this.nameOf(from.identity), await reader.readAll()));
+    room.registerTextStreamHandler(TRANSCRIPT, (reader, from) => this.transcribe(reader, from.identity));
+    this.agentMayHaveChanged = agentMayHaveChanged;
+  }
+
+  // A piece of a transcript comes bit by bit, and may come again, better understood, under the same segment id.
+  async transcribe(reader, identity) {
+    const { "lk.segment_id": segment, "lk.transcribed_track_id": track } = reader.info.attributes ?? {};
+    const said = this.nameOf(this.ownerOf(track) ?? identity);
+    let text = "";
+    for await (const bit of reader) {
+      text += bit;
+      this.tell.message(said, text, segment ?? reader.info.id);
     }
   }
 
-  async join(url, token, microphone) {
+  async join(url, token) {
     await this.room.connect(url, token);
-    this.seeAgent();
-    try {
-      await this.room.localParticipant.setMicrophoneEnabled(true, microphone ? { deviceId: microphone } : undefined);
-    } catch (error) {
-      this.tell.problem("You are in the room, but cannot be heard: the microphone cannot be used.", microphoneRemedy(error));
-    }
+    this.agentMayHaveChanged();
   }
 
-  seeAgent() {
-    const agent = this.agent();
-    this.tell.agent(agent?.identity ?? "", agent ? STATES[agent.attributes["lk.agent.state"]] ?? "here" : "not here");
+  async speak(on, microphone) {
+    await this.room.localParticipant.setMicrophoneEnabled(on, microphone ? { deviceId: microphone } : undefined);
+  }
+
+  async useMicrophone(microphone) {
+    await this.room.switchActiveDevice("audioinput", microphone || "default");
   }
 
   agent() {
     return [...this.room.remoteParticipants.values()].find((each) => each.kind === this.livekit.ParticipantKind.AGENT);
   }
 
-  levels() {
-    return { mine: this.room.localParticipant.audioLevel, agent: this.agent()?.audioLevel ?? 0 };
+  agentState() {
+    const agent = this.agent();
+    return agent ? STATES[agent.attributes["lk.agent.state"]] ?? "here" : "";
   }
 
-  async mute(muted) {
-    await this.room.localParticipant.setMicrophoneEnabled(!muted);
+  levels() {
+    const { Microphone } = this.livekit.Track.Source;
+    const track = (who) => who?.getTrackPublication(Microphone)?.track;
+    return { mine: this.meters.mine.level(track(this.room.localParticipant)), agent: this.meters.agent.level(track(this.agent())) };
+  }
+
+  nameOf(identity) {
+    return identity === this.room.localParticipant.identity ? "You" : label(this.room.remoteParticipants.get(identity)) || identity;
+  }
+
+  ownerOf(trackId) {
+    const all = [this.room.localParticipant, ...this.room.remoteParticipants.values()];
+    return all.find((who) => who.trackPublications.has(trackId))?.identity;
   }
 
   async send(text) {
-    await this.room.localParticipant.sendText(text, { topic: "lk.chat" });
+    await this.room.localParticipant.sendText(text, { topic: CHAT });
   }
 
   async hear() {
@@ -91,15 +113,10 @@ export class VoiceRoom {
   async leave() {
     await this.room.disconnect();
     this.sounds.remove();
+    for (const meter of Object.values(this.meters)) meter.turnTo(undefined);
   }
 }
 
 function label(participant) {
-  return participant ? participant.name || participant.identity : "the server";
-}
-
-function microphoneRemedy(error) {
-  return error?.name === "NotFoundError"
-    ? "Plug one in, then leave and join again."
-    : "Allow the microphone for this page in the browser's address bar, then leave and join again.";
+  return participant ? participant.name || participant.identity : "";
 }

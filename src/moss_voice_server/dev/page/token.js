@@ -7,13 +7,12 @@ export function claims(token) {
 }
 
 export function facts(token) {
-  const video = token.video ?? {};
   const agents = token.roomConfig?.agents ?? [];
   const rows = [
     ["Who", token.sub],
     ["Shown as", token.name],
-    ["Room", video.room],
-    ["Agents", agents.map((each) => each.agentName || "any without a name").join(", ") || "LiveKit's own rules: workers without a name"],
+    ["Room", token.video?.room],
+    ["Agents", agents.map((each) => each.agentName || "those without a name").join(", ") || "LiveKit's own rules: workers without a name"],
     ["Metadata", token.metadata],
     ["Attributes", Object.entries(token.attributes ?? {}).map(([key, value]) => `${key} = ${value}`).join(", ")],
     ["API key", token.iss],
@@ -23,19 +22,19 @@ export function facts(token) {
   return rows.filter(([, value]) => value);
 }
 
-// LiveKit's own defaults: absent means yes for the first three, and data follows publishing.
+// LiveKit's own defaults: absent means yes for publishing and subscribing, and data follows publishing.
 export function grants(token) {
   const video = token.video ?? {};
   const publish = video.canPublish ?? true;
-  const sources = video.canPublishSources?.length ? video.canPublishSources.join(", ") : "camera, microphone, screen";
+  const sources = video.canPublishSources?.length ? `only ${video.canPublishSources.join(", ")}` : "microphone, camera, screen";
   return [
-    [video.roomJoin ?? false, "Join the room", "without this the token opens nothing"],
-    [publish, "Send audio and video", sources],
-    [video.canSubscribe ?? true, "Hear and see the others", "needed to hear the agent"],
-    [video.canPublishData ?? publish, "Send messages", "data and text"],
-    [video.canUpdateOwnMetadata ?? false, "Change the own name and metadata", "after joining"],
-    [video.hidden ?? false, "Be invisible to the others", "off for people"],
-    [video.canManageAgentSession ?? false, "Control the agent's session", ""],
+    [video.roomJoin ?? false, "join this room", "and no other"],
+    [publish, "send sound and video", sources],
+    [video.canSubscribe ?? true, "hear and see the others", "the agent, too"],
+    [video.canPublishData ?? publish, "send messages", "text and data"],
+    [video.canUpdateOwnMetadata ?? false, "change its own name and attributes", "after joining"],
+    [video.canManageAgentSession ?? false, "control the agent's session", ""],
+    [video.hidden ?? false, "be there unseen", "no other is told"],
   ];
 }
 
@@ -45,8 +44,8 @@ export function left(token, now) {
   const minutes = Math.floor(seconds / 60);
   const text = seconds === 0
     ? "Expired: it lets nobody in any more. Who is in the room stays in."
-    : `${minutes} min ${String(seconds % 60).padStart(2, "0")} s to join; who is in the room stays in`;
-  return { share, text };
+    : `${minutes ? `${minutes} min ` : ""}${seconds % 60} s. Who is in the room stays in.`;
+  return { share, text, state: seconds === 0 ? "over" : seconds < 60 ? "short" : "long" };
 }
 
 function clock(seconds) {

@@ -17,8 +17,8 @@ from ..rooms import exists
 from .client import Answer, Client, Pass
 
 NAMES = (
-    "endpoint.log_in",
     "endpoint.fresh_room",
+    "endpoint.log_in",
     "endpoint.identity",
     "endpoint.room",
     "endpoint.egress",
@@ -29,7 +29,7 @@ _SAFE = "; moss_voice_server's token endpoint refuses that by itself"
 
 def log_in(client: Client, watch: Stopwatch, has_headers: bool) -> Check:
     """Whoever does not say who he is must get nothing."""
-    name = NAMES[0]
+    name = NAMES[1]
     if not has_headers:
         return watch.warn(
             name,
@@ -50,7 +50,7 @@ def log_in(client: Client, watch: Stopwatch, has_headers: bool) -> Check:
 
 def fresh_room(one: Pass, two: Pass | None, server: Server | None, keys: Keys | None, plan: Plan) -> Check:
     """Every session must get a room of its own: an agent comes only when a room is new."""
-    watch, name = Stopwatch(plan.mono), NAMES[1]
+    watch, name = Stopwatch(plan.mono), NAMES[0]
     if server is not None and keys is not None and one.room and exists(server, keys, one.room, plan):
         return watch.fail(
             name,

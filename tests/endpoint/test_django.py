@@ -1,0 +1,104 @@
+"""Django: its CSRF check, its middlewares, sync and async views under servers of both kinds, and who reads the body."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.programs import Program
+from tests.endpoint.wire import Answer, Request, bearer
+
+PROGRAMS = ["django-gunicorn", "django-uvicorn"]
+VIEWS = ["/checked", "/checked-async"]
+TOKEN = "a" * 32  # what Django puts into its cookie, and the page's script into its header
+ADA = bearer("ada")
+SIGNED = ADA | {"cookie": f"csrftoken={TOKEN}", "x-csrftoken": TOKEN}
+
+django = pytest.mark.parametrize("program", PROGRAMS)
+views = pytest.mark.parametrize("view", VIEWS)
+
+
+def ask(everywhere: Everywhere, program: str, path: str, request: Request) -> Answer:
+    """One request to one of the two Django programs."""
+    found: Program = everywhere.programs[program]
+    answer: Answer = found.ask(path, request)
+    return answer
+
+
+@django
+@views
+def test_csrf_is_checked(everywhere: Everywhere, program: str, view: str) -> None:
+    """Without Django's token a request does not reach us, signed in or not: a cookie alone proves nothing."""
+    for headers in (ADA, ADA | {"cookie": f"csrftoken={TOKEN}"}, ADA | {"x-csrftoken": TOKEN}, {}):
+        answer = ask(everywhere, program, view, Request(headers))
+        assert 403 == answer.status
+        assert b"CSRF" in answer.body
+        assert b"participant_token" not in answer.body
+
+
+@django
+@views
+def test_with_djangos_token(everywhere: Everywhere, program: str, view: str) -> None:
+    """A page of the application sends Django's token in a header, and is served."""
+    answer = ask(everywhere, program, view, Request(SIGNED))
+    assert "ada" == answer.claims["sub"]
+    assert 403 == ask(everywhere, program, view, Request(SIGNED | {"x-csrftoken": "b" * 32})).status
+
+
+@django
+@views
+def test_another_origin_with_a_stolen_token(everywhere: Everywhere, program: str, view: str) -> None:
+    """Django looks at the origin as well."""
+    assert 403 == ask(everywhere, program, view, Request(SIGNED | {"origin": "https://evil.example"})).status
+
+
+@django
+def test_safe_methods_are_ours(everywhere: Everywhere, program: str) -> None:
+    """What CSRF does not concern gets our own answer."""
+    assert 405 == ask(everywhere, program, "/checked", Request(method="GET")).status
+
+
+@django
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_header_authentication_switches_the_check_off(everywhere: Everywhere, program: str, mode: str) -> None:
+    """A view that says that no cookie ever counts needs no token of Django's."""
+    assert 201 == ask(everywhere, program, f"/{mode}/token", Request(ADA)).status
+
+
+def test_only_the_word_itself_switches_it_off() -> None:
+    """`csrf_exempt` is set by header_authentication and by nothing else."""
+    from moss_voice_server import MossVoiceServerSync
+    from moss_voice_server.django import token_view
+    from tests.tokens import API_KEY, API_SECRET, URL
+
+    server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+
+    async def waiting(request: Any, wish: Any) -> Any:
+        """An async authorize."""
+
+    for authorize in (lambda request, wish: None, waiting):
+        views = [token_view(server, authorize=authorize, origins=["https://a.example"])]
+        views += [token_view(server, authorize=authorize, header_authentication=value) for value in (False, True)]
+        assert [False, False, True] == [getattr(view, "csrf_exempt", False) for view in views]
+
+
+@django
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("path", ["body", "body-before"])
+def test_others_may_read_the_body(everywhere: Everywhere, program: str, mode: str, path: str) -> None:
+    """A middleware that reads the body leaves it to us, and we leave it to authorize: some sign what they send."""
+    wish = {"room_name": "r"}
+    answer = ask(everywhere, program, f"/{path}/{mode}", Request(json=wish))
+    claims = answer.claims
+    assert ("r", wish) == (claims["video"]["room"], json.loads(claims["metadata"]))
+
+
+@django
+def test_djangos_own_headers_are_kept(everywhere: Everywhere, program: str) -> None:
+    """Our answers pass through the application's middlewares, whose headers stand beside ours."""
+    answer = ask(everywhere, program, "/sync/token", Request(ADA))
+    said = [answer.header(name) for name in ("x-frame-options", "referrer-policy", "cache-control")]
+    assert ["DENY", "no-referrer", "no-store"] == said

@@ -1,0 +1,459 @@
+"""FastAPI: authorize as a dependency like any other, in the application's own routing, lifespan and OpenAPI."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, BackgroundTasks, Cookie, Depends, FastAPI, Header, HTTPException, Request
+from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests
+from moss_voice_server.fastapi import token_router
+from moss_voice_server.testing import FakeMoss
+from tests.endpoint.calls import asgi_ask, asgi_call, ask_asgi
+from tests.endpoint.wire import Answer
+from tests.endpoint.wire import Request as Asked
+from tests.endpoint.wire import bearer
+from tests.tokens import API_KEY, API_SECRET, URL
+
+SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
+PATH = "/voice/token"
+oauth2 = OAuth2PasswordBearer(tokenUrl="login")
+
+
+@dataclass
+class User:
+    """Somebody who is signed in."""
+
+    name: str
+
+
+def user_of(token: Annotated[str, Depends(oauth2)]) -> User:
+    """The user of a token, as in FastAPI's own tutorial."""
+    if token == "expired":
+        raise HTTPException(401, "this text is the app's own", {"WWW-Authenticate": "Bearer"})
+    return User(token)
+
+
+def app_with(authorize: Callable[..., Any], server: Any = SERVER, **options: Any) -> FastAPI:
+    """An application with the endpoint only."""
+    app = FastAPI()
+    app.include_router(token_router(server, authorize=authorize, **options))
+    return app
+
+
+def post(app: Any, path: str = PATH, **sent: Any) -> Answer:
+    """One POST."""
+    return ask_asgi(app, Asked(**sent), path)
+
+
+# Everything that a dependency may be.
+
+
+def by_user(user: Annotated[User, Depends(user_of)]) -> Admission:
+    """A plain one, with a dependency of its own."""
+    return Admission(ParticipantInfo(user.name))
+
+
+async def by_user_async(user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+    """An async one, which looks at the wish."""
+    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+
+
+def old_style(wish: TokenRequest, request: Request, user: User = Depends(user_of)) -> Admission:  # noqa: B008  # as FastAPI had it
+    """With defaults instead of Annotated."""
+    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+
+
+class Door:
+    """An object, configured when the application is made."""
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+
+    def __call__(self, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+        """As a plain dependency."""
+        return Admission(ParticipantInfo(user.name), room=wish.room_name or self.room)
+
+    async def method(self, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+        """As an async dependency."""
+        return self(user, wish)
+
+
+class AsyncDoor(Door):
+    """The same, async."""
+
+    async def __call__(self, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:  # type: ignore[override]
+        """As an async dependency."""
+        return await super().method(user, wish) if False else Admission(ParticipantInfo(user.name), room=wish.room_name)
+
+
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator of the application's own, for async functions."""
+
+    @wraps(function)
+    async def wrapper(*arguments: Any, **keywords: Any) -> Any:
+        return await function(*arguments, **keywords)
+
+    return wrapper
+
+
+async def configured(suffix: str, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+    """One that is given its configuration by `partial`."""
+    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+
+
+def configured_plain(suffix: str, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+    """The same, plain."""
+    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+
+
+def returns_coroutine(user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Any:
+    """Not async itself."""
+    return by_user_async(user, wish)
+
+
+DEPENDENCIES: dict[str, Callable[..., Any]] = {
+    "async function": by_user_async,
+    "defaults": old_style,
+    "object": Door("lobby"),
+    "async object": AsyncDoor("lobby"),
+    "async method": Door("lobby").method,
+    "decorated": logged(by_user_async),
+    "partial": partial(configured_plain, "x"),
+    "partial of an async function": partial(configured, "x"),
+    "a function that returns a coroutine": returns_coroutine,
+}
+
+
+@pytest.mark.parametrize("authorize", DEPENDENCIES.values(), ids=DEPENDENCIES.keys())
+def test_every_kind_of_dependency(authorize: Callable[..., Any]) -> None:
+    """Whatever FastAPI takes as a dependency decides, with its own dependencies and the wish."""
+    app = app_with(authorize)
+    claims = post(app, headers=bearer("ada"), json={"room_name": "r"}).claims
+    assert ("ada", "r") == (claims["sub"], claims["video"]["room"])
+    assert (401, "unauthenticated") == (lambda a: (a.status, a.json["error"]))(post(app))
+    assert 401 == post(app, headers=bearer("expired")).status
+
+
+def test_a_dependency_that_does_not_look_at_the_wish() -> None:
+    """Without a parameter for the wish there is none to forget: the rules hold all the same."""
+    app = app_with(by_user)
+    assert 201 == post(app, headers=bearer("ada")).status
+    assert "room_not_allowed" == post(app, headers=bearer("ada"), json={"room_name": "r"}).json["error"]
+
+
+def test_parameters_of_its_own() -> None:
+    """Headers, cookies and queries are parameters as ever; what is missing or wrong in them is a 422 in our words."""
+
+    def authorize(x_tenant: Annotated[int, Header()], seat: int, session: Annotated[str, Cookie()] = "") -> Admission:
+        return Admission(ParticipantInfo(f"{x_tenant}-{seat}-{session}"))
+
+    app = app_with(authorize)
+    answer = asyncio.run(_ask_with_query(app, {"x-tenant": "7", "cookie": "session=s"}, b"seat=3"))
+    assert "7-3-s" == answer.claims["sub"]
+    for headers, query in (({}, b"seat=3"), ({"x-tenant": "seven"}, b"seat=3"), ({"x-tenant": "7"}, b"seat=x")):
+        answer = asyncio.run(_ask_with_query(app, headers, query))
+        assert (422, b'{"error":"refused","message":"The request was refused."}') == (answer.status, answer.body)
+
+
+async def _ask_with_query(app: Any, headers: dict[str, str], query: bytes) -> Answer:
+    from tests.endpoint.calls import asgi_answer, http_scope
+
+    scope = http_scope(Asked(headers), PATH, query_string=query)
+    return asgi_answer(await asgi_call(app, scope, [{"type": "http.request", "body": b"{}", "more_body": False}]))
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (HTTPException(401), 401, "unauthenticated"),
+        (HTTPException(403, {"secret": "x"}), 403, "forbidden"),
+        (HTTPException(404), 404, "refused"),
+        (HTTPException(429, headers={"Retry-After": "9"}), 429, "refused"),
+        (HTTPException(500), 500, "internal_error"),
+        (HTTPException(503), 500, "internal_error"),
+        (Denied(403, "trial_over"), 403, "trial_over"),
+    ],
+    ids=["401", "403", "404", "429", "500", "503", "Denied"],
+)
+def test_refusals_of_sub_dependencies(refusal: Exception, status: int, code: str) -> None:
+    """Whoever refuses, authorize or something that it depends on, in FastAPI's way or ours: the answer is ours."""
+
+    async def gate() -> None:
+        raise refusal
+
+    def authorize(gate: Annotated[None, Depends(gate)]) -> Admission:
+        return Admission(ParticipantInfo("ada"))
+
+    answer = post(app_with(authorize))
+    assert (status, code) == (answer.status, answer.json["error"])
+    assert "secret" not in repr(answer)
+
+
+def test_dependencies_that_yield() -> None:
+    """A sub-dependency that opens something closes it when the answer was made, also after a refusal."""
+    events: list[str] = []
+
+    async def database() -> AsyncIterator[str]:
+        events.append("open")
+        try:
+            yield "db"
+        finally:
+            events.append("close")
+
+    def authorize(database: Annotated[str, Depends(database)], wish: TokenRequest) -> Admission:
+        events.append(database)
+        if wish.room_name:
+            raise Denied
+        return Admission(ParticipantInfo("ada"))
+
+    app = app_with(authorize)
+    assert [201, 403] == [post(app).status, post(app, json={"room_name": "r"}).status]
+    assert ["open", "db", "close"] * 2 == events
+
+
+def test_background_tasks_run() -> None:
+    """A task that a dependency leaves for after the answer runs after the answer."""
+    done: list[str] = []
+
+    def authorize(tasks: BackgroundTasks) -> Admission:
+        tasks.add_task(done.append, "told")
+        return Admission(ParticipantInfo("ada"))
+
+    assert 201 == post(app_with(authorize)).status
+    assert ["told"] == done
+
+
+def test_the_body_can_be_seen() -> None:
+    """A dependency that reads the body itself, to check a signature, finds it."""
+    seen: list[bytes] = []
+
+    async def authorize(request: Request, wish: TokenRequest) -> Admission:
+        seen.append(await request.body())
+        return Admission(ParticipantInfo("ada"))
+
+    assert 201 == post(app_with(authorize), body=b'{ "room_config": {} }').status
+    assert [b'{ "room_config": {} }'] == seen
+
+
+def test_dependencies_are_not_asked_for_nonsense() -> None:
+    """Neither a wrong method nor a broken body reaches the application's dependencies."""
+    asked: list[str] = []
+
+    def authorize() -> Admission:
+        asked.append("asked")
+        return Admission(ParticipantInfo("ada"))
+
+    app = app_with(authorize)
+    statuses = [
+        post(app, method="GET"),
+        post(app, body=b"x"),
+        post(app, headers={"content-type": "text/plain"}),
+        post(app),
+    ]
+    assert [405, 400, 415, 201] == [answer.status for answer in statuses]
+    assert ["asked"] == asked
+
+
+# The application around it.
+
+
+def test_dependency_overrides() -> None:
+    """Tests of an application replace what authorize depends on, as FastAPI has it."""
+    app = app_with(by_user)
+    app.dependency_overrides[user_of] = lambda: User("somebody else")
+    assert "somebody else" == post(app).claims["sub"]
+
+
+def test_authorize_itself_can_be_overridden() -> None:
+    """And authorize as well."""
+    app = app_with(by_user)
+    app.dependency_overrides[by_user] = lambda: Admission(ParticipantInfo("a test's"))
+    assert "a test's" == post(app).claims["sub"]
+
+
+def test_prefixes_and_nesting() -> None:
+    """The endpoint is where the routers around it say, every method of it, and their dependencies hold for it."""
+
+    def gate(x_gate: Annotated[str, Header()]) -> None:
+        if x_gate != "open":
+            raise HTTPException(403)
+
+    inner = APIRouter(prefix="/inner", dependencies=[Depends(gate)])
+    inner.include_router(token_router(SERVER, authorize=by_user, path="/t"), prefix="/own")
+    app = FastAPI()
+    app.include_router(inner, prefix="/outer")
+    path = "/outer/inner/own/t"
+    opened = bearer("ada") | {"x-gate": "open"}
+    assert [201, 403, 405] == [
+        post(app, path, headers=opened).status,
+        post(app, path, headers=bearer("ada") | {"x-gate": "shut"}).status,
+        post(app, path, headers=opened, method="PUT").status,
+    ]
+
+
+def test_below_another_application() -> None:
+    """A whole FastAPI application can be mounted, and its endpoint with it."""
+    app = FastAPI()
+    app.mount("/sub", app_with(by_user))
+    assert 201 == post(app, f"/sub{PATH}", headers=bearer("ada")).status
+
+
+def test_several_endpoints() -> None:
+    """Endpoints for two agents in one application do not know of each other."""
+    other = MossVoiceServerSync.from_livekit("wss://other.example", API_KEY, API_SECRET)
+    app = FastAPI()
+    app.include_router(token_router(SERVER, authorize=by_user, path="/one"))
+    app.include_router(token_router(other, authorize=admit_guests(), path="/two"))
+    answers = [post(app, "/one", headers=bearer("ada")), post(app, "/two")]
+    assert [URL, "wss://other.example"] == [answer.json["server_url"] for answer in answers]
+    assert ["ada", True] == [answers[0].claims["sub"], answers[1].claims["sub"].startswith("guest-")]
+    assert 401 == post(app, "/one").status
+
+
+def test_the_apps_handlers_do_not_replace_our_answers() -> None:
+    """Exception handlers of the application are for its own routes, and `debug` shows nothing."""
+    app = FastAPI(debug=True)
+    app.include_router(token_router(SERVER, authorize=by_user))
+
+    @app.exception_handler(401)
+    @app.exception_handler(Exception)
+    async def page(request: Request, error: Exception) -> Any:
+        raise AssertionError
+
+    assert b'{"error":"unauthenticated","message":"Sign in first."}' == post(app).body
+
+
+def test_middlewares_of_the_app() -> None:
+    """Starlette's own middleware, which reads and replays messages, leaves the body to us."""
+    app = app_with(by_user_async)
+
+    @app.middleware("http")
+    async def look(request: Request, call_next: Any) -> Any:
+        assert b"room_name" in await request.body()
+        return await call_next(request)
+
+    claims = post(app, headers=bearer("ada"), json={"room_name": "r"}).claims
+    assert "r" == claims["video"]["room"]
+
+
+# The start.
+
+START = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+
+def started(app: FastAPI) -> Iterator[Any]:
+    """Starts an application, asks for a token in the middle, and stops it."""
+    return iter(asyncio.run(_started(app)))
+
+
+async def _started(app: FastAPI) -> list[Any]:
+    messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    state: dict[str, Any] = {}
+    running = asyncio.ensure_future(app({"type": "lifespan", "state": state}, messages.get, sent.put))
+    messages.put_nowait(START[0])
+    said = [(await sent.get())["type"]]
+    answer = await asgi_ask(app, Asked(bearer("ada")), PATH)
+    messages.put_nowait(START[1])
+    said.append((await sent.get())["type"])
+    await running
+    return [*said, answer]
+
+
+COMPLETE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+@pytest.mark.parametrize("face", [MossVoiceServer, MossVoiceServerSync])
+def test_the_start_fetches(face: Any) -> None:
+    """A server that was only constructed is fetched when the application starts, next to the application's own lifespan."""
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        events.append("start")
+        yield {"own": "state"}
+        events.append("stop")
+
+    with FakeMoss() as moss:
+        app = FastAPI(lifespan=lifespan)
+        app.include_router(token_router(face(**moss.arguments), authorize=by_user))
+        *said, answer = started(app)
+        assert (COMPLETE, 201, 1) == (said, answer.status, moss.count)
+        assert ["start", "stop"] == events
+
+
+def test_the_servers_own_context_in_the_lifespan() -> None:
+    """The lifespan of 0.1.0's documentation: the application makes the server, and a function finds it for each request."""
+    with FakeMoss() as moss:
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            app.state.voice_server = await MossVoiceServer.create(**moss.arguments)
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        app.include_router(token_router(lambda request: request.app.state.voice_server, authorize=by_user))
+        *said, answer = started(app)
+        assert (COMPLETE, 201) == (said, answer.status)
+
+
+def test_a_start_without_credentials() -> None:
+    """An outage of Moss does not keep the application from starting: only this endpoint says 503 meanwhile."""
+    with FakeMoss() as moss:
+        moss.always(503)
+        server = MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1))
+        *said, answer = started(app_with(by_user, server))
+        assert (COMPLETE, 503) == (said, answer.status)
+
+
+# OpenAPI.
+
+
+def test_openapi() -> None:
+    """The endpoint is in the application's description, with its security, its body and its answers."""
+
+    def authorize(
+        user: Annotated[User, Depends(user_of)], key: Annotated[str, Depends(APIKeyHeader(name="X-Key"))]
+    ) -> Admission:
+        return Admission(ParticipantInfo("ada"))
+
+    described = app_with(authorize, origins=["https://app.example"]).openapi()
+    assert {"post"} == set(described["paths"][PATH])
+    operation = described["paths"][PATH]["post"]
+    assert [{"OAuth2PasswordBearer": []}, {"APIKeyHeader": []}] == operation["security"]
+    assert {"OAuth2PasswordBearer", "APIKeyHeader"} == set(described["components"]["securitySchemes"])
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert [
+        "room_name",
+        "participant_name",
+        "participant_identity",
+        "participant_metadata",
+        "participant_attributes",
+        "room_config",
+    ] == list(body["properties"])
+    statuses = ["201", "400", "401", "403", "405", "413", "415", "422", "429", "500", "503"]
+    assert statuses == sorted(operation["responses"])
+    assert ["server_url", "participant_token"] == operation["responses"]["201"]["content"]["application/json"][
+        "schema"
+    ]["required"]
+
+
+def test_openapi_of_several() -> None:
+    """Two endpoints, one of them below two prefixes, are described without clashing."""
+    app = FastAPI()
+    router = token_router(SERVER, authorize=by_user, path="/t")
+    app.include_router(router, prefix="/a")
+    app.include_router(router, prefix="/b")
+    app.include_router(token_router(SERVER, authorize=by_user_async, path="/c"))
+    described = app.openapi()
+    assert ["/a/t", "/b/t", "/c"] == list(described["paths"])
+    names = [described["paths"][path]["post"]["operationId"] for path in described["paths"]]
+    assert 3 == len(set(names))

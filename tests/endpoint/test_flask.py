@@ -1,0 +1,190 @@
+"""Flask: its request context, its sessions, its own ways to refuse, and several endpoints in one application."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask, Request, abort, current_app, g, request, session
+from werkzeug.exceptions import Unauthorized
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.endpoint import Admission, TokenRequest, admit_guests
+from moss_voice_server.flask import token_blueprint
+from moss_voice_server.testing import FakeMoss
+from tests.tokens import API_KEY, API_SECRET, URL, claims
+
+SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+
+
+def who() -> Admission:
+    """Whoever is in the session, found by Flask's own names and without any argument."""
+    if "user" not in session:
+        abort(401)
+    return Admission(ParticipantInfo(session["user"], None, f"{g.started} {current_app.name} {request.path}"))
+
+
+def plain(own: Request, wish: TokenRequest) -> Admission:
+    """A plain authorize."""
+    return who()
+
+
+async def waiting(own: Request, wish: TokenRequest) -> Admission:
+    """An async authorize."""
+    await asyncio.sleep(0)
+    return who()
+
+
+def app_with(*blueprints: Blueprint) -> Flask:
+    """An application with a session."""
+    app = Flask("shop")
+    app.secret_key = "made up"
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+
+    @app.before_request
+    def start() -> None:
+        g.started = "today"
+
+    return app
+
+
+def post(app: Flask, path: str = "/voice/token", user: str | None = None, **more: Any) -> Any:
+    """A request of somebody who has signed in before."""
+    with app.test_client() as client:
+        if user:
+            with client.session_transaction() as stored:
+                stored["user"] = user
+        return client.post(path, **({"json": {}} | more))
+
+
+@pytest.mark.parametrize("authorize", [plain, waiting])
+def test_authorize_is_in_the_requests_context(authorize: Any) -> None:
+    """The session, `g`, the application and the request are at hand in authorize, be it plain or async."""
+    app = app_with(token_blueprint(SERVER, authorize=authorize))
+    answer = post(app, user="ada")
+    assert 201 == answer.status_code
+    said = claims(answer.json["participant_token"])
+    assert ("ada", "today shop /voice/token") == (said["sub"], said["metadata"])
+    refused = post(app)
+    assert (401, "unauthenticated") == (refused.status_code, refused.json["error"])
+
+
+def test_where_a_loop_runs_already() -> None:
+    """Flask called from a coroutine: an async authorize has its request all the same."""
+    app = app_with(token_blueprint(SERVER, authorize=waiting))
+
+    async def scenario() -> None:
+        assert 201 == post(app, user="ada").status_code
+
+    asyncio.run(scenario())
+
+
+def test_the_request_is_flasks_own() -> None:
+    """Authorize is given the request itself, which it may keep."""
+    seen: list[Any] = []
+
+    def authorize(own: Request, wish: TokenRequest) -> Admission:
+        seen.append(type(own))
+        return Admission(ParticipantInfo("ada"))
+
+    assert 201 == post(app_with(token_blueprint(SERVER, authorize=authorize))).status_code
+    assert [Request] == seen
+
+
+@pytest.mark.parametrize("refusal", [Unauthorized(), Unauthorized("with words of the app's own")])
+def test_werkzeugs_exceptions(refusal: Exception) -> None:
+    """An exception of Werkzeug's is a refusal with our own words."""
+
+    def authorize(own: Request, wish: TokenRequest) -> Admission:
+        raise refusal
+
+    answer = post(app_with(token_blueprint(SERVER, authorize=authorize)))
+    assert (401, b'{"error":"unauthenticated","message":"Sign in first."}') == (answer.status_code, answer.data)
+
+
+def test_several_endpoints() -> None:
+    """Endpoints of different names live in one application, each below a prefix of its own and with rules of its own."""
+    app = app_with(
+        token_blueprint(SERVER, authorize=plain),
+        token_blueprint(SERVER, authorize=admit_guests(), path="/guests", name="guests"),
+    )
+    app.register_blueprint(token_blueprint(SERVER, authorize=plain, path="/x", name="x"), url_prefix="/api")
+    assert [401, 201, 401, 404] == [post(app, path).status_code for path in ("/voice/token", "/guests", "/api/x", "/x")]
+    with pytest.raises(ValueError, match="already registered"):
+        app_with(token_blueprint(SERVER, authorize=plain), token_blueprint(SERVER, authorize=plain))
+
+
+def test_the_apps_handlers_do_not_replace_our_answers() -> None:
+    """Error pages of the application are for its own pages; and debug mode shows nothing."""
+    app = app_with(token_blueprint(SERVER, authorize=lambda own, wish: 1 / 0))
+    app.debug = app.testing = True
+    app.register_error_handler(401, lambda error: ("<h1>401</h1>", 401))
+    app.register_error_handler(Exception, lambda error: ("<h1>500</h1>", 500))
+    answer = post(app)
+    assert (500, "internal_error") == (answer.status_code, answer.json["error"])
+
+
+def test_the_session_is_kept() -> None:
+    """What authorize puts into the session is saved with the answer, which still nobody may keep."""
+
+    def authorize(own: Request, wish: TokenRequest) -> Admission:
+        session["calls"] = session.get("calls", 0) + 1
+        return Admission(ParticipantInfo("ada"))
+
+    answer = post(app_with(token_blueprint(SERVER, authorize=authorize)))
+    assert "session=" in answer.headers["Set-Cookie"]
+    assert "no-store" == answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("reader", ["before", "authorize", "both"])
+def test_others_may_read_the_body(reader: str) -> None:
+    """A hook that reads the body before us leaves it to us, and we leave it to authorize: some sign what they send."""
+    seen: list[bytes] = []
+
+    def authorize(own: Request, wish: TokenRequest) -> Admission:
+        if reader != "before":
+            seen.append(own.get_data())
+        return Admission(ParticipantInfo("ada"), room=wish.room_name)
+
+    app = app_with(token_blueprint(SERVER, authorize=authorize))
+
+    @app.before_request
+    def look() -> None:
+        if reader != "authorize":
+            seen.append(request.get_data())
+
+    answer = post(app, json={"room_name": "r"})
+    assert 201 == answer.status_code
+    assert "r" == claims(answer.json["participant_token"])["video"]["room"]
+    assert {b'{"room_name": "r"}'} == set(seen)
+
+
+def test_the_apps_own_limit() -> None:
+    """An application whose limit is lower than ours is obeyed."""
+    app = app_with(token_blueprint(SERVER, authorize=admit_guests()))
+    app.config["MAX_CONTENT_LENGTH"] = 100
+    assert [201, 413] == [
+        post(app, data=b"{" + b" " * size + b"}", json=None, content_type="application/json").status_code
+        for size in (98, 99)
+    ]
+
+
+def test_a_server_found_for_each_request() -> None:
+    """A function is given Flask's request and finds the server, for example by host."""
+    other = MossVoiceServerSync.from_livekit("wss://other.example", API_KEY, API_SECRET)
+    app = app_with(token_blueprint(lambda own: other if own.host == "other" else SERVER, authorize=admit_guests()))
+    answers = [post(app, base_url=f"http://{host}").json["server_url"] for host in ("shop", "other")]
+    assert [URL, "wss://other.example"] == answers
+
+
+def test_the_first_request_fetches() -> None:
+    """A server that was only constructed answers 503 to the first, and fetches behind it."""
+    with FakeMoss() as moss:
+        app = app_with(token_blueprint(MossVoiceServerSync(**moss.arguments), authorize=admit_guests()))
+        assert 0 == moss.count
+        answer = post(app)
+        assert (503, "unavailable") == (answer.status_code, answer.json["error"])
+        assert int(answer.headers["Retry-After"]) >= 1
+        moss.wait_for(1)

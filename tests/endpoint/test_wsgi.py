@@ -1,0 +1,182 @@
+"""WSGI: what only the WSGI application can get wrong: the interface's letter, inputs of all kinds, loops of others."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.validate import validator
+
+import pytest
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.endpoint import Admission, TokenRequest, admit_guests
+from moss_voice_server.wsgi import token_app
+from tests.endpoint.calls import ask_wsgi, environ
+from tests.endpoint.wire import Request, ask, bearer, exchange
+from tests.tokens import API_KEY, API_SECRET, URL
+
+SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+ADA = Admission(ParticipantInfo("ada"))
+APP = token_app(SERVER, authorize=lambda environ, wish: ADA)
+
+
+@pytest.mark.parametrize(
+    "request_", [Request(), Request(body=b"x"), Request(method="GET"), Request({"content-type": ""})]
+)
+def test_to_the_letter(request_: Request) -> None:
+    """The standard library's validator finds nothing to say (PEP 3333)."""
+    answer = ask_wsgi(validator(APP), environ(request_))
+    assert answer.status in (201, 400, 405, 415)
+    assert str(len(answer.body)) == answer.header("content-length")
+
+
+def test_head_has_no_body() -> None:
+    """HEAD is answered without a body by ourselves, since not every server takes it out (RFC 9110, section 9.3.2)."""
+    answer = ask_wsgi(APP, environ(Request(method="HEAD")))
+    assert (405, b"", "63") == (answer.status, answer.body, answer.header("content-length"))
+
+
+class Broken(io.BytesIO):
+    """A connection that breaks while it is read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's."""
+        raise OSError("reset")
+
+
+class Slow(io.BytesIO):
+    """A connection that gives one byte at a time."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's."""
+        return super().read(1)
+
+
+class Endless:
+    """A connection that never ends, and counts what was taken from it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def read(self, size: int) -> bytes:
+        """As a file's."""
+        self.taken += size
+        return b" " * size
+
+
+WISH = b'{"room_name":"r"}'
+INPUTS: dict[str, tuple[dict[str, Any], int]] = {
+    "with a length": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "17"}, 403),
+    "more than the length": ({"wsgi.input": io.BytesIO(b"{}" + WISH), "CONTENT_LENGTH": "2"}, 201),
+    "less than the length": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "18"}, 413),
+    "byte by byte": ({"wsgi.input": Slow(WISH), "CONTENT_LENGTH": "17"}, 403),
+    "broken": ({"wsgi.input": Broken(), "CONTENT_LENGTH": "17"}, 413),
+    "no length, and an end": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 403),
+    "an empty length, and an end": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "", "wsgi.input_terminated": True}, 403),
+    "no length, byte by byte": ({"wsgi.input": Slow(WISH), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 403),
+    "no length, no end": ({"wsgi.input": Endless(), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 413),
+    "no length, no word of an end": ({"wsgi.input": Endless(), "CONTENT_LENGTH": None}, 201),
+    "no number": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "²"}, 413),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "status"), INPUTS.values(), ids=INPUTS.keys())
+def test_every_kind_of_input(given: dict[str, Any], status: int) -> None:
+    """A body is read as far as it is said to go and no further; 403 is a wish for a room that was read and refused."""
+    assert status == ask_wsgi(APP, environ(Request(), **given)).status
+    if isinstance(given["wsgi.input"], Endless):
+        assert given["wsgi.input"].taken in (0, 16385)
+
+
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+async def waiting(environ: Any, wish: TokenRequest) -> Admission:
+    """An async authorize that needs a loop, and says what it saw."""
+    await asyncio.sleep(0)
+    return Admission(ParticipantInfo("ada", None, WHO.get()))
+
+
+def later(environ: Any, wish: TokenRequest) -> Awaitable[Admission]:
+    """Not async by itself."""
+    return waiting(environ, wish)
+
+
+class Async:
+    """An object whose call is async."""
+
+    async def __call__(self, environ: Any, wish: TokenRequest) -> Admission:
+        """As authorize."""
+        return await waiting(environ, wish)
+
+
+@pytest.mark.parametrize("authorize", [waiting, Async(), later])
+def test_an_async_authorize(authorize: Callable[..., Any]) -> None:
+    """An async authorize is waited for, and sees the context's variables."""
+    token = WHO.set("somebody")
+    try:
+        answer = ask_wsgi(token_app(SERVER, authorize=authorize), environ(Request()))
+    finally:
+        WHO.reset(token)
+    assert "somebody" == answer.claims["metadata"]
+
+
+def test_an_async_authorize_where_a_loop_runs_already() -> None:
+    """A coroutine that calls a WSGI application blocks its loop as ever, and authorize is waited for all the same."""
+
+    async def scenario() -> None:
+        WHO.set("somebody")
+        answer = ask_wsgi(token_app(SERVER, authorize=waiting), environ(Request()))
+        assert "somebody" == answer.claims["metadata"]
+
+    asyncio.run(scenario())
+
+
+def test_guests() -> None:
+    """Guests need no framework."""
+    answer = ask_wsgi(token_app(SERVER, authorize=admit_guests()), environ(Request()))
+    assert answer.claims["sub"].startswith("guest-")
+
+
+class Quiet(WSGIRequestHandler):
+    """Says nothing on standard error."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's own name
+        """As the standard library's."""
+
+
+def test_the_standard_librarys_server() -> None:
+    """wsgiref's server, which knows neither HEAD nor chunks, serves it: one request after the other."""
+    with WSGIServer(("127.0.0.1", 0), Quiet) as server:
+        server.set_app(APP)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            port = server.server_port
+            assert 201 == ask(port, "/", Request(bearer("ada"))).status
+            answer = ask(port, "/", Request(method="HEAD"))
+            assert (405, b"") == (answer.status, answer.body)
+            assert 413 == exchange(port, [Request({"content-length": "1073741824"}, b"").as_sent("/")]).status
+        finally:
+            server.shutdown()
+            thread.join(30)
+
+
+def test_threads_share_an_application() -> None:
+    """Requests on many threads at once get tokens of their own, each in a new room."""
+    rooms: list[str] = []
+
+    def work() -> None:
+        rooms.extend(ask_wsgi(APP, environ(Request())).claims["video"]["room"] for _ in range(50))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert 400 == len(set(rooms))
