@@ -1,4 +1,4 @@
-"""Minting: how long one token takes, here and in the other libraries that make it.
+"""Minting: how much of the processor's time one token takes, here and in the other libraries that make it.
 
 Each minter is a process of its own, so that none works in the memory of another. They take turns of a few hundredths of a
 second, many in a round, so that whatever else the machine is doing hits all of them alike. Each round has new processes.

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from moss_voice_server.endpoint import (
     TenantRooms,
     TokenRequest,
     admit_guests,
+    client_address,
     identity_from_sub,
     is_session_of,
     session_identity,
@@ -325,3 +327,38 @@ def test_tenants_are_admitted() -> None:
     rooms = TenantRooms("acme")
     assert rooms is Admission(ADA, rooms=rooms).rooms
     assert 100 == len({rooms.new() for _ in range(100)})
+
+
+@pytest.mark.parametrize(
+    ("request_", "address"),
+    [
+        ({"type": "http", "client": ("203.0.113.7", 5000)}, "203.0.113.7"),
+        ({"type": "http", "client": None}, "unknown"),
+        ({"type": "http"}, "unknown"),
+        ({"REMOTE_ADDR": "203.0.113.7"}, "203.0.113.7"),
+        ({"REMOTE_ADDR": ""}, "unknown"),
+        ({"REMOTE_ADDR": "2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2::/64"),
+        ({"REMOTE_ADDR": "no:address"}, "no:address"),
+        (SimpleNamespace(META={"REMOTE_ADDR": "203.0.113.7"}), "203.0.113.7"),
+        (SimpleNamespace(remote_addr="203.0.113.7"), "203.0.113.7"),
+        (SimpleNamespace(client=("203.0.113.7", 5000)), "203.0.113.7"),
+        (object(), "unknown"),
+    ],
+)
+def test_address_of_any_frameworks_request(request_: Any, address: str) -> None:
+    """ASGI scopes, WSGI environs, and the requests of Django, Flask and Starlette; IPv6 by its network."""
+    assert address == client_address(request_)
+
+
+def test_guests_are_counted_by_their_address() -> None:
+    """A guest's identity is new each time, so a limiter could not count it; the app may count otherwise."""
+    scope = {"type": "http", "client": ("203.0.113.7", 5000)}
+    assert "203.0.113.7" == admit_guests()(scope, TokenRequest()).limit_key
+    assert "all" == admit_guests(limit_key="all")(scope, TokenRequest()).limit_key
+
+
+def test_limit_key_must_be_a_text() -> None:
+    """Another kind of key is named."""
+    with pytest.raises(InvalidArgument) as caught:
+        Admission(ParticipantInfo("ada"), limit_key=7)  # type: ignore[arg-type]
+    assert "limit_key" == caught.value.field

@@ -196,5 +196,5 @@ def test_recovery_of_all(moss: FakeMoss) -> None:
     assert "fresh" == herd.server.status().state
 
 
-class Arrived(Exception):  # noqa: N818  # no error: how a thread of a herd tells that nothing went wrong
+class Arrived(Exception):  # no error: how a thread of a herd tells that nothing went wrong
     """Raised by a caller who got what he wanted."""

@@ -47,7 +47,7 @@ SECRETS = (KEY, SECRET, API_KEY, BODY, HEADER, OTHER)
 
 ADA = ParticipantInfo("user-42")
 # One quick attempt: what is looked at is what remains of it.
-POLICY = RefreshPolicy(attempts=1, attempt_timeout=0.3, total_timeout=0.4)
+POLICY = RefreshPolicy(attempts=1, attempt_timeout=0.2, total_timeout=0.3)
 
 
 @pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])

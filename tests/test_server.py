@@ -767,3 +767,16 @@ def test_front_door_gives_three_names_and_no_more() -> None:
     assert {*moss_voice_server.__all__} <= {*dir(moss_voice_server)}
     with pytest.raises(AttributeError, match="module 'moss_voice_server' has no attribute 'AccessToken'"):
         moss_voice_server.AccessToken  # noqa: B018  # asking for it is what is tested
+
+
+def test_unfetched_needs_no_network(face: Class, moss: FakeMoss) -> None:
+    """`unfetched` reads what `from_env` reads, at once and in either class; `refresh` then brings the credentials."""
+    server = face.kind.unfetched(moss.environ)
+    assert (0, "empty") == (moss.count, server.status().state)
+    face.refresh(server)
+    assert signed_by(server.create_participant_token(ADA, "lobby"), moss.credentials)
+
+
+def test_unfetched_names_what_is_missing(face: Class) -> None:
+    """As with `from_env`, the error is about the variable."""
+    assert "MOSS_PROJECT_ID" == refused(face.kind.unfetched, {})[0]

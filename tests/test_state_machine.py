@@ -37,9 +37,11 @@ class Model:
         self.denied = False
 
     def draw(self, low: float, high: float) -> float:
+        """A random number that is pinned."""
         return low + self.random * (high - low)
 
     def state(self, now: tuple[float, float]) -> str:
+        """Which of the five states it is."""
         if self.fetched is None:
             return "empty"
         if self.denied:
@@ -64,10 +66,12 @@ class Model:
         return wait - since(now, self.failed_at)
 
     def success(self, now: tuple[float, float], generation: int) -> None:
+        """After new credentials."""
         self.__init__(self.random)  # type: ignore[misc]  # a success forgets everything
         self.generation, self.fetched = generation, now
 
     def failure(self, now: tuple[float, float], refused: bool) -> None:
+        """After a failure, a refusal or another."""
         if not self.refusals:
             self.refused_since = now
         self.refusals = self.refusals + 1 if refused else 0
@@ -77,6 +81,7 @@ class Model:
 
 
 def since(now: tuple[float, float], then: tuple[float, float]) -> float:
+    """Seconds gone by: what the clock says that has gone on further."""
     return max(now[0] - then[0], now[1] - then[1], 0.0)
 
 
@@ -86,6 +91,7 @@ class Watched(Source):
     under_way = 0
 
     def drive(self, exchange: Exchange) -> Outcome:
+        """As `Source.drive`."""
         self.under_way += 1
         assert 1 == self.under_way
         try:
@@ -103,6 +109,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize(random=st.sampled_from([0.0, 0.25, 1.0]), created=st.booleans())
     def start(self, random: float, created: bool) -> None:
+        """A server that has its credentials, or has not been created yet."""
         self.world = FakeWorld(random)
         self.source = Watched(self.world)
         self.keeper = keeper(self.world, self.source, RefreshPolicy())
@@ -118,20 +125,23 @@ class Life(RuleBasedStateMachine):
 
     @property
     def now(self) -> tuple[float, float]:
+        """Both clocks."""
         return self.world.wall, self.world.mono
 
     def is_lost(self) -> bool:
+        """Whether the renewal that is waited for has taken too long."""
         return self.began is not None and since(self.now, self.began) >= LOST
 
     # What the source does.
 
     @rule(kind=st.sampled_from(list(ATTEMPTS)))
     def answers(self, kind: str) -> None:
+        """What the source says from here on; `ok` brings another generation each time."""
         self.kind = kind
         self.sent += kind == "ok"
         replies: dict[str, Response | Fault] = {
             "ok": good(self.sent),
-            "down": self.sent % 2 and status(503) or DOWN,
+            "down": (self.sent % 2 and status(503)) or DOWN,
             "denied": answer(b"BODY", 401 + 2 * (self.sent % 2)),
             "garbage": answer(b"<html>BODY"),
             "whole": answer(b'{"BODY": 1}'),
@@ -142,40 +152,48 @@ class Life(RuleBasedStateMachine):
 
     @rule(seconds=TIMES)
     def advance(self, seconds: int) -> None:
+        """Time goes by."""
         self.world.advance(seconds)
 
     @rule(seconds=TIMES)
     def freeze(self, seconds: int) -> None:
+        """The machine sleeps: only the wall clock goes on."""
         self.world.wall += seconds
 
     @rule(seconds=TIMES)
     def set_back(self, seconds: int) -> None:
+        """The wall clock is corrected."""
         self.world.wall -= seconds
 
     @rule(seconds=TIMES)
     def jump(self, seconds: int) -> None:
+        """The monotonic clock jumps."""
         self.world.mono += seconds
 
     # What the process does.
 
     @rule(hold=st.booleans())
     def threads(self, hold: bool) -> None:
+        """Whether renewals from here on stay under way or are carried out at once."""
         self.world.hold = hold
 
     @rule()
     def fork(self) -> None:
+        """The child goes on, without the threads of its parent."""
         self.world.lose()
         self.parked, self.began = [], None
         self.keeper.after_fork()
 
     @rule()
     def lose(self) -> None:
+        """The threads are gone, and nobody knows."""
         self.world.lose()
         self.parked = []
 
     @precondition(lambda self: self.parked)
     @rule()
     def land(self) -> None:
+        """The oldest renewal that was held back is carried out."""
         self.world.run()
         if self.parked.pop(0):  # one that was given up changes nothing
             self.began = None
@@ -199,6 +217,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def mint(self) -> None:
+        """A token is asked for."""
         before, spawned, state = self.source.count, self.world.spawned, self.model.state(self.now)
         if state == "fresh":
             assert f"key-{self.model.generation}" == mint(self.server)
@@ -230,6 +249,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.began is None or self.is_lost())
     @rule()
     def refresh(self) -> None:
+        """Credentials are asked for now."""
         hold, self.world.hold = self.world.hold, False
         before = self.source.count
         self.give_up()
@@ -263,6 +283,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
+        """The status is that of the model."""
         shown = self.server.status()
         assert self.model.state(self.now) == shown.state
         assert (shown.fingerprint is None) is (self.model.fetched is None)
@@ -271,6 +292,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def never_serves_past_hard(self) -> None:
+        """72 hours by either clock, and it is over."""
         if self.model.fetched and since(self.now, self.model.fetched) >= 72 * HOUR:
             assert self.server.status().state in ("hard", "denied")
 
@@ -301,5 +323,4 @@ Life.TestCase.settings = settings(
 )
 
 
-class TestLife(Life.TestCase):  # type: ignore[misc,name-defined]  # made by hypothesis at run time
-    """The name by which pytest finds it."""
+TestLife = Life.TestCase  # the name by which pytest finds it

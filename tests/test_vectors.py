@@ -37,10 +37,12 @@ class Run:
             self.source.attempts.clear()
 
     def advance(self, step: dict[str, Any]) -> None:
-        self.world.wall += step.get("wall", step.get("seconds"))
-        self.world.mono += step.get("mono", step.get("seconds"))
+        """Time goes by."""
+        self.world.wall += step["wall"] if "wall" in step else step["seconds"]
+        self.world.mono += step["mono"] if "mono" in step else step["seconds"]
 
     def source_(self, step: dict[str, Any]) -> None:
+        """What is answered from here on."""
         answers = [self._answer(each) for each in step["answers"]]
         self.source.answers.clear()
         self.source.answers.extend(answers)
@@ -49,8 +51,8 @@ class Run:
     def _answer(self, each: Any) -> Response | Fault:
         if each == "unreachable":
             return DOWN
-        told = {"status": each} if isinstance(each, int) else each
-        headers = {}
+        told: dict[str, Any] = {"status": each} if isinstance(each, int) else each
+        headers: dict[str, str] = {}
         if "max_age" in told:
             headers["cache_control"] = f"max-age={told['max_age']}"
         if "etag" in told:
@@ -65,13 +67,15 @@ class Run:
         return good(self._sent, **headers)
 
     def mint(self, _step: dict[str, Any]) -> object:
+        """The generation that signed, or the error."""
         return self._call(lambda: int(mint(self.server).removeprefix("key-")))
 
     def refresh(self, _step: dict[str, Any]) -> object:
+        """ "ok", or the error."""
         # A test cannot wait for what it holds back itself.
         hold, self.world.hold = self.world.hold, False
         try:
-            return self._call(lambda: self.server.refresh() or "ok")
+            return self._call(self.server.refresh) or "ok"
         finally:
             self.world.hold = hold
 
@@ -83,15 +87,19 @@ class Run:
             return error.code
 
     def hold(self, _step: dict[str, Any]) -> None:
+        """Renewals stay under way."""
         self.world.hold = True
 
     def land(self, _step: dict[str, Any]) -> None:
+        """The oldest of them is carried out."""
         self.world.run()
 
     def lose(self, _step: dict[str, Any]) -> None:
+        """They never come back."""
         self.world.lose()
 
     def fork(self, _step: dict[str, Any]) -> None:
+        """The child goes on."""
         self.world.lose()
         self.keeper.after_fork()
 

@@ -1,18 +1,11 @@
 """Django: whoever has signed in to the site gets a voice token; Django's CSRF check stays on."""
 
-import os
-
 from django.urls import path
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.django import token_view
 from moss_voice_server.endpoint import Admission, Denied
 
-voice_server = MossVoiceServerSync(  # fetches nothing yet: `manage.py migrate` needs no network
-    os.environ["MOSS_PROJECT_ID"],
-    os.environ["MOSS_PROJECT_KEY"],
-    os.environ["MOSS_VOICE_AGENT_ID"],
-    os.environ.get("MOSS_PLATFORM_API_URL", "https://service.usemoss.dev"),
-)
+voice_server = MossVoiceServerSync.unfetched()  # `manage.py migrate` needs no network
 
 
 def authorize(request, wish):

@@ -71,7 +71,8 @@ class Endpoint(Sealed):
         server: a server of either class, or a function from the framework's request to one.
         authorize: called with the framework's request and the `TokenRequest`; returns an `Admission`, or refuses.
         origins: whose pages may ask from elsewhere: exact origins; empty: CORS is off.
-        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+            to go on.
         on_mint: called with a `MintEvent` for each token.
         refusal: the status that an exception of the framework's own stands for, 400 to 499, or `None`.
 
@@ -174,8 +175,8 @@ class Endpoint(Sealed):
                     f"authorize must return an Admission or raise Denied, not return {type(admission).__name__}"
                 )
             if self._limiter is not None:
-                limiter = self._limiter
-                wait = yield Step(lambda: limiter(admission.participant.identity), self._limiter_quick)
+                limiter, key = self._limiter, admission.limit_key or admission.participant.identity
+                wait = yield Step(lambda: limiter(key), self._limiter_quick)
                 if wait:
                     return retry_later(429, "rate_limited", wait)
             grant = decide(admission, wish, new_room())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from functools import lru_cache, partial
 from types import coroutine
 from typing import Any, cast
 
-import anyio
 import anyio.to_thread
 
 from ._core.token_endpoint import Reply
@@ -37,7 +38,8 @@ def token_app(
         authorize: called with the scope and the `TokenRequest`, sync (then on a thread) or async; returns an
             `endpoint.Admission`, or raises or returns `endpoint.Denied`.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+            to go on.
         on_mint: called with a `MintEvent` for each token.
 
     Raises:
@@ -52,9 +54,7 @@ class _App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            # Latin-1 never fails, and nothing that is compared holds other characters than ASCII.
-            headers = {_READ[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
-            course = self._endpoint.course(scope, scope["method"], headers, partial(read_body, receive))
+            course = self._endpoint.course(scope, scope["method"], headers_of(scope), partial(read_body, receive))
             await _answer(await run_async(course, anyio.to_thread.run_sync), send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
@@ -71,6 +71,12 @@ class _App:
             else:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers that a course looks at; of two with one name, the last."""
+    # Latin-1 never fails, and nothing that is compared holds other characters than ASCII.
+    return {_READ[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
 
 
 async def fetch_first(endpoint: Endpoint) -> None:
@@ -112,13 +118,15 @@ def _in_time(reading: Coroutine[Any, Any, bytes | None], seconds: float) -> Gene
     """Awaits, but at most so long; then `None`.
 
     The clock is started at the first wait, as most bodies are here already, and a timer for each would cost a tenth of the time
-    that a whole request takes.
+    that a whole request takes. It is the loop's own and no scope of anyio's: those must be left in the order in which they were
+    entered, and a middleware's `receive` may be inside one when it waits.
     """
     try:
         waited = reading.send(None)
     except StopIteration as read:
         return cast("bytes | None", read.value)
-    with anyio.move_on_after(seconds):
+    clock = _Clock(seconds)
+    try:
         while True:
             try:
                 heard = yield waited
@@ -130,7 +138,31 @@ def _in_time(reading: Coroutine[Any, Any, bytes | None], seconds: float) -> Gene
                 waited = go_on()
             except StopIteration as read:
                 return cast("bytes | None", read.value)
-    return None
+    except asyncio.CancelledError:
+        if not clock.has_run_out:
+            raise
+        return None
+    finally:
+        clock.stop()
+
+
+class _Clock:
+    """Cancels the current task after some time, and says whether it did."""
+
+    def __init__(self, seconds: float) -> None:
+        self.has_run_out = False
+        self._task: Any = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._run_out)
+
+    def _run_out(self) -> None:
+        self.has_run_out = True
+        self._task.cancel()
+
+    def stop(self) -> None:
+        """Not needed any more."""
+        self._timer.cancel()
+        if self.has_run_out and sys.version_info >= (3, 11):
+            self._task.uncancel()  # dealt with: it is not for the task's own scopes
 
 
 @lru_cache(maxsize=1024)

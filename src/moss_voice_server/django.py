@@ -36,7 +36,8 @@ def token_view(
         authorize: called with Django's request and the `TokenRequest`; returns an `endpoint.Admission`, or refuses: `raise
             Denied(401)` or Django's `PermissionDenied`.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+            to go on.
         on_mint: called with a `MintEvent` for each token.
         header_authentication: `True` says that `authorize` looks at a header that only the app's own script can send, and
             never at a cookie; only then is Django's CSRF check switched off for this view.

@@ -81,6 +81,8 @@ class Admission:
             app's; its attributes are added to the app's, and those that the app has set are refused.
         ttl: how long the token can be used to join, a `timedelta` or seconds, 1 minute to 24 hours.
         grants: what the participant may do; `None`: publish, subscribe and send data.
+        limit_key: what a rate limiter counts by; `None`: the participant's identity. Say it where identities are new for each
+            session: the user's id, a guest's address.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
@@ -94,6 +96,7 @@ class Admission:
     client_sets: Collection[str] = ()
     ttl: timedelta | float = DEFAULT_TTL
     grants: ParticipantGrants | None = None
+    limit_key: str | None = None
 
     # Written out, as in ParticipantInfo: one is made for every request.
     def __init__(
@@ -106,6 +109,7 @@ class Admission:
         client_sets: Collection[str] = (),
         ttl: timedelta | float = DEFAULT_TTL,
         grants: ParticipantGrants | None = None,
+        limit_key: str | None = None,
     ) -> None:
         if not isinstance(participant, ParticipantInfo):
             raise _wrong("participant", "a ParticipantInfo", participant)
@@ -125,6 +129,8 @@ class Admission:
             lifetime(ttl)
         if grants is not None and not isinstance(grants, ParticipantGrants):
             raise _wrong("grants", "a ParticipantGrants", grants)
+        if limit_key is not None and not isinstance(limit_key, str):
+            raise _wrong("limit_key", "a str", limit_key)
         own = self.__dict__
         own["participant"] = participant
         own["room"] = room
@@ -134,6 +140,7 @@ class Admission:
         own["client_sets"] = client_sets
         own["ttl"] = ttl
         own["grants"] = grants
+        own["limit_key"] = limit_key
 
 
 def _wrong(name: str, wanted: str, value: object) -> InvalidArgument:
@@ -161,9 +168,9 @@ def _check_rooms(rooms: Any) -> None:
 class admit_guests:  # noqa: N801  # reads as the function that it is to its users
     """An `authorize` that lets everybody in, as `guest-` and 128 random bits, each in a new room. LOUD on purpose.
 
-    Anybody on the internet can then spend your agent's minutes: put a rate limit in front (`limiter=`), and think of what the
-    agent can be made to do. Takes the arguments of `Admission` but `participant`; `room` is refused, as strangers would meet
-    there unless that is what `rooms` says.
+    Anybody on the internet can then spend your agent's minutes: put a rate limit in front (`limiter=`), which counts guests by
+    `client_address`, and think of what the agent can be made to do. Takes the arguments of `Admission` but `participant`;
+    `room` is refused, as strangers would meet there.
 
     Raises:
         InvalidArgument: as `Admission` does, when it is made and not at the first request.
@@ -189,7 +196,29 @@ class admit_guests:  # noqa: N801  # reads as the function that it is to its use
 
     def __call__(self, request: Any, wish: TokenRequest) -> Admission:
         """Lets the next guest in."""
-        return Admission(ParticipantInfo(f"guest-{os.urandom(16).hex()}", self._name), **self._admission)
+        said = {"limit_key": client_address(request), **self._admission}
+        return Admission(ParticipantInfo(f"guest-{os.urandom(16).hex()}", self._name), **said)
+
+
+def client_address(request: Any) -> str:
+    """The network address that a request came from, whichever framework's request it is; for `Admission.limit_key`.
+
+    Behind a proxy it is the proxy's, unless the server is told whom to believe (uvicorn's `--forwarded-allow-ips`, Werkzeug's
+    `ProxyFix`). IPv6 addresses are cut to their first 64 bits, which one customer usually has whole. Where there is none, as on
+    a Unix socket, it is "unknown", the same for all.
+    """
+    fields = request if isinstance(request, Mapping) else getattr(request, "META", {})
+    client = request.get("client") if isinstance(request, Mapping) else getattr(request, "client", None)
+    address = (client and client[0]) or fields.get("REMOTE_ADDR") or getattr(request, "remote_addr", None) or "unknown"
+    if ":" not in str(address):
+        return str(address)
+    from ipaddress import ip_address, ip_network
+
+    try:
+        known = ip_address(str(address))
+    except ValueError:
+        return str(address)
+    return str(ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
 
 
 def session_identity(user_id: str, key: bytes) -> str:

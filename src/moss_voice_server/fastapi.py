@@ -3,16 +3,16 @@
 # No `from __future__ import annotations` here: FastAPI reads the annotations of the functions below.
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import anyio.to_thread
 
 from ._core.token_endpoint import Reply
 from ._endpoint import Endpoint, MintEvent, Server, run_async, status_of
-from .asgi import fetch_first, read_body
+from .asgi import fetch_first, headers_of, read_body
 from .endpoint import TokenRequest, admit_guests
 
 try:
@@ -46,7 +46,8 @@ def token_router(
             It returns an `endpoint.Admission`, or refuses: `raise Denied(401)` or FastAPI's `HTTPException` with 401 or 403.
         path: where the endpoint is, below the prefix that `include_router` may add.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+            to go on.
         on_mint: called with a `MintEvent` for each token.
 
     Raises:
@@ -89,15 +90,21 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
             solve = super().get_route_handler()
 
             async def handle(request: Request) -> Response:
+                solved = Response()
+
                 async def admit(request: Request, wish: TokenRequest) -> Any:
+                    nonlocal solved
                     request.scope[_WISH] = wish
-                    await solve(request)
-                    return request.scope[_ADMISSION]
+                    solved = await solve(request)
+                    admission = request.scope[_ADMISSION]
+                    return await admission if inspect.isawaitable(admission) else admission
 
                 course = endpoint.course(
-                    request, request.method, _headers(request), partial(_read, request), authorize=admit
+                    request, request.method, headers_of(request.scope), partial(_read, request), authorize=admit
                 )
-                return _response(await run_async(course, anyio.to_thread.run_sync))
+                response = _response(await run_async(course, anyio.to_thread.run_sync))
+                response.background = solved.background  # what dependencies have left for later
+                return response
 
             return handle
 
@@ -110,12 +117,8 @@ class _OtherMethods:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        course = self._endpoint.course(request, request.method, _headers(request), partial(_read, request))
+        course = self._endpoint.course(request, request.method, headers_of(scope), partial(_read, request))
         await _response(await run_async(course, anyio.to_thread.run_sync))(scope, receive, send)
-
-
-def _headers(request: Request) -> dict[str, str]:
-    return dict(request.headers)
 
 
 async def _read(request: Request, limit: int) -> bytes | None:
@@ -144,16 +147,24 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
             return authorize(request, request.scope[_WISH])
 
         return guests
-    call: Any = authorize if inspect.isroutine(authorize) else getattr(authorize, "__call__")  # noqa: B004, B009
+    given: Collection[str] = ()
+    call: Any = authorize
+    while isinstance(call, partial):
+        # What the application has given already is no parameter any more: a client could say it in the query.
+        given = {*given, *call.keywords}
+        call = call.func
+    if not inspect.isroutine(call):
+        call = call.__call__
     hints = get_type_hints(call, include_extras=True)
     signature = inspect.signature(authorize)
     parameters = [
         parameter.replace(
             annotation=Annotated[TokenRequest, Depends(_wish)]
-            if hints.get(name) is TokenRequest
+            if _means_wish(hints.get(name))
             else hints.get(name, parameter.annotation)
         )
         for name, parameter in signature.parameters.items()
+        if name not in given
     ]
 
     if inspect.iscoroutinefunction(call):
@@ -167,6 +178,11 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
 
     dependency.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return dependency
+
+
+def _means_wish(hint: Any) -> bool:
+    """Whether it is `TokenRequest`, also `| None` or in `Annotated`: FastAPI itself would read the body into it, unchecked."""
+    return hint is TokenRequest or TokenRequest in get_args(hint)
 
 
 async def _wish(request: Request) -> TokenRequest:

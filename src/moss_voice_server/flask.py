@@ -39,7 +39,8 @@ def token_blueprint(
         path: where the endpoint is.
         name: the blueprint's name; another one for each further endpoint of an application.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+            to go on.
         on_mint: called with a `MintEvent` for each token.
 
     Raises:
@@ -54,7 +55,9 @@ def token_blueprint(
         reply = answer(endpoint, current, current.environ, partial(_read, current))
         response = Response(reply.body, reply.status, list(reply.headers))
         if reply.status == 204:
-            response.headers.pop("content-type", None)  # Flask adds one, and there is nothing that it could be the type of
+            response.headers.pop(
+                "content-type", None
+            )  # Flask adds one, and there is nothing that it could be the type of
         return response
 
     blueprint.add_url_rule(path, "token", token, methods=_METHODS, provide_automatic_options=False)

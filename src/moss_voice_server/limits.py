@@ -15,7 +15,7 @@ except ImportError:
 
 
 class RateLimit:
-    """So many tokens for one identity in a time; give it to an endpoint as `limiter=`.
+    """So many tokens for one identity, or one `Admission.limit_key`, in a time; give it to an endpoint as `limiter=`.
 
     LiveKit's clients ask up to three times in a session (when the page is shown, at the end, after each lost connection), so
     allow more than that.
@@ -41,9 +41,9 @@ class RateLimit:
         self.never_blocks = storage.startswith("memory:")
         """Whether it may be called on an event loop: only where it talks to nobody."""
 
-    def __call__(self, identity: str) -> float:
+    def __call__(self, key: str) -> float:
         """Counts a call: the seconds to wait, 0 where it is within the rate."""
-        if self._limiter.hit(self._rate, "moss-voice-token", identity):
+        if self._limiter.hit(self._rate, "moss-voice-token", key):
             return 0.0
-        reset = self._limiter.get_window_stats(self._rate, "moss-voice-token", identity).reset_time
+        reset = self._limiter.get_window_stats(self._rate, "moss-voice-token", key).reset_time
         return max(1.0, reset - time.time())

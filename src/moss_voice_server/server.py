@@ -106,6 +106,20 @@ class _Server(Sealed):
         server._warn_if_weak()
         return server
 
+    @classmethod
+    def unfetched(cls, environ: Mapping[str, str] = os.environ, **keywords: Any) -> Self:
+        """What `from_env` reads, without fetching: for module level, where the network should not be needed yet.
+
+        The token endpoints of FastAPI and ASGI fetch when the application starts; elsewhere call `refresh()` then. Until
+        credentials are there, minting raises `NotCreated` and an endpoint answers 503.
+
+        Raises:
+            InvalidArgument: names the variable that is missing, given twice or unreadable.
+        """
+        hidden = Secret(environ)
+        del environ
+        return cls(**from_environment(hidden, _read), **keywords)
+
     def create_participant_token(
         self,
         participant: ParticipantInfo,

@@ -30,7 +30,8 @@ def token_app(
         authorize: called with the environ and the `TokenRequest`, sync or async; returns an `endpoint.Admission`, or raises
             or returns `endpoint.Denied`.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admitted identity; returns the seconds to wait, or 0 or `None` to go on.
+        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+            to go on.
         on_mint: called with a `MintEvent` for each token.
 
     Raises:

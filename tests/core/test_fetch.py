@@ -45,10 +45,12 @@ class Played(NamedTuple):
 
     @property
     def delays(self) -> list[float]:
+        """How long each attempt was waited for."""
         return [each.delay for each in self.attempts]
 
     @property
     def failure(self) -> Failure:
+        """The outcome, which has to be a failure."""
         assert isinstance(self.outcome, Failure)
         return self.outcome
 
@@ -251,7 +253,15 @@ def test_redirect_is_not_followed(code: int) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["", "/relative", "https://[half", f"https://{KEY}.evil.example/", "https://h\x1b[31m/", "https://ö/", "//" + "h" * 300],
+    [
+        "",
+        "/relative",
+        "https://[half",
+        f"https://{KEY}.evil.example/",
+        "https://h\x1b[31m/",
+        "https://ö/",
+        "//" + "h" * 300,
+    ],
 )
 def test_redirect_with_an_odd_target_names_no_host(location: str) -> None:
     """What the other side wrote is shown only if it is a plain host name, and never if it holds the key."""
@@ -324,7 +334,8 @@ def test_retry_after_counts_for_every_retried_status(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["3600", "301", "9999999999", "9" * 400, formatdate(WALL + 9000, usegmt=True), "Fri, 31 Dec 9999 23:59:59 GMT"]
+    "value",
+    ["3600", "301", "9999999999", "9" * 400, formatdate(WALL + 9000, usegmt=True), "Fri, 31 Dec 9999 23:59:59 GMT"],
 )
 def test_retry_after_beyond_the_budget(value: str) -> None:
     """A wait that does not fit is not waited for: the failure comes at once and says when, five minutes at most."""

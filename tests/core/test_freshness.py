@@ -38,6 +38,7 @@ fractions = st.floats(0, 1)
 
 
 def credentials(generation: int = 1) -> Credentials:
+    """Credentials of that generation."""
     made = parse(good(generation).body)
     assert isinstance(made, Credentials)
     return made
@@ -47,14 +48,19 @@ ONE = credentials()
 
 
 def after(seconds: float, start: Instant = START) -> Instant:
+    """So many seconds later, on both clocks."""
     return Instant(start.wall + seconds, start.mono + seconds)
 
 
-def fetched(policy: RefreshPolicy = POLICY, max_age: float | None = None, uniform: Callable[[float, float], float] = MOST) -> Record:
+def fetched(
+    policy: RefreshPolicy = POLICY, max_age: float | None = None, uniform: Callable[[float, float], float] = MOST
+) -> Record:
+    """What is remembered after the first success."""
     return succeeded(Record(), Fetched(ONE, '"v1"', max_age), policy, START, uniform)
 
 
 def draw(fraction: float) -> Callable[[float, float], float]:
+    """A random number that is pinned."""
     return lambda low, high: low + fraction * (high - low)
 
 
@@ -199,9 +205,7 @@ def test_failure_keeps_the_credentials(failure: Failure) -> None:
     assert "hard" == state(record, after(72 * HOUR))
 
 
-@pytest.mark.parametrize(
-    ("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"]
-)
+@pytest.mark.parametrize(("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"])
 def test_memory_of_a_failure_for_those_who_wait(uniform: Callable[[float, float], float], factor: float) -> None:
     """One second doubling to thirty, times 0.5 to 1."""
     record, holds = Record(), []
@@ -212,9 +216,7 @@ def test_memory_of_a_failure_for_those_who_wait(uniform: Callable[[float, float]
     assert [factor * each for each in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0)] == holds
 
 
-@pytest.mark.parametrize(
-    ("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"]
-)
+@pytest.mark.parametrize(("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"])
 def test_pause_of_the_background(uniform: Callable[[float, float], float], factor: float) -> None:
     """Thirty seconds doubling to ten minutes, times 0.5 to 1, while the credentials in hand serve."""
     record, pauses = fetched(), []
@@ -275,6 +277,7 @@ def test_retry_after_is_obeyed(background: bool) -> None:
 
 
 def refused(*moments: float, record: Record | None = None, policy: RefreshPolicy = POLICY) -> Record:
+    """What is remembered after refusals at these moments."""
     record = record or fetched()
     for moment in moments:
         record = failed(record, REFUSAL, policy, after(moment), MOST)

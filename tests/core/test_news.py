@@ -30,6 +30,7 @@ class Step(NamedTuple):
 
 
 def credentials(generation: int) -> Credentials:
+    """Credentials of that generation."""
     made = parse(good(generation).body)
     assert isinstance(made, Credentials)
     return made
@@ -56,6 +57,7 @@ def story(*steps: Step) -> list[News]:
 
 
 def short(items: list[News]) -> list[tuple[int, str]]:
+    """Level and event of each."""
     return [(item.level, item.event) for item in items]
 
 
@@ -158,7 +160,14 @@ def test_nothing_new() -> None:
 def test_no_news_shows_a_key() -> None:
     """Key id, secret and address are in no text."""
     items = story(
-        Step(0, OUTAGE), Step(1, 1), Step(HOUR), Step(1, 2), Step(9, OUTAGE), Step(9, REFUSAL), Step(73 * HOUR), Step(1, 3)
+        Step(0, OUTAGE),
+        Step(1, 1),
+        Step(HOUR),
+        Step(1, 2),
+        Step(9, OUTAGE),
+        Step(9, REFUSAL),
+        Step(73 * HOUR),
+        Step(1, 3),
     )
 
     assert 7 <= len(items)

@@ -103,6 +103,42 @@ def test_reading_ends_in_time(monkeypatch: pytest.MonkeyPatch, receive: Callable
     assert 413 == asgi_answer(answer).status
 
 
+def test_time_that_ran_out_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who called us goes on as if nothing had happened: waits of its own are not cut short."""
+    monkeypatch.setattr(adapter, "_READ_TIMEOUT", 0.01)
+
+    async def scenario() -> None:
+        assert 413 == asgi_answer(await asgi_call(APP, http_scope(Request()), never)).status
+        await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.sleep(0), 30)
+        task = asyncio.current_task()
+        assert not getattr(task, "cancelling", int)()
+
+    asyncio.run(scenario())
+
+
+def test_below_a_middleware_that_waits_in_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starlette's middleware receives in task groups of its own: a body that is late, or never comes, is no trouble there."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
+    from starlette.routing import Route
+
+    async def pass_on(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    app = Starlette(routes=[Route("/", APP)], middleware=[Middleware(BaseHTTPMiddleware, dispatch=pass_on)])
+    late = iter([chunk(b"{", True), chunk(b"}", False)])
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.01)
+        return next(late, None) or await never()
+
+    assert 201 == asgi_answer(asyncio.run(asyncio.wait_for(asgi_call(app, http_scope(Request()), receive), 30))).status
+    monkeypatch.setattr(adapter, "_READ_TIMEOUT", 0.05)
+    assert 413 == asgi_answer(asyncio.run(asyncio.wait_for(asgi_call(app, http_scope(Request()), never), 30))).status
+
+
 def test_a_server_that_gives_up_is_obeyed() -> None:
     """A request that the server cancels while its body is awaited ends at once, and not as if time were up."""
 

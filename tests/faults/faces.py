@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
@@ -21,7 +21,7 @@ class Face(NamedTuple):
 
     kind: type[MossVoiceServer] | type[MossVoiceServerSync]
 
-    def make(self, arguments: dict[str, str], world: World | None = None, **keywords: Any) -> Server:
+    def make(self, arguments: Mapping[str, Any], world: World | None = None, **keywords: Any) -> Server:
         """A server that has fetched nothing yet; with a world of its own if one is given."""
         server = self.kind(**arguments, **keywords)
         if world is not None:
@@ -34,7 +34,7 @@ class Face(NamedTuple):
             server._keep(keeper)
         return server
 
-    def create(self, arguments: dict[str, str], **keywords: Any) -> Server:
+    def create(self, arguments: Mapping[str, Any], **keywords: Any) -> Server:
         """The class's own `create`."""
         if issubclass(self.kind, MossVoiceServerSync):
             return self.kind.create(**arguments, **keywords)

@@ -31,10 +31,12 @@ class Case:
 
     @property
     def state(self) -> str:
+        """The state that is shown."""
         return self.server.status().state
 
 
 def start(random: float = 1.0, policy: RefreshPolicy | None = None) -> Case:
+    """A case whose first fetch has just been made."""
     world, told = FakeWorld(random), list[CredentialStatus]()
     source = Source(world)
     kept = keeper(world, source, policy, told.append)

@@ -27,7 +27,7 @@ from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsUnavailable, NotCreated
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.faults.faces import ASYNC, SYNC, Face, caught
-from tests.faults.world import ADA, DOWN, FakeWorld, Source, claims, fields, good, keeper, mint, server
+from tests.faults.world import ADA, FakeWorld, Source, claims, fields, good, keeper, mint, server
 
 HOUR = 3600.0
 
@@ -41,6 +41,7 @@ class Clock:
         self._looked = threading.Condition()
 
     def __call__(self) -> float:
+        """The time."""
         thread = threading.current_thread()
         if not thread.name.startswith("moss-voice-server"):
             with self._looked:
@@ -76,6 +77,7 @@ def together(number: int, call: Callable[[], object]) -> list[threading.Thread]:
 
 
 def ended(threads: list[threading.Thread]) -> None:
+    """Wait until all have ended, with a bound."""
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()
@@ -176,6 +178,7 @@ class Turning:
         self._world = world
 
     def drive(self, exchange: Exchange) -> Outcome:
+        """As `Source.drive`."""
         self.generation += 1
         source = Source(self._world)
         source.otherwise = good(self.generation)
@@ -350,6 +353,7 @@ class Stuck(httpx2.BaseTransport):
         self._through = moss.transport()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As any transport."""
         self.requests += 1
         if self.requests == 1:
             assert self.first_may_go.wait(60)
@@ -436,9 +440,7 @@ FROZEN = ("AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
 
 
 @pytest.mark.parametrize("variable", FROZEN)
-def test_row_29_threads_stand_still(
-    face: Face, moss: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_row_29_threads_stand_still(face: Face, moss: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a process is frozen between requests, a mint renews in line: one attempt for each window."""
     monkeypatch.setenv(variable, "something")
     clock = Clock()
@@ -477,7 +479,7 @@ def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("has_threads", "in_line"), [(0, True), (1, False)])
 def test_row_29_uwsgi(has_threads: int, in_line: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where uWSGI runs no threads a mint renews in line, and gets the new key itself. (`tests/processes` has the real one.)"""
-    monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(has_threads=has_threads))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(has_threads=has_threads))
     world = FakeWorld()
     source = Source(world)
     with ThreadPoolExecutor(1) as threads:
@@ -486,7 +488,11 @@ def test_row_29_uwsgi(has_threads: int, in_line: bool, monkeypatch: pytest.Monke
         made = server(kept)
         made.refresh()
         source.otherwise = good(2)
-        kept.world = world.world._replace(spawn=lambda work: threads.submit(lambda: (may_run.wait(30), work())))
+
+        def spawn(work: Callable[[], None]) -> None:
+            threads.submit(may_run.wait, 30).add_done_callback(lambda _: work())
+
+        kept.world = world.world._replace(spawn=spawn)
         if in_line:
             may_run.set()
         world.advance(HOUR)
@@ -503,11 +509,13 @@ class Interrupting(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         self._through = FakeMoss().transport()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As any transport."""
         if self.kind:
             raise self.kind("a secret in the text")
         return self._through.handle_request(request)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As any transport."""
         return self.handle_request(request)
 
 
@@ -741,5 +749,3 @@ def test_refresh_joins_a_renewal_that_is_under_way(face: Face, moss: FakeMoss) -
 
     assert [CredentialsUnavailable] == [type(each) for each in errors]
     assert 2 == moss.count
-
-

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
 from pathlib import Path
@@ -140,9 +140,7 @@ def test_row_03_retry_after_that_means_nothing(face: Face, moss: FakeMoss, value
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_row_04_refused_at_the_start(
-    face: Face, moss: FakeMoss, status: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_row_04_refused_at_the_start(face: Face, moss: FakeMoss, status: int, caplog: pytest.LogCaptureFixture) -> None:
     """One request, `CredentialsDenied`, and what the answer said is nowhere to be seen."""
     caplog.set_level(logging.DEBUG)
     moss.always(Answer(status, json={"error": MARK}))
@@ -276,7 +274,7 @@ def test_row_07_endless_at_full_speed(face: Face, moss: FakeMoss) -> None:
 
 def test_row_07_drip_in_the_handshake(face: Face) -> None:
     """A TLS handshake that never comes to an end is ended by the same clock."""
-    with listener(lambda client, done: drip_handshake(client, done)) as (port, accepted):
+    with listener(drip_handshake) as (port, accepted):
         error = fails(face, arguments_for(f"https://127.0.0.1:{port}"), refresh=HASTY)
 
         assert 1 == len(accepted)
@@ -291,7 +289,7 @@ def test_row_07_no_socket_stays_open(face: Face, moss: FakeMoss, monkeypatch: py
     for answer in (Answer(hang=True), Answer(drip=0.1, drip_from="body"), Answer(size=10**9)):
         moss.script(answer)
         fails(face, moss.arguments, refresh=RefreshPolicy(attempts=1, attempt_timeout=0.3))
-    with listener(lambda client, done: drip_handshake(client, done)) as (port, _):
+    with listener(drip_handshake) as (port, _):
         fails(face, arguments_for(f"https://127.0.0.1:{port}"), refresh=RefreshPolicy(attempts=1, attempt_timeout=0.3))
     gc.collect()
 
@@ -546,7 +544,9 @@ def test_row_13_api_url_refused(face: Face, api_url: Any) -> None:
     assert "api_url" == caught.value.field
 
 
-@pytest.mark.parametrize("api_url", ["http://127.0.0.1:1", "http://[::1]:1", "http://LOCALHOST:1", "https://h", "HTTPS://H/"])
+@pytest.mark.parametrize(
+    "api_url", ["http://127.0.0.1:1", "http://[::1]:1", "http://LOCALHOST:1", "https://h", "HTTPS://H/"]
+)
 def test_row_13_api_url_taken(face: Face, api_url: str) -> None:
     """These are fine; constructing asks nobody."""
     assert "empty" == face.make(arguments_for(api_url)).status().state
@@ -554,7 +554,19 @@ def test_row_13_api_url_taken(face: Face, api_url: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["moss-key\n", " moss-key", "moss-key ", "moss\0key", "moss-köy", "moss key", "", None, 7, b"moss-key", "moss-key" * 1250],
+    [
+        "moss-key\n",
+        " moss-key",
+        "moss-key ",
+        "moss\0key",
+        "moss-köy",
+        "moss key",
+        "",
+        None,
+        7,
+        b"moss-key",
+        "moss-key" * 1250,
+    ],
     ids=["line-end", "space", "space-after", "nul", "non-ascii", "inside", "empty", "none", "int", "bytes", "10kB"],
 )
 def test_row_14_project_key(face: Face, moss: FakeMoss, key: Any) -> None:
@@ -669,11 +681,13 @@ def tls(certificate: trustme.LeafCert) -> tuple[Counting, trustme.LeafCert]:
 
 
 def expired(ca: trustme.CA) -> trustme.LeafCert:
+    """A certificate whose time is over."""
     long_ago = datetime(2020, 1, 1, tzinfo=timezone.utc)
     return ca.issue_cert("127.0.0.1", not_before=long_ago, not_after=long_ago + timedelta(days=90))
 
 
 def unknown(_ca: trustme.CA) -> trustme.LeafCert:
+    """A certificate of an authority that nobody knows."""
     return trustme.CA().issue_cert("127.0.0.1")
 
 
@@ -794,7 +808,9 @@ def test_row_27_dead_proxy(
     assert 0 == secure.count
 
 
-def test_row_27_proxy_that_refuses(face: Face, secure: FakeMoss, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_27_proxy_that_refuses(
+    face: Face, secure: FakeMoss, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A proxy that lets nobody through is asked to connect, and sees neither the key nor the path."""
     monkeypatch.setenv("HTTPS_PROXY", moss.url)
     moss.always(403)
@@ -815,7 +831,9 @@ def test_row_27_no_proxy(face: Face, secure: FakeMoss, dead_port: int, monkeypat
     assert "fresh" == face.create(secure.arguments).status().state
 
 
-def test_row_27_loopback_in_the_clear_uses_no_proxy(face: Face, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_27_loopback_in_the_clear_uses_no_proxy(
+    face: Face, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Plain http is taken only because it stays on this machine: so it goes to no proxy, which would see the key."""
     with FakeMoss() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -881,11 +899,8 @@ def listener(talk: Callable[[socket.socket, threading.Event], object]) -> Iterat
                     client.close()
                     return
                 accepted.append(client)
-                with client:
-                    try:
-                        talk(client, done)
-                    except OSError:
-                        pass
+                with client, suppress(OSError):
+                    talk(client, done)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -1010,4 +1025,6 @@ def test_no_import_during_a_fetch(
 
 def test_both_classes_are_asked() -> None:
     """The counter-check of this file's fixture."""
-    assert {MossVoiceServer, MossVoiceServerSync} == {Face(kind).kind for kind in (MossVoiceServer, MossVoiceServerSync)}
+    assert {MossVoiceServer, MossVoiceServerSync} == {
+        Face(kind).kind for kind in (MossVoiceServer, MossVoiceServerSync)
+    }

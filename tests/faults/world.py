@@ -31,6 +31,8 @@ class FakeWorld:
         self.wall = 1_800_000_000.0
         self.mono = 5_000.0
         self.random = random
+        self.uniform: Callable[[float, float], float] = lambda low, high: low + self.random * (high - low)
+        """As `World.uniform`."""
         self.hold = False
         """True: what is spawned waits for `run`. False: it runs at once, on the thread that spawns it."""
         self.held: deque[Callable[[], None]] = deque()
@@ -56,10 +58,6 @@ class FakeWorld:
     def lose(self) -> None:
         """The threads that were held back never run: killed, or left behind by a fork."""
         self.held.clear()
-
-    def uniform(self, low: float, high: float) -> float:
-        """As `World.uniform`."""
-        return low + self.random * (high - low)
 
     @property
     def world(self) -> World:
@@ -105,7 +103,9 @@ class Source:
 def fields(generation: int = 1) -> dict[str, str]:
     """Credentials whose every part tells their generation."""
     secret = f"secret-{generation}".ljust(40, ".")
-    return dict(zip(FIELDS, (f"wss://livekit-{generation}", f"key-{generation}", secret, f"agent-{generation}"), strict=True))
+    return dict(
+        zip(FIELDS, (f"wss://livekit-{generation}", f"key-{generation}", secret, f"agent-{generation}"), strict=True)
+    )
 
 
 def good(generation: int = 1, **headers: str) -> Response:
@@ -113,7 +113,7 @@ def good(generation: int = 1, **headers: str) -> Response:
     return answer(json.dumps(fields(generation)).encode(), **headers)
 
 
-def answer(body: bytes, status: int = 200, **headers: str) -> Response:
+def answer(body: bytes, status: int = 200, /, **headers: str) -> Response:
     """Any answer."""
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, Secret(body))
 

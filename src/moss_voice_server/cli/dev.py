@@ -95,5 +95,3 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError("write a port as a number from 0 to 65535")
     return int(text)
-
-

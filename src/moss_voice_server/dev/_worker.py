@@ -80,7 +80,11 @@ class Worker:
                     version="1",
                     # What the token of each job allows; without the metadata there would be no `lk.agent.state`.
                     allowed_permissions=models.ParticipantPermission(
-                        can_subscribe=True, can_publish=True, can_publish_data=True, can_update_metadata=True, agent=True
+                        can_subscribe=True,
+                        can_publish=True,
+                        can_publish_data=True,
+                        can_update_metadata=True,
+                        agent=True,
                     ),
                 ),
             )

@@ -132,9 +132,7 @@ class EchoAgent(Sealed):
 
         return Worker(*self._given, NAME, registered=lambda: self._tell(is_registered=True), take=self._take)
 
-    def _tell(
-        self, *, main: asyncio.Task[None] | None = None, is_registered: bool = False, failure: str = ""
-    ) -> None:
+    def _tell(self, *, main: asyncio.Task[None] | None = None, is_registered: bool = False, failure: str = "") -> None:
         with self._news:
             if main is not None:
                 self._loop, self._main = main.get_loop(), main

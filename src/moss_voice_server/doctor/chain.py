@@ -25,6 +25,7 @@ NAMES = (
     *dispatch.NAMES,
 )
 """Every check up to the agent, in order."""
+_BROKEN = "not reached: see above"
 
 
 def names(plan: Plan) -> tuple[str, ...]:
@@ -35,21 +36,21 @@ def names(plan: Plan) -> tuple[str, ...]:
 def examine(plan: Plan) -> Iterator[Check]:
     """Looks at each link; every check comes as soon as it is known, and none holds a secret."""
     redactor = Redactor()
-    seen: set[str] = set()
+    watch = Stopwatch(plan.mono)
     links = _links(plan, redactor)
-    server: Server | None = None
-    keys: Keys | None = None
+    pending = list(NAMES)
     while True:
         try:
             check = next(links)
         except StopIteration as finished:
             server, keys = finished.value
             break
-        seen.add(check.name)
+        while pending[0] != check.name:
+            yield watch.skip(pending.pop(0), _BROKEN)
+        del pending[0]
         yield redactor.clean(check)
-    for name in NAMES:
-        if name not in seen:
-            yield Stopwatch(plan.mono).skip(name, "not reached: see above")
+    for name in pending:
+        yield watch.skip(name, _BROKEN)
     if plan.endpoint:
         for check in endpoint.checks(plan, redactor, server, keys):
             yield redactor.clean(check)

@@ -65,6 +65,6 @@ def shown(text: object) -> str:
 def split(text: str, otherwise: str) -> tuple[str, str]:
     """Detail and remedy of one of this package's error texts, which end with the way out after a colon."""
     match = re.fullmatch(
-        r"(.+?)(?:: |\. )((?:[A-Z]|check|set|copy|write|strip|keep|remove|create|it should)[^:]*)", text
+        r"(.+?)(?:: |\. )((?:[A-Z]|check|set|copy|write|strip|keep|remove|create|shorten|it should)[^:]*)", text
     )
     return (match[1], match[2][0].lower() + match[2][1:]) if match else (text, otherwise)

@@ -121,7 +121,8 @@ def _wait(server: Server, keys: Keys, plan: Plan, came: threading.Event, *agents
     try:
         token = keys.join_token(room, *agents, lasting=plan.agent_timeout + _MARGIN)
     except InvalidArgument as error:
-        return Outcome(trouble=split(str(error), "correct the agent's name, in Moss and in the worker"))
+        text = str(error).replace(error.field, "the agent's name")
+        return Outcome(trouble=split(text, "correct the agent's name, in Moss and in the worker"))
     signal = connect(server, token, plan)
     if isinstance(signal, Refused):
         return Outcome(trouble=join.why(signal, plan))

@@ -15,16 +15,21 @@ const ENDINGS = {
 const LOST = ["The connection to the LiveKit server is lost.", `See whether it still runs, then join again. ${DOCTOR}`];
 const TOKEN = /eyJ[\w-]+\.[\w-]*(\.[\w-]*)?/g;
 
-let config, livekit, voice, token;
+let config, livekit, voice, jwt, token;
 
 // What is to be seen.
 
 function log(text, isBad = false) {
   const line = element("li");
   // A LiveKit server of 1.13.5 and older repeats a token that it refuses.
-  line.append(element("time", new Date().toISOString().slice(11, 23)), text.replace(TOKEN, "[token]"));
+  line.append(element("time", clock()), text.replace(TOKEN, "[token]"));
   line.classList.toggle("bad", isBad);
   append(at("log"), line);
+}
+
+function clock() {
+  const now = new Date();
+  return `${now.toTimeString().slice(0, 8)}.${String(now.getMilliseconds()).padStart(3, "0")}`;
 }
 
 function problem(what, remedy) {
@@ -91,7 +96,7 @@ function showMuted(muted) {
 
 function showMe() {
   const muted = at("mute-button").getAttribute("aria-pressed") === "true";
-  at("my-note").textContent = [muted && "muted", `${voice.quality ?? "new"} connection`].filter(Boolean).join(", ");
+  at("my-note").textContent = [muted && "muted", voice.quality ? `${voice.quality} connection` : "connected"].filter(Boolean).join(", ");
 }
 
 function showMessage(from, text, segment) {
@@ -106,8 +111,10 @@ function showMessage(from, text, segment) {
 function showToken() {
   at("token-none").hidden = true;
   at("token-panel").hidden = false;
+  at("token-copy-button").disabled = false;
+  at("token-copied").textContent = "";
   at("token-facts").replaceChildren(...facts(token).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-  const items = (yes) => grants(token).filter(([allowed]) => allowed === yes).map(([, what, note]) => element("li", what, ...(note ? [element("span", `: ${note}`)] : [])));
+  const items = (yes) => grants(token).filter(([allowed]) => allowed === yes).map(([, what, note]) => element("li", what, element("span", note)));
   at("token-allows").replaceChildren(...items(true));
   at("token-forbids").replaceChildren(...items(false));
   showTimeLeft();
@@ -163,7 +170,8 @@ async function ask() {
   try {
     const { answer, shown } = await endpoint.ask(config.token_path, body);
     at("answer").textContent = shown;
-    token = claims(answer.participant_token);
+    jwt = answer.participant_token;
+    token = claims(jwt);
     showToken();
     log(`token for ${token.sub} in ${token.video.room}`);
     return answer;
@@ -177,7 +185,7 @@ async function join() {
   const mine = voice = new VoiceRoom(livekit, listener(() => voice === mine));
   state("joining", "Joining …");
   try {
-    const { server_url: url, participant_token: jwt } = await ask();
+    const { server_url: url } = await ask();
     if (voice !== mine) return;
     await mine.join(url, jwt);
     if (voice !== mine) return;
@@ -222,6 +230,10 @@ async function speak(on) {
   }
 }
 
+async function copy(where, text) {
+  at(where).textContent = await navigator.clipboard.writeText(text).then(() => "Copied.", () => "The browser does not allow it: select the text instead.");
+}
+
 // What the room tells, for as long as it is the one that we are in.
 function listener(isCurrent) {
   const events = {
@@ -261,11 +273,8 @@ at("message-form").addEventListener("submit", async (event) => {
   showMessage("You", text);
   await voice.send(text).catch(() => problem("The message was not sent.", "Join again if the connection is lost."));
 });
-at("copy-button").addEventListener("click", async () => {
-  const text = [...at("log").children].map((line) => `${line.firstChild.textContent} ${line.lastChild.textContent}`).join("\n");
-  const done = await navigator.clipboard.writeText(text).then(() => "Copied.", () => "The browser does not allow it: select the lines instead.");
-  at("copied").textContent = done;
-});
+at("log-copy-button").addEventListener("click", () => copy("log-copied", [...at("log").children].map((line) => `${line.firstChild.textContent} ${line.lastChild.textContent}`).join("\n")));
+at("token-copy-button").addEventListener("click", () => copy("token-copied", jwt));
 navigator.mediaDevices?.addEventListener("devicechange", listMicrophones);
 
 // What happens first.

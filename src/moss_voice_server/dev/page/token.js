@@ -28,13 +28,13 @@ export function grants(token) {
   const publish = video.canPublish ?? true;
   const sources = video.canPublishSources?.length ? `only ${video.canPublishSources.join(", ")}` : "microphone, camera, screen";
   return [
-    [video.roomJoin ?? false, "join this room", "and no other"],
-    [publish, "send sound and video", sources],
-    [video.canSubscribe ?? true, "hear and see the others", "the agent, too"],
-    [video.canPublishData ?? publish, "send messages", "text and data"],
-    [video.canUpdateOwnMetadata ?? false, "change its own name and attributes", "after joining"],
+    [video.roomJoin ?? false, "join this room", ", and no other"],
+    [publish, "send sound and video", `: ${sources}`],
+    [video.canSubscribe ?? true, "hear and see the others", ", and the agent"],
+    [video.canPublishData ?? publish, "send messages", ": text and data"],
+    [video.canUpdateOwnMetadata ?? false, "change your own name and attributes", ", once you are in"],
     [video.canManageAgentSession ?? false, "control the agent's session", ""],
-    [video.hidden ?? false, "be there unseen", "no other is told"],
+    [video.hidden ?? false, "be in the room unseen", ""],
   ];
 }
 

@@ -1,0 +1,55 @@
+"""Fixtures of local mode's tests: LiveKit's client, a LiveKit server, a browser, a folder for its pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from moss_voice_server.dev import client
+from moss_voice_server.dev.livekit import cache_folder
+from tests.cli.shell import bare_environ
+from tests.dev.chromium import Browser, chromium
+from tests.livekit.conftest import livekit_binary, livekit_server
+from tests.livekit.needs import absent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["livekit_binary", "livekit_server"]
+
+
+@pytest.fixture(scope="session")
+def client_folder() -> Path:
+    """A folder with LiveKit's client for browsers and its licence, brought by npm; else the test is skipped."""
+    folder = cache_folder() / f"livekit-client-{client.VERSION}"
+    if not (folder / client.FILE).exists():
+        try:
+            client.fetch(folder)
+        except client.ClientError as error:
+            absent(str(error))
+    return folder
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment in which neither a LiveKit server nor npm nor a cached client can be found."""
+    return bare_environ(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for the whole run; each page has a context of its own."""
+    with chromium(tmp_path_factory.mktemp("chromium")) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of the page go: the folder that TEST_ARTEFACTS names, or a temporary one."""
+    named = os.environ.get("TEST_ARTEFACTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,183 @@
+"""LiveKit's client for browsers: from the wheel, the cache or npm, and otherwise from the CDN; never another file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+from base64 import b64encode
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moss_voice_server.dev import client
+from moss_voice_server.dev.client import CDN, FILE, BrowserClient, ClientError, fetch
+from tests.livekit.needs import absent
+
+PATIENCE = 60.0
+needs_scripts = pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
+
+
+def started(environ: dict[str, str], vendor: Path, **more: Any) -> BrowserClient:
+    """One that has been started."""
+    one = BrowserClient(environ, vendor=vendor, **more)
+    one.start()
+    return one
+
+
+def cache_of(environ: dict[str, str]) -> Path:
+    """The folder of the cache that it uses."""
+    return Path(environ["HOME"], ".cache", "moss-voice-server", f"livekit-client-{client.VERSION}")
+
+
+def fake_npm(environ: dict[str, str], body: str) -> None:
+    """Put a program called npm on the PATH, written in Python."""
+    program = Path(environ["PATH"], "npm")
+    program.write_text(f"#!{sys.executable}\n{body}\n")
+    program.chmod(0o755)
+
+
+def package(files: dict[str, bytes]) -> bytes:
+    """A package as npm has it: a tar archive, compressed."""
+    whole = BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, BytesIO(content))
+    return whole.getvalue()
+
+
+def test_npm_brings_it(tmp_path: Path) -> None:
+    """npm's package holds the file with the pinned hash, and the licence comes along; nothing else is left."""
+    if shutil.which("npm") is None:
+        absent("npm is needed to fetch LiveKit's client")
+    folder = fetch(tmp_path / "into", timeout=PATIENCE)
+    digest = hashlib.sha384((folder / FILE).read_bytes()).digest()
+    assert client.INTEGRITY == f"sha384-{b64encode(digest).decode()}"
+    assert "Apache License" in (folder / "LICENSE").read_text()
+    assert {FILE, "LICENSE"} == {path.name for path in folder.iterdir()}
+
+
+def test_wheel_holds_it(environ: dict[str, str], client_folder: Path) -> None:
+    """What the wheel holds is used as it is, and nothing is fetched."""
+    one = started(environ, client_folder)
+    assert FILE == one.source
+    assert (client_folder / FILE).read_bytes() == one.file.result(0)
+
+
+def test_cache_holds_it(environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
+    """What an earlier run has fetched is used, and nothing is fetched."""
+    shutil.copytree(client_folder, cache_of(environ))
+    one = started(environ, tmp_path / "none")
+    assert (client_folder / FILE).read_bytes() == one.file.result(0)
+
+
+def test_without_npm(environ: dict[str, str], tmp_path: Path) -> None:
+    """Where npm is missing, the page has to ask the CDN."""
+    one = started(environ, tmp_path / "none")
+    assert (CDN, None) == (one.source, one.file.result(0))
+    assert not cache_of(environ).exists()
+
+
+@pytest.mark.parametrize("where", ["wheel", "cache"])
+def test_another_file(where: str, environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
+    """A file with another hash is not used, wherever it lies."""
+    folder = tmp_path / "vendor" if where == "wheel" else cache_of(environ)
+    folder.mkdir(parents=True)
+    (folder / FILE).write_bytes((client_folder / FILE).read_bytes() + b"\n")
+    assert CDN == started(environ, tmp_path / "vendor").source
+
+
+@needs_scripts
+def test_fetched_in_the_background(environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
+    """While npm works, the page is to load the file from us; then it is there, and in the cache for the next time."""
+    script = (client_folder / FILE).read_bytes()
+    held = tmp_path / "package.tgz"
+    held.write_bytes(package({f"package/dist/{FILE}": script, "package/LICENSE": b"Apache License"}))
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    fake_npm(environ, f"import shutil\nopen({str(gate)!r}).read()\nshutil.copy({str(held)!r}, 'livekit-client.tgz')")
+    one = started(environ, tmp_path / "none")
+    assert (FILE, False) == (one.source, one.file.done())
+    gate.write_text("go on")
+    assert script == one.file.result(PATIENCE)
+    assert script == started(environ, tmp_path / "none").file.result(0)
+    one.close()
+
+
+@needs_scripts
+@pytest.mark.parametrize("how", ["closed", "time is up"])
+def test_npm_that_hangs(how: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """npm is ended when the page is, or when its time is up, with all that it has started; the CDN is left."""
+    mark = tmp_path / "pids"
+    os.mkfifo(mark)
+    fake_npm(
+        environ,
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(mark)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        "time.sleep(600)",
+    )
+    one = started(environ, tmp_path / "none", timeout=600.0 if how == "closed" else 1.5)
+    pids = [int(pid) for pid in mark.read_text().split()]
+    if how == "closed":
+        one.close()
+    assert one.file.result(PATIENCE) is None
+    assert CDN == one.source
+    assert [False, False] == [is_running(pid) for pid in pids]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has collected does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/status")
+    return not (status.exists() and "State:\tZ" in status.read_text())
+
+
+OTHER = package({f"package/dist/{FILE}": b"another", "package/LICENSE": b""})
+WRONG = {
+    "fails": ("raise SystemExit(7)", "failed with status 7: run it by hand to see why"),
+    "brings nothing": ("pass", "left no package: run it by hand to see why"),
+    "brings no archive": ("open('x.tgz', 'wb').write(b'no')", "cannot be read (ReadError)"),
+    "brings another package": (
+        f"open('x.tgz', 'wb').write({package({'package/index.js': b''})!r})",
+        "cannot be read (KeyError)",
+    ),
+    "brings another file": (f"open('x.tgz', 'wb').write({OTHER!r})", "has another hash than the pinned one"),
+}
+
+
+@needs_scripts
+@pytest.mark.parametrize(("body", "text"), WRONG.values(), ids=WRONG.keys())
+def test_npm_goes_wrong(body: str, text: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """Whatever goes wrong with npm is an error with the reason, nothing is left in the folder, and the page asks the CDN."""
+    fake_npm(environ, body)
+    with pytest.raises(ClientError) as caught:
+        fetch(tmp_path / "into", environ, timeout=PATIENCE)
+    assert text in str(caught.value)
+    assert [] == list((tmp_path / "into").iterdir())
+    one = started(environ, tmp_path / "none")
+    assert one.file.result(PATIENCE) is None
+    assert CDN == one.source
+
+
+def test_fetch_without_npm(environ: dict[str, str], tmp_path: Path) -> None:
+    """Without npm the error says what brings it."""
+    with pytest.raises(ClientError, match=r"npm was not found on PATH: install Node\.js"):
+        fetch(tmp_path / "into", environ)
+    assert not (tmp_path / "into").exists()
+
+
+def test_cache_that_cannot_be_written(environ: dict[str, str], tmp_path: Path) -> None:
+    """A cache folder that cannot be made is no failure: the page asks the CDN."""
+    fake_npm(environ, "pass")
+    Path(environ["HOME"], ".cache").write_text("a file is in the way")
+    assert started(environ, tmp_path / "none").file.result(PATIENCE) is None

@@ -1,0 +1,73 @@
+"""Turns: where what is heard is cut."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+
+from moss_voice_server.dev._turns import Turns
+
+RATE = 1000
+PIECE = 20  # samples: 20 ms
+
+
+def sound(seconds: float, level: int) -> array[int]:
+    """A sound of this length whose samples are all as loud."""
+    return array("h", [level, -level] * round(seconds * RATE / 2))
+
+
+def heard(*sounds: array[int]) -> list[float]:
+    """The lengths in seconds of the turns that are heard in these sounds, one after the other."""
+    whole = array("h")
+    for each in sounds:
+        whole.extend(each)
+    turns = Turns(RATE)
+    found = [turns.hear(whole[start : start + PIECE]) for start in range(0, len(whole), PIECE)]
+    return [len(turn) / RATE for turn in found if turn is not None]
+
+
+SILENCE, SPEECH = 0, 5000
+
+
+@pytest.mark.parametrize(
+    ("sounds", "lengths"),
+    [
+        pytest.param([(3.0, SILENCE)], [], id="silence"),
+        pytest.param([(3.0, 150)], [], id="noise of a room"),
+        # 0.2 s from before, and the half second that ends it.
+        pytest.param([(1.0, SILENCE), (1.0, SPEECH), (1.0, SILENCE)], [1.7], id="one turn"),
+        pytest.param([(0.1, SILENCE), (1.0, SPEECH), (1.0, SILENCE)], [1.6], id="soon after the start"),
+        pytest.param([(1.0, SPEECH), (0.4, SILENCE), (1.0, SPEECH), (1.0, SILENCE)], [2.9], id="a short pause"),
+        pytest.param(
+            [(1.0, SPEECH), (1.0, SILENCE), (1.0, SPEECH), (1.0, SILENCE)], [1.5, 1.7], id="a pause, two turns"
+        ),
+        pytest.param([(1.0, SILENCE), (0.02, SPEECH), (1.0, SILENCE)], [], id="a click"),
+        pytest.param([(25.0, SPEECH)], [10.0, 10.0], id="without a pause"),
+        pytest.param([(1.0, SPEECH)], [], id="not over yet"),
+    ],
+)
+def test_turns(sounds: list[tuple[float, int]], lengths: list[float]) -> None:
+    """A turn begins a little before the first loud piece, and ends with half a second of quiet or after ten seconds."""
+    assert lengths == heard(*(sound(*each) for each in sounds))
+
+
+def test_turn_is_what_was_heard() -> None:
+    """The samples of a turn are those that were heard, in order."""
+    said = array("h", range(1000, 1500))
+    turns = Turns(RATE)
+    assert turns.hear(said) is None
+    assert said + sound(0.5, SILENCE) == turns.hear(sound(0.5, SILENCE))
+
+
+def test_forget() -> None:
+    """What was heard before `forget` is in no turn."""
+    turns = Turns(RATE)
+    turns.hear(sound(1.0, SPEECH))
+    turns.forget()
+    assert turns.hear(sound(1.0, SILENCE)) is None
+
+
+def test_nothing_at_all() -> None:
+    """An empty piece is quiet."""
+    assert Turns(RATE).hear(array("h")) is None

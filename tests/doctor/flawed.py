@@ -1,0 +1,104 @@
+"""Flawed: a token endpoint that does everything right, and each wrong thing that a test asks for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+import jwt
+
+from tests.doctor.sites import Reply, Request
+
+LOG_IN = "Bearer let-me-in-please"
+ORIGIN = "https://app.example"
+
+
+@dataclass
+class Flawed:
+    """Which of its duties the endpoint neglects; the defaults neglect none."""
+
+    url: str
+    key: str
+    secret: str
+    status: int = 201
+    keys: tuple[str, str] = ("server_url", "participant_token")
+    content_type: str = "application/json"
+    cache: str = "no-store"
+    log_in: str = LOG_IN
+    """What Authorization must say; "": nothing."""
+    room: str = ""
+    """One room for all; "": a new one each time."""
+    reads: tuple[str, ...] = ()
+    """The client's wishes that it grants: identity, room, egress, agents."""
+    refuses_empty_config: bool = False
+    answers_get: bool = False
+    origins: tuple[str, ...] | None = (ORIGIN,)
+    """`None`: whoever asks is repeated."""
+    allow_headers: str = "content-type, authorization"
+    cors_on_errors: bool = True
+    doubled_cors: bool = False
+    claims: Callable[[dict[str, Any]], dict[str, Any]] = lambda claims: claims
+    """What it makes of the token's claims."""
+    limit: int = 1000
+    """How many tokens it gives before it says 429."""
+    given: int = 0
+
+    def __call__(self, request: Request) -> Reply:
+        """One answer."""
+        if request.method == "OPTIONS":
+            return Reply(204, "", self._cors(request, preflight=True))
+        reply = self._answer(request)
+        headers = {"Content-Type": self.content_type, **({"Cache-Control": self.cache} if self.cache else {})}
+        cors = self._cors(request) if reply.status < 400 or self.cors_on_errors else ()
+        return reply._replace(headers=(*headers.items(), *cors))
+
+    def _answer(self, request: Request) -> Reply:
+        if request.method != "POST" and not self.answers_get:
+            return self._error(405)
+        if self.log_in and request.headers.get("authorization") != self.log_in:
+            return self._error(401)
+        wish = json.loads(request.body or b"{}")
+        if "room_config" in wish and self.refuses_empty_config:
+            return self._error(500)
+        names = {"participant_identity": "identity", "room_name": "room"}
+        if any(name not in names for name in wish if name != "room_config"):
+            return self._error(400)
+        config = wish.get("room_config") or {}
+        asked = [names[name] for name in wish if name in names] + list(config)
+        if any(name not in self.reads for name in asked):
+            return self._error(403)
+        if self.given >= self.limit:
+            return self._error(429)
+        self.given += 1
+        token = self._token(wish, config)
+        return Reply(self.status, json.dumps(dict(zip(self.keys, (self.url, token), strict=True))))
+
+    def _token(self, wish: dict[str, Any], config: dict[str, Any]) -> str:
+        now = int(time.time())
+        room = wish.get("room_name") or self.room or f"room-{token_hex(8)}"
+        claims = {
+            "iss": self.key,
+            "sub": wish.get("participant_identity", "user-42"),
+            "nbf": now,
+            "exp": now + 900,
+            "video": {"roomJoin": True, "room": room, "canPublish": True, "canSubscribe": True},
+            **({"roomConfig": config} if config else {}),
+        }
+        return jwt.encode(self.claims(claims), self.secret, algorithm="HS256")
+
+    def _cors(self, request: Request, *, preflight: bool = False) -> tuple[tuple[str, str], ...]:
+        origin = request.headers.get("origin", "")
+        if not origin or (self.origins is not None and origin not in self.origins and "*" not in self.origins):
+            return ()
+        allowed = "*" if self.origins is not None and "*" in self.origins else origin
+        found = [("Access-Control-Allow-Origin", allowed)] * (2 if self.doubled_cors else 1)
+        if preflight:
+            found += [("Access-Control-Allow-Headers", self.allow_headers), ("Access-Control-Allow-Methods", "POST")]
+        return tuple(found)
+
+    def _error(self, status: int) -> Reply:
+        return Reply(status, json.dumps({"error": f"code_{status}"}))

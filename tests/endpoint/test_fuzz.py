@@ -1,0 +1,166 @@
+"""Fuzz: anything at all is sent to a whole ASGI application, and every answer is one of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from moss_voice_server import MossVoiceServer, ParticipantInfo
+from moss_voice_server.asgi import token_app
+from moss_voice_server.endpoint import Admission, TokenRequest
+from tests import tokens
+from tests.endpoint.calls import asgi_answer, asgi_call, http_scope
+from tests.endpoint.wire import Answer, Request
+from tests.tokens import API_KEY, API_SECRET, URL
+
+MARK = "zxqv"  # in everything that is sent, and in no text of ours
+QUICK = settings(deadline=None, max_examples=250)
+STATUSES = {201, 204, 400, 403, 405, 413, 415, 422}
+OWN = ["authorization", "cookie", "x-anything", "forwarded", "x-forwarded-for", "transfer-encoding", "expect"]
+READ = [
+    "content-type",
+    "content-length",
+    "origin",
+    "sec-fetch-site",
+    "access-control-request-method",
+    "access-control-request-headers",
+]
+
+
+async def authorize(scope: Any, wish: TokenRequest) -> Admission:
+    """Opens everything that can be opened."""
+    return Admission(
+        ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}),
+        rooms=lambda room: True,
+        agents=[agent.agent_name for agent in wish.agents],
+        client_sets=("name", "metadata", "attributes"),
+    )
+
+
+SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
+APPS = {
+    "off": token_app(SERVER, authorize=authorize),
+    "on": token_app(SERVER, authorize=authorize, origins=["https://app.example"]),
+}
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """One loop for all examples."""
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+def checked(answer: Answer) -> None:
+    """Everything that must hold of any answer."""
+    assert answer.status in STATUSES
+    assert "no-store" == answer.header("cache-control")
+    assert "nosniff" == answer.header("x-content-type-options")
+    if answer.status == 201:
+        assert ["server_url", "participant_token"] == list(answer.json)
+        claims = tokens.claims(answer.json["participant_token"])
+        assert ("ada", "pro") == (claims["sub"], claims["attributes"]["plan"])
+        assert {"roomJoin", "room", "canPublish", "canSubscribe", "canPublishData"} == set(claims["video"])
+        assert claims["video"]["room"].strip()
+        assert {"iss", "nbf", "exp", "sub", "name", "metadata", "attributes", "video", "roomConfig"} >= set(claims)
+        assert {"agents"} >= set(claims.get("roomConfig", {}))
+    else:
+        assert MARK not in repr(answer.body)
+        assert answer.body == b"" or {"error", "message"} == set(answer.json)
+
+
+TEXT = st.text(st.characters(exclude_categories=[]), max_size=12).map(lambda text: MARK + text)
+LATIN = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=20).map(lambda text: MARK + text)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.just(""),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+AGENT = st.fixed_dictionaries(
+    {}, optional={name: VALUES for name in ("agent_name", "agentName", "metadata", "deployment", "attributes", "new")}
+)
+CONFIG = st.fixed_dictionaries(
+    {},
+    optional={
+        "agents": st.lists(AGENT | VALUES, max_size=9) | VALUES,
+        **{name: VALUES for name in ("egress", "name", "maxParticipants", "empty_timeout", "tags", "metadata", "new")},
+    },
+)
+WISH = st.fixed_dictionaries(
+    {},
+    optional={
+        **{
+            name: TEXT | VALUES
+            for name in ("room_name", "participant_name", "participant_identity", "participant_metadata")
+        },
+        "participant_attributes": st.dictionaries(TEXT, TEXT, max_size=40) | VALUES,
+        "room_config": CONFIG | VALUES,
+    },
+)
+BODY = st.one_of(
+    WISH.map(lambda wish: json.dumps(wish).encode()),
+    st.dictionaries(TEXT, VALUES, max_size=3).map(lambda wish: json.dumps(wish).encode()),
+    VALUES.map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=200).map(lambda data: MARK.encode() + data),
+    st.integers(0, 20_000).map(lambda size: b'{"room_name":"' + MARK.encode() + b"[" * size),
+)
+
+
+@QUICK
+@given(BODY, st.lists(st.integers(0, 20_000), max_size=4), st.sampled_from(sorted(APPS)))
+@example(b'{"room_name":"zxqv\\ud83d"}', [], "off")
+@example(b'{"room_config":{"agents":[{"agent_name":"zxqv"}]}}', [3, 4], "on")
+def test_any_body(loop: asyncio.AbstractEventLoop, body: bytes, cuts: list[int], app: str) -> None:
+    """Whatever is sent as JSON, in whatever parts: a token, or a refusal that repeats nothing of it; never a 500."""
+    ends = sorted({min(cut, len(body)) for cut in cuts} | {len(body)})
+    parts = [body[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    messages[-1]["more_body"] = False
+    checked(asgi_answer(loop.run_until_complete(asgi_call(APPS[app], http_scope(Request()), messages))))
+
+
+@QUICK
+@given(
+    st.dictionaries(st.sampled_from(READ + OWN), LATIN | LATIN.map(lambda text: text.removeprefix(MARK)), max_size=6),
+    st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"]),
+    st.sampled_from(sorted(APPS)),
+)
+@example({"content-length": "\xb2"}, "POST", "off")
+@example({"origin": "https://app.example", "access-control-request-method": "\xff"}, "OPTIONS", "on")
+def test_any_header(loop: asyncio.AbstractEventLoop, headers: dict[str, str], method: str, app: str) -> None:
+    """Whatever the headers hold and whatever the method: one of our answers, and no header of it repeats what was sent."""
+    scope = http_scope(Request(headers, method=method))
+    messages = [{"type": "http.request", "body": b"{}", "more_body": False}]
+    answer = asgi_answer(loop.run_until_complete(asgi_call(APPS[app], scope, messages)))
+    checked(answer)
+    if headers.get("origin") != "https://app.example":
+        assert MARK not in repr(answer.headers)
+
+
+@QUICK
+@given(WISH, WISH)
+def test_a_wish_means_the_same_twice(
+    loop: asyncio.AbstractEventLoop, wish: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """What one request said has no effect on the next."""
+
+    def said(sent: dict[str, Any]) -> Any:
+        message = {"type": "http.request", "body": json.dumps(sent).encode(), "more_body": False}
+        answer = asgi_answer(loop.run_until_complete(asgi_call(APPS["off"], http_scope(Request()), [message])))
+        if answer.status != 201:
+            return answer.body
+        claims = tokens.untimed(answer.json["participant_token"])
+        if not str(sent.get("room_name") or "").strip():
+            del claims["video"]["room"]
+        return claims
+
+    first = said(wish)
+    said(other)
+    assert first == said(wish)
