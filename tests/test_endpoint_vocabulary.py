@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from moss_voice_server.endpoint import (
     Admission,
@@ -329,24 +330,51 @@ def test_tenants_are_admitted() -> None:
     assert 100 == len({rooms.new() for _ in range(100)})
 
 
-@pytest.mark.parametrize(
-    ("request_", "address"),
-    [
-        ({"type": "http", "client": ("203.0.113.7", 5000)}, "203.0.113.7"),
-        ({"type": "http", "client": None}, "unknown"),
-        ({"type": "http"}, "unknown"),
-        ({"REMOTE_ADDR": "203.0.113.7"}, "203.0.113.7"),
-        ({"REMOTE_ADDR": ""}, "unknown"),
-        ({"REMOTE_ADDR": "2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2::/64"),
-        ({"REMOTE_ADDR": "no:address"}, "no:address"),
-        (SimpleNamespace(META={"REMOTE_ADDR": "203.0.113.7"}), "203.0.113.7"),
-        (SimpleNamespace(remote_addr="203.0.113.7"), "203.0.113.7"),
-        (SimpleNamespace(client=("203.0.113.7", 5000)), "203.0.113.7"),
-        (object(), "unknown"),
-    ],
-)
-def test_address_of_any_frameworks_request(request_: Any, address: str) -> None:
-    """ASGI scopes, WSGI environs, and the requests of Django, Flask and Starlette; IPv6 by its network."""
+# Addresses.
+
+
+def flask(remote_addr: str | None) -> Any:
+    """What Flask's request has."""
+    return SimpleNamespace(remote_addr=remote_addr)
+
+
+def django(**fields: str) -> Any:
+    """What Django's request has."""
+    return SimpleNamespace(META=fields)
+
+
+ADDRESSES: dict[str, tuple[Any, str]] = {
+    "ASGI": ({"client": ("192.0.2.7", 50000)}, "192.0.2.7"),
+    "ASGI, a list": ({"client": ["192.0.2.7", 50000]}, "192.0.2.7"),
+    "ASGI on a Unix socket": ({"client": None}, "unknown"),
+    "ASGI without a word": ({}, "unknown"),
+    "Starlette": (Request({"type": "http", "client": ("192.0.2.7", 50000)}), "192.0.2.7"),
+    "Starlette on a Unix socket": (Request({"type": "http"}), "unknown"),
+    "a request of another framework": (SimpleNamespace(client=("192.0.2.7", 50000)), "192.0.2.7"),
+    "something else": (object(), "unknown"),
+    "WSGI": ({"REMOTE_ADDR": "192.0.2.7"}, "192.0.2.7"),
+    "WSGI on a Unix socket": ({"REMOTE_ADDR": ""}, "unknown"),
+    "Flask": (flask("192.0.2.7"), "192.0.2.7"),
+    "Flask on a Unix socket": (flask(None), "unknown"),
+    "Django": (django(REMOTE_ADDR="192.0.2.7"), "192.0.2.7"),
+    "Django on a Unix socket": (django(REMOTE_ADDR=""), "unknown"),
+    "a header that anybody can send": (django(REMOTE_ADDR="192.0.2.7", HTTP_X_FORWARDED_FOR="198.51.100.1"), "192.0.2.7"),
+    "IPv6": ({"client": ("2001:db8:1:2:3:4:5:6", 50000)}, "2001:db8:1:2::/64"),
+    "the same customer's": ({"client": ("2001:db8:1:2:ffff::1", 50000)}, "2001:db8:1:2::/64"),
+    "another customer's": ({"client": ("2001:db8:1:3::1", 50000)}, "2001:db8:1:3::/64"),
+    "IPv4 on a socket for both": ({"client": ("::ffff:192.0.2.7", 50000)}, "192.0.2.7"),
+    "another one there": ({"client": ("::ffff:c000:208", 50000)}, "192.0.2.8"),
+    "with an interface": ({"client": ("fe80::1%eth0", 50000)}, "fe80::/64"),
+    "with a port, as some proxies write it": (flask("192.0.2.7:50000"), "192.0.2.7"),
+    "IPv6 with a port": (flask("[2001:db8::1]:50000"), "2001:db8::/64"),
+    "no address": (flask("unix:"), "unix:"),
+    "a test client's name": ({"client": ("testclient", 50000)}, "testclient"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "address"), ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_where_a_request_comes_from(request_: Any, address: str) -> None:
+    """One customer has one address, in every framework, and gets no other by its port or by the rest of its network."""
     assert address == client_address(request_)
 
 

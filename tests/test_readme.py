@@ -14,11 +14,13 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import metadata
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -118,6 +120,9 @@ class Session:
         name = words[0].removeprefix(".venv/bin/")
         if name == "moss-voice-server":
             assert PROGRAM.exists(), f"{where}: install the package to run this"
+            if words[1:] == ["dev"]:
+                self.serve(where)
+                return
             # bash, since the reader types it into a shell: pipes, quotes and all.
             script = f"set -o pipefail; {command.replace('.venv/bin/', '')}"
             done = subprocess.run(
@@ -143,6 +148,22 @@ class Session:
         else:
             assert name in SHOWN_COMMANDS, f"{where}: how is this to be run? Say so in {Path(__file__).name}"
 
+
+    def serve(self, where: str) -> None:
+        """Run `dev` until it says how to end it, and end it so."""
+        with subprocess.Popen(
+            [PROGRAM, "dev"], cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        ) as process:
+            watch = Timer(LONGEST, process.kill)
+            watch.start()
+            try:
+                assert process.stdout is not None
+                assert any(line == b"Ctrl-C ends it.\n" for line in process.stdout), f"{where}: it ended by itself"
+                process.send_signal(signal.SIGINT)
+                assert 0 == process.wait(LONGEST), where
+            finally:
+                process.kill()
+                watch.cancel()
 
 def check_python_tool(words: list[str], where: str) -> None:
     """Whatever is installed is us, with extras that exist; whatever file is run is there."""

@@ -208,8 +208,9 @@ ENVIRONS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("environ", ENVIRONS, ids=range(len(ENVIRONS)))
 @pytest.mark.parametrize("own", [True, False], ids=["os.environ", "a mapping"])
+@pytest.mark.parametrize("way", ["from_env", "unfetched"])
 def test_environment_with_something_wrong(
-    face: Class, environ: dict[str, str], own: bool, monkeypatch: pytest.MonkeyPatch
+    face: Class, environ: dict[str, str], own: bool, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When a variable is missing or damaged, neither the key nor any other variable is shown."""
     environ = {**environ, "DATABASE_PASSWORD": OTHER}
@@ -218,7 +219,8 @@ def test_environment_with_something_wrong(
             monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-    error = caught(face.from_env) if own else caught(face.from_env, environ)
+    make = face.from_env if way == "from_env" else face.kind.unfetched
+    error = caught(make) if own else caught(make, environ)
 
     assert isinstance(error, InvalidArgument)
     assert [] == spilled(error, SECRETS)
@@ -237,11 +239,12 @@ def test_file_that_cannot_be_decoded(face: Class, tmp_path: Any) -> None:
     "environ", [{}, {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "a"}]
 )
 def test_key_as_a_keyword_of_from_env(face: Class, environ: dict[str, str]) -> None:
-    """A key that is handed to `from_env` by name, where it does not belong, is shown nowhere."""
-    error = caught(face.from_env, environ, project_key=KEY)
+    """A key that is handed over by name, where it does not belong, is shown nowhere."""
+    for make in (face.from_env, face.kind.unfetched):
+        error = caught(make, environ, project_key=KEY)
 
-    assert isinstance(error, (TypeError, ValueError))
-    assert [] == spilled(error, SECRETS)
+        assert isinstance(error, (TypeError, ValueError))
+        assert [] == spilled(error, SECRETS)
 
 
 def test_help_does_not_print_the_environment(face: Class, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -689,6 +692,7 @@ def servers(face: Class, moss: FakeMoss) -> list[Server]:
         face.create(**moss.arguments),
         failed,
         face.from_env(moss.environ),
+        face.kind.unfetched(moss.environ),
         face.kind.from_livekit("wss://h.example", API_KEY, SECRET),
     ]
 

@@ -395,6 +395,34 @@ def test_from_env_passes_keywords_on(face: Class) -> None:
     assert "service.usemoss.dev" == moss.requests[0].headers["host"]
 
 
+# unfetched.
+
+
+def test_unfetched_reads_the_environment_and_asks_nobody(
+    face: Class, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`unfetched` reads what `from_env` reads, from the process or a mapping, and leaves the fetching for later."""
+    by_mapping = face.kind.unfetched(moss.environ)
+    for name, value in moss.environ.items():
+        monkeypatch.setenv(name, value)
+    by_process = face.kind.unfetched()
+
+    for server in (by_mapping, by_process):
+        assert (face.kind, "empty") == (type(server), server.status().state)
+        with pytest.raises(NotCreated, match="create"):
+            server.create_participant_token(ADA, "lobby")
+    assert 0 == moss.count
+    face.refresh(by_process)
+    assert signed_by(by_process.create_participant_token(ADA, "lobby"), moss.credentials)
+
+
+def test_unfetched_names_what_is_wrong_at_once(face: Class) -> None:
+    """A missing variable and a bad keyword are told when the server is made, not when it is first used."""
+    assert "MOSS_PROJECT_ID" == refused(face.kind.unfetched, {})[0]
+    environ = dict(zip(VARIABLES, ("project", "key", "agent"), strict=False))
+    assert "refresh" == refused(face.kind.unfetched, environ, refresh=5)[0]
+
+
 # from_livekit.
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import _clocks
 from ._core.secret import Sealed
@@ -13,19 +13,12 @@ if TYPE_CHECKING:
     from .credentials import CredentialStatus
 
 
-class Forever(NamedTuple):
-    """What a mint looks at, as in a keeper's record."""
-
-    credentials: Credentials
-    fresh_wall: float = inf
-    fresh_mono: float = inf
-
-
 class Given(Sealed):
     """Has what a server asks of its keeper, without any of the keeper's machinery: not even its modules are loaded."""
 
     def __init__(self, credentials: Credentials) -> None:
-        self.record = Forever(credentials)
+        self._credentials = credentials
+        self.ready = (inf, inf, credentials)
         self.world = _clocks.current
 
     def lease(self) -> Credentials:
@@ -34,7 +27,7 @@ class Given(Sealed):
 
     def known(self) -> Credentials:
         """The credentials."""
-        return self.record.credentials
+        return self._credentials
 
     def status(self) -> CredentialStatus:
         """Always fresh."""

@@ -65,8 +65,12 @@ class Flight(NamedTuple):
 class Keeper(Sealed):
     """Keeps one voice agent's credentials.
 
-    `drive` runs an exchange on the calling thread and returns its outcome; `record` is what a mint reads.
+    `drive` runs an exchange on the calling thread and returns its outcome.
     """
+
+    ready: tuple[float, float, Credentials | None]
+    """All that a mint looks at: until when, on the wall clock and on the monotonic one, it may sign with which credentials
+    without asking for a `lease`. A plain tuple, because a mint takes it apart in a hundredth of its time."""
 
     def __init__(
         self,
@@ -91,6 +95,16 @@ class Keeper(Sealed):
         self._pid = os.getpid()
         self._noticing: dict[int, threading.Lock] = {}
         _keepers.add(self)
+
+    @property
+    def record(self) -> Record:
+        """All that is remembered."""
+        return self._record
+
+    @record.setter
+    def record(self, record: Record) -> None:
+        self._record = record
+        self.ready = (record.fresh_wall, record.fresh_mono, record.credentials)
 
     # What a mint calls: never waits, except where no background thread would ever run.
 

@@ -210,15 +210,22 @@ def client_address(request: Any) -> str:
     fields = request if isinstance(request, Mapping) else getattr(request, "META", {})
     client = request.get("client") if isinstance(request, Mapping) else getattr(request, "client", None)
     address = (client and client[0]) or fields.get("REMOTE_ADDR") or getattr(request, "remote_addr", None) or "unknown"
-    if ":" not in str(address):
-        return str(address)
-    from ipaddress import ip_address, ip_network
+    address = str(address)
+    if ":" not in address:
+        return address
+    from ipaddress import IPv6Address, ip_address, ip_network
 
-    try:
-        known = ip_address(str(address))
-    except ValueError:
-        return str(address)
-    return str(ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
+    # Some proxies add the port, which is another one for each connection: 192.0.2.7:50000, [2001:db8::1]:50000.
+    for text in (address, address.rpartition(":")[0].strip("[]")):
+        try:
+            known = ip_address(text)
+        except ValueError:
+            continue
+        if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
+            return str(ip_network((known.packed, 64), strict=False))
+        # On a socket for both kinds, IPv4 looks like ::ffff:192.0.2.7: cut like the others, all of them would be one.
+        return str(getattr(known, "ipv4_mapped", None) or known)
+    return address
 
 
 def session_identity(user_id: str, key: bytes) -> str:

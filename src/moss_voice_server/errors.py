@@ -25,6 +25,16 @@ class MossVoiceError(Exception):
     code: ClassVar[str] = "error"
     """A stable machine name of the error's kind; it never changes between releases."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        # A note (PEP 678) stands below the text in tracebacks, from Python 3.11 on, and is no part of the text itself.
+        self.__notes__ = [f"cause and remedy: {self.help_link}"]
+
+    @property
+    def help_link(self) -> str:
+        """Where the documentation tells this error's cause and remedy: a page of the sources, and the section in it."""
+        return f"docs/reference/errors.md#{self.code}"
+
 
 class CredentialsError(MossVoiceError, RuntimeError):
     """There are no LiveKit credentials to work with. Never raised itself: catch it to catch all four kinds."""

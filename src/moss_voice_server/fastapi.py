@@ -73,7 +73,7 @@ def token_router(
         summary="Token for a voice session",
         description="LiveKit's token endpoint: all fields are wishes, and those that are not allowed are refused.",
         responses=_RESPONSES,
-        openapi_extra={"requestBody": {"content": {"application/json": {"schema": _REQUEST}}}},
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}}},
         route_class_override=_route_class(endpoint),
     )
     # Every other method as well, so that it is answered as in every other framework.
@@ -90,12 +90,12 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
             solve = super().get_route_handler()
 
             async def handle(request: Request) -> Response:
-                solved = Response()
+                background: Any = None
 
                 async def admit(request: Request, wish: TokenRequest) -> Any:
-                    nonlocal solved
+                    nonlocal background
                     request.scope[_WISH] = wish
-                    solved = await solve(request)
+                    background = (await solve(request)).background
                     admission = request.scope[_ADMISSION]
                     return await admission if inspect.isawaitable(admission) else admission
 
@@ -103,7 +103,7 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
                     request, request.method, headers_of(request.scope), partial(_read, request), authorize=admit
                 )
                 response = _response(await run_async(course, anyio.to_thread.run_sync))
-                response.background = solved.background  # what dependencies have left for later
+                response.background = background  # what dependencies have left for later
                 return response
 
             return handle
@@ -194,20 +194,24 @@ def _texts(*names: str) -> dict[str, Any]:
     return {name: {"type": "string"} for name in names}
 
 
+def _wishes(*names: str) -> dict[str, Any]:
+    return {name: {"type": ["string", "null"]} for name in names}
+
+
 _REQUEST: dict[str, Any] = {
     "title": "TokenRequest",
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        **_texts("room_name", "participant_name", "participant_identity", "participant_metadata"),
-        "participant_attributes": {"type": "object", "additionalProperties": {"type": "string"}},
+        **_wishes("room_name", "participant_name", "participant_identity", "participant_metadata"),
+        "participant_attributes": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
         "room_config": {
-            "type": "object",
+            "type": ["object", "null"],
             "properties": {
                 "agents": {
-                    "type": "array",
+                    "type": ["array", "null"],
                     "maxItems": 8,
-                    "items": {"type": "object", "properties": _texts("agent_name", "metadata", "deployment")},
+                    "items": {"type": "object", "properties": _wishes("agent_name", "metadata", "deployment")},
                 }
             },
         },

@@ -107,7 +107,7 @@ class _Server(Sealed):
         return server
 
     @classmethod
-    def unfetched(cls, environ: Mapping[str, str] = os.environ, **keywords: Any) -> Self:
+    def unfetched(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
         """What `from_env` reads, without fetching: for module level, where the network should not be needed yet.
 
         The token endpoints of FastAPI and ASGI fetch when the application starts; elsewhere call `refresh()` then. Until
@@ -116,9 +116,9 @@ class _Server(Sealed):
         Raises:
             InvalidArgument: names the variable that is missing, given twice or unreadable.
         """
-        hidden = Secret(environ)
-        del environ
-        return cls(**from_environment(hidden, _read), **keywords)
+        hidden, options = _environment(environ), Secret(keywords)
+        del environ, keywords
+        return cls(**from_environment(hidden, _read), **options.reveal())
 
     def create_participant_token(
         self,
@@ -154,9 +154,10 @@ class _Server(Sealed):
         Source: livekit.io docs, "Tokens & grants"; livekit/protocol `auth/grants.go`.
         """
         now = self._wall()
-        record = self._keeper.record
-        fresh = now < record.fresh_wall and self._mono() < record.fresh_mono
-        signer = ((fresh and record.credentials) or self._keeper.lease()).signer
+        wall, mono, held = self._keeper.ready
+        if held is None or now >= wall or self._mono() >= mono:
+            held = self._keeper.lease()
+        signer = held.signer
         return signer.sign(
             payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
         )
@@ -285,7 +286,7 @@ class MossVoiceServer(_Server):
         self._keeper.close()
 
     async def __aenter__(self) -> Self:
-        if self._keeper.record.credentials is None:
+        if self._keeper.ready[2] is None:
             await self.refresh()
         return self
 
@@ -346,7 +347,7 @@ class MossVoiceServerSync(_Server):
         self._keeper.close()
 
     def __enter__(self) -> Self:
-        if self._keeper.record.credentials is None:
+        if self._keeper.ready[2] is None:
             self.refresh()
         return self
 

@@ -1,4 +1,4 @@
-"""`dev`: the whole way on one machine, with a LiveKit server and without; what is shown, and that nothing stays."""
+"""`dev --once`: the whole way on one machine, with a LiveKit server and without; what is shown, and that nothing stays."""
 
 from __future__ import annotations
 
@@ -65,10 +65,9 @@ def utc(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
-@pytest.mark.parametrize("arguments", [[], ["--once"]], ids=["plain", "once"])
-def test_without_livekit(arguments: list[str], shell: Shell) -> None:
+def test_without_livekit(shell: Shell) -> None:
     """Without any LiveKit server the way is shown up to the token, with the line that gets one; exit status 0."""
-    status, out, err = shell("dev", *arguments)
+    status, out, err = shell("dev", "--once")
     token = shown_token(out)
     said = claims(token)
 
@@ -106,13 +105,13 @@ def test_needs_nothing_of_the_environment(shell: Shell) -> None:
         "HTTP_PROXY": "http://127.0.0.1:1",
         "ALL_PROXY": "http://127.0.0.1:1",
     }
-    status, out, err = shell("dev")
+    status, out, err = shell("dev", "--once")
     assert (0, "", "ws://127.0.0.1:7880") == (status, err, out.splitlines()[-6])
 
 
 def test_ascii(shell: Shell) -> None:
     """Where only ASCII can be written, all of it is."""
-    status, out, err = shell("dev", environ={"PYTHONIOENCODING": "ascii"})
+    status, out, err = shell("dev", "--once", environ={"PYTHONIOENCODING": "ascii"})
     assert (0, "", True) == (status, err, out.isascii())
     assert out.startswith("- LiveKit   none to ask")
 
@@ -129,7 +128,7 @@ def test_on_a_terminal(no_color: str, shell: Shell) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
     shell.environ["NO_COLOR"] = no_color
-    with shell.started("dev", stdin=theirs, stdout=theirs) as process:
+    with shell.started("dev", "--once", stdin=theirs, stdout=theirs) as process:
         os.close(theirs)
         raw = read_all(ours)
         assert Done(0, "", "") == shell.ended(process)
@@ -163,7 +162,7 @@ def test_given_server_accepts(shell: Shell, moss: FakeMoss) -> None:
     """The token is signed with the given credentials, fetched through the fake Moss, and the server is asked about it."""
     shell.secrets.append(SECRET)
     moss.script(Answer(body=b"success"))
-    status, out, err = shell("dev", *given(moss.url), stdin=SECRET)
+    status, out, err = shell("dev", "--once", *given(moss.url), stdin=SECRET)
 
     assert (0, "") == (status, err)
     assert out.startswith(f"✓ LiveKit   as given: {moss.url.replace('http', 'ws')}\n✓ Moss API  ")
@@ -176,7 +175,7 @@ def test_given_server_refuses(shell: Shell, moss: FakeMoss) -> None:
     """A refusal says what to check, and exit status 1."""
     shell.secrets.append(SECRET)
     moss.script(Answer(401, body=b"invalid API key: APIkey"))
-    status, out, err = shell("dev", *given(moss.url), stdin=SECRET)
+    status, out, err = shell("dev", "--once", *given(moss.url), stdin=SECRET)
 
     assert (1, "") == (status, err)
     assert "\n✗ Checked   LiveKit refuses the token (HTTP 401): it does not know the API key: check --api-key\n" in out
@@ -185,7 +184,7 @@ def test_given_server_refuses(shell: Shell, moss: FakeMoss) -> None:
 def test_given_server_is_away(shell: Shell, moss: FakeMoss) -> None:
     """A server that cannot be reached is told as such, and exit status 1."""
     moss.close()
-    status, out, err = shell("dev", *given(moss.url), stdin=SECRET)
+    status, out, err = shell("dev", "--once", *given(moss.url), stdin=SECRET)
 
     assert (1, "") == (status, err)
     assert "\n✗ Checked   LiveKit cannot be asked: the connection was refused: check its host and port, " in out
@@ -194,7 +193,7 @@ def test_given_server_is_away(shell: Shell, moss: FakeMoss) -> None:
 def test_token_of_a_real_server_is_not_shown(shell: Shell) -> None:
     """A token for a server elsewhere opens a room for everybody who is shown it: its signature is left out."""
     # Port 1 of a name that is no loopback name to us; whatever is there, it is no LiveKit.
-    status, out, _ = shell("dev", *given("wss://127.0.0.2:1"), stdin=SECRET)
+    status, out, _ = shell("dev", "--once", *given("wss://127.0.0.2:1"), stdin=SECRET)
     lines = out.splitlines()
 
     assert 1 == status
@@ -214,7 +213,7 @@ WRONG = {
 @pytest.mark.parametrize(("arguments", "text"), WRONG.values(), ids=WRONG.keys())
 def test_wrong_argument(arguments: list[str], text: str, shell: Shell) -> None:
     """A wrong argument is one line that names the option, exit status 2, before anything is started."""
-    status, out, err = shell("dev", *arguments, "--api-secret", "-", stdin=SECRET)
+    status, out, err = shell("dev", "--once", *arguments, "--api-secret", "-", stdin=SECRET)
     assert (2, "", 1) == (status, out, err.count("\n"))
     assert err.startswith(f"moss-voice-server: error: {text}")
 
@@ -222,7 +221,7 @@ def test_wrong_argument(arguments: list[str], text: str, shell: Shell) -> None:
 def test_weak_secret_is_said_once(shell: Shell, moss: FakeMoss) -> None:
     """The warning about a weak secret comes once, though the secret is looked at twice."""
     moss.script(Answer(body=b"success"))
-    status, _, err = shell("dev", *given(moss.url), stdin="secret")
+    status, _, err = shell("dev", "--once", *given(moss.url), stdin="secret")
     assert (0, 1) == (status, err.count("fewer than 32 bytes"))
 
 
@@ -231,7 +230,7 @@ def test_ended_while_it_waits(number: int, status: int, shell: Shell, moss: Fake
     """Ctrl-C or SIGTERM in the middle ends it without a word."""
     moss.always(Answer(hang=True))
     shell.environ |= {"LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}
-    with shell.started("dev", "--livekit-url", moss.url) as process:
+    with shell.started("dev", "--once", "--livekit-url", moss.url) as process:
         moss.wait_for(1, PATIENCE)
         done = shell.ended(process, number)
     assert (status, "") == (done.status, done.err)
@@ -261,7 +260,7 @@ def test_started_server_does_not_stay(number: int, status: int, shell: Shell, tm
     body = f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep({PATIENCE})"
     shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(tmp_path, body)
     reader = os.open(mark, os.O_RDONLY | os.O_NONBLOCK)
-    with shell.started("dev") as process:
+    with shell.started("dev", "--once") as process:
         started = int(read_soon(reader, 100))
         os.close(reader)
         assert Done(status, "", "") == shell.ended(process, number)
@@ -276,14 +275,14 @@ def test_server_that_does_not_start(shell: Shell, tmp_path: Path) -> None:
         tmp_path, "print('first'); print('cannot bind'); raise SystemExit(3)"
     )
     text = "livekit-server ended by itself with exit status 3; its log ends: cannot bind"
-    assert Done(1, "", f"moss-voice-server: error: {text}\n") == shell("dev")
+    assert Done(1, "", f"moss-voice-server: error: {text}\n") == shell("dev", "--once")
 
 
 def test_server_that_is_not_there(shell: Shell) -> None:
     """LIVEKIT_SERVER_BIN that names nothing is wrong usage."""
     shell.environ["LIVEKIT_SERVER_BIN"] = "/nowhere"
     text = "LIVEKIT_SERVER_BIN names '/nowhere', which is not an executable file: correct it or unset it"
-    assert Done(2, "", f"moss-voice-server: error: {text}\n") == shell("dev")
+    assert Done(2, "", f"moss-voice-server: error: {text}\n") == shell("dev", "--once")
 
 
 def is_open(url: str) -> bool:
@@ -298,7 +297,7 @@ def is_open(url: str) -> bool:
 def test_found_server(shell: Shell, livekit_binary: Path) -> None:
     """A LiveKit server that is found is started, accepts the token, and is stopped."""
     shell.environ["LIVEKIT_SERVER_BIN"] = str(livekit_binary)
-    status, out, err = shell("dev")
+    status, out, err = shell("dev", "--once")
 
     assert (0, "") == (status, err)
     url = re.findall(r"livekit-server, started on (ws://127\.0\.0\.1:\d+)\n", out)[0]
@@ -314,9 +313,9 @@ def test_real_server_given(shell: Shell, livekit_server: LiveKitServer) -> None:
     ours = given(livekit_server.url, key=livekit_server.api_key)
     secret = livekit_server.api_secret
     shell.secrets += [secret, secret[::-1]]
-    accepted = shell("dev", *ours, stdin=secret)
-    wrong_secret = shell("dev", *ours, stdin=secret[::-1])
-    unknown_key = shell("dev", *given(livekit_server.url, key="APIunknown"), stdin=secret)
+    accepted = shell("dev", "--once", *ours, stdin=secret)
+    wrong_secret = shell("dev", "--once", *ours, stdin=secret[::-1])
+    unknown_key = shell("dev", "--once", *given(livekit_server.url, key="APIunknown"), stdin=secret)
 
     said = [re.findall("(.) Checked   (.*)", done.out)[0] for done in (accepted, wrong_secret, unknown_key)]
     refused = "LiveKit refuses the token (HTTP 401): "

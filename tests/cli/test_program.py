@@ -22,10 +22,10 @@ WITHOUT_RICH = (
 )
 INSTALL = 'moss-voice-server: error: the command line needs its extra: pip install "moss-voice-server[cli]"\n'
 
-COMMANDS: list[list[str]] = [[], ["token"], ["dev"]]
+COMMANDS: list[list[str]] = [[], ["token"], ["dev"], ["inspect"], ["doctor"]]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=["program", "token", "dev"])
+@pytest.mark.parametrize("command", COMMANDS, ids=["program", "token", "dev", "inspect", "doctor"])
 def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Every command has help with examples, which fits into 80 columns."""
     status = main([*command, "--help"])
@@ -63,15 +63,15 @@ def test_both_ways_in(script: str, shell: Shell) -> None:
 
 
 USAGE = {
-    "nothing": ([], "name a command: token or dev", ""),
+    "nothing": ([], "name a command: token, dev, inspect or doctor", ""),
     "unknown command": (
         ["S3CRET"],
-        "there is no such command; the commands are token and dev, and their options follow them",
+        "there is no such command; the commands are token, dev, inspect and doctor, and their options follow them",
         "",
     ),
     "option before the command": (
         ["--api-secret", "S3CRET", "token"],
-        "there is no such command; the commands are token and dev, and their options follow them",
+        "there is no such command; the commands are token, dev, inspect and doctor, and their options follow them",
         "",
     ),
     "misspelt option": (["token", "--api-secert", "S3CRET"], "there is no option --api-secert", "token"),
@@ -100,10 +100,10 @@ def test_wrong_usage(arguments: list[str], text: str, command: str, capsys: pyte
     assert (2, "", f"moss-voice-server: error: {text}; see `{name} --help`\n") == (status, done.out, done.err)
 
 
-@pytest.mark.parametrize("command", ["token", "dev"])
-def test_without_the_extra(command: str, shell: Shell) -> None:
+@pytest.mark.parametrize("command", [["token"], ["dev"], ["inspect", "-"], ["doctor"]], ids=" ".join)
+def test_without_the_extra(command: list[str], shell: Shell) -> None:
     """Without rich a command says which line installs the extra, and nothing else."""
-    assert Done(2, "", INSTALL) == shell(command, program=WITHOUT_RICH)
+    assert Done(2, "", INSTALL) == shell(*command, program=WITHOUT_RICH)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["token", "--help"], ["dev", "--help"], ["--version"]])

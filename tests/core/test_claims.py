@@ -526,6 +526,33 @@ def test_agent_by_name() -> None:
     assert {"agents": [{"agentName": "greeter"}]} == claims(agent_name="greeter")["roomConfig"]
 
 
+@pytest.mark.parametrize("agents", [(), [], ["scribe"]], ids=["none", "empty", "one"])
+def test_agent_by_name_and_a_room_config(agents: list[str]) -> None:
+    """`agent_name` and a room config go together, with other agents and without."""
+    expected = {"agents": [{"agentName": name} for name in ("greeter", *agents)], "metadata": "m"}
+
+    assert expected == claims(agent_name="greeter", agents=agents, room_config={"metadata": "m"})["roomConfig"]
+
+
+@pytest.mark.parametrize("name", [" ", "\u00a0", "\u2003 \u3000"])
+def test_name_may_be_blank(name: str) -> None:
+    """A name of blanks is only what is shown: it is written as it is."""
+    assert name == claims(name=name)["name"]
+
+
+@pytest.mark.parametrize("text", ["!", "!first", '"', '"#', "\\", " x", "#", "~", "$"])
+def test_every_visible_beginning_is_fine(text: str) -> None:
+    """A label may begin with any visible character, or a space before one, in each place."""
+    decoded = claims(text, text, name=text, agent_name=text)
+
+    assert [text] * 4 == [
+        decoded["sub"],
+        decoded["video"]["room"],
+        decoded["name"],
+        decoded["roomConfig"]["agents"][0]["agentName"],
+    ]
+
+
 def test_agents_are_asked_for_once() -> None:
     """A generator of agents is read once, to its end."""
     agents = (name for name in ("one", "two"))

@@ -368,8 +368,10 @@ def test_retry_after_is_capped_by_the_policy() -> None:
 
 
 def test_failure_without_retry_after() -> None:
-    """Nothing asked, nothing remembered."""
+    """Nothing sensible asked, nothing remembered; and a refusal is remembered by its own short time only."""
     assert play(503).failure.retry_after is None
+    assert play(status(503, retry_after=formatdate(WALL - 60, usegmt=True)), attempts=1).failure.retry_after is None
+    assert play(status(403, retry_after="60")).failure.retry_after is None
     assert play(Fault("gone", retry=True)).failure.retry_after is None
 
 

@@ -354,7 +354,7 @@ def test_refused_before_the_first_success() -> None:
     """Nothing to stop: EMPTY stays EMPTY, and asks again after the short memory."""
     record = refused(0, 300, 600, 900, record=Record())
 
-    assert "empty" == state(record, after(900))
+    assert ("empty", False) == (state(record, after(900)), record.denied)
     assert 0.0 == waiting(record, after(905), background=True)
 
 

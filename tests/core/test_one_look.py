@@ -39,48 +39,58 @@ EDGES = [
 LABELS = st.lists(st.sampled_from(EDGES), max_size=4).map("".join)
 
 
-def careful(identity: str, room: str, name: str | None) -> str:
-    """What the careful checks say of three labels, one after the other: the first one's complaint, or nothing."""
+def careful(identity: str, room: str, name: str | None, agent: str) -> str:
+    """What the careful checks say of these labels, one after the other: the first one's complaint, or nothing."""
     try:
         labels.label("identity", identity)
         labels.label("room_name", room)
         if name is not None:
             labels.label("name", name, blank=True)
+        if agent:
+            labels.label("agent_name", agent)
     except InvalidArgument as error:
         return str(error)
     return ""
 
 
-def seen(identity: str, room: str, name: str | None) -> str:
+def seen(identity: str, room: str, name: str | None, agent: str) -> str:
     """What minting says of them; what it signs must be what was asked."""
     try:
-        written = payload("{", 0.0, ParticipantInfo(identity, name), room, None, DEFAULT_TTL, None, (), None)
+        written = payload("{", 0.0, ParticipantInfo(identity, name), room, agent, DEFAULT_TTL, None, (), None)
     except InvalidArgument as error:
         return str(error)
     claims = json.loads(written.replace(b"{0", b'{"nbf":0', 1))
-    assert (identity, room, name or None) == (claims["sub"], claims["video"]["room"], claims.get("name"))
+    agents = claims.get("roomConfig", {}).get("agents", [{"agentName": ""}])
+    found = (claims["sub"], claims["video"]["room"], claims.get("name"), agents)
+    assert (identity, room, name or None, [{"agentName": agent}]) == found
     return ""
 
 
 @settings(deadline=None, max_examples=500)
-@given(LABELS, LABELS, st.none() | LABELS)
-def test_minting_agrees_with_the_careful_checks(identity: str, room: str, name: str | None) -> None:
+@given(LABELS, LABELS, st.none() | LABELS, LABELS)
+def test_minting_agrees_with_the_careful_checks(identity: str, room: str, name: str | None, agent: str) -> None:
     """Minting takes and refuses the labels that the careful checks take and refuse, with the same words."""
-    assert careful(identity, room, name) == seen(identity, room, name)
+    assert careful(identity, room, name, agent) == seen(identity, room, name, agent)
 
 
 @pytest.mark.parametrize("first", EDGES)
 def test_minting_agrees_at_every_edge(first: str) -> None:
-    """Each edge, alone and before, behind and beside a plain letter, in each of the three places."""
-    for text, place in itertools.product([first, first + "a", "a" + first, first + first], range(3)):
-        three = ["user", "lobby", "Ada"]
-        three[place] = text
-        assert careful(*three) == seen(*three)
+    """Each edge, alone and before, behind and beside a plain letter, in each of the four places."""
+    for text, place in itertools.product([first, first + "a", "a" + first, first + first], range(4)):
+        four = ["user", "lobby", "Ada", "assistant"]
+        four[place] = text
+        assert careful(*four) == seen(*four)
 
 
-@pytest.mark.parametrize("size", [248, 249, 250, 255, 256, 257, 300])
+@pytest.mark.parametrize("size", [240, 248, 249, 250, 255, 256, 257, 300])
 def test_minting_agrees_on_lengths(size: int) -> None:
     """The labels' length together is where the one look ends, and not where the labels do."""
     for text in ("x" * size, "é" * (size // 2), "\\" * (size // 2), '"' * size):
-        for three in ((text, "r", None), ("i", text, "n"), ("i", "r", text), (text, text, text)):
-            assert careful(*three) == seen(*three)
+        for four in (
+            (text, "r", None, ""),
+            ("i", text, "n", ""),
+            ("i", "r", text, "a"),
+            ("i", "r", "n", text),
+            (text,) * 4,
+        ):
+            assert careful(*four) == seen(*four)

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -140,6 +141,20 @@ def test_bad_voice_agent_id_is_refused(value: Any) -> None:
     name, text = refused(made, voice_agent_id=value)
 
     assert ("voice_agent_id", True) == (name, text.startswith("voice_agent_id (MOSS_VOICE_AGENT_ID) "))
+
+
+@pytest.mark.parametrize("value", ["x" * 512, "inner space", "ünï/🎤"])
+def test_any_printable_voice_agent_id_is_taken(value: str) -> None:
+    """An id is any printable text of up to 512 characters."""
+    assert value == unquote(made(voice_agent_id=value)[2].partition("?voice_agent_id=")[2])
+
+
+@pytest.mark.parametrize("value", ["", " ", None])
+def test_missing_voice_agent_id_is_called_so(value: Any) -> None:
+    """No id is told as such, with where to find one."""
+    _, text = refused(made, voice_agent_id=value)
+
+    assert "voice_agent_id (MOSS_VOICE_AGENT_ID) is empty: copy the voice agent's id from Moss" == text
 
 
 @pytest.mark.parametrize("value", [5, True, b"agent", ["agent"]])

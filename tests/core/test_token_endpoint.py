@@ -593,6 +593,9 @@ def test_origins_are_checked_when_the_endpoint_is_made(origins: Any) -> None:
         "http://127.0.0.1:8000",
         "http://[::1]:3000",
         "https://a_b.example",
+        "capacitor://localhost",
+        "tauri://localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
     ],
 )
 def test_origins_that_browsers_send(origin: str) -> None:

@@ -36,7 +36,7 @@ def client_folder() -> Path:
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """An environment in which neither a LiveKit server nor npm nor a cached client can be found."""
-    return bare_environ(tmp_path)
+    return {**bare_environ(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tests.cli.shell import PATIENCE, PROGRAM
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-LAST_WORD = "Ctrl-C ends it."
+LAST_WORD = "Ctrl-C ends it.\n"
 
 
 class Dev:

@@ -191,7 +191,7 @@ CHAIN: dict[str, tuple[Callable[[World], Plan], Named]] = {
         Named("moss.answer", "fail", "nobody listens there", "check host and port in MOSS_PLATFORM_API_URL"),
     ),
     "https to a plain port": (
-        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": world.moss.url.replace("http:", "https:")}),
+        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": world.moss.url.replace("http:", "https:")}, timeout=0.5),
         Named("moss.tls", "fail", "no TLS|no TLS handshake", "plain"),
     ),
     "nobody listens behind https": (

@@ -44,7 +44,7 @@ PEOPLE = [
 ]
 FRAMES: dict[str, tuple[dict[str, Any], object]] = {
     "join": (
-        {"join": rtc.JoinResponse(server_info=models.ServerInfo(version="1.13.5", edition=1, node_id="ND_1"))},
+        {"join": rtc.JoinResponse(server_info=models.ServerInfo(version="1.13.5", edition="Standard", node_id="ND_1"))},
         Joined("1.13.5", ()),
     ),
     "join of an old server": ({"join": rtc.JoinResponse(server_version="1.0.0")}, Joined("1.0.0", ())),

@@ -9,7 +9,7 @@ import pytest
 
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.endpoint.everywhere import Everywhere
-from tests.endpoint.programs import all_running, environ, needed
+from tests.endpoint.programs import all_running, environ
 from tests.tokens import API_KEY, API_SECRET, URL
 
 
@@ -35,7 +35,6 @@ def fakes() -> Iterator[Fakes]:
 @pytest.fixture(scope="session")
 def everywhere(fakes: Fakes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everywhere]:
     """Every adapter's application, running."""
-    needed()
     with all_running(tmp_path_factory.mktemp("endpoint"), environ(*fakes)) as programs:
         yield Everywhere(programs)
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests, session_identity
 from moss_voice_server.errors import CredentialsUnavailable
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants
 from moss_voice_server.limits import RateLimit
@@ -28,6 +28,7 @@ WHO: ContextVar[str] = ContextVar("who", default="nobody")
 """Set outside of every framework, from the header X-Who; what a tracing library would do."""
 
 ADA = ParticipantInfo("ada", "Ada")
+KEY = b"a key of at least sixteen bytes"
 
 
 class Asked(NamedTuple):
@@ -122,6 +123,7 @@ RULES: dict[str, Any] = {
     "agents": Admission(ADA, dispatch=("helper",), agents=("helper", "scribe")),
     "dispatch": Admission(ADA, dispatch=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
     "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),
+    "session": lambda asked: Admission(ParticipantInfo(session_identity("ada", KEY)), limit_key="ada"),
     "seen": seen,
     "context": lambda asked: Admission(ParticipantInfo("ada", None, WHO.get())),
     "agent-name": lambda asked: Admission(ADA, dispatch=(NAMED.get_agent_name(),)),
@@ -240,6 +242,7 @@ def doors() -> dict[str, Door]:
         "nowhere": Door(nowhere),
         "cors": Door(options={"origins": [APP, "http://localhost:5173"]}),
         "limited": Door(options={"limiter": RateLimit("3/hour")}),
+        "limited-sessions": Door(options={"limiter": RateLimit("3/hour")}),
         "usual": Door(options={"limiter": RateLimit()}),
         "limited-plain": Door(options={"limiter": three}),
         "limited-async": Door(options={"limiter": always}),
@@ -248,6 +251,7 @@ def doors() -> dict[str, Door]:
         "audited-async": Door(options={"on_mint": told_async}),
         "audited-broken": Door(options={"on_mint": broken}),
         "guests": Door(guests=True),
+        "limited-guests": Door(guests=True, options={"limiter": RateLimit("3/hour")}),
         "down": Door(constructed(MossVoiceServer, "MOSS_DOWN")),
         "refused": Door(constructed(MossVoiceServerSync, "MOSS_REFUSES")),
         "invalid": Door(constructed(MossVoiceServer, "MOSS_IS_ODD")),

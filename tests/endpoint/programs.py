@@ -9,13 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from moss_voice_server.testing import FakeMoss
 from tests.endpoint.wire import LONGEST, Request, ask
-from tests.livekit.needs import absent
 
 ROOT = Path(__file__).parent.parent.parent
 UVICORN = [sys.executable, "-m", "tests.endpoint.serve_asgi"]
@@ -29,7 +27,6 @@ COMMANDS = {
     "django-gunicorn": [*GUNICORN, "--bind=fd://{fd}", "tests.endpoint.app_django:app"],
     "django-uvicorn": [*UVICORN, "tests.endpoint.app_django:asgi_app", "{fd}", "off"],
 }
-PACKAGES = ("uvicorn", "gunicorn", "fastapi", "flask", "django", "limits")
 
 
 class Program(NamedTuple):
@@ -60,13 +57,6 @@ class Program(NamedTuple):
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         return [int(child) for child in children] or [pid]
-
-
-def needed() -> None:
-    """Skips the test, or fails it in CI, where a framework or a server is not installed."""
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        absent(f"the token endpoint's tests need {', '.join(missing)}: pip install -e '.[dev]'")
 
 
 @contextmanager

@@ -84,22 +84,21 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 AGENT = st.fixed_dictionaries(
-    {}, optional={name: VALUES for name in ("agent_name", "agentName", "metadata", "deployment", "attributes", "new")}
+    {}, optional=dict.fromkeys(("agent_name", "agentName", "metadata", "deployment", "attributes", "new"), VALUES)
 )
 CONFIG = st.fixed_dictionaries(
     {},
     optional={
         "agents": st.lists(AGENT | VALUES, max_size=9) | VALUES,
-        **{name: VALUES for name in ("egress", "name", "maxParticipants", "empty_timeout", "tags", "metadata", "new")},
+        **dict.fromkeys(("egress", "name", "maxParticipants", "empty_timeout", "tags", "metadata", "new"), VALUES),
     },
 )
 WISH = st.fixed_dictionaries(
     {},
     optional={
-        **{
-            name: TEXT | VALUES
-            for name in ("room_name", "participant_name", "participant_identity", "participant_metadata")
-        },
+        **dict.fromkeys(
+            ("room_name", "participant_name", "participant_identity", "participant_metadata"), TEXT | VALUES
+        ),
         "participant_attributes": st.dictionaries(TEXT, TEXT, max_size=40) | VALUES,
         "room_config": CONFIG | VALUES,
     },

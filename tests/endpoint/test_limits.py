@@ -29,6 +29,23 @@ def test_the_ready_limiter(everywhere: Everywhere) -> None:
         assert 0 < int(wait) <= 3600
 
 
+def test_guests_are_counted_by_their_address(everywhere: Everywhere) -> None:
+    """A guest is somebody new each time, and is limited all the same, whatever it says of its own address."""
+    for target in everywhere.targets:
+        assert [201] * 3 == [target.ask("limited-guests", Request()).status for _ in range(3)]
+    said = everywhere(Request(), "limited-guests")
+    assert TOO_MANY == (said.status, said.body, said.headers["retry-after"])
+    elsewhere = Request({"x-real-ip": "198.51.100.1", "forwarded": "for=198.51.100.1"})
+    assert 429 == everywhere(elsewhere, "limited-guests").status
+
+
+def test_sessions_are_counted_by_what_the_app_says(everywhere: Everywhere) -> None:
+    """An identity that is new for each session does not start a new count, where the app names its user."""
+    session = Request(bearer("session"))
+    for target in everywhere.targets:
+        assert [201] * 3 + [429] == [target.ask("limited-sessions", session).status for _ in range(4)]
+
+
 def test_what_is_refused_counts(everywhere: Everywhere) -> None:
     """Guessing room names is limited like anything else."""
     guess = Request(bearer("pattern"), json={"room_name": "lobby"})

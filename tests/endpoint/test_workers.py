@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.endpoint.conftest import Fakes
-from tests.endpoint.programs import GUNICORN, await_answer, environ, needed, running
+from tests.endpoint.programs import GUNICORN, await_answer, environ, running
 from tests.endpoint.wire import Request, bearer
 
 PATIENCE = 60.0  # seconds until both workers must have answered
@@ -18,7 +18,6 @@ PATIENCE = 60.0  # seconds until both workers must have answered
 @pytest.mark.parametrize("adapter", ["wsgi", "flask"])
 def test_two_workers(tmp_path: Path, fakes: Fakes, adapter: str, preload: bool) -> None:
     """Two workers never give out the same room or guest, also where both are copies of one process."""
-    needed()
     command = [part for part in GUNICORN if part != "--workers=1"] + ["--workers=2"]
     command += ["--preload"] * preload + ["--bind=fd://{fd}", f"tests.endpoint.app_{adapter}:app"]
     with running(f"{adapter}-two", command, tmp_path, environ(*fakes)) as program:

@@ -159,6 +159,11 @@ def test_row_15_soft(face: Face, moss: FakeMoss) -> None:
     assert 2 == moss.count
 
 
+def settled() -> None:
+    """Wait until every fetch is over, with a bound."""
+    ended([thread for thread in threading.enumerate() if thread.name.startswith("moss-voice-server")])
+
+
 def until(condition: Callable[[], bool]) -> None:
     """Wait for it, with a bound."""
     deadline = time.monotonic() + 30
@@ -276,7 +281,7 @@ def test_row_20_leader_is_cancelled(moss: FakeMoss) -> None:
     assert 1 == moss.count
 
 
-def test_row_20_loop_is_closed_in_the_middle(moss: FakeMoss) -> None:
+def test_row_20_loop_is_closed_in_the_middle(moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
     """The loop of the one who waits is gone before the fetch is over: the fetch ends well, for the next loop."""
     made = MossVoiceServer(**moss.arguments)
     moss.script(Answer(hang=True))
@@ -288,9 +293,11 @@ def test_row_20_loop_is_closed_in_the_middle(moss: FakeMoss) -> None:
 
     assert asyncio.run(leave()).cancelled()
     moss.release()
-    until(lambda: made.status().state == "fresh")
+    settled()
+    assert "fresh" == made.status().state
     asyncio.run(made.refresh())
     assert 2 == moss.count
+    assert "closed" not in caplog.text
 
 
 def test_row_20_time_limit_of_the_caller(moss: FakeMoss) -> None:
@@ -377,9 +384,7 @@ def test_row_22_hangs_for_ever(moss: FakeMoss) -> None:
         moss.rotate()
     finally:
         transport.first_may_go.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("moss-voice-server"):
-            thread.join(30)
+    settled()
     assert key == claims(made.create_participant_token(ADA, "room"))["iss"]
 
 
@@ -462,7 +467,8 @@ def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPat
     """A source that hangs holds up that one mint for two and a half seconds, and the next ones not at all."""
     monkeypatch.setenv("K_SERVICE", "something")
     clock = Clock()
-    made = SYNC.make(moss.arguments, World(mono=clock))
+    patient = RefreshPolicy(attempt_timeout=60, total_timeout=60)
+    made = SYNC.make(moss.arguments, World(mono=clock), refresh=patient)
     SYNC.refresh(made)
     clock.ahead = HOUR
     moss.always(Answer(drip=0.2))
@@ -520,7 +526,9 @@ class Interrupting(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, ValueError])
-def test_row_29_interrupted_fetch(face: Face, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_29_interrupted_fetch(
+    face: Face, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whatever ends a fetch, those who wait are let go with an error of ours, and the next fetch may begin."""
     seen: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda what: seen.append(what.exc_type))
@@ -535,6 +543,7 @@ def test_row_29_interrupted_fetch(face: Face, kind: type[BaseException], monkeyp
         assert "a secret in the text" not in str(error)
     assert time.monotonic() - started < 8
     assert set(seen) <= {kind}
+    assert "a secret in the text" not in caplog.text
 
 
 @pytest.mark.usefixtures("no_threads")
@@ -603,6 +612,37 @@ def test_row_29_process_ends_during_a_renewal(face: Face, moss: FakeMoss) -> Non
         finally:
             process.kill()
         assert ("the end\n", "", 0) == (out, err, process.returncode)
+
+
+_EXITS_FROM_DNS = """
+import asyncio, json, logging, socket, sys, threading
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsUnavailable
+
+logging.disable()
+socket.getaddrinfo = lambda *arguments, **keywords: threading.Event().wait(60)
+kind = json.loads(sys.argv[1])
+policy = RefreshPolicy(attempt_timeout=0.2, total_timeout=0.3)
+arguments = ("project", "key", "agent", "https://moss.example")
+try:
+    if kind == "MossVoiceServer":
+        asyncio.run(MossVoiceServer.create(*arguments, refresh=policy))
+    else:
+        MossVoiceServerSync.create(*arguments, refresh=policy)
+except CredentialsUnavailable:
+    print("the end")
+"""
+
+
+def test_row_29_process_ends_during_a_name_look_up(face: Face) -> None:
+    """Nor does it wait for a name look-up that hangs, which nothing can end."""
+    started = time.monotonic()
+    command = [sys.executable, "-W", "default", "-c", _EXITS_FROM_DNS, json.dumps(face.kind.__name__)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+
+    assert ("the end\n", "", 0) == (done.stdout, done.stderr, done.returncode)
+    assert time.monotonic() - started < 30
 
 
 # --- callbacks, closing, and what else may happen in the middle --------------------------------------------
@@ -685,6 +725,7 @@ def test_closed(face: Face, moss: FakeMoss) -> None:
     assert made.create_participant_token(ADA, "room")
     clock.ahead = 73 * HOUR
     assert isinstance(caught(lambda: made.create_participant_token(ADA, "room")), CredentialsUnavailable)
+    settled()
     assert 1 == moss.count
 
 

@@ -55,9 +55,12 @@ def payload(
     try:
         who, room, called = quoted(identity), quoted(room_name), "" if name is None else quoted(name)
         together = who + room + called
+        if agent_name:
+            agent = quoted(agent_name)
+            together = together + agent if agent >= _VISIBLE else ""
     except TypeError:
         together = ""
-    if (
+    careful = (
         not together
         or len(together) > _SHORT
         or not together.isascii()
@@ -65,10 +68,11 @@ def payload(
         or "\x7f" in together
         or who < _VISIBLE
         or room < _VISIBLE
-    ):
+    )
+    if careful:
         _check_labels(identity, room_name, name)
     start = int(now)
-    end = start + _DEFAULT_SECONDS if ttl is DEFAULT_TTL else int(now + lifetime(ttl))
+    times = _default_times(start) if ttl is DEFAULT_TTL else _times(start, int(now + lifetime(ttl)))
     rest = f',"name":{called}' if name else ""
     if metadata is not None:
         if not _surely_fine(metadata):
@@ -78,9 +82,19 @@ def payload(
     if attributes is not None:
         rest += f',"attributes":{_attributes(attributes)}'
     if agent_name is not None or agents != () or room_config is not None:
-        rest += _room(agent_name, agents, room_config)
+        rest += _room(agent_name, agents, room_config, careful=careful)
     video = _DEFAULT_VIDEO if grants is None else _video(grants)
-    return f'{head}{start},"exp":{end},"sub":{who},{video}{room}}}{rest}}}'.encode()
+    return f'{head}{times},"sub":{who},{video}{room}}}{rest}}}'.encode()
+
+
+def _times(start: int, end: int) -> str:
+    return f'{start},"exp":{end}'
+
+
+@lru_cache(maxsize=2)
+def _default_times(start: int) -> str:
+    """The same text for all tokens of a second."""
+    return _times(start, start + _DEFAULT_SECONDS)
 
 
 def lifetime(ttl: Any, field: str = "ttl") -> float:
@@ -127,9 +141,10 @@ def _attributes(attributes: Any) -> str:
     return text
 
 
-def _room(agent_name: Any, agents: Any, room_config: Any) -> str:
+def _room(agent_name: Any, agents: Any, room_config: Any, *, careful: bool) -> str:
     if agent_name:
-        labels.label("agent_name", agent_name)
+        if careful:
+            labels.label("agent_name", agent_name)
         if agents == () and room_config is None:
             return f',"roomConfig":{agent_json(agent_name)}'
     elif agent_name is not None and agent_name != "":

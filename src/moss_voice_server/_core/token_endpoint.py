@@ -170,7 +170,8 @@ class Cors:
             raise InvalidArgument("origins must be a list, such as ['https://app.example']", field="origins")
         origins = tuple(origins)
         for origin in origins:
-            if not isinstance(origin, str) or not re.fullmatch(r"https?://[a-z0-9.\[\]:_-]+", origin):
+            # Any scheme: an app in a web view has one of its own, such as capacitor://localhost.
+            if not isinstance(origin, str) or not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+", origin):
                 raise InvalidArgument(
                     "origins must be written as browsers send them: scheme, host in lower case and any port, no path and no "
                     "slash at the end, such as https://app.example; * is not possible, list them",

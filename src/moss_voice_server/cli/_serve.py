@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import webbrowser
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -57,21 +58,23 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
         "agent_remedy": why_none,
     }
     site = Site(server, lambda: _agents(agent), config, client, port)
-    with Serving(site, listener) as serving:
-        url = f"http://{HOST}:{port}/"
-        screen.step("Page", url)
-        _tell_developer(screen, port, moss, agent)
-        screen.remark("Ctrl-C ends it.")
-        if _is_to_open(options):
-            webbrowser.open(url)
-        try:
+    try:
+        with Serving(site, listener) as serving:
+            url = f"http://{HOST}:{port}/"
+            screen.step("Page", url)
+            _tell_developer(screen, port, moss, agent)
+            screen.remark("Ctrl-C ends it.")
+            if _is_to_open(options):
+                # On a thread: some browsers keep who opens them waiting until they are closed.
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
             while not serving.wait(_LOOK_AGAIN):
                 pass
-        except (KeyboardInterrupt, SystemExit):
-            pass
-    stack.close()
-    screen.remark("Stopped: nothing stays behind.")
-    return 0
+    except (KeyboardInterrupt, SystemExit):
+        stack.close()
+        screen.remark("Stopped: nothing stays behind.")
+        return 0
+    _say.error("the web server ended by itself")
+    return 1
 
 
 async def _created(moss: FakeMoss) -> MossVoiceServer:
@@ -95,7 +98,8 @@ def _echo_agent(
         agent = stack.enter_context(echo.EchoAgent(livekit.url, livekit.api_key, livekit.api_secret))
     except echo.EchoError as error:
         screen.step("Agent", str(error), good=False)
-        return None, f"{str(error).capitalize()}: `moss-voice-server doctor` says why."
+        reason = str(error)
+        return None, f"{reason[0].upper()}{reason[1:]}: `moss-voice-server doctor` says why."
     screen.step("Agent", f"{echo.NAME}: plays back what it hears")
     return agent, ""
 

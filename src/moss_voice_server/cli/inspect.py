@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from ._arguments import Parser
 
 _DESCRIPTION = """\
-Show what a LiveKit token says, in words, and what is wrong with it: what LiveKit
-would refuse, silently ignore or take for something else, each with a remedy.
+Show what a LiveKit token says, in words, and what is wrong with it: what the
+server would refuse, silently ignore or take for something else, each with a
+remedy.
 
 Nobody is asked, and the token goes nowhere. The signature is checked when the
-API secret is at hand: LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or LIVEKIT_API_KEY
-and LIVEKIT_API_SECRET_FILE, a file that holds it. Secrets in a token, such as
-those of a recording's storage, are masked.
+API secret is at hand: LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or
+LIVEKIT_API_SECRET_FILE, a file that holds it. Secrets in a token, such as those
+of a recording's storage, are masked.
 """
 _EPILOG = """\
 examples:

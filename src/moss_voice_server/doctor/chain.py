@@ -39,6 +39,8 @@ def examine(plan: Plan) -> Iterator[Check]:
     watch = Stopwatch(plan.mono)
     links = _links(plan, redactor)
     pending = list(NAMES)
+    server: Server | None = None
+    keys: Keys | None = None
     while True:
         try:
             check = next(links)

@@ -26,7 +26,8 @@ class Answer:
 
     An answer of status 200 without content of its own is always the API's own, so `Answer(delay=2)` is the
     credentials two seconds late. Any other status without content gets a small JSON error. Two fields that
-    both say what the body is are refused with a `ValueError`, as is a value that is out of range.
+    both say what the body is are refused with a `ValueError`, as is a value that is out of range. How an answer
+    travels goes with any content.
 
     Content:
         status: the HTTP status, 100 to 999.
@@ -41,7 +42,7 @@ class Answer:
         chunked_garbage: `Transfer-Encoding: chunked` with a body that is not.
         raw: the exact bytes on the wire, whatever they are.
 
-    Travel (each works with any content):
+    Travel:
         delay: seconds before anything is answered.
         hang: nothing is answered until `FakeMoss.release()`, and nothing at all if the fake is closed first.
         hang_after_headers: the same between the headers and the body.

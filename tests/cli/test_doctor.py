@@ -1,0 +1,206 @@
+"""`doctor`: why the agent does not join, as rows, as JSON, and as an exit status."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moss_voice_server.dev.livekit import LiveKitServer
+from moss_voice_server.testing import Answer, FakeMoss
+from tests.cli.shell import PATIENCE, Done, Shell
+from tests.doctor.flawed import LOG_IN, ORIGIN, Flawed
+from tests.doctor.sites import site
+
+STATUSES = {"ok", "warn", "fail", "skip"}
+
+
+@pytest.fixture
+def office(livekit_server: LiveKitServer, shell: Shell) -> Iterator[Shell]:
+    """A shell whose Moss names a voice agent on the real LiveKit server."""
+    server = livekit_server
+    with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="clerk") as moss:
+        shell.environ.update(moss.environ)
+        shell.secrets += [server.api_secret, LOG_IN.split()[1], "eyJ"]
+        yield shell
+
+
+def checks(done: Done) -> dict[str, dict[str, Any]]:
+    """The checks of JSON by name."""
+    return {check["name"]: check for check in json.loads(done.out)["checks"]}
+
+
+def statuses(done: Done) -> dict[str, str]:
+    """Their statuses."""
+    return {name: check["status"] for name, check in checks(done).items()}
+
+
+@pytest.mark.livekit
+def test_json(office: Shell) -> None:
+    """JSON has two fields, and five to each check; nothing failed, so the exit status is 0."""
+    done = office("doctor", "--no-agent", "--json")
+    told = json.loads(done.out)
+
+    assert (0, "", ["ok", "checks"], True) == (done.status, done.err, list(told), told["ok"])
+    for check in told["checks"]:
+        assert ["name", "status", "detail", "remedy", "ms"] == list(check)
+        assert check["status"] in STATUSES
+        assert check["detail"]
+        assert check["remedy"] or check["status"] in ("ok", "skip")
+        assert isinstance(check["ms"], float)
+        assert check["ms"] >= 0
+    assert "ok" == statuses(done)["join"]
+    assert "skip" == statuses(done)["dispatch.named"]
+
+
+@pytest.mark.livekit
+def test_rows(office: Shell) -> None:
+    """As rows: each check by name, with what came back, and a last line that counts; nothing wider than the terminal."""
+    done = office("doctor", "--no-agent", environ={"COLUMNS": "80"})
+
+    assert (0, "") == (done.status, done.err)
+    assert [] == [line for line in done.out.splitlines() if len(line) > 80]
+    assert "✓ join" in done.out
+    assert "the server is LiveKit 1." in " ".join(done.out.split())
+    assert done.out.splitlines()[-1].endswith("left out.")
+
+
+@pytest.mark.livekit
+def test_no_agent_comes(office: Shell) -> None:
+    """Where no worker is registered both ways of sending for one fail, and the exit status is 1."""
+    done = office("doctor", "--agent-timeout", "1s", "--json")
+
+    assert (1, False) == (done.status, json.loads(done.out)["ok"])
+    assert ["dispatch.named", "dispatch.unnamed"] == [name for name, each in statuses(done).items() if each == "fail"]
+    assert "no worker is registered as clerk" in checks(done)["dispatch.named"]["detail"]
+
+
+@pytest.mark.livekit
+def test_agent_by_name(office: Shell) -> None:
+    """`--agent` is the one that must come; nobody else is missed."""
+    done = office("doctor", "--agent", "boss", "--agent-timeout", "1", "--json")
+
+    assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]
+    assert "as boss" in checks(done)["dispatch.named"]["detail"]
+
+
+@pytest.mark.livekit
+def test_refused_token_is_not_repeated(office: Shell, livekit_server: LiveKitServer) -> None:
+    """LiveKit up to 1.13.5 answers a bad token with the token; nothing of it comes out, and nothing of the secret."""
+    wrong = "another-secret" * 3
+    office.secrets.append(wrong)
+    environ = {
+        "LIVEKIT_URL": livekit_server.url,
+        "LIVEKIT_API_KEY": livekit_server.api_key,
+        "LIVEKIT_API_SECRET": wrong,
+    }
+    for options in (["--json"], []):
+        done = office("doctor", "--livekit-url", livekit_server.url, *options, environ=environ)
+        assert (1, "") == (done.status, done.err)
+        assert "the secret does not belong to the API key" in " ".join(done.out.split())
+
+
+@pytest.mark.livekit
+def test_options_in_place_of_the_environment(office: Shell, livekit_server: LiveKitServer) -> None:
+    """LiveKit credentials by options leave Moss alone; a secret as an argument is warned about."""
+    server = livekit_server
+    options = ["--livekit-url", server.url, "--api-key", server.api_key]
+    piped = office("doctor", "--no-agent", "--json", *options, "--api-secret", "-", stdin=server.api_secret)
+    typed = office("doctor", "--no-agent", "--json", *options, "--api-secret", server.api_secret)
+
+    assert (0, 0, "") == (piped.status, typed.status, piped.err)
+    assert typed.err.startswith(
+        "moss-voice-server: warning: --api-secret on the command line shows in the process list"
+    )
+    assert ("ok", "skip") == (statuses(piped)["environment"], statuses(piped)["moss.answer"])
+
+
+def test_nothing_set(shell: Shell) -> None:
+    """Without credentials the first check says which variables are missing; what follows is one line; exit status 1."""
+    done = shell("doctor", environ={"COLUMNS": "80"})
+
+    assert (1, "") == (done.status, done.err)
+    assert "✗ environment" in done.out
+    assert "→ set MOSS_PROJECT_ID, MOSS_PROJECT_KEY and" in done.out
+    assert 1 == done.out.count("not reached")
+    assert done.out.endswith("1 failed, 14 left out.\n")
+
+
+def test_plain_terminal(shell: Shell) -> None:
+    """Where the terminal knows ASCII only, our signs are ASCII."""
+    done = shell("doctor", environ={"PYTHONIOENCODING": "ascii:strict"})
+
+    assert (1, "", True) == (done.status, done.err, done.out.isascii())
+
+
+@pytest.mark.livekit
+def test_endpoint(office: Shell, livekit_server: LiveKitServer, tmp_path: Path) -> None:
+    """A token endpoint is looked at with the headers of a file; neither they nor its tokens come out."""
+    (tmp_path / "headers").write_text(f"Authorization: {LOG_IN}\n\n", encoding="utf-8")
+    with site(Flawed(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)) as port:
+        url = f"http://127.0.0.1:{port}/voice/token"
+        options = ["--no-agent", "--endpoint", url, "--origin", ORIGIN]
+        from_file = office("doctor", "--json", *options, "--header", f"@{tmp_path / 'headers'}")
+        typed = office("doctor", *options, "--header", f"Authorization: {LOG_IN}")
+        nothing = office("doctor", "--json", *options)
+
+    assert (0, "") == (from_file.status, from_file.err)
+    assert ("ok", "ok") == (statuses(from_file)["endpoint.cors"], statuses(from_file)["endpoint.accepted"])
+    assert (0, True) == (typed.status, typed.err.startswith("moss-voice-server: warning: --header on the command line"))
+    assert (1, "fail") == (nothing.status, statuses(nothing)["endpoint.status"])
+
+
+def test_endpoint_alone(shell: Shell) -> None:
+    """An endpoint can be looked at without any credentials."""
+    with site(Flawed("wss://livekit.example", "APIkey", "s" * 40, log_in="", reads=("identity",))) as port:
+        done = shell("doctor", "--json", "--endpoint", f"http://127.0.0.1:{port}/voice/token?key=hush")
+
+    assert 1 == done.status
+    assert ("skip", "fail") == (statuses(done)["environment"], statuses(done)["endpoint.identity"])
+    assert "hush" not in done.out
+
+
+USAGE = {
+    "address of another scheme": (["--endpoint", "ftp://app.example/token"], "--endpoint: must begin with https://"),
+    "address without TLS": (["--endpoint", "http://app.example/token"], "--endpoint: must begin with https://"),
+    "header without an endpoint": (["--header", "@file"], "--header: it is about --endpoint: name one"),
+    "origin without an endpoint": (["--origin", ORIGIN], "--origin: it is about --endpoint: name one"),
+    "origin with a path": (
+        ["--endpoint", "https://app.example", "--origin", f"{ORIGIN}/"],
+        "--origin: must be as browsers",
+    ),
+    "header without a colon": (["--endpoint", "https://app.example", "--header", "hush"], "--header: write it as"),
+    "header with a line end": (
+        ["--endpoint", "https://app.example", "--header", "a: b\r\nc: hush"],
+        "--header: write it",
+    ),
+    "header that is ours": (["--endpoint", "https://app.example", "--header", "Origin: hush"], "doctor's own to set"),
+    "no such file": (["--endpoint", "https://app.example", "--header", "@none"], "cannot be read (FileNotFoundError)"),
+    "no patience": (["--agent-timeout", "0s"], "--agent-timeout: must be from 1 to 50 seconds"),
+    "too much patience": (["--agent-timeout", "5m"], "--agent-timeout: must be from 1 to 50 seconds"),
+    "blank agent": (["--agent", " "], "--agent: is empty"),
+    "agent with a line end": (["--agent", "clerk\n"], "--agent: agent_name holds the control character"),
+    "half the credentials": (["--api-key", "APIkey"], "give --livekit-url, or set LIVEKIT_URL"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), USAGE.values(), ids=USAGE.keys())
+def test_wrong_usage(arguments: list[str], text: str, shell: Shell) -> None:
+    """Wrong usage is said on standard error, shows no header, and has exit status 2."""
+    shell.secrets.append("hush")
+    done = shell("doctor", *arguments)
+
+    assert (2, "") == (done.status, done.out)
+    assert text in done.err
+
+
+def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
+    """Ctrl-C while something is slow: exit status 130, and not a word."""
+    moss.always(Answer(hang=True))
+    with moss_shell.started("doctor", "--json") as process:
+        moss.wait_for(1, PATIENCE)
+        assert Done(130, "", "") == moss_shell.ended(process, signal.SIGINT)

@@ -1,0 +1,194 @@
+"""`inspect`: what a token says and what is wrong with it, as words, as JSON, and as an exit status."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.cli.shell import Done, Shell
+from tests.core.lint_cases import KEY, SECRET, good
+
+ENVIRON = {"LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
+HUSH = "hush-hush-hush"
+STORAGE = {"egress": {"room": {"fileOutputs": [{"filepath": "talk.mp4", "s3": {"secret": HUSH}}]}}}
+
+
+def token(secret: str = SECRET, **changes: Any) -> str:
+    """A token of now, with these changes to a good one's claims."""
+    now = int(time.time())
+    return jwt.encode({**good(), "nbf": now, "exp": now + 900, **changes}, secret, algorithm="HS256")
+
+
+def inspected(shell: Shell, *arguments: str, text: str | None = None, **environ: str) -> Done:
+    """What `inspect` leaves; the token itself is never part of it, nor is a secret."""
+    shell.secrets += [SECRET, HUSH, text.strip() if text and "." in text else SECRET]
+    return shell("inspect", *arguments, stdin=text, environ=environ)
+
+
+def findings(done: Done) -> dict[str, str]:
+    """What was found, as JSON tells: codes and severities."""
+    return {finding["code"]: finding["severity"] for finding in json.loads(done.out)["findings"]}
+
+
+def test_good_token(shell: Shell) -> None:
+    """A good token: its claims in words, its times both absolute and relative, and exit status 0."""
+    done = inspected(shell, "-", text=token(), **ENVIRON)
+
+    assert (0, "") == (done.status, done.err)
+    for words in ("expires in 15 minutes", " UTC", "identity: who joins", "may hear and see", "is sent for"):
+        assert words in done.out
+    assert done.out.endswith("Nothing is wrong with it.\n")
+
+
+def test_token_as_an_argument(shell: Shell) -> None:
+    """A token may be an argument, without a warning."""
+    done = inspected(shell, token(), **ENVIRON)
+    assert (0, "") == (done.status, done.err)
+
+
+def test_our_own_token(shell: Shell) -> None:
+    """What `token` prints, `inspect` finds nothing wrong with."""
+    environ = {"LIVEKIT_URL": "wss://livekit.example", **ENVIRON}
+    minted = shell("token", environ=environ).out
+    done = inspected(shell, "--json", "-", text=minted, **ENVIRON)
+
+    assert (0, {"no_agent": "info"}) == (done.status, findings(done))
+
+
+ERRORS: dict[str, tuple[dict[str, Any], str]] = {
+    "expired": ({"nbf": 1_700_000_000, "exp": 1_700_000_900}, "expired"),
+    "no exp": ({"exp": None}, "no_exp"),
+    "metadata that is an object": ({"metadata": {"plan": "gold"}}, "wrong_type"),
+    "room_config in snake_case": ({"room_config": {}}, "snake_case"),
+    "another secret": ({"secret": "another-secret" * 3}, "bad_signature"),
+    "storage credentials": ({"roomConfig": STORAGE}, "egress_credentials"),
+    "key and secret swapped": ({"iss": SECRET, "secret": f"{KEY:_<40}"}, "swapped"),
+}
+
+
+@pytest.mark.parametrize(("changes", "code"), ERRORS.values(), ids=ERRORS.keys())
+def test_error(changes: dict[str, Any], code: str, shell: Shell) -> None:
+    """What LiveKit would refuse is an error with a remedy, exit status 1, and no secret is shown."""
+    text = token(**changes)
+    as_json = inspected(shell, "--json", "-", text=text, **ENVIRON)
+    as_words = inspected(shell, "-", text=text, **ENVIRON)
+
+    assert (1, "error") == (as_json.status, findings(as_json)[code])
+    assert (1, True) == (as_words.status, f"error {code}: " in as_words.out)
+    assert "\n  → " in as_words.out
+
+
+def test_no_token(shell: Shell) -> None:
+    """What is no token is an error, with null for its claims."""
+    done = inspected(shell, "--json", "-", text="hello\n")
+
+    assert (1, None, {"malformed": "error"}) == (done.status, json.loads(done.out)["claims"], findings(done))
+
+
+def test_json(shell: Shell) -> None:
+    """JSON has three fields, the claims with their secrets masked, and four texts to each finding."""
+    done = inspected(shell, "--json", "-", text=token(roomConfig=STORAGE))
+    told = json.loads(done.out)
+
+    assert ["ok", "claims", "findings"] == list(told)
+    assert told["ok"] is False
+    assert "********" == told["claims"]["roomConfig"]["egress"]["room"]["fileOutputs"][0]["s3"]["secret"]
+    for finding in told["findings"]:
+        assert ["code", "severity", "message", "remedy"] == list(finding)
+        assert all(isinstance(text, str) and text for text in finding.values())
+        assert finding["severity"] in ("error", "warning", "info")
+
+
+def test_secret_from_a_file(shell: Shell, tmp_path: Path) -> None:
+    """The secret may be in a file, whose line end is not part of it; without a key the signature alone is checked."""
+    (tmp_path / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
+    done = inspected(shell, "--json", "-", text=token(), LIVEKIT_API_SECRET_FILE=str(tmp_path / "secret"))
+
+    assert (0, {"agents_open_rooms": "info"}) == (done.status, findings(done))
+
+
+def test_secret_from_standard_input(shell: Shell) -> None:
+    """The secret may come through standard input, when the token does not."""
+    done = shell("inspect", "--json", token(), "--api-key", KEY, "--api-secret", "-", stdin=f"{SECRET}\n")
+
+    assert (0, "", {"agents_open_rooms": "info"}) == (done.status, done.err, findings(done))
+
+
+def test_secret_as_an_argument(shell: Shell) -> None:
+    """A secret as an argument is used, and warned about."""
+    done = inspected(shell, "--json", token(), "--api-secret", SECRET)
+
+    assert (0, {"agents_open_rooms": "info"}) == (done.status, findings(done))
+    assert done.err.startswith("moss-voice-server: warning: --api-secret on the command line shows in the process list")
+
+
+def test_key_alone_checks_nothing(shell: Shell) -> None:
+    """Without a secret nothing can be checked, and it is said so."""
+    done = inspected(shell, "--json", "-", text=token(), LIVEKIT_API_KEY=KEY)
+    assert "info" == findings(done)["not_checked"]
+
+
+USAGE: dict[str, tuple[list[str], str | bytes | None, dict[str, str], str]] = {
+    "no token": ([], None, {}, "the following arguments are required: TOKEN"),
+    "nothing on standard input": (["-"], "\n", {}, "standard input holds no token"),
+    "no text on standard input": (
+        ["-"],
+        b"\xff\xfe",
+        {"PYTHONIOENCODING": "utf-8:strict"},
+        "standard input holds no token",
+    ),
+    "two things on standard input": (
+        ["-", "--api-secret", "-"],
+        "x",
+        {},
+        "--api-secret: standard input cannot hold the token as well",
+    ),
+    "secret twice": (
+        ["x"],
+        None,
+        {"LIVEKIT_API_SECRET": SECRET, "LIVEKIT_API_SECRET_FILE": "secret"},
+        "both LIVEKIT_API_SECRET and LIVEKIT_API_SECRET_FILE are set",
+    ),
+    "secret's file is not there": (["x"], None, {"LIVEKIT_API_SECRET_FILE": "/no/such/file"}, "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "stdin", "environ", "text"), USAGE.values(), ids=USAGE.keys())
+def test_wrong_usage(
+    arguments: list[str], stdin: str | bytes | None, environ: dict[str, str], text: str, shell: Shell
+) -> None:
+    """Wrong usage is one line on standard error, and exit status 2."""
+    done = shell("inspect", *arguments, stdin=stdin, environ=environ)
+
+    assert (2, "", 1) == (done.status, done.out, done.err.count("\n"))
+    assert text in done.err
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_width(columns: str, shell: Shell) -> None:
+    """No line is longer than the terminal is wide, long claims and findings included."""
+    text = token(metadata="m" * 500, attributes={"lk.key": "v" * 100}, roomConfig=STORAGE)
+    done = inspected(shell, "-", text=text, COLUMNS=columns)
+
+    assert [] == [line for line in done.out.splitlines() if len(line) > int(columns)]
+
+
+def test_nothing_in_a_token_steers_the_terminal(shell: Shell) -> None:
+    """Control characters of a token, and what cannot be written, are shown by their numbers."""
+    done = inspected(shell, "-", text=token(name="\x1b[31mred", metadata="a\u202eb", **{"\x9b2J": "x"}))
+
+    assert [] == [char for char in done.out if not char.isprintable() and char != "\n"]
+    assert r"\x1b[31mred" in done.out
+
+
+def test_plain_terminal(shell: Shell) -> None:
+    """Where the terminal knows ASCII only, our own signs are ASCII."""
+    done = inspected(shell, "-", text=token(exp=1), PYTHONIOENCODING="ascii:strict", COLUMNS="80")
+
+    assert (1, "") == (done.status, done.err)
+    assert "x error expired" in done.out

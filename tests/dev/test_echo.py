@@ -1,0 +1,198 @@
+"""Echo agent: sent for by name, hears people out, plays back what they said, writes back, and leaves after them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server._core.secret import Secret
+from moss_voice_server.dev import echo
+from moss_voice_server.dev.echo import EchoAgent, EchoError, is_installed
+from moss_voice_server.dev.livekit import LiveKitServer
+from tests.livekit.media import Guest, guest, hears, playing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from livekit import rtc
+
+PATIENCE = 20.0
+TONE = 440.0
+
+
+@pytest.fixture(scope="module")
+def agent(livekit_server: LiveKitServer) -> Iterator[EchoAgent]:
+    """A registered echo agent."""
+    with EchoAgent(livekit_server.url, livekit_server.api_key, Secret(livekit_server.api_secret)) as one:
+        yield one
+
+
+def a_token(server: LiveKitServer, identity: str, room: str, agent_name: str = "") -> str:
+    """A token for a room, which sends for an agent of this name if it is new."""
+    voice = MossVoiceServerSync.from_livekit(server.url, server.api_key, server.api_secret)
+    return voice.create_participant_token(ParticipantInfo(identity), room, agent_name)
+
+
+async def state_of(listener: Guest, wanted: str) -> None:
+    """Wait until the agent says that it is in this state."""
+    number = 1
+    while (await listener.next("participant_attributes_changed", number))[0].get("lk.agent.state") != wanted:
+        number += 1
+
+
+@pytest.mark.livekit
+def test_echo(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
+    """It joins as an agent, says that it listens, hears a tone out, says that it speaks, and plays the tone back."""
+
+    async def talk() -> tuple[Any, str, bool]:
+        token = a_token(livekit_server, "ada", f"room-{token_hex(8)}", echo.NAME)
+        async with guest(
+            livekit_server.url, token, "participant_connected", "participant_attributes_changed", "track_subscribed"
+        ) as ada:
+            track, _, who = await ada.next("track_subscribed")
+            async with playing(ada.room, TONE):
+                await asyncio.sleep(1.0)  # what is to be said
+            await state_of(ada, "speaking")
+            heard = await hears(track, TONE)
+            await state_of(ada, "listening")
+            return who.kind, who.name, heard
+
+    from livekit import rtc
+
+    assert (rtc.ParticipantKind.PARTICIPANT_KIND_AGENT, "Echo", True) == asyncio.run(talk())
+
+
+@pytest.mark.livekit
+def test_writes_back(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
+    """A chat message comes back, once, from the agent."""
+
+    async def write() -> list[tuple[str, str]]:
+        token = a_token(livekit_server, "ada", f"room-{token_hex(8)}", echo.NAME)
+        came: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        async with guest(livekit_server.url, token, "track_subscribed") as ada:
+            tasks = []
+
+            async def read(reader: rtc.TextStreamReader, identity: str) -> None:
+                await came.put((identity.partition("-")[0], await reader.read_all()))
+
+            ada.room.register_text_stream_handler("lk.chat", lambda *news: tasks.append(asyncio.ensure_future(read(*news))))
+            await ada.next("track_subscribed")
+            replies = []
+            for text in ("hello", "good-bye"):
+                await ada.room.local_participant.send_text(text, topic="lk.chat")
+                replies.append(await asyncio.wait_for(came.get(), PATIENCE))
+            return replies
+
+    assert [("agent", "hello"), ("agent", "good-bye")] == asyncio.run(write())
+
+
+@pytest.mark.livekit
+def test_leaves_after_the_last(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
+    """When one of two has left, the agent stays; when both have, it leaves."""
+
+    async def come_and_go() -> tuple[bool, bool]:
+        room = f"room-{token_hex(8)}"
+        tokens = [a_token(livekit_server, name, room, echo.NAME) for name in ("ada", "bob")]
+        # Hidden from the agent as one of its own kind: whom it does not wait for.
+        watcher = _watcher(livekit_server, room)
+        async with guest(livekit_server.url, tokens[0], "participant_connected") as ada:
+            await ada.next("participant_connected")
+            async with guest(livekit_server.url, watcher, "participant_disconnected") as eve:
+                async with guest(livekit_server.url, tokens[1]):
+                    pass
+                await eve.next("participant_disconnected")
+                stayed = any(who.identity.startswith("agent-") for who in eve.room.remote_participants.values())
+                await ada.room.disconnect()
+                gone = {(await eve.next("participant_disconnected", nth))[0].identity.partition("-")[0] for nth in (2, 3)}
+                return stayed, gone == {"ada", "agent"}
+
+    assert (True, True) == asyncio.run(come_and_go())
+
+
+def _watcher(server: LiveKitServer, room: str) -> str:
+    from tests.livekit.server_api import signed
+
+    return signed(server, {"sub": "eve", "kind": "agent", "video": {"roomJoin": True, "room": room}})
+
+
+@pytest.mark.livekit
+def test_only_by_name(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
+    """A room that does not send for it stays without it."""
+
+    async def alone() -> int:
+        with_it, without = (
+            a_token(livekit_server, "ada", f"room-{token_hex(8)}", name) for name in (echo.NAME, "")
+        )
+        async with guest(livekit_server.url, without) as ada:
+            # By the time that it has come to a later room, it would have come to this one.
+            async with guest(livekit_server.url, with_it, "participant_connected") as bob:
+                await bob.next("participant_connected")
+            return len(ada.room.remote_participants)
+
+    assert 0 == asyncio.run(alone())
+
+
+@pytest.mark.livekit
+def test_registers_again(livekit_binary: Any) -> None:
+    """When the LiveKit server was away, the agent registers again, and is sent for."""
+    with LiveKitServer(livekit_binary) as server:
+        with EchoAgent(server.url, server.api_key, Secret(server.api_secret)) as agent:
+            server.restart()
+            with agent._news:
+                assert agent._news.wait_for(lambda: not agent.is_registered, PATIENCE)
+                assert agent._news.wait_for(lambda: agent.is_registered, PATIENCE)
+
+            async def come() -> str:
+                token = a_token(server, "ada", "room", echo.NAME)
+                async with guest(server.url, token, "participant_connected") as ada:
+                    name: str = (await ada.next("participant_connected"))[0].name
+                    return name
+
+            assert "Echo" == asyncio.run(come())
+
+
+@pytest.mark.livekit
+def test_wrong_secret(livekit_server: LiveKitServer) -> None:
+    """A server that does not let it register is an error with the status, and without the token."""
+    with pytest.raises(EchoError) as caught:
+        EchoAgent(livekit_server.url, livekit_server.api_key, Secret("another-secret-of-more-than-32-characters")).__enter__()
+    assert "the echo agent could not register with the LiveKit server (HTTP 401)" == str(caught.value)
+
+
+def test_no_server() -> None:
+    """A server that is away is an error with the reason, at once."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(EchoError, match=r"could not register with the LiveKit server \(.*refused|Connect call failed"):
+            EchoAgent(url, "key", Secret("secret")).__enter__()
+
+
+def test_server_that_says_nothing() -> None:
+    """A server that never answers is an error when the time is up."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(EchoError, match="no answer in time"):
+            EchoAgent(f"ws://127.0.0.1:{silent.getsockname()[1]}", "key", Secret("secret"), timeout=0.3).__enter__()
+
+
+@pytest.mark.parametrize("missing", ["livekit.rtc", "livekit.protocol", "websockets"])
+def test_without_a_package(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a package of the extra is missing, it says which line brings it."""
+    assert is_installed()
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert not is_installed()
+    with pytest.raises(EchoError, match=r'needs its extra: pip install "moss-voice-server\[cli,agent\]"'):
+        EchoAgent("ws://127.0.0.1:1", "key", Secret("secret")).__enter__()
+
+
+def test_shows_no_secret() -> None:
+    """Whatever is made of it as a text holds no secret."""
+    assert "<EchoAgent: hidden>" == repr(EchoAgent("ws://127.0.0.1:1", "key", Secret("s3cret")))

@@ -1,0 +1,72 @@
+"""Serving: on loopback, on the port that was asked for, until the context ends."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from moss_voice_server.dev import serving
+from moss_voice_server.dev.serving import PortTaken, Serving, listen
+from tests.dev.wire import ask
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the path."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(scope["path"]))]})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+def test_serves_and_stops() -> None:
+    """It answers while the context lasts, and nobody listens there afterwards."""
+    with listen(0) as listener:
+        port = listener.getsockname()[1]
+        with Serving(app, listener) as running:
+            assert b"/here" == ask(f"http://127.0.0.1:{port}", "/here").body
+            assert not running.wait(0)
+        assert running.wait(0)
+    assert not is_open(port)
+
+
+def test_stops_with_a_connection_open() -> None:
+    """A browser that keeps its connection does not keep us."""
+    with listen(0) as listener:
+        port = listener.getsockname()[1]
+        with Serving(app, listener) as running, socket.create_connection(("127.0.0.1", port)) as browser:
+            browser.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert browser.recv(100).startswith(b"HTTP/1.1 200")
+            running.__exit__(None, None, None)
+            assert running.wait(0)
+
+
+def test_loopback_only() -> None:
+    """Nobody can reach it from another machine."""
+    with listen(0) as listener:
+        assert "127.0.0.1" == listener.getsockname()[0]
+
+
+def test_port_that_was_asked_for() -> None:
+    """A port that was asked for is taken, or an error says that it cannot be had."""
+    with listen(0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"port {port} cannot be had: "):
+            listen(port)
+    with listen(port) as again:
+        assert port == again.getsockname()[1]
+
+
+def test_friendly_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a wish it is the same port each time, and another one where that is taken."""
+    with listen(0) as free:
+        friendly = free.getsockname()[1]
+    monkeypatch.setattr(serving, "FRIENDLY_PORT", friendly)
+    with listen() as first, listen() as second:
+        assert friendly == first.getsockname()[1]
+        assert friendly != second.getsockname()[1]
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,280 @@
+"""Site: the page, its configuration and the token endpoint over real sockets, for this machine only."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moss_voice_server import MossVoiceServerSync
+from moss_voice_server.dev import client
+from moss_voice_server.dev.client import BrowserClient
+from moss_voice_server.dev.serving import Serving, listen
+from moss_voice_server.dev.site import Site
+from tests.cli.shell import claims
+from tests.dev.wire import Reply, ask
+
+LIVEKIT = "ws://127.0.0.1:7880"
+SCRIPT = b"the client"
+PAGE = Path(client.__file__).parent / "page"
+CONFIG = {"chain": "You talk to yourself.", "livekit": True}
+
+
+class Here(BrowserClient):
+    """A client whose file the test hands over."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.file: Future[bytes | None] = Future()
+
+
+@contextmanager
+def served(
+    livekit: str = LIVEKIT, *, file: bytes | None = SCRIPT, client: BrowserClient | None = None
+) -> Iterator[str]:
+    """A site with an echo agent, at this address."""
+    if client is None:
+        client = Here()
+        client.file.set_result(file)
+    server = MossVoiceServerSync.from_livekit(livekit, "APIkey", "a-secret-of-more-than-thirty-two-characters")
+    with listen(0) as listener:
+        port = listener.getsockname()[1]
+        site = Site(server, lambda: {"echo": "Echo", "": "None"}, CONFIG, client, port)
+        with Serving(site, listener):
+            yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """One site for those who change nothing."""
+    with served() as address:
+        yield address
+
+
+def token(url: str, body: Any = None, **headers: str) -> Reply:
+    """What the token endpoint answers."""
+    return ask(url, "/voice/token", method="POST", body={} if body is None else body, headers=headers)
+
+
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    **{
+        f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8")
+        for name in ("page", "endpoint", "room", "levels", "token")
+    },
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+@pytest.mark.parametrize(("path", "name", "kind"), [(path, *file) for path, file in FILES.items()], ids=FILES.keys())
+def test_files(path: str, name: str, kind: str, url: str) -> None:
+    """Every file of the page is served as what it is."""
+    reply = ask(url, path)
+    assert (200, kind, (PAGE / name).read_bytes()) == (reply.status, reply.headers["content-type"], reply.body)
+
+
+def test_every_file_is_served() -> None:
+    """No file of the page is forgotten."""
+    assert {path.name for path in PAGE.iterdir() if path.is_file()} == {name for name, _ in FILES.values()}
+
+
+def test_config(url: str) -> None:
+    """The configuration is what the page reads: where the token is, the agents, the client with its hash, and the rest."""
+    assert {
+        "chain": "You talk to yourself.",
+        "livekit": True,
+        "token_path": "/voice/token",
+        "agents": [{"name": "echo", "label": "Echo"}, {"name": "", "label": "None"}],
+        "client": {"src": "livekit-client.umd.js", "integrity": client.INTEGRITY},
+    } == ask(url, "/config.json").json
+
+
+def test_headers(url: str) -> None:
+    """Nothing is kept, nothing is guessed, nobody may frame it, and the page may speak to nobody but us and LiveKit."""
+    headers = ask(url).headers
+    del headers["date"]
+    assert {
+        "content-type": "text/html; charset=utf-8",
+        "content-length": str(len((PAGE / "index.html").read_bytes())),
+        "cache-control": "no-store",
+        "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self' ws://127.0.0.1:7880 http://127.0.0.1:7880; media-src blob:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'",
+        "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+    } == headers
+
+
+POLICIES = {
+    "wss://voice.example/path": "wss://voice.example https://voice.example",
+    "wss://moss-1.livekit.cloud": "wss://moss-1.livekit.cloud https://moss-1.livekit.cloud "
+    "wss://*.livekit.cloud https://*.livekit.cloud",
+    "https://livekit.cloud.example:8443": "wss://livekit.cloud.example:8443 https://livekit.cloud.example:8443",
+}
+
+
+@pytest.mark.parametrize(("livekit", "sources"), POLICIES.items(), ids=POLICIES.keys())
+def test_policy_for_a_server_elsewhere(livekit: str, sources: str) -> None:
+    """The page may speak to the LiveKit server that was given, and with LiveKit Cloud to the servers of its regions."""
+    with served(livekit) as url:
+        policy = ask(url).headers["content-security-policy"]
+    assert f"; connect-src 'self' {sources}; " in policy
+
+
+HOSTS = {
+    "as printed": ("127.0.0.1:{port}", 200),
+    "localhost": ("localhost:{port}", 200),
+    "in capitals": ("LOCALHOST:{port}", 200),
+    "another port": ("127.0.0.1:1", 421),
+    "no port": ("127.0.0.1", 421),
+    "a name that leads here": ("rebound.example:{port}", 421),
+    "one that only begins like us": ("127.0.0.1:{port}.example", 421),
+    "empty": ("", 421),
+}
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS.values(), ids=HOSTS.keys())
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/config.json"), ("POST", "/voice/token")])
+def test_host(host: str, status: int, method: str, path: str, url: str) -> None:
+    """Only our own address is answered, everywhere: no page of a stranger whose name was rebound to this machine."""
+    port = url.rpartition(":")[2]
+    body = {} if method == "POST" else None
+    reply = ask(url, path, method=method, body=body, headers={"Host": host.format(port=port)})
+    assert (201 if (status, method) == (200, "POST") else status) == reply.status
+    if status == 421:
+        assert f"This page is for this machine only: open {url}/\n".encode() == reply.body
+
+
+OTHERS = {
+    "unknown": ("GET", "/nothing", 404),
+    "outside": ("GET", "/../site.py", 404),
+    "vendored, by its folder": ("GET", "/vendor/livekit-client.umd.js", 404),
+    "post to the page": ("POST", "/", 405),
+    "head": ("HEAD", "/", 200),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), OTHERS.values(), ids=OTHERS.keys())
+def test_other_requests(method: str, path: str, status: int, url: str) -> None:
+    """What is not there is 404, what is not done is 405, and HEAD has no body."""
+    reply = ask(url, path, method=method)
+    assert status == reply.status
+    assert (method == "HEAD") == (reply.body == b"")
+
+
+def test_guest_and_room(url: str) -> None:
+    """Each call is a guest of its own in a new room, with the name that it wants, and without an agent unless it asks."""
+    first, second = (token(url, {"participant_name": "Ada"}) for _ in range(2))
+    said = [claims(reply.json["participant_token"]) for reply in (first, second)]
+
+    assert [201, 201] == [first.status, second.status]
+    assert LIVEKIT == first.json["server_url"]
+    assert ["Ada", "Ada"] == [each["name"] for each in said]
+    assert [True, True] == [each["sub"].startswith("guest-") for each in said]
+    assert 2 == len({each["sub"] for each in said}) == len({each["video"]["room"] for each in said})
+    assert "roomConfig" not in said[0]
+
+
+def test_agent(url: str) -> None:
+    """A guest may ask for the echo agent."""
+    reply = token(url, {"room_config": {"agents": [{"agent_name": "echo"}]}})
+    assert [{"agentName": "echo"}] == claims(reply.json["participant_token"])["roomConfig"]["agents"]
+
+
+REFUSED = {
+    "another agent": {"room_config": {"agents": [{"agent_name": "other"}]}},
+    "an identity": {"participant_identity": "boss"},
+    "a room": {"room_name": "theirs"},
+    "metadata": {"participant_metadata": "{}"},
+}
+
+
+@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED.keys())
+def test_refused(body: Any, url: str) -> None:
+    """More than that is refused, as by any endpoint of ours."""
+    assert 403 == token(url, body).status
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1:3000", "https://localhost", "http://[::1]:8"])
+def test_page_of_a_developer(origin: str, url: str) -> None:
+    """A page on another port of this machine may ask: the preflight and the answer let it."""
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    preflight = ask(url, "/voice/token", method="OPTIONS", headers=asked)
+    reply = token(url, Origin=origin, **{"Sec-Fetch-Site": "same-site"})
+    assert [204, 201] == [preflight.status, reply.status]
+    assert [origin, origin] == [each.headers["access-control-allow-origin"] for each in (preflight, reply)]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://app.example", "http://localhost.app.example", "http://127.0.0.1.app.example:80", "null"]
+)
+def test_page_of_a_stranger(origin: str, url: str) -> None:
+    """A page from elsewhere is refused, and may not read that."""
+    reply = token(url, Origin=origin, **{"Sec-Fetch-Site": "cross-site"})
+    assert (403, "origin_not_allowed") == (reply.status, reply.json["error"])
+    assert "access-control-allow-origin" not in reply.headers
+
+
+def test_many_origins(url: str) -> None:
+    """However many ports ask, each is answered for its own."""
+    origins = [f"http://localhost:{port}" for port in range(1, 40)]
+    assert origins == [token(url, Origin=origin).headers["access-control-allow-origin"] for origin in origins]
+
+
+def test_client_that_is_here(url: str) -> None:
+    """LiveKit's client comes from us when we have it, and from nowhere else."""
+    reply = ask(url, "/livekit-client.umd.js")
+    assert (200, SCRIPT) == (reply.status, reply.body)
+    assert "cdn" not in reply.headers["content-security-policy"]
+
+
+def test_client_that_cannot_be_had() -> None:
+    """Without it the page is told to ask the CDN for the file with our hash, and may do so."""
+    with served(file=None) as url:
+        config, page, script = ask(url, "/config.json").json, ask(url), ask(url, "/livekit-client.umd.js")
+    assert {"src": client.CDN, "integrity": client.INTEGRITY} == config["client"]
+    assert f"; script-src 'self' {client.CDN}; " in page.headers["content-security-policy"]
+    assert 404 == script.status
+
+
+def test_client_that_is_on_its_way() -> None:
+    """While npm brings it, a browser that asks for it waits, and the page may still turn to the CDN."""
+    coming = Here()
+    with served(client=coming) as url:
+        config, page = ask(url, "/config.json").json, ask(url)
+        replies: list[Reply] = []
+        browser = threading.Thread(target=lambda: replies.append(ask(url, "/livekit-client.umd.js")))
+        browser.start()
+        assert "livekit-client.umd.js" == config["client"]["src"]
+        assert client.CDN in page.headers["content-security-policy"]
+        assert [] == replies
+        coming.file.set_result(SCRIPT)
+        browser.join()
+    assert [(200, SCRIPT)] == [(reply.status, reply.body) for reply in replies]
+
+
+def test_hash_of_the_real_client(client_folder: Path) -> None:
+    """What the page is told to load is the file that its hash is of."""
+    with served(client=_started(client_folder)) as url:
+        assert (client_folder / client.FILE).read_bytes() == ask(url, "/livekit-client.umd.js").body
+        assert "sha384-" in json.dumps(ask(url, "/config.json").json)
+
+
+def _started(folder: Path) -> BrowserClient:
+    one = BrowserClient({}, vendor=folder)
+    one.start()
+    return one

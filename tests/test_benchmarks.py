@@ -1,0 +1,168 @@
+"""Benchmarks: the command runs and its table is complete; what judges a figure judges rightly. No time is asserted here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import budgets
+from benchmarks.figures import Budget, Figure
+from benchmarks.machine import Machine
+from benchmarks.minters import floor, livekit_api, ours, pyjwt
+from benchmarks.plan import Plan
+from benchmarks.programs import ROOT, environment
+from benchmarks.request import LIFE, REQUESTS, Request, problem
+from benchmarks.table import document, table, verdict
+from tests.livekit.needs import absent
+
+MINTERS = (budgets.LIVEKIT_API, budgets.PYJWT, budgets.NODE, budgets.GO)
+LINES = [
+    *((budgets.JOIN, against) for against in (*MINTERS, budgets.FLOOR)),
+    *((budgets.FULL, against) for against in MINTERS),
+    (budgets.IMPORT_TIME, budgets.LIVEKIT_API),
+    (budgets.IMPORT_MEMORY, budgets.LIVEKIT_API),
+    (budgets.FIRST_TIME, budgets.LIVEKIT_API),
+    (budgets.FIRST_MEMORY, budgets.LIVEKIT_API),
+    (budgets.PACKAGES, budgets.PREDECESSOR),
+    (budgets.SIZE, budgets.PREDECESSOR),
+]
+MACHINE = Machine("CPython 3.11.0", "2 cores", "0.0")
+
+
+@pytest.fixture
+def compared() -> None:
+    """What we are compared with is installed."""
+    for name in ("livekit-api", "pyjwt"):
+        try:
+            version(name)
+        except PackageNotFoundError:
+            absent(f"{name} is not installed, with which the benchmarks compare us")
+
+
+@pytest.mark.usefixtures("compared")
+def test_quick_run_prints_every_line(tmp_path: Path) -> None:
+    """`python -m benchmarks --quick` ends with status 0, and its table and its file have every line."""
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(file)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (0, "") == (done.returncode, "" if done.returncode == 0 else done.stderr)
+
+    figures: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    assert LINES == [(figure["what"], figure["against"]) for figure in figures]
+    for figure in figures:
+        assert (figure["absent"] == "") == (len(figure["rounds"]) == 1)
+        assert figure["python"].endswith(sys.version.split()[0])
+    assert len(LINES) == sum(any(line.startswith(what) for what, _ in LINES) for line in done.stdout.splitlines())
+
+
+@pytest.mark.usefixtures("compared")
+@pytest.mark.parametrize("what", REQUESTS)
+@pytest.mark.parametrize(
+    "module", [ours, livekit_api, pyjwt, floor], ids=lambda module: module.__name__.rpartition(".")[2]
+)
+def test_minters_make_the_same_token(module: Any, what: str) -> None:
+    """Every minter in Python makes the token that was asked for, whatever the count."""
+    mint = module.minter(json.loads(REQUESTS[what].json()))
+
+    assert ["", ""] == [problem(REQUESTS[what], mint(count), frozenset()) for count in (1, 3)]
+
+
+def minted(**claims: Any) -> str:
+    """A token with the claims of the plain request, or others."""
+    jwt = pytest.importorskip("jwt")
+    now = int(time.time())
+    whole = {**Request().claims(), "nbf": now, "exp": now + LIFE, **claims}
+    token: str = jwt.encode(whole, Request().api_secret, algorithm="HS256")
+    return token
+
+
+@pytest.mark.usefixtures("compared")
+def test_other_tokens_are_noticed() -> None:
+    """A minter that makes another token than the rest is not measured."""
+    head, _, signature = minted().split(".")
+    payload = minted(name="Bob").split(".")[1]
+
+    assert "" == problem(Request(), minted(), frozenset())
+    assert "" == problem(Request(), minted(iat=1), frozenset({"iat"}))
+    assert "the signature is wrong" == problem(Request(), f"{head}.{payload}.{signature}", frozenset())
+    for other in ({"name": "Bob"}, {"iat": 1}, {"metadata": ""}):
+        assert problem(Request(), minted(**other), frozenset()).startswith("the claims are")
+    for other in ({"nbf": 0}, {"exp": int(time.time()) + 2 * LIFE}):
+        assert problem(Request(), minted(**other), frozenset()).startswith("the times are")
+
+
+@pytest.mark.parametrize(
+    ("budget", "rounds", "expected"),
+    [
+        (Budget(12), (11.0, 12.0, 13.0), True),
+        (Budget(12), (11.0, 11.9, 99.0), False),
+        (Budget(1.5, at_most=True), (9.0, 1.5, 1.2), True),
+        (Budget(1.5, at_most=True), (1.0, 1.6, 1.6), False),
+    ],
+)
+def test_budget_holds_against_the_median(budget: Budget, rounds: tuple[float, ...], expected: bool) -> None:
+    """A budget is a bound on the median of the rounds, from below or from above, and the bound itself is within."""
+    assert expected is budget.kept(Figure("", "", rounds).value)
+
+
+def test_budgets_by_version_of_python() -> None:
+    """Python 3.12 and later have a budget of their own for minting, and 3.10 one for packages."""
+    mint = [budgets.budget(budgets.JOIN, budgets.LIVEKIT_API, (3, minor)) for minor in (10, 11, 12, 13)]
+    packages = [budgets.budget(budgets.PACKAGES, budgets.PREDECESSOR, (3, minor)) for minor in (10, 11, 12)]
+
+    assert [Budget(12), Budget(12), Budget(9), Budget(9)] == mint
+    assert [Budget(9, True), Budget(8, True), Budget(8, True)] == packages
+    assert budgets.budget(budgets.JOIN, budgets.PYJWT, (3, 11)) is None
+
+
+def test_verdict() -> None:
+    """A figure keeps its budget, misses it, or is not judged: no budget, no figure, or a hurried run."""
+    good = Figure(budgets.JOIN, budgets.LIVEKIT_API, (12.5,))
+    bad = Figure(budgets.JOIN, budgets.LIVEKIT_API, (8.5,))
+    gone = Figure(budgets.JOIN, budgets.LIVEKIT_API, absent="not here")
+    free = Figure(budgets.JOIN, budgets.PYJWT, (0.1,))
+
+    assert ["ok", "MISSED", "", ""] == [verdict(each, (3, 11), Plan()) for each in (good, bad, gone, free)]
+    assert ["ok", "MISSED"] == [verdict(each, (3, 12), Plan()) for each in (good, bad)]
+    assert "" == verdict(bad, (3, 11), Plan(1, quick=True))
+
+
+def test_table_line_by_line() -> None:
+    """One line a figure: median, spread, budget, verdict, and the reason where there is none."""
+    figures = [
+        Figure(budgets.JOIN, budgets.LIVEKIT_API, (13.0, 12.5, 11.0), detail="3.0 : 40.0 us"),
+        Figure(budgets.JOIN, budgets.GO, absent="there is no go on PATH"),
+        Figure(budgets.PACKAGES, budgets.PREDECESSOR, (10.0,), unit="packages", detail="10 : 21 packages"),
+    ]
+    first, blank, _head, _rule, *lines = table(figures, MACHINE, (3, 11), Plan(3)).splitlines()
+
+    assert ("CPython 3.11.0; 2 cores; load 0.0; medians of 3 rounds", "") == (first, blank)
+    expected = [
+        "mint: join and name livekit-api 12.50 x 11.00 - 13.00 at least 12 x ok 3.0 : 40.0 us",
+        "mint: join and name Go livekit protocol/auth - at least 1 x skipped: there is no go on PATH",
+        "packages installed, ours included moss-voice-server 0.1.0 10 at most 8 MISSED 10 : 21 packages",
+    ]
+    assert expected == [" ".join(line.split()) for line in lines]
+    kept = document(figures, MACHINE, (3, 11), Plan(3))["figures"]
+    assert ["ok", "", "MISSED"] == [entry["verdict"] for entry in kept]
+    assert [12.5, None, 10.0] == [entry["median"] for entry in kept]
+
+
+def test_programs_are_free_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would slow down or change another Python is not handed on; the rest is."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("SOMETHING", "else")
+
+    handed = environment(GOMAXPROCS="1")
+    assert (None, "else", "1") == tuple(
+        handed.get(name) for name in ("PYTHONDONTWRITEBYTECODE", "SOMETHING", "GOMAXPROCS")
+    )
