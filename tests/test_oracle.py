@@ -458,7 +458,7 @@ FAULTS: list[tuple[str, Any, str]] = [
 ]
 
 
-@settings(deadline=None, max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(REQUESTS, st.sampled_from(FAULTS))
 def test_one_fault_is_refused_in_any_request(request: Request, fault: tuple[str, Any, str]) -> None:
     """One fault in an otherwise good request is refused before signing, with the name of just that field."""

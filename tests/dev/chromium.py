@@ -136,7 +136,14 @@ class Browser:
         `microphone` is `granted`, `denied` or `prompt`; `answers` are answers to requests by address, `None` for no network.
         """
         number = self.do(
-            "open", url=url, width=size[0], height=size[1], dark=dark, still=True, microphone=microphone, answers=answers
+            "open",
+            url=url,
+            width=size[0],
+            height=size[1],
+            dark=dark,
+            still=True,
+            microphone=microphone,
+            answers=answers,
         )
         page = Page(self, number)
         try:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 ANY_PORT = ("--port", "0")
 # What a program that lacks these packages does; `None` is Python's own way to say that a module cannot be imported.
-LACKING = "import sys; sys.modules.update(dict.fromkeys({names})); from moss_voice_server.cli import main; sys.exit(main())"
+LACKING = (
+    "import sys; sys.modules.update(dict.fromkeys({names})); from moss_voice_server.cli import main; sys.exit(main())"
+)
 
 INSTALL = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}.get(
     sys.platform, "https://github.com/livekit/livekit/releases"
@@ -86,12 +88,16 @@ def test_without_livekit(environ: dict[str, str]) -> None:
     assert (False, client.CDN) == (config["livekit"], config["client"]["src"])
     assert f"Get one: `{INSTALL}`" in config["livekit_remedy"]
     assert "npm" in config["client_remedy"]
-    assert [("", "LiveKit's own rules: workers without a name")] == [(each["name"], each["label"]) for each in config["agents"]]
+    assert [("", "LiveKit's own rules: workers without a name")] == [
+        (each["name"], each["label"]) for each in config["agents"]
+    ]
     assert (200, 201, "ws://127.0.0.1:7880") == (page.status, reply.status, reply.json["server_url"])
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM", "SIGHUP"]
+    "number",
+    [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)],
+    ids=["Ctrl-C", "SIGTERM", "SIGHUP"],
 )
 def test_stops(number: int, environ: dict[str, str]) -> None:
     """Whatever tells it to end, it ends with status 0, and nobody listens any more."""
@@ -202,7 +208,9 @@ def test_npm_does_not_stay(environ: dict[str, str], tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     os.mkfifo(mark)
     npm = Path(environ["PATH"], "npm")
-    npm.write_text(f"#!{sys.executable}\nimport os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n")
+    npm.write_text(
+        f"#!{sys.executable}\nimport os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    )
     npm.chmod(0o755)
     reader = os.open(mark, os.O_RDONLY | os.O_NONBLOCK)
     with dev(*ANY_PORT, environ=environ) as running:

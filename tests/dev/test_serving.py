@@ -14,7 +14,9 @@ from tests.dev.wire import ask
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     """Answers with the path."""
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(scope["path"]))]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(scope["path"]))]}
+    )
     await send({"type": "http.response.body", "body": scope["path"].encode()})
 
 

@@ -45,7 +45,7 @@ def served(
     server = MossVoiceServerSync.from_livekit(livekit, "APIkey", "a-secret-of-more-than-thirty-two-characters")
     with listen(0) as listener:
         port = listener.getsockname()[1]
-        site = Site(server, lambda: {"echo": "Echo", "": "None"}, CONFIG, client, port)
+        site = Site(server, {"echo": "Echo", "": "None"}, CONFIG, client, port)
         with Serving(site, listener):
             yield f"http://127.0.0.1:{port}"
 
@@ -205,7 +205,9 @@ def test_refused(body: Any, url: str) -> None:
     assert 403 == token(url, body).status
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1:3000", "https://localhost", "http://[::1]:8"])
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:5173", "http://127.0.0.1:3000", "https://localhost", "http://[::1]:8"]
+)
 def test_page_of_a_developer(origin: str, url: str) -> None:
     """A page on another port of this machine may ask: the preflight and the answer let it."""
     asked = {

@@ -243,7 +243,7 @@ def doors() -> dict[str, Door]:
         "cors": Door(options={"origins": [APP, "http://localhost:5173"]}),
         "limited": Door(options={"limiter": RateLimit("3/hour")}),
         "limited-sessions": Door(options={"limiter": RateLimit("3/hour")}),
-        "usual": Door(options={"limiter": RateLimit()}),
+        "limited-guesses": Door(options={"limiter": RateLimit("3/hour")}),
         "limited-plain": Door(options={"limiter": three}),
         "limited-async": Door(options={"limiter": always}),
         "limited-broken": Door(options={"limiter": broken}),

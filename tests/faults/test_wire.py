@@ -273,6 +273,44 @@ def test_row_07_endless_at_full_speed(face: Face, moss: FakeMoss) -> None:
     assert moss.bytes_sent < 50e6
 
 
+def test_row_07_endless_early_hints(face: Face) -> None:
+    """Interim answers (103) without end, as fast as they can: none of them is too long, and yet the time is up."""
+
+    def hint(client: socket.socket, done: threading.Event) -> None:
+        client.recv(65536)
+        while not done.is_set():
+            client.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+
+    with listener(hint) as (port, accepted):
+        error = fails(face, arguments_for(f"http://127.0.0.1:{port}"), refresh=HASTY)
+
+        assert 1 == len(accepted)
+    assert CredentialsUnavailable is type(error)
+    assert "no whole answer within 0.6 seconds" in str(error)
+
+
+def test_row_07_handshake_after_a_dead_address(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two addresses one is dead and one drips: what the first has cost is not given to the second once more."""
+    dripped: list[int] = []
+
+    def drip(client: socket.socket, done: threading.Event) -> None:
+        client.sendall(_RECORD)
+        while not done.wait(0.1):
+            client.sendall(b"\0")
+            dripped.append(1)
+
+    with black_hole() as dead, listener(drip) as (port, _):
+        both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", each)) for each in (dead, port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_keywords: both)
+        policy = RefreshPolicy(attempts=1, attempt_timeout=2)
+        error = fails(face, arguments_for("https://moss.example"), refresh=policy)
+
+    assert CredentialsUnavailable is type(error)
+    if face == SYNC:
+        # The first address takes the whole two seconds; twenty bytes would be another two.
+        assert len(dripped) < 10
+
+
 def test_row_07_drip_in_the_handshake(face: Face) -> None:
     """A TLS handshake that never comes to an end is ended by the same clock."""
     with listener(drip_handshake) as (port, accepted):
@@ -924,9 +962,13 @@ def listener(talk: Callable[[socket.socket, threading.Event], object]) -> Iterat
             assert not thread.is_alive()
 
 
+# The head of a TLS record of 16 kB that holds a ServerHello.
+_RECORD = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03"
+
+
 def drip_handshake(client: socket.socket, done: threading.Event) -> None:
-    """The head of a TLS record of 16 kB that holds a ServerHello, and then a byte now and then."""
-    client.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")
+    """The head of a TLS record, and then a byte now and then."""
+    client.sendall(_RECORD)
     while not done.wait(0.1):
         client.sendall(b"\0")
 

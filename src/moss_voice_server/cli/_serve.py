@@ -57,7 +57,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
         "client_remedy": _NO_CLIENT,
         "agent_remedy": why_none,
     }
-    site = Site(server, lambda: _agents(agent), config, client, port)
+    site = Site(server, _agents(agent), config, client, port)
     try:
         with Serving(site, listener) as serving:
             url = f"http://{HOST}:{port}/"
@@ -71,7 +71,8 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
                 pass
     except (KeyboardInterrupt, SystemExit):
         stack.close()
-        screen.remark("Stopped: nothing stays behind.")
+        # A new screen: a signal in the middle of a print leaves the old one with a line that it would print again.
+        Screen().remark("Stopped: nothing stays behind.")
         return 0
     _say.error("the web server ended by itself")
     return 1
@@ -106,7 +107,7 @@ def _echo_agent(
 
 def _agents(agent: echo.EchoAgent | None) -> dict[str, str]:
     """Which agents a guest may ask for, and what the page calls them."""
-    return {**({echo.NAME: _ECHO_LABEL} if agent is not None and agent.is_registered else {}), "": _RULES_LABEL}
+    return {**({echo.NAME: _ECHO_LABEL} if agent is not None else {}), "": _RULES_LABEL}
 
 
 def _chain(

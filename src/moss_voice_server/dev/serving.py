@@ -70,8 +70,10 @@ class Serving:
                 timeout_graceful_shutdown=_GRACE,
             )
         )
+        # Not `Thread.join`: before Python 3.13 a Ctrl-C in it makes it take a thread that runs for one that has ended.
+        self._has_ended = threading.Event()
         # A daemon: should it hang, the program ends all the same.
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="serving", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="serving", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -84,13 +86,18 @@ class Serving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.should_exit = True
-        self._thread.join(_STOP_TIMEOUT)
+        self._has_ended.wait(_STOP_TIMEOUT)
         self._listener.close()
 
     def wait(self, timeout: float) -> bool:
         """Whether it has ended by itself; waits for that at most `timeout` seconds."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._has_ended.wait(timeout)
+
+    def _run(self) -> None:
+        try:
+            self._server.run([self._listener])
+        finally:
+            self._has_ended.set()
 
 
 class _Server(uvicorn.Server):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -54,14 +54,14 @@ class Site:
 
     Args:
         server: mints the tokens.
-        agents: what `agents` of the configuration are, asked at each request: names that a guest may ask for, with labels.
+        agents: the names of agents that a guest may ask for, and what the page calls them; "" stands for nobody by name.
         config: the rest of the page's configuration; see `page.js`.
         client: LiveKit's client.
         port: ours; other Host headers are refused. A page of a stranger whose name leads here (DNS rebinding) would send its own.
     """
 
     def __init__(
-        self, server: Server, agents: Callable[[], Mapping[str, str]], config: Config, client: BrowserClient, port: int
+        self, server: Server, agents: Mapping[str, str], config: Config, client: BrowserClient, port: int
     ) -> None:
         self._server = server
         self._agents = agents
@@ -111,7 +111,7 @@ class Site:
         return {
             **self._config,
             "token_path": TOKEN_PATH,
-            "agents": [{"name": name, "label": label} for name, label in self._agents().items()],
+            "agents": [{"name": name, "label": label} for name, label in self._agents.items()],
             "client": {"src": self._client.source, "integrity": INTEGRITY},
         }
 
@@ -174,12 +174,12 @@ class _Guests:
 
     never_blocks = True
 
-    def __init__(self, agents: Callable[[], Mapping[str, str]]) -> None:
-        self._agents = agents
+    def __init__(self, agents: Iterable[str]) -> None:
+        self._agents = [name for name in agents if name]
 
     def __call__(self, scope: Scope, wish: TokenRequest) -> Admission:
         guest = ParticipantInfo(f"guest-{os.urandom(8).hex()}", "Guest")
-        return Admission(guest, agents=[name for name in self._agents() if name], client_sets=("name",))
+        return Admission(guest, agents=self._agents, client_sets=("name",))
 
 
 def _is_local(origin: str) -> bool:

@@ -36,22 +36,26 @@ def checks(server: Server, keys: Keys, plan: Plan) -> Generator[Check, None, Non
     """Sends for both kinds at the same time. A room is left, and gone, as soon as its question is answered."""
     watch = Stopwatch(plan.mono)
     wanted = keys.agent_name if plan.agent_name is None else plan.agent_name
-    came = threading.Event()
+    explicit = plan.agent_name is not None
+    came = {"named": threading.Event(), "unnamed": threading.Event()}
     outcomes: dict[str, Outcome] = {}
 
-    def send_for(kind: str, *agents: str) -> None:
-        outcomes[kind] = _wait(server, keys, plan, came, *agents)
+    def send_for(kind: str, other: str, grace: float, agents: tuple[str, ...]) -> None:
+        outcomes[kind] = _wait(server, keys, plan, came[kind], came[other], grace, *agents)
 
-    kinds = {"unnamed": (), **({"named": (wanted,)} if wanted else {})}
+    # The one that the user has named gets all the time there is, and the other none once it has come.
+    sent: list[tuple[str, str, float, tuple[str, ...]]] = [("unnamed", "named", 0.0 if explicit else _GRACE, ())]
+    if wanted:
+        sent.append(("named", "unnamed", plan.agent_timeout if explicit else _GRACE, (wanted,)))
     threads = [
-        threading.Thread(target=send_for, args=(kind, *agents), name="moss-voice-server-doctor", daemon=True)
-        for kind, agents in kinds.items()
+        threading.Thread(target=send_for, args=arguments, name="moss-voice-server-doctor", daemon=True)
+        for arguments in sent
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    yield from verdict(wanted, plan.agent_name is not None, outcomes.get("named"), outcomes["unnamed"], watch)
+    yield from verdict(wanted, explicit, outcomes.get("named"), outcomes["unnamed"], watch)
 
 
 def verdict(
@@ -98,7 +102,7 @@ def _unnamed(name: str, explicit: bool, named: Outcome | None, unnamed: Outcome,
         return watch.ok(check, f"an agent without a name joined after {unnamed.seconds:.1f} s")
     waited = f"no agent came within {unnamed.seconds:.0f} s to a token that names none"
     if explicit:
-        return watch.skip(check, f"{waited}; not needed, since you name {name}")
+        return watch.skip(check, f"{waited}; nor need one, since you name {name}")
     if named is not None and named.identity is not None:
         return watch.warn(
             check,
@@ -114,8 +118,16 @@ def _unnamed(name: str, explicit: bool, named: Outcome | None, unnamed: Outcome,
     )
 
 
-def _wait(server: Server, keys: Keys, plan: Plan, came: threading.Event, *agents: str) -> Outcome:
-    """Opens a room and waits for an agent; ends early when the other kind has come."""
+def _wait(
+    server: Server,
+    keys: Keys,
+    plan: Plan,
+    came: threading.Event,
+    other_came: threading.Event,
+    grace: float,
+    *agents: str,
+) -> Outcome:
+    """Opens a room and waits for an agent; `grace` seconds at most from when the other kind has come."""
     room = new_room()
     started = plan.mono()
     try:
@@ -134,8 +146,8 @@ def _wait(server: Server, keys: Keys, plan: Plan, came: threading.Event, *agents
                 return Outcome(message.agents[0], plan.mono() - started)
             if isinstance(message, Left):
                 return Outcome(trouble=join.sent_away(message))
-            if came.is_set() and not is_last_call:
-                deadline, is_last_call = min(deadline, plan.mono() + _GRACE), True
+            if other_came.is_set() and not is_last_call:
+                deadline, is_last_call = min(deadline, plan.mono() + grace), True
             if plan.mono() > deadline:
                 break
         return Outcome(None, plan.mono() - started)

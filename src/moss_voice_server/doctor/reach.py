@@ -102,11 +102,11 @@ def why(fault: Fault, place: Place, timeout: float) -> tuple[str, str]:
         "ConnectTimeout": ("no connection came about", "look for a firewall between, and check host and port"),
         "RemoteProtocolError": ("what came back is not HTTP", f"{tls}: check scheme and port in {place.setting}"),
     }
-    detail, remedy = words.get(
-        fault.cause, (f"no whole answer within {timeout:g} s", "look at that server's health and log, and try again")
-    )
-    if fault.cause in ("NetworkError", "ReadError", "WriteError"):
-        detail = "the connection broke off"
+    if "Timeout" in fault.cause:
+        otherwise = f"no whole answer within {timeout:g} s"
+    else:
+        otherwise = "the connection broke off, or could not be made"
+    detail, remedy = words.get(fault.cause, (otherwise, "look at that server's health and log, and try again"))
     return f"{where}: {detail}", remedy
 
 

@@ -48,9 +48,11 @@ function notice(what, remedy) {
 }
 
 function state(name, text) {
+  const isNew = at("state").dataset.state !== name;
+  const focused = document.activeElement;
+  const inside = name === "joined" || name === "reconnecting";
   at("state").dataset.state = name;
   if (at("state").textContent !== text) at("state").textContent = text;
-  const inside = name === "joined" || name === "reconnecting";
   at("wishes").hidden = inside;
   at("join-button").hidden = inside || name === "joining";
   at("join-button").disabled = !livekit;
@@ -63,15 +65,13 @@ function state(name, text) {
     at("my-note").textContent = "not connected";
     showAgent("", "");
   }
-  keepFocus();
+  if (isNew) keepFocus(focused);
 }
 
-// A keyboard's user must not lose the place when the button that was pressed goes away.
-function keepFocus() {
-  const focused = document.activeElement;
-  if (focused?.closest("#talk") && !focused.checkVisibility()) {
-    [at("join-button"), at("mute-button"), at("leave-button")].find((each) => each.checkVisibility())?.focus();
-  }
+// A keyboard's user must not lose the place when what had the focus goes away, nor leave by a second Enter.
+function keepFocus(focused) {
+  const isUsable = focused.checkVisibility() && !focused.matches(":disabled, #leave-button");
+  if (!isUsable) [at("join-button"), at("mute-button"), at("leave-button")].find((each) => each.checkVisibility()).focus();
 }
 
 function showAgent(name, agentState) {

@@ -13,6 +13,7 @@ from ..redact import Redactor
 from . import contract, cors, token, trust
 from .client import Client
 
+_LONG = 16  # characters of a header's part that is a secret of its own, as in `Bearer ...`
 NAMES = (*reach.names("endpoint"), *contract.NAMES, *cors.NAMES, *trust.NAMES, *token.NAMES)
 
 
@@ -29,7 +30,8 @@ def checks(plan: Plan, redactor: Redactor, server: Server | None, keys: Keys | N
 
 def _checks(plan: Plan, redactor: Redactor, server: Server | None, keys: Keys | None) -> Generator[Check, None, None]:
     has_headers = bool(plan.headers.reveal())
-    redactor.learn(*(each for value in plan.headers.reveal().values() for each in (value, *value.split())))
+    for value in plan.headers.reveal().values():
+        redactor.learn(value, *(part for part in value.split() if len(part) >= _LONG))
     client = Client(plan, redactor)
     if not (yield from reach.checks(client.place, plan)):
         return

@@ -1,0 +1,480 @@
+"""Page: joined, talked on, left, and broken in a real browser, with a real LiveKit server and the echo agent."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moss_voice_server.dev import client
+from moss_voice_server.dev.livekit import LiveKitServer
+from tests.cli.shell import bare_environ
+from tests.dev.chromium import DESK, PHONE, Browser, Page
+from tests.dev.program import Dev, dev
+from tests.dev.wire import ask
+from tests.livekit.server_api import call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+READY = "document.body.dataset.ready === 'true'"
+STATE = "document.getElementById('state').dataset.state"
+LOUD = 30  # of 100 on a meter: -42 dB
+
+# The agent's voice as the browser has received it: its energy so far.
+ENERGY = """Promise.all(window.connections.map((each) => each.getStats())).then((reports) =>
+  Math.max(0, ...reports.flatMap((report) => [...report.values()])
+    .filter((each) => each.type === "inbound-rtp" && each.kind === "audio").map((each) => each.totalAudioEnergy ?? 0)))"""
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory, client_folder: Path) -> dict[str, str]:
+    """An environment with LiveKit's client in the cache, and with nothing else."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(client_folder, home / "cache" / "moss-voice-server" / f"livekit-client-{client.VERSION}")
+    return {**bare_environ(home), "XDG_CACHE_HOME": str(home / "cache")}
+
+
+@pytest.fixture(scope="module")
+def running(environ: dict[str, str], livekit_binary: Path) -> Iterator[Dev]:
+    """`dev` with a LiveKit server and the echo agent, for all who break nothing."""
+    with dev("--port", "0", environ={**environ, "LIVEKIT_SERVER_BIN": str(livekit_binary)}) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def without_livekit(environ: dict[str, str]) -> Iterator[Dev]:
+    """`dev` without a LiveKit server."""
+    with dev("--port", "0", environ=environ) as one:
+        yield one
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **how: Any) -> Iterator[Page]:
+    """The page, ready; nobody outside was asked for anything, and nothing has gone wrong unseen."""
+    with browser.page(url, **how) as page:
+        page.wait(READY)
+        yield page
+        seen = page.seen()
+    assert [] == [address for address in seen.requests if not address.startswith(("http://127.0.0.1:", client.CDN))]
+    assert [] == [line for line in seen.console if "uncaught" in line or "Content Security Policy" in line]
+
+
+def joined(page: Page, *, agent: bool = True) -> str:
+    """Join, wait until in (and for the agent), and return the room."""
+    page.click("#join-button")
+    page.wait(f"{STATE} === 'joined'")
+    if agent:
+        page.wait_for_text("#state", "In the room, with Echo")
+    return fact(page, "Room")
+
+
+def fact(page: Page, name: str) -> str:
+    """What the token panel says under this name."""
+    facts: dict[str, str] = page.value(
+        "Object.fromEntries([...document.querySelectorAll('dt')].map((each) => [each.innerText, each.nextSibling.innerText]))"
+    )
+    return facts[name]
+
+
+def problem(page: Page) -> str:
+    """What the page says has gone wrong, and the remedy."""
+    page.wait("!document.getElementById('problem').hidden")
+    return page.text("#problem")
+
+
+def refusing(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer to a request, in the driver's words."""
+    return {"status": status, "contentType": "application/json", "body": json.dumps(body)}
+
+
+@pytest.mark.livekit
+def test_voice_goes_the_whole_way_round(running: Dev, browser: Browser, pictures: Path) -> None:
+    """Join: the agent joins, hears us, and its answer comes back loud enough; a message comes back; leave works."""
+    with opened(browser, running.url) as page:
+        page.shoot(pictures / "ready.png")
+        page.type("#name", "Ada")
+        joined(page)
+        page.wait("document.getElementById('agent-voice').dataset.state === 'speaking'")
+        page.wait(f"Number(document.getElementById('my-level').ariaValueNow) > {LOUD}")
+        page.wait(f"Number(document.getElementById('agent-level').ariaValueNow) > {LOUD}")
+        page.shoot(pictures / "speaking.png")
+        assert page.wait(f"{ENERGY}.then((energy) => energy > 0.001)")
+        page.wait("document.getElementById('agent-voice').dataset.state === 'listening'")
+
+        page.type("#message", "Hello, <b>echo</b>")
+        page.press("Enter")
+        page.wait("document.querySelectorAll('#messages li').length === 2")
+        assert "You\nHello, <b>echo</b>\nEcho\nHello, <b>echo</b>" == page.text("#messages")
+        page.wait_for_text("#my-note", "excellent connection")
+        assert ("Ada", "echo") == (fact(page, "Shown as"), fact(page, "Agents"))
+        page.shoot(pictures / "joined.png")
+
+        page.click("#leave-button")
+        page.wait(f"{STATE} === 'idle'")
+        assert ["Not in a room", "not here"] == [page.text("#state"), page.text("#agent-note")]
+        page.wait("document.getElementById('agent-level').ariaValueNow === '0'")
+        log = page.text("#log")
+    said = [
+        "token for guest-",
+        "connection: connected",
+        "sending microphone",
+        "Echo joined (agent-",
+        "Echo is speaking",
+        "left the room",
+    ]
+    assert said == [words for words in said if words in log]
+
+
+@pytest.mark.livekit
+def test_second_join_is_another_room(running: Dev, browser: Browser) -> None:
+    """Join, leave, join: another room, another identity, and the agent comes again."""
+    with opened(browser, running.url) as page:
+        rooms, people = [], []
+        for _ in range(2):
+            rooms.append(joined(page))
+            people.append(fact(page, "Who"))
+            page.click("#leave-button")
+            page.wait(f"{STATE} === 'idle'")
+    assert [2, 2] == [len(set(rooms)), len(set(people))]
+
+
+@pytest.mark.livekit
+def test_mute(running: Dev, browser: Browser, pictures: Path) -> None:
+    """Muted, our meter is still and the button says so; unmuted, we are heard again."""
+    with opened(browser, running.url) as page:
+        joined(page)
+        page.click("#mute-button")
+        page.wait("document.getElementById('mute-button').ariaPressed === 'true'")
+        page.wait("document.getElementById('my-level').ariaValueNow === '0'")
+        assert page.text("#my-note").startswith("muted, ")
+        page.shoot(pictures / "muted.png")
+        page.click("#mute-button")
+        page.wait(f"Number(document.getElementById('my-level').ariaValueNow) > {LOUD}")
+        assert "false" == page.value("document.getElementById('mute-button').ariaPressed")
+
+
+@pytest.mark.livekit
+def test_keyboard(running: Dev, browser: Browser) -> None:
+    """All of it can be done with the keyboard, and the focus never gets lost."""
+    focused = "document.activeElement.id || document.activeElement.className"
+    with opened(browser, running.url) as page:
+        order = []
+        for _ in range(5):
+            page.press("Tab")
+            order.append(page.value(focused))
+        page.press("Enter")
+        page.wait_for_text("#state", "In the room, with Echo")
+        after_join = page.value(focused)
+        page.press("Space")
+        page.wait("document.getElementById('mute-button').ariaPressed === 'true'")
+        page.press("Tab", "Enter")
+        page.wait(f"{STATE} === 'idle'")
+        after_leave = page.value(focused)
+    assert ["skip", "name", "agent", "microphone", "join-button"] == order
+    assert ("mute-button", "join-button") == (after_join, after_leave)
+
+
+@pytest.mark.livekit
+def test_join_by_enter(running: Dev, browser: Browser) -> None:
+    """Enter in the field of the name joins."""
+    with opened(browser, running.url) as page:
+        page.type("#name", "Ada")
+        page.press("Enter")
+        page.wait(f"{STATE} === 'joined'")
+        assert "You, Ada" == page.text("#my-name")
+
+
+@pytest.mark.livekit
+def test_without_an_agent(running: Dev, browser: Browser) -> None:
+    """With LiveKit's own rules the token names no agent, and the page shows that none is there."""
+    with opened(browser, running.url) as page:
+        page.choose("#agent", "")
+        joined(page, agent=False)
+        assert ("In the room", "not here") == (page.text("#state"), page.text("#agent-note"))
+        assert "LiveKit's own rules: workers without a name" == fact(page, "Agents")
+        assert "{}" in page.text("#request")
+
+
+@pytest.mark.livekit
+def test_microphones(running: Dev, browser: Browser) -> None:
+    """The microphones have names, and another one can be taken without leaving."""
+    with opened(browser, running.url) as page:
+        joined(page)
+        other = page.wait(
+            "[...document.getElementById('microphone').options].find((each) => each.label.includes('Fake'))?.value"
+        )
+        page.choose("#microphone", other)
+        page.wait(f"Number(document.getElementById('my-level').ariaValueNow) > {LOUD}")
+        assert page.value("document.getElementById('problem').hidden")
+
+
+@pytest.mark.livekit
+def test_microphone_that_is_refused(running: Dev, browser: Browser, pictures: Path) -> None:
+    """Without a microphone we are in the room, muted, and told what to do."""
+    with opened(browser, running.url, microphone="denied") as page:
+        joined(page)
+        said = problem(page)
+        page.shoot(pictures / "no-microphone.png")
+        assert "true" == page.value("document.getElementById('mute-button').ariaPressed")
+        page.type("#message", "still here")
+        page.press("Enter")
+        page.wait_for_text("#messages", "Echo\nstill here")
+    assert (
+        "You cannot be heard: the microphone cannot be used.\n\n"
+        "Allow it for this page in the browser's address bar, then press Mute to try again."
+    ) == said
+
+
+@pytest.mark.livekit
+def test_log_is_copied(running: Dev, browser: Browser) -> None:
+    """The events can be copied, one per line with its time, and hold no token."""
+    with opened(browser, running.url) as page:
+        joined(page)
+        page.value("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        page.click("#log-copy-button")
+        page.wait_for_text("#log-copied", "Copied.")
+        lines = page.value("window.copied").splitlines()
+        page.click("#token-copy-button")
+        token = page.wait("window.copied.startsWith('eyJ') && window.copied")
+    assert f"LiveKit's client {client.VERSION} is loaded" == lines[0].partition(" ")[2]
+    assert "eyJ" not in "".join(lines)
+    assert 3 == len(token.split("."))
+
+
+# What goes wrong.
+
+
+@pytest.mark.livekit
+def test_endpoint_that_refuses(running: Dev, browser: Browser, pictures: Path) -> None:
+    """A refusal of the token endpoint is shown with its reason, and joining can be tried again."""
+    answer = refusing(403, {"error": "agent_not_allowed", "message": "This agent may not be asked for."})
+    with opened(browser, running.url, answers={f"{running.url}voice/token": answer}) as page:
+        page.click("#join-button")
+        said = problem(page)
+        page.shoot(pictures / "refused.png")
+        assert [] == page.serious_findings()
+        assert page.text("#answer").startswith("403 Forbidden\ncontent-type: application/json\n")
+        assert ("failed", False) == (page.value(STATE), page.value("document.getElementById('join-button').disabled"))
+    assert (
+        "The token endpoint answered 403: This agent may not be asked for.\n\nIts whole answer is below, under Token endpoint."
+    ) == said
+
+
+@pytest.mark.livekit
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        pytest.param(
+            None, "The token endpoint cannot be reached.\n\nSee whether moss-voice-server dev still runs", id="gone"
+        ),
+        pytest.param(
+            {"body": "<html>"}, "The token endpoint answered 200: not what a token endpoint answers", id="HTML"
+        ),
+        pytest.param(
+            {**refusing(503, {"message": "Try later."}), "headers": {"Retry-After": "5"}},
+            "The token endpoint answered 503: Try later.\n\nTry again in 5 seconds.",
+            id="unavailable",
+        ),
+    ],
+)
+def test_endpoint_goes_wrong(answer: Any, text: str, running: Dev, browser: Browser) -> None:
+    """Whatever the token endpoint does, the page says what, and what to do."""
+    with opened(browser, running.url, answers={f"{running.url}voice/token": answer}) as page:
+        page.click("#join-button")
+        assert problem(page).startswith(text)
+
+
+@pytest.mark.livekit
+def test_livekit_is_gone(environ: dict[str, str], livekit_binary: Path, browser: Browser, pictures: Path) -> None:
+    """When the LiveKit server goes away, the page says so, lets us leave, and says what to do when we join again."""
+    with (
+        LiveKitServer(livekit_binary) as server,
+        given(server, environ) as running,
+        opened(browser, running.url) as page,
+    ):
+        joined(page)
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        page.wait(f"{STATE} === 'reconnecting'")
+        assert "Connection lost, trying again …" == page.text("#state")
+        page.shoot(pictures / "reconnecting.png")
+        page.click("#leave-button")
+        page.wait(f"{STATE} === 'idle'")
+        page.click("#join-button")
+        said = problem(page)
+        page.wait(f"{STATE} === 'failed'")
+        page.shoot(pictures / "livekit-gone.png")
+        assert [] == page.serious_findings()
+    assert said.startswith("The LiveKit server cannot be reached.\n\nSee whether it runs. moss-voice-server doctor ")
+
+
+@pytest.mark.livekit
+def test_livekit_is_stopped(environ: dict[str, str], livekit_binary: Path, browser: Browser) -> None:
+    """When the LiveKit server is stopped in order, the page says that, and can join again when it is back."""
+    with (
+        LiveKitServer(livekit_binary) as server,
+        given(server, environ) as running,
+        opened(browser, running.url) as page,
+    ):
+        joined(page)
+        server.restart()
+        assert problem(page).startswith("The LiveKit server was stopped.\n\nStart it again, or see whether ")
+        joined(page, agent=False)
+        assert page.value("document.getElementById('problem').hidden")
+
+
+@contextmanager
+def given(server: LiveKitServer, environ: dict[str, str]) -> Iterator[Dev]:
+    """`dev` with this LiveKit server."""
+    options = ("--livekit-url", server.url, "--api-key", server.api_key, "--api-secret", "-")
+    with dev("--port", "0", *options, environ=environ, stdin=server.api_secret) as running:
+        yield running
+
+
+@pytest.mark.livekit
+def test_removed(environ: dict[str, str], livekit_server: LiveKitServer, browser: Browser) -> None:
+    """Who is removed from the room is told so, and can join another one."""
+    with given(livekit_server, environ) as running, opened(browser, running.url) as page:
+        room = joined(page)
+        call(livekit_server, "RoomService", "RemoveParticipant", room, identity=fact(page, "Who"))
+        assert "You were removed from the room.\n\nJoin again for a new one." == problem(page)
+        assert room != joined(page)
+
+
+@pytest.mark.livekit
+def test_cancel(running: Dev, browser: Browser) -> None:
+    """Joining can be called off while it is under way."""
+    with opened(browser, running.url) as page:
+        page.value(
+            "window.WebSocket = class extends EventTarget { constructor() { super(); this.readyState = 0; } close() {} send() {} }"
+        )
+        page.click("#join-button")
+        page.wait(f"{STATE} === 'joining'")
+        assert "Cancel" == page.text("#leave-button")
+        page.click("#leave-button")
+        page.wait(f"{STATE} === 'idle'")
+        assert page.value("document.getElementById('problem').hidden")
+
+
+def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> None:
+    """Without a LiveKit server nobody can join, the page says how to get one, and a token can be made and looked at."""
+    with opened(browser, without_livekit.url) as page:
+        assert page.value("document.getElementById('join-button').disabled")
+        notice = page.text("#notices")
+        page.click("#token-button")
+        page.wait("!document.getElementById('token-panel').hidden")
+        assert ("Guest", "LiveKit's own rules: workers without a name") == (
+            fact(page, "Shown as"),
+            fact(page, "Agents"),
+        )
+        assert "join this room, and no other\n" in page.text("#token-allows")
+        assert "change your own name and attributes, once you are in\n" in page.text("#token-forbids")
+        assert page.text("#answer").startswith("201 Created\ncontent-type: application/json\ncache-control: no-store\n")
+        assert 0.99 < page.value("document.getElementById('token-life').value") <= 1
+        page.shoot(pictures / "no-livekit.png")
+        assert [] == page.serious_findings()
+    assert notice.startswith(
+        "No LiveKit server runs here, so nobody can join. Tokens can be made and looked at.\n\nGet one: "
+    )
+
+
+CDN_SCRIPT = {"contentType": "text/javascript", "headers": {"Access-Control-Allow-Origin": "*"}}
+
+
+@pytest.mark.livekit
+def test_client_of_the_cdn(
+    environ: dict[str, str], livekit_binary: Path, client_folder: Path, browser: Browser
+) -> None:
+    """Without npm and cache the client comes from the CDN, by its hash, and the page works."""
+    environ = {**environ, "XDG_CACHE_HOME": "/nowhere", "LIVEKIT_SERVER_BIN": str(livekit_binary)}
+    answer = {**CDN_SCRIPT, "file": str(client_folder / client.FILE)}
+    with (
+        dev("--port", "0", environ=environ) as running,
+        opened(browser, running.url, answers={client.CDN: answer}) as page,
+    ):
+        joined(page)
+        assert client.CDN in page.seen().requests
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [pytest.param(None, id="not reachable"), pytest.param({**CDN_SCRIPT, "body": "alert(1)"}, id="another file")],
+)
+def test_client_that_cannot_be_had(answer: Any, environ: dict[str, str], browser: Browser, pictures: Path) -> None:
+    """Where the client cannot be had, or is another file, it is not run, and the page says so; tokens can be made."""
+    with (
+        dev("--port", "0", environ={**environ, "XDG_CACHE_HOME": "/nowhere"}) as running,
+        opened(browser, running.url, answers={client.CDN: answer}) as page,
+    ):
+        notices = page.text("#notices")
+        page.click("#token-button")
+        page.wait("!document.getElementById('token-panel').hidden")
+        page.shoot(pictures / "no-client.png")
+    assert "LiveKit's client could not be loaded, so nobody can join. Tokens can be made and looked at.\n" in notices
+
+
+@pytest.mark.livekit
+def test_page_of_a_developer(running: Dev, client_folder: Path, browser: Browser, tmp_path: Path) -> None:
+    """The three lines that `dev` prints work as they are, in a page on another port of this machine."""
+    shutil.copy(client_folder / client.FILE, tmp_path)
+    body = running.snippet.replace("await new Room()", "window.room = new Room(); await window.room")
+    (tmp_path / "index.html").write_text(
+        f'<!doctype html><link rel="icon" href="data:,"><script src="{client.FILE}"></script><script type="module">'
+        f"const {{ Room, TokenSource }} = LivekitClient;\n{body}\ndocument.title = 'joined';</script>"
+    )
+    handler = functools.partial(_Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with browser.page(f"http://localhost:{server.server_port}/") as page:
+                page.wait("document.title === 'joined'")
+                assert "Echo" == page.wait("[...window.room.remoteParticipants.values()][0]?.name")
+        finally:
+            server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody wants to know."""
+
+
+# Seen and read by everybody.
+
+
+@pytest.mark.livekit
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_accessible(dark: bool, size: tuple[int, int], running: Dev, browser: Browser, pictures: Path) -> None:
+    """No serious finding of axe-core before joining and in the room, in light and dark, on a desk and on a phone."""
+    name = f"{'dark' if dark else 'light'}-{size[0]}"
+    with opened(browser, running.url, size=size, dark=dark) as page:
+        before = page.serious_findings()
+        page.shoot(pictures / f"ready-{name}.png")
+        joined(page)
+        page.type("#message", "Hello")
+        page.press("Enter")
+        page.wait_for_text("#messages", "Echo\nHello")
+        page.shoot(pictures / f"joined-{name}.png")
+        inside = page.serious_findings()
+        overflow = page.value("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert ([], [], 0) == (before, inside, overflow)
+
+
+def test_headings_and_names(without_livekit: Dev) -> None:
+    """The page has one title, a language, and a name for each of its parts: what a screen reader goes by."""
+    text = ask(without_livekit.url).body.decode()
+    assert 1 == text.count("<h1>")
+    assert '<html lang="en">' in text
+    assert text.count("<section") == text.count('aria-labelledby="') - text.count("<pre ") - text.count('<ol id="log"')
