@@ -11,14 +11,13 @@ import inspect
 import logging
 import os
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from ._core.secret import Sealed
 from ._core.token_endpoint import Cors, Grant, Reply, created, decide, error, retry_later, screen
 from ._core.wish import MAX_BODY, Misread, parse
-from .endpoint import Admission, Denied, TokenRequest
+from .endpoint import Admission, Denied, MintEvent, TokenRequest
 from .errors import CredentialsError, InvalidArgument, NotCreated
 from .server import MossVoiceServer, MossVoiceServerSync
 
@@ -35,23 +34,6 @@ REQUEST_HEADERS = (
 )
 """The request headers that a course looks at."""
 _UNHURRIED = 5.0  # seconds that a client is asked to wait where nothing better is known
-
-
-@dataclass(frozen=True)
-class MintEvent:
-    """One token that was made: enough to find it again, nothing to use it with.
-
-    Args:
-        identity: whose it is.
-        room_hash: 16 hexadecimal digits of the room name's SHA-256: a room's name can be what lets people in.
-        agents: the agents that are sent for.
-        token_hash: 16 hexadecimal digits of the token's SHA-256.
-    """
-
-    identity: str
-    room_hash: str
-    agents: tuple[str, ...]
-    token_hash: str
 
 
 class Step(NamedTuple):

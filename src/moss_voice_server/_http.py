@@ -235,19 +235,26 @@ class _Body(Sealed):
 
 
 class _Deadline:
-    """The client's trace extension, used to get at each network stream when it is made."""
+    """The client's trace extension, used to get at each step of a connection before it begins and each stream once made."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")) and info.get("return_value") is not None:
+        if event.endswith(("connect_tcp.started", "start_tls.started")):
+            info["timeout"] = min(info["timeout"], self._left())
+        elif event.endswith(("connect_tcp.complete", "start_tls.complete")) and info.get("return_value") is not None:
             stream = info["return_value"]
             stream.read = self._bounded(stream.read)
 
+    def _left(self) -> float:
+        return max(0.001, self._deadline - time.monotonic())
+
     def _bounded(self, read: Callable[[int, float | None], bytes]) -> Callable[[int, float | None], bytes]:
         def bounded(max_bytes: int, timeout: float | None = None) -> bytes:
-            return read(max_bytes, max(0.001, self._deadline - time.monotonic()))
+            if time.monotonic() > self._deadline:  # bytes that are there already would be read in no time
+                raise TimeoutError
+            return read(max_bytes, self._left())
 
         return bounded
 

@@ -12,8 +12,11 @@ from typing import Any, cast
 import anyio.to_thread
 
 from ._core.token_endpoint import Reply
-from ._endpoint import REQUEST_HEADERS, Endpoint, MintEvent, Server, run_async
+from ._endpoint import REQUEST_HEADERS, Endpoint, Server, run_async
+from .endpoint import MintEvent
 from .errors import CredentialsError
+
+__all__ = ["token_app"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

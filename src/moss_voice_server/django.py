@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from ._core.token_endpoint import Reply
-from ._endpoint import Endpoint, MintEvent, Server, never_blocks, run, run_async
+from ._endpoint import Endpoint, Server, never_blocks, run, run_async
+from .endpoint import MintEvent
 from .wsgi import headers_of, read_body
 
 try:
@@ -17,6 +18,8 @@ try:
     from django.http.request import UnreadablePostError
 except ImportError:
     raise ImportError('Django is not installed: pip install "moss-voice-server[django]"') from None
+
+__all__ = ["token_view"]
 
 
 def token_view(

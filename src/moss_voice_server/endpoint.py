@@ -143,6 +143,23 @@ class Admission:
         own["limit_key"] = limit_key
 
 
+@dataclass(frozen=True)
+class MintEvent:
+    """One token that was made: enough to find it again, nothing to use it with.
+
+    Args:
+        identity: whose it is.
+        room_hash: 16 hexadecimal digits of the room name's SHA-256: a room's name can be what lets people in.
+        agents: the agents that are sent for.
+        token_hash: 16 hexadecimal digits of the token's SHA-256.
+    """
+
+    identity: str
+    room_hash: str
+    agents: tuple[str, ...]
+    token_hash: str
+
+
 def _wrong(name: str, wanted: str, value: object) -> InvalidArgument:
     return InvalidArgument(f"{name} must be {wanted}, not {type(value).__name__}", field=name)
 

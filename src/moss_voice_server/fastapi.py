@@ -11,9 +11,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 import anyio.to_thread
 
 from ._core.token_endpoint import Reply
-from ._endpoint import Endpoint, MintEvent, Server, run_async, status_of
+from ._endpoint import Endpoint, Server, run_async, status_of
 from .asgi import fetch_first, headers_of, read_body
-from .endpoint import TokenRequest, admit_guests
+from .endpoint import MintEvent, TokenRequest, admit_guests
 
 try:
     from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -22,6 +22,8 @@ try:
     from starlette.types import Receive, Scope, Send
 except ImportError:
     raise ImportError('FastAPI is not installed: pip install "moss-voice-server[fastapi]"') from None
+
+__all__ = ["token_router"]
 
 _WISH = "moss_voice_server.wish"
 _ADMISSION = "moss_voice_server.admission"

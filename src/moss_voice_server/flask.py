@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ._endpoint import Endpoint, MintEvent, Server
+from ._endpoint import Endpoint, Server
+from .endpoint import MintEvent
 from .wsgi import answer, read_body
 
 try:
@@ -14,6 +15,8 @@ try:
     from werkzeug.exceptions import HTTPException
 except ImportError:
     raise ImportError('Flask is not installed: pip install "moss-voice-server[flask]"') from None
+
+__all__ = ["token_blueprint"]
 
 # Flask answers methods that are not listed by itself, and differently from the other frameworks.
 _METHODS = ["POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"]

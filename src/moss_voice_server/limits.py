@@ -13,6 +13,8 @@ try:
 except ImportError:
     raise ImportError('limits is not installed: pip install "moss-voice-server[limits]"') from None
 
+__all__ = ["RateLimit"]
+
 
 class RateLimit:
     """So many tokens for one identity, or one `Admission.limit_key`, in a time; give it to an endpoint as `limiter=`.

@@ -8,7 +8,10 @@ from http import HTTPStatus
 from typing import Any
 
 from ._core.token_endpoint import Reply
-from ._endpoint import Endpoint, MintEvent, Server, run
+from ._endpoint import Endpoint, Server, run
+from .endpoint import MintEvent
+
+__all__ = ["token_app"]
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]

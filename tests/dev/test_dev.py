@@ -16,7 +16,7 @@ import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.dev import client
-from tests.cli.shell import PROGRAM, Done, Shell, claims, read_soon
+from tests.cli.shell import Done, Shell, claims, read_soon
 from tests.dev.program import children, dev
 from tests.dev.wire import ask
 
@@ -110,11 +110,10 @@ def test_stops(number: int, environ: dict[str, str]) -> None:
 
 def test_backend_of_a_developer(environ: dict[str, str]) -> None:
     """The environment that it prints leads a backend to the fake Moss, and to the same LiveKit credentials."""
-    with dev(*ANY_PORT, environ=environ) as running:
-        with MossVoiceServerSync.from_env(running.moss_environ) as server:
-            token = server.create_participant_token(ParticipantInfo("ada"), "room")
-            ours = ask(running.url, "/voice/token", method="POST", body={}).json["participant_token"]
-            assert "echo" == server.get_agent_name()
+    with dev(*ANY_PORT, environ=environ) as running, MossVoiceServerSync.from_env(running.moss_environ) as server:
+        token = server.create_participant_token(ParticipantInfo("ada"), "room")
+        ours = ask(running.url, "/voice/token", method="POST", body={}).json["participant_token"]
+        assert "echo" == server.get_agent_name()
     assert claims(ours)["iss"] == claims(token)["iss"]
 
 

@@ -141,20 +141,22 @@ def test_only_by_name(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
 @pytest.mark.livekit
 def test_registers_again(livekit_binary: Any) -> None:
     """When the LiveKit server was away, the agent registers again, and is sent for."""
-    with LiveKitServer(livekit_binary) as server:
-        with EchoAgent(server.url, server.api_key, Secret(server.api_secret)) as agent:
-            server.restart()
-            with agent._news:
-                assert agent._news.wait_for(lambda: not agent.is_registered, PATIENCE)
-                assert agent._news.wait_for(lambda: agent.is_registered, PATIENCE)
+    with (
+        LiveKitServer(livekit_binary) as server,
+        EchoAgent(server.url, server.api_key, Secret(server.api_secret)) as agent,
+    ):
+        server.restart()
+        with agent._news:
+            assert agent._news.wait_for(lambda: not agent.is_registered, PATIENCE)
+            assert agent._news.wait_for(lambda: agent.is_registered, PATIENCE)
 
-            async def come() -> str:
-                token = a_token(server, "ada", "room", echo.NAME)
-                async with guest(server.url, token, "participant_connected") as ada:
-                    name: str = (await ada.next("participant_connected"))[0].name
-                    return name
+        async def come() -> str:
+            token = a_token(server, "ada", "room", echo.NAME)
+            async with guest(server.url, token, "participant_connected") as ada:
+                name: str = (await ada.next("participant_connected"))[0].name
+                return name
 
-            assert "Echo" == asyncio.run(come())
+        assert "Echo" == asyncio.run(come())
 
 
 @pytest.mark.livekit

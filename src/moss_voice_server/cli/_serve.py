@@ -14,7 +14,7 @@ from ..dev import echo
 from ..dev.client import BrowserClient
 from ..dev.serving import HOST, PortTaken, Serving, listen
 from ..dev.site import TOKEN_PATH, Site
-from . import _livekit, _local, _say
+from . import _local, _say
 from ._screen import Screen
 from ._validate import is_local
 

@@ -1,4 +1,4 @@
-"""Worker: the agent's side of LiveKit's `/agent`: register under a name, take jobs; see livekit/protocol `livekit_agent.proto`."""
+"""Worker: the agent's side of LiveKit's `/agent`: registers under a name, takes jobs (livekit/protocol `livekit_agent.proto`)."""
 
 from __future__ import annotations
 
