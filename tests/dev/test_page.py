@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import http.server
 import json
@@ -21,7 +22,8 @@ from tests.cli.shell import bare_environ
 from tests.dev.chromium import DESK, PHONE, Browser, Page
 from tests.dev.program import Dev, dev
 from tests.dev.wire import ask
-from tests.livekit.server_api import call
+from tests.livekit.media import guest
+from tests.livekit.server_api import call, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -251,6 +253,32 @@ def test_log_is_copied(running: Dev, browser: Browser) -> None:
     assert 3 == len(token.split("."))
 
 
+@pytest.mark.livekit
+def test_transcripts(environ: dict[str, str], livekit_server: LiveKitServer, browser: Browser) -> None:
+    """What an agent transcribes is shown as it grows, one line for each piece, under the name of who has said it."""
+    bot_claims = {"sub": "bot", "name": "Bot", "kind": "agent"}
+
+    async def transcribe(room: str, track: str) -> None:
+        token = signed(livekit_server, bot_claims, video={"roomJoin": True, "room": room})
+        async with guest(livekit_server.url, token) as bot:
+            for segment, said, attributes in (
+                ("SG_1", "Good", {}),
+                ("SG_1", "Good morning", {}),
+                ("SG_2", "Morning!", {"lk.transcribed_track_id": track}),
+            ):
+                await bot.room.local_participant.send_text(
+                    said, topic="lk.transcription", attributes={"lk.segment_id": segment, **attributes}
+                )
+            await asyncio.to_thread(page.wait_for_text, "#messages", "Morning!")
+
+    with given(livekit_server, environ, "--no-agent") as running, opened(browser, running.url) as page:
+        room = joined(page, agent=False)
+        page.wait_for_text("#log", "sending microphone")
+        people = call(livekit_server, "RoomService", "ListParticipants", room)["participants"]
+        asyncio.run(transcribe(room, people[0]["tracks"][0]["sid"]))
+        assert "Bot\nGood morning\nYou\nMorning!" == page.text("#messages")
+
+
 # What goes wrong.
 
 
@@ -334,9 +362,9 @@ def test_livekit_is_stopped(environ: dict[str, str], livekit_binary: Path, brows
 
 
 @contextmanager
-def given(server: LiveKitServer, environ: dict[str, str]) -> Iterator[Dev]:
+def given(server: LiveKitServer, environ: dict[str, str], *more: str) -> Iterator[Dev]:
     """`dev` with this LiveKit server."""
-    options = ("--livekit-url", server.url, "--api-key", server.api_key, "--api-secret", "-")
+    options = (*more, "--livekit-url", server.url, "--api-key", server.api_key, "--api-secret", "-")
     with dev("--port", "0", *options, environ=environ, stdin=server.api_secret) as running:
         yield running
 
@@ -355,9 +383,7 @@ def test_removed(environ: dict[str, str], livekit_server: LiveKitServer, browser
 def test_cancel(running: Dev, browser: Browser) -> None:
     """Joining can be called off while it is under way."""
     with opened(browser, running.url) as page:
-        page.value(
-            "window.WebSocket = class extends EventTarget { constructor() { super(); this.readyState = 0; } close() {} send() {} }"
-        )
+        page.value("window.WebSocket = class extends EventTarget { readyState = 0; close() {} send() {} }")
         page.click("#join-button")
         page.wait(f"{STATE} === 'joining'")
         assert "Cancel" == page.text("#leave-button")
@@ -386,6 +412,19 @@ def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> N
     assert notice.startswith(
         "No LiveKit server runs here, so nobody can join. Tokens can be made and looked at.\n\nGet one: "
     )
+
+
+def test_token_for_a_server_elsewhere(without_livekit: Dev, browser: Browser) -> None:
+    """A token that opens a room elsewhere is shown without its signature: who looks over our shoulder gets nothing."""
+    url = f"{without_livekit.url}voice/token"
+    token = ask(without_livekit.url, "/voice/token", method="POST", body={}).json["participant_token"]
+    answer = refusing(201, {"server_url": "wss://voice.example", "participant_token": token})
+    with opened(browser, without_livekit.url, answers={url: answer}) as page:
+        page.click("#token-button")
+        page.wait("!document.getElementById('token-panel').hidden")
+        shown = page.text("#answer")
+    assert f'"{token.rpartition(".")[0]}.********"' in shown
+    assert token.rpartition(".")[2] not in shown
 
 
 CDN_SCRIPT = {"contentType": "text/javascript", "headers": {"Access-Control-Allow-Origin": "*"}}

@@ -148,7 +148,7 @@ HOSTS = {
 def test_host(host: str, status: int, method: str, path: str, url: str) -> None:
     """Only our own address is answered, everywhere: no page of a stranger whose name was rebound to this machine."""
     port = url.rpartition(":")[2]
-    body = {} if method == "POST" else None
+    body: Any = {} if method == "POST" else None
     reply = ask(url, path, method=method, body=body, headers={"Host": host.format(port=port)})
     assert (201 if (status, method) == (200, "POST") else status) == reply.status
     if status == 421:
@@ -191,7 +191,7 @@ def test_agent(url: str) -> None:
     assert [{"agentName": "echo"}] == claims(reply.json["participant_token"])["roomConfig"]["agents"]
 
 
-REFUSED = {
+REFUSED: dict[str, Any] = {
     "another agent": {"room_config": {"agents": [{"agent_name": "other"}]}},
     "an identity": {"participant_identity": "boss"},
     "a room": {"room_name": "theirs"},

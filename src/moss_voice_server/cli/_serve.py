@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 _ECHO_LABEL = "Echo: plays back what you say"
 _RULES_LABEL = "LiveKit's own rules: workers without a name"
-_NO_CLIENT = "Let this machine reach the internet once, or install Node.js, whose `npm` brings it, and start `moss-voice-server dev` again."
+_NO_CLIENT = (
+    "Let this machine reach the internet once, or install Node.js, whose `npm` brings it; then start "
+    "`moss-voice-server dev` again."
+)
 _LOOK_AGAIN = 0.5  # seconds between two looks at whether the web server still runs; a signal wakes us at once
 
 

@@ -244,8 +244,13 @@ function listener(isCurrent) {
     quality: (quality) => { voice.quality = quality; showMe(); },
     connection: (name) => {
       log(`connection: ${name}`);
-      if (name.toLowerCase().includes("reconnecting")) state("reconnecting", "Connection lost, trying again …");
-      else if (name === "connected" && at("state").dataset.state === "reconnecting") showJoined();
+      if (name.toLowerCase().includes("reconnecting")) {
+        state("reconnecting", "Connection lost, trying again …");
+        at("my-note").textContent = "no connection";
+      } else if (name === "connected" && at("state").dataset.state === "reconnecting") {
+        showJoined();
+        showMe();
+      }
     },
     left: (reason) => {
       if (at("state").dataset.state === "joining") return; // `join` tells
