@@ -32,7 +32,7 @@ from tests.tokens import API_KEY, API_SECRET, URL, claims, header
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 # Made-up requests are large, and their number is what counts: no deadline, and no complaint about their size.
 MANY = settings(
-    deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -159,6 +159,11 @@ class Endpoint(Sealed):
             if self._limiter is not None:
                 limiter, key = self._limiter, admission.limit_key or admission.participant.identity
                 wait = yield Step(lambda: limiter(key), self._limiter_quick)
+                if isinstance(wait, bool):
+                    # "True" may have been meant as "go on", and would be read as a second to wait.
+                    raise InvalidArgument(
+                        "limiter must return the seconds to wait, or 0 or None, not a bool", field="limiter"
+                    )
                 if wait:
                     return retry_later(429, "rate_limited", wait)
             grant = decide(admission, wish, new_room())
@@ -185,13 +190,17 @@ class Endpoint(Sealed):
         server: Any = self.fixed or self._choose(request)  # type: ignore[operator]  # a function, where it is not fixed
         admission = grant.admission
         try:
-            token = server.create_participant_token(
-                grant.participant, grant.room, ttl=admission.ttl, grants=admission.grants, agents=grant.agents
-            )
+            while True:
+                url = server.get_server_url()
+                token = server.create_participant_token(
+                    grant.participant, grant.room, ttl=admission.ttl, grants=admission.grants, agents=grant.agents
+                )
+                # An exchange of credentials in between would send the token to the other LiveKit.
+                if url == server.get_server_url():
+                    return url, token
         except NotCreated:
             server.start_fetching()
             raise
-        return server.get_server_url(), token
 
     def _tell(self, grant: Grant, token: str) -> Generator[Step, Any, None]:
         agents = tuple(agent if isinstance(agent, str) else agent.agent_name for agent in grant.agents)

@@ -354,9 +354,11 @@ def _wait(landing: Landing, timeout: float) -> None:
 
 
 def _overdue(patience: float) -> Failure:
-    # No time-out of the attempts got this far, so the fetch hangs where none reaches: in the system's resolver.
+    # No time-out of the attempts got this far, so the fetch hangs where none reaches: in the system's resolver, or one
+    # after the other on several addresses that do not answer.
     return Failure(
-        CredentialsUnavailable, f"no fetch came to an end within {patience:g} seconds: check the machine's DNS"
+        CredentialsUnavailable,
+        f"no fetch came to an end within {patience:g} seconds: check the machine's DNS and whether a firewall is in the way",
     )
 
 

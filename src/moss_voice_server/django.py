@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ._core.token_endpoint import Reply
-from ._endpoint import Endpoint, Server, never_blocks, run, run_async
+from ._endpoint import Endpoint, Server, never_blocks, run, run_async, status_of
 from .endpoint import MintEvent
 from .wsgi import headers_of, read_body
 
@@ -97,4 +97,4 @@ def _response(reply: Reply) -> HttpResponse:
 
 
 def _refusal(failure: Exception) -> int | None:
-    return 403 if isinstance(failure, PermissionDenied) else None
+    return 403 if isinstance(failure, PermissionDenied) else status_of(failure)  # and what the REST framework raises

@@ -132,8 +132,8 @@ def test_absurd_nesting_is_an_answer_too(depth: int, opening: str) -> None:
     """Nesting beyond what the interpreter can follow is told, and no crash."""
     found = parse(Secret((opening * depth).encode()))
 
-    assert isinstance(found, Unusable)
-    assert found.text in ("the answer is nested too deeply", "the answer is not JSON")
+    # Python 3.13 follows further than its predecessors, and finds the end missing.
+    assert found in (Unusable("the answer is nested too deeply", True), Unusable("the answer is not JSON", False))
 
 
 ODD = {

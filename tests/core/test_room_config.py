@@ -370,6 +370,20 @@ def test_egress_takes_any_plain_data(value: Any) -> None:
     assert {"egress": {"x": value}} == claim({"egress": {"x": value}})
 
 
+def test_deepest_egress_of_livekit_is_taken() -> None:
+    """The deepest egress that LiveKit itself knows passes."""
+    deepest = {"room": {"file_outputs": [{"s3": {"proxy": {"url": "http://proxy"}, "metadata": {"a": "b"}}}]}}
+    message = ParseDict({"egress": deepest}, RoomConfiguration())
+
+    assert MessageToDict(message) == claim({"egress": deepest}) == claim(message)
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, float("inf")], ids=["2**64", "below int64", "inf"])
+def test_number_that_protobuf_cannot_carry_is_called_so(value: float) -> None:
+    """A number is told to be out of range, and not to be of a wrong type."""
+    assert refused({"egress": {"x": value}})[1].endswith(f"{type(value).__name__} out of its range")
+
+
 @pytest.mark.parametrize("limit", [20, 500, 100_000])
 def test_egress_that_is_nested_too_deeply_is_refused(limit: int) -> None:
     """An egress of absurd depth is refused like any other mistake, as mappings and as lists."""

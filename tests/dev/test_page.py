@@ -261,6 +261,7 @@ def test_transcripts(environ: dict[str, str], livekit_server: LiveKitServer, bro
     async def transcribe(room: str, track: str) -> None:
         token = signed(livekit_server, bot_claims, video={"roomJoin": True, "room": room})
         async with guest(livekit_server.url, token) as bot:
+            await asyncio.to_thread(page.wait_for_text, "#log", "Bot joined")
             for segment, said, attributes in (
                 ("SG_1", "Good", {}),
                 ("SG_1", "Good morning", {}),
