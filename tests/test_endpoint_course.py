@@ -33,7 +33,8 @@ def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) ->
     """Credentials that are exchanged while an answer is made do not send the new token to the old server."""
     with FakeMoss(url="wss://old.example") as moss:
         server = MossVoiceServerSync.create(**moss.arguments)
-        mint, minted = server.create_participant_token, []
+        mint = server.create_participant_token
+        minted: list[str] = []
 
         def exchange_and_mint(*arguments: Any, **keywords: Any) -> str:
             if not minted:

@@ -387,8 +387,8 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
         found = next((each for each in chain if isinstance(each, kind.error)), None)
         if found is not None:
             text = kind.text.format(
-                timeout=attempt.timeout,
-                connect=min(_CONNECT_TIMEOUT, attempt.timeout),
+                timeout=round(attempt.timeout, 1),
+                connect=round(min(_CONNECT_TIMEOUT, attempt.timeout), 1),
                 certificate=getattr(found, "verify_message", "") or "verification failed",
             )
             return Fault(text + hint, kind.retry, kind.error.__name__)
