@@ -30,7 +30,7 @@ from ._core.secret import Sealed, Secret
 from .errors import CredentialsUnavailable
 
 # What we, the client and the standard library import at first use; see _refresh._load for why it must be now.
-for _late in ("email.utils", "encodings.idna", "anyio._backends._asyncio", "httpcore2._backends.anyio"):
+for _late in ("email.utils", "encodings.idna", "hmac", "json", "anyio._backends._asyncio", "httpcore2._backends.anyio"):
     with suppress(ImportError):
         importlib.import_module(_late)
 

@@ -14,7 +14,8 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
-from moss_voice_server._core.room_config import agent_json, room_config_json
+from moss_voice_server._core.claims import agent_json
+from moss_voice_server._core.room_config import room_config_json
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import ssl
 import threading
 import time
 from typing import Any, NoReturn
 
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsUnavailable
-from tests.processes.inside import ALWAYS_DUE, construct, create, mint, refresh, say, wait_for_go
+from tests.processes.inside import (
+    ALWAYS_DUE,
+    construct,
+    create,
+    end_child,
+    mint,
+    refresh,
+    say,
+    start_child,
+    wait_for_go,
+)
 
 
 def end_during_a_renewal(face: str) -> None:
@@ -102,3 +113,36 @@ def _hang_look_ups() -> threading.Event:
 
     socket.getaddrinfo = look_up  # type: ignore[assignment]
     return hanging
+
+
+def fork_while_a_client_is_made(face: str) -> None:
+    """Forks in the middle of a fetch's first step, in which OpenSSL reads the trust store."""
+    server = create(face)
+    began, made = _make_clients_slowly()
+    threading.Thread(target=lambda: refresh(server), daemon=True).start()
+    began.wait()
+    end_child(start_child("python", made.is_set))
+
+
+def end_while_a_client_is_made(face: str) -> None:
+    """Ends there."""
+    server = create(face, refresh=ALWAYS_DUE)
+    began, _ = _make_clients_slowly()
+    mint(server)
+    began.wait()
+
+
+def _make_clients_slowly() -> tuple[threading.Event, threading.Event]:
+    """From here on a TLS context is made so slowly that anything else can happen meanwhile; when it began, and ended."""
+    began, made = threading.Event(), threading.Event()
+    load = ssl.SSLContext.load_verify_locations
+
+    def slowly(*arguments: Any, **keywords: Any) -> None:
+        began.set()
+        time.sleep(0.3)
+        load(*arguments, **keywords)
+        made.set()
+        say(made=1)
+
+    ssl.SSLContext.load_verify_locations = slowly  # type: ignore[method-assign]
+    return began, made

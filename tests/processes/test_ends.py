@@ -130,3 +130,21 @@ def _minted(program: Program) -> tuple[str, str | None, float]:
     program.go_on()
     told = program.hear()
     return told["key"], told["error"], told["seconds"]
+
+
+@faces
+def test_fork_waits_for_the_trust_store(face: str, moss: FakeMoss) -> None:
+    """A fork waits until OpenSSL has read the trust store: the child would inherit its locks, and the open file."""
+    with python("ends", "fork_while_a_client_is_made", face, environ=moss.environ) as program:
+        assert {"made": 1} == program.hear()
+        assert {"child": True} == program.hear()
+        assert {"exit": 0} == program.hear()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
+def test_exit_waits_for_the_trust_store(face: str, moss: FakeMoss) -> None:
+    """So does the end of the process, in which OpenSSL clears up what a thread may be using."""
+    with python("ends", "end_while_a_client_is_made", face, environ=moss.environ) as program:
+        assert {"made": 1} == program.hear()
+        assert (0, "") == (program.end(), program.errors)

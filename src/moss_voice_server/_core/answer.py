@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from .secret import Sealed, Secret
@@ -52,7 +53,11 @@ def _no_constant(_name: str) -> NoReturn:
     raise _Refused
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant).decode
+@lru_cache(maxsize=1)
+def _decoder() -> Callable[[str], Any]:
+    from json import JSONDecoder  # credentials that are given by hand need none
+
+    return JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant).decode
 
 
 def parse(body: Secret[bytes]) -> Credentials | Unusable:
@@ -61,7 +66,7 @@ def parse(body: Secret[bytes]) -> Credentials | Unusable:
     Nothing is raised: an exception's frames would hold the body.
     """
     try:
-        fields = Secret(_decode(body.reveal().decode()))
+        fields = Secret(_decoder()(body.reveal().decode()))
     except _Refused:
         return Unusable("the answer repeats a field or holds a number that JSON does not have", whole=True)
     except RecursionError:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import lru_cache
-from json.encoder import encode_basestring as quoted
 from typing import Any
 
 from ..errors import InvalidArgument
 from ..grants import ParticipantGrants, ParticipantInfo
 from . import labels
-from .room_config import agent_json, room_config_json
+from .quoting import quoted
 
 DEFAULT_TTL = timedelta(minutes=15)
 MIN_TTL, MAX_TTL = (
@@ -141,6 +140,11 @@ def _attributes(attributes: Any) -> str:
     return text
 
 
+def agent_json(agent_name: str) -> str:
+    """The claim `roomConfig` that only sends for one agent by name."""
+    return f'{{"agents":[{{"agentName":{quoted(agent_name)}}}]}}'
+
+
 def _room(agent_name: Any, agents: Any, room_config: Any, *, careful: bool) -> str:
     if agent_name:
         if careful:
@@ -149,6 +153,8 @@ def _room(agent_name: Any, agents: Any, room_config: Any, *, careful: bool) -> s
             return f',"roomConfig":{agent_json(agent_name)}'
     elif agent_name is not None and agent_name != "":
         raise InvalidArgument(f"agent_name must be a str, not {type(agent_name).__name__}", field="agent_name")
+    from .room_config import room_config_json  # most tokens do without
+
     claim = room_config_json(agent_name or "", agents, room_config)
     return f',"roomConfig":{claim}' if claim else ""
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from json.encoder import JSONEncoder, encode_basestring
+from functools import lru_cache, partial
 from typing import Any
 
 from ..errors import InvalidArgument
 from ..grants import AgentDispatch
 from . import labels
 
-_json = JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _MESSAGE = "livekit.RoomConfiguration"
 _RESTART_POLICIES = ("JRP_ON_FAILURE", "JRP_NEVER")
 
@@ -25,12 +23,14 @@ def room_config_json(agent_name: str, agents: Any, room_config: Any) -> str:
         config["agents"] = dispatches
     elif room_config is None:
         return ""
-    return _json(config)
+    return _encoder()(config)
 
 
-def agent_json(agent_name: str) -> str:
-    """The claim `roomConfig` that only sends for one agent by name."""
-    return f'{{"agents":[{{"agentName":{encode_basestring(agent_name)}}}]}}'
+@lru_cache(maxsize=1)
+def _encoder() -> Callable[[Any], str]:
+    from json import JSONEncoder  # most tokens do without
+
+    return JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def _listed(agent_name: str, agents: Any) -> list[AgentDispatch]:

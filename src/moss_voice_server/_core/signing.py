@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from hashlib import sha256
-from hmac import compare_digest
-from json.encoder import encode_basestring
 
+from .quoting import quoted
 from .secret import Sealed, Secret
 
 # base64url of {"alg":"HS256","typ":"JWT"}: the only header there is, so no caller can choose another algorithm.
@@ -33,13 +32,15 @@ class Signer(Sealed):
         self._inner = sha256(block.reveal().translate(_INNER) + _HEADER)
         self._outer = sha256(block.reveal().translate(_OUTER))
         self.weak = len(api_secret.reveal().encode()) < MIN_SECRET_BYTES
-        self.head = f'{{"iss":{encode_basestring(api_key)},"nbf":'
+        self.head = f'{{"iss":{quoted(api_key)},"nbf":'
         """How every payload of this signer begins: up to the time."""
         self.fingerprint = sha256(api_key.encode()).hexdigest()[:12]
         """Tells keys apart in logs without showing the key id. It says nothing of the secret."""
 
     def signs_like(self, other: Signer) -> bool:
         """Whether both have the same key and secret: a new secret can come under an old key id."""
+        from hmac import compare_digest
+
         return self.head == other.head and compare_digest(self.sign(b""), other.sign(b""))
 
     def sign(self, payload: bytes) -> str:
