@@ -148,7 +148,6 @@ class Session:
         else:
             assert name in SHOWN_COMMANDS, f"{where}: how is this to be run? Say so in {Path(__file__).name}"
 
-
     def serve(self, where: str) -> None:
         """Run `dev` until it says how to end it, and end it so."""
         with subprocess.Popen(
@@ -164,6 +163,7 @@ class Session:
             finally:
                 process.kill()
                 watch.cancel()
+
 
 def check_python_tool(words: list[str], where: str) -> None:
     """Whatever is installed is us, with extras that exist; whatever file is run is there."""

@@ -684,7 +684,7 @@ RENDERINGS: dict[str, Callable[[Any], str]] = {
 
 def servers(face: Class, moss: FakeMoss) -> list[Server]:
     """A server of every kind: constructed, created, failed, from the environment, by hand."""
-    failed = face.kind(**moss.arguments, refresh=POLICY)
+    failed = face.kind(**moss.arguments)
     moss.script(FAULTS["401"])
     caught(face.refresh, failed)
     return [

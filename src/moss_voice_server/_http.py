@@ -10,17 +10,19 @@ goes through with the client's frames, and all that they hold, cut off.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import importlib
 import logging
+import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.request import getproxies_environment
 
 import httpx2
@@ -36,6 +38,7 @@ for _late in ("email.utils", "encodings.idna", "hmac", "json", "anyio._backends.
 
 SyncTransport = httpx2.BaseTransport
 AsyncTransport = httpx2.AsyncBaseTransport
+Client = TypeVar("Client", httpx2.Client, httpx2.AsyncClient)
 
 _CONNECT_TIMEOUT = 3.0  # seconds
 _HEADERS = ("content-encoding", "retry-after", "location", "etag", "cache-control", "date")
@@ -142,7 +145,7 @@ def send(attempt: Attempt, transport: SyncTransport | None) -> Response | Fault:
     marker = _sending.set(True)
     try:
         with (
-            httpx2.Client(**_client(attempt, transport and _Borrowed(transport))) as client,
+            _made(httpx2.Client, attempt, transport and _Borrowed(transport)) as client,
             client.stream("GET", attempt.request.url, **_request(attempt, _Deadline(deadline))) as response,
         ):
             if body.wanted(response):
@@ -164,7 +167,7 @@ async def send_async(attempt: Attempt, transport: AsyncTransport | None) -> Resp
 
     async def exchange() -> Response:
         async with (
-            httpx2.AsyncClient(**_client(attempt, transport and _BorrowedAsync(transport))) as client,
+            _made(httpx2.AsyncClient, attempt, transport and _BorrowedAsync(transport)) as client,
             client.stream("GET", attempt.request.url, **_request(attempt, opened)) as response,
         ):
             if body.wanted(response):
@@ -182,6 +185,11 @@ async def send_async(attempt: Attempt, transport: AsyncTransport | None) -> Resp
         _sending.reset(marker)
 
 
+def _made(client: Callable[..., Client], attempt: Attempt, transport: Any) -> Client:
+    with _undisturbed():
+        return client(**_client(attempt, transport))
+
+
 def _client(attempt: Attempt, transport: Any) -> dict[str, Any]:
     timeout = httpx2.Timeout(attempt.timeout, connect=min(_CONNECT_TIMEOUT, attempt.timeout))
     # Plain http never leaves this machine, so it must not go to a proxy, which would see the key.
@@ -197,6 +205,45 @@ def _request(attempt: Attempt, trace: _Deadline | _Opened) -> dict[str, Any]:
     name, key = attempt.request.secret_header
     headers = {**dict(attempt.request.headers), name: key.reveal()}
     return {"headers": headers, "extensions": {"trace": trace}}
+
+
+# Making a client takes OpenSSL a few hundredths of a second, in which it reads the trust store. A child that is forked
+# meanwhile waits for ever for the locks that are held; its exit moves the place in the file from which the parent goes on
+# reading, since they share it. A process that exits meanwhile crashes. So both wait, within bounds.
+
+_LONGEST_DELAY = 1.0  # seconds
+_gate = threading.Lock()
+_forking = threading.local()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    gate = _gate
+    passed = gate.acquire(timeout=_LONGEST_DELAY)
+    try:
+        yield
+    finally:
+        if passed:
+            gate.release()
+
+
+def _before_fork() -> None:
+    _forking.passed = _gate.acquire(timeout=_LONGEST_DELAY)
+
+
+def _after_fork_in_parent() -> None:
+    if _forking.passed:
+        _gate.release()
+
+
+def _after_fork_in_child() -> None:
+    global _gate  # noqa: PLW0603  # whoever may hold the old one has stayed behind
+    _gate = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+atexit.register(lambda: _gate.acquire(timeout=_LONGEST_DELAY))  # and nobody passes it any more
 
 
 class _Body(Sealed):

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Landing = Future[Failure | None]
 
 _PATIENCE = 0.5  # seconds that a waiter allows beyond the fetch's own budget
+_GOODBYE = 0.2  # seconds that it then allows the fetch's thread to leave the system
+_LOOK = 0.0005  # seconds between two looks whether it has
 _INLINE_BUDGET = 2.5  # seconds that a mint may take for a renewal, where background threads do not run
 
 
@@ -60,6 +62,8 @@ class Flight(NamedTuple):
     began: Instant
     landing: Landing
     """Done when the fetch is over and its result recorded; holds the failure, if it was one."""
+    crew: list[int]
+    """The system's id of the thread that fetches, once it runs."""
 
 
 class Keeper(Sealed):
@@ -157,9 +161,12 @@ class Keeper(Sealed):
         Raises:
             CredentialsError: this fetch failed, or the last one did a moment ago.
         """
-        landing = self._join()
-        _wait(landing, self._patience())
-        self._deliver(landing)
+        flight = self._join()
+        _wait(flight.landing, self._patience())
+        end = time.monotonic() + _GOODBYE
+        while not _gone(flight) and time.monotonic() < end:
+            time.sleep(_LOOK)
+        self._deliver(flight.landing)
 
     async def renew_async(self) -> None:
         """The same for a coroutine, on whatever event loop it runs."""
@@ -176,10 +183,13 @@ class Keeper(Sealed):
             with suppress(RuntimeError):  # that loop was closed meanwhile: nobody waits there any more
                 loop.call_soon_threadsafe(arrive)
 
-        landing = self._join()
-        landing.add_done_callback(wake)
+        flight = self._join()
+        flight.landing.add_done_callback(wake)
         await asyncio.wait([landed], timeout=self._patience())
-        self._deliver(landing)
+        end = time.monotonic() + _GOODBYE
+        while not _gone(flight) and time.monotonic() < end:  # noqa: ASYNC110  # no event tells of a thread's end
+            await asyncio.sleep(_LOOK)
+        self._deliver(flight.landing)
 
     def _patience(self) -> float:
         return seconds(self._policy.total_timeout) + _PATIENCE
@@ -190,7 +200,7 @@ class Keeper(Sealed):
             # Everybody gets an exception of their own: a shared one would collect the frames of all.
             raise failure.error(retry_after=waiting(self.record, self._now(), background=False))
 
-    def _join(self) -> Landing:
+    def _join(self) -> Flight:
         """The fetch to wait for: the one under way or a new one.
 
         Raises:
@@ -206,7 +216,7 @@ class Keeper(Sealed):
         if mine:
             policy = self._policy
             self._launch(flight, policy.attempts, seconds(policy.total_timeout))
-        return flight.landing
+        return flight
 
     # The fetch itself.
 
@@ -239,15 +249,19 @@ class Keeper(Sealed):
                 return None, False
             if waiting(self.record, now, background=background) > 0:
                 return None, False
-            self._flight = Flight(now, Future())
+            self._flight = Flight(now, Future(), [])
             return self._flight, True
 
     def _lost_after(self) -> float:
         return seconds(self._policy.total_timeout) + seconds(self._policy.attempt_timeout)
 
     def _launch(self, flight: Flight, attempts: int, budget: float, inline_budget: float | None = None) -> None:
+        def work() -> None:
+            flight.crew.append(threading.get_native_id())
+            self._fly(flight, attempts, budget)
+
         try:
-            self.world.spawn(lambda: self._fly(flight, attempts, budget))
+            self.world.spawn(work)
         except RuntimeError:  # no thread can be started here: then on this one
             self._fly(flight, attempts, inline_budget or budget)
 
@@ -345,6 +359,17 @@ def background_threads_run() -> bool:
         return False
     # What uWSGI came to from its options and its version: from 2.0.27 on threads run always.
     return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))
+
+
+def _gone(flight: Flight) -> bool:
+    """Whether the thread of a fetch that has landed is gone from the system, where /proc tells.
+
+    A server program forks right after it has loaded the application. A thread that is just ending holds a lock of OpenSSL's
+    for a moment, and maybe the interpreter's, and a child forked in that moment would wait for it for ever. `Thread.join`
+    is too early: before Python 3.13 it knows only of Python's own part of the end.
+    """
+    away = [thread for thread in flight.crew if thread != threading.get_native_id()]
+    return not flight.landing.done() or not any(os.path.exists(f"/proc/self/task/{thread}") for thread in away)
 
 
 def _wait(landing: Landing, timeout: float) -> None:

@@ -91,9 +91,9 @@ class Page:
         """Choose an option of a list."""
         self._do("choose", selector=selector, value=value)
 
-    def size(self, size: tuple[int, int]) -> None:
-        """Change the window's size."""
-        self._do("size", width=size[0], height=size[1])
+    def look(self, size: tuple[int, int], *, dark: bool) -> None:
+        """Change the window's size, and between light and dark."""
+        self._do("look", width=size[0], height=size[1], dark=dark)
 
     def shoot(self, path: Path, *, whole: bool = True) -> None:
         """Take a picture of the whole page, or of what the window shows."""
@@ -141,7 +141,6 @@ class Browser:
             width=size[0],
             height=size[1],
             dark=dark,
-            still=True,
             microphone=microphone,
             answers=answers,
         )

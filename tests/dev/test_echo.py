@@ -97,24 +97,20 @@ def test_writes_back(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
 
 
 @pytest.mark.livekit
-def test_leaves_after_the_last(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
-    """When one of two has left, the agent stays; when both have, it leaves."""
+def test_leaves(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
+    """When everybody has left, it leaves as well."""
     room = f"room-{token_hex(8)}"
 
-    async def come_and_go() -> list[str]:
-        tokens = [a_token(livekit_server, name, room, echo.NAME) for name in ("ada", "bob")]
-        async with guest(livekit_server.url, tokens[0], "participant_connected", "participant_disconnected") as ada:
-            await ada.next("participant_connected")  # the agent
-            async with guest(livekit_server.url, tokens[1]):
-                await ada.next("participant_connected", 2)
-            await ada.next("participant_disconnected")
-            return [who.name for who in ada.room.remote_participants.values()]
+    async def come_and_go() -> None:
+        token = a_token(livekit_server, "ada", room, echo.NAME)
+        async with guest(livekit_server.url, token, "participant_connected") as ada:
+            await ada.next("participant_connected")
 
     def people() -> list[str]:
         listed = call(livekit_server, "RoomService", "ListParticipants", room)
         return [each["identity"] for each in listed["participants"]]
 
-    assert ["Echo"] == asyncio.run(come_and_go())
+    asyncio.run(come_and_go())
     deadline = time.monotonic() + PATIENCE
     while people():
         assert time.monotonic() < deadline, "the agent stayed alone"

@@ -310,6 +310,7 @@ def test_row_20_time_limit_of_the_caller(moss: FakeMoss) -> None:
             await asyncio.wait_for(made.refresh(), 0.1)
         again = asyncio.ensure_future(made.refresh())
         await asyncio.sleep(0)
+        await asyncio.to_thread(moss.wait_for, 1)
         moss.release()
         await again
         assert 1 == moss.count

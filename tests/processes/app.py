@@ -65,7 +65,9 @@ def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     """The application for gunicorn's own workers and for uWSGI."""
     status, body = answer(environ["PATH_INFO"])
     time.sleep(_PACE)
-    start_response(f"{status} {'OK' if status == 200 else 'Service Unavailable'}", [("Content-Type", "application/json")])
+    start_response(
+        f"{status} {'OK' if status == 200 else 'Service Unavailable'}", [("Content-Type", "application/json")]
+    )
     return [json.dumps(body).encode()]
 
 

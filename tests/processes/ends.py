@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
+
+import httpx2
 
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsUnavailable
@@ -74,7 +76,7 @@ def without_threads(face: str, where: str) -> None:
     """No thread can be started at all: create, renew by a mint, refresh. `where`: "name" asks for a host by its name."""
     if where == "name":
         _point_at_a_name()
-    threading.Thread.start = _refuse  # type: ignore[method-assign]
+    threading.Thread.start = _refuse  # type: ignore[method-assign, assignment]
     server = create(face, refresh=ALWAYS_DUE)
     say(created=server.status().last_error)
     wait_for_go()
@@ -111,7 +113,7 @@ def _hang_look_ups() -> threading.Event:
         ctypes.CDLL(None).sleep(3600)
         raise AssertionError
 
-    socket.getaddrinfo = look_up  # type: ignore[assignment]
+    socket.getaddrinfo = look_up
     return hanging
 
 
@@ -133,16 +135,19 @@ def end_while_a_client_is_made(face: str) -> None:
 
 
 def _make_clients_slowly() -> tuple[threading.Event, threading.Event]:
-    """From here on a TLS context is made so slowly that anything else can happen meanwhile; when it began, and ended."""
+    """From here on clients are made so slowly that anything can happen meanwhile; the events say when one began, and ended."""
     began, made = threading.Event(), threading.Event()
-    load = ssl.SSLContext.load_verify_locations
 
-    def slowly(*arguments: Any, **keywords: Any) -> None:
-        began.set()
-        time.sleep(0.3)
-        load(*arguments, **keywords)
-        made.set()
-        say(made=1)
+    def slow(make: Callable[..., None]) -> Callable[..., None]:
+        def make_slowly(*arguments: Any, **keywords: Any) -> None:
+            began.set()
+            time.sleep(0.3)
+            make(*arguments, **keywords)
+            made.set()
+            say(made=1)
 
-    ssl.SSLContext.load_verify_locations = slowly  # type: ignore[method-assign]
+        return make_slowly
+
+    for transport in (httpx2.HTTPTransport, httpx2.AsyncHTTPTransport):
+        transport.__init__ = slow(transport.__init__)  # type: ignore[method-assign]
     return began, made

@@ -7,11 +7,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsUnavailable
 from tests.processes.inside import (
     ALWAYS_DUE,
     Server,
+    close,
     construct,
     create,
     end_child,
@@ -31,7 +35,7 @@ PATIENT_AND_ALWAYS_DUE = RefreshPolicy(soft_age=1e-6, attempt_timeout=600, total
 def with_a_fetch_in_flight(face: str, how: str) -> None:
     """One child only mints, one also refreshes, while the parent waits for an answer."""
     server = create(face, refresh=PATIENT)
-    waiter = _background(lambda: refresh(server))
+    waiter = _background(partial(refresh, server))
     wait_for_go()
     for work in (lambda: [mint(server)], lambda: _mint_and_refresh(server)):
         end_child(start_child(how, work))
@@ -43,9 +47,9 @@ def with_a_fetch_in_flight(face: str, how: str) -> None:
 def with_the_first_fetch_in_flight(face: str, how: str) -> None:
     """The parent has no credentials yet and waits for them; the child fetches its own."""
     server = construct(face, refresh=PATIENT)
-    waiter = _background(lambda: refresh(server))
+    waiter = _background(partial(refresh, server))
     wait_for_go()
-    end_child(start_child(how, lambda: [refresh(server), mint(server)]))
+    end_child(start_child(how, lambda: _refresh_and_mint(server)))
     say(parent="child is done")
     waiter.join()
     say(parent=mint(server))
@@ -73,16 +77,24 @@ def with_the_lock_held(face: str, how: str) -> None:
     held.wait()
     end_child(start_child(how, lambda: _mint_and_refresh(server)))
     let_go.set()
-    refresh(server)
-    say(parent=mint(server))
+    say(parent=_mint_and_refresh(server))
 
 
 def hundred_times_under_busy_threads(face: str) -> None:
-    """Five threads mint and refresh without a pause meanwhile."""
+    """Five threads mint and refresh without a pause in an outage: each time they look whether it is time for a renewal."""
     server = create(face, refresh=ALWAYS_DUE)
-    for work in (mint, refresh, mint, refresh, lambda server: server.status()):
-        _background(lambda work=work: _for_ever(work, server))
-    _hundred("python", server)
+    say(created=1)
+    wait_for_go()
+
+    def ask() -> None:
+        with suppress(CredentialsUnavailable):
+            refresh(server)
+
+    ask()
+    sys.setswitchinterval(1e-4)  # they take turns often, so that this thread gets its own
+    for work in (mint, mint, mint, lambda _: ask(), lambda _: ask()):
+        _background(partial(_for_ever, work, server))
+    _hundred("python", lambda _: mint(server))
 
 
 def hundred_times_under_waiting_threads(face: str, how: str) -> None:
@@ -91,7 +103,8 @@ def hundred_times_under_waiting_threads(face: str, how: str) -> None:
     for _ in range(5):
         _background(lambda: refresh(server))
     wait_for_go()
-    _hundred(how, server)
+    # A fetch takes much longer than a fork, and 20 are as good as 100.
+    _hundred(how, lambda number: mint(server) if number % 5 else _mint_and_refresh(server)[-1])
 
 
 def from_inside_a_thread(face: str, how: str) -> None:
@@ -100,18 +113,17 @@ def from_inside_a_thread(face: str, how: str) -> None:
     # Nothing of the interpreter's own is left to end such a child in order.
     work = _background(lambda: end_child(start_child(how, lambda: _mint_and_refresh(server), os._exit)))
     work.join()
-    refresh(server)
-    say(parent=mint(server))
+    say(parent=_mint_and_refresh(server))
 
 
 def three_generations(face: str) -> None:
     """A child's child, as under a supervisor that forks a master that forks workers."""
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(face)
 
     def child() -> list[str]:
-        keys = _mint_and_refresh(server)
+        refresh(server)
         end_child(start_child("python", lambda: _mint_and_refresh(server)))
-        return keys
+        return _mint_and_refresh(server)
 
     end_child(start_child("python", child))
 
@@ -152,18 +164,22 @@ def threads_after_fetches(face: str) -> None:
     say(counts=counts)
 
 
+def _refresh_and_mint(server: Server) -> str:
+    refresh(server)
+    return mint(server)
+
+
 def _mint_and_refresh(server: Server) -> list[str]:
     before = mint(server)
     refresh(server)
+    close(server)  # so that the last mint starts no renewal, in the middle of which the process would end
     return [before, mint(server)]
 
 
-def _hundred(how: str, server: Server) -> None:
+def _hundred(how: str, work: Callable[[int], str]) -> None:
     running: deque[int] = deque()
     for number in range(100):
-        # A fetch takes much longer than a fork, and 25 are as good as 100.
-        work = _mint_and_refresh if number % 4 == 0 else mint
-        running.append(start_child(how, lambda work=work: work(server)))
+        running.append(start_child(how, partial(work, number)))
         if len(running) == 4:
             end_child(running.popleft())
     while running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsUnavailable
@@ -32,8 +33,7 @@ def refresh_until_it_works(face: str) -> None:
         try:
             refresh(server)
         except CredentialsUnavailable as error:
-            assert error.retry_after is not None
-            time.sleep(error.retry_after)
+            time.sleep(error.retry_after or 0.1)
     say(key=mint(server))
 
 
@@ -49,8 +49,6 @@ def mint_without_a_pause(face: str) -> None:
             old = key
         if server.status().last_error is not None:
             # What an operator would do: in the background it is too early for another attempt.
-            try:
+            with suppress(CredentialsUnavailable):
                 refresh(server)
-            except CredentialsUnavailable as error:
-                assert error.retry_after is not None
         time.sleep(0.005)

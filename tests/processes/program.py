@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Program:
     """A started program, in a process group of its own."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -44,7 +44,7 @@ class Program:
             start_new_session=True,
         )
         self.pid = self._process.pid
-        self._lines: queue.Queue[str] = queue.Queue()
+        self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -52,22 +52,21 @@ class Program:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.put(line)
+        self._lines.put(None)
 
     def hear(self) -> Any:
         """The next thing that the program says."""
         try:
-            return json.loads(self._lines.get(timeout=LONGEST))
+            line = self._lines.get(timeout=LONGEST)
         except queue.Empty:
             raise AssertionError(f"the program said nothing within {LONGEST:g} s; its errors:\n{self.errors}") from None
+        assert line is not None, f"the program has ended; its errors:\n{self.errors}"
+        return json.loads(line)
 
     def hear_all(self) -> list[Any]:
         """All that it still says, up to its end."""
         self.end()
-        self._reader.join(LONGEST)
-        return [json.loads(line) for line in iter(self._next, None)]
-
-    def _next(self) -> str | None:
-        return None if self._lines.empty() else self._lines.get()
+        return [json.loads(line) for line in iter(lambda: self._lines.get(timeout=LONGEST), None)]
 
     def go_on(self) -> None:
         """Let it go on where it waits."""
@@ -98,10 +97,8 @@ class Program:
 
     def close(self) -> None:
         """End it and whatever it has started and left behind in its group."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(LONGEST)
         self._reader.join(LONGEST)
         for stream in (self._process.stdin, self._process.stdout, self._errors):

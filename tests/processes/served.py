@@ -21,7 +21,6 @@ from moss_voice_server.testing import Answer, FakeMoss
 from tests.livekit.needs import absent
 from tests.processes.program import LONGEST, Program, processes_in, running, until
 
-
 # Seconds. Far more than a mint takes on a busy machine, and less than an attempt that hangs: 2 (`app.QUICK`).
 NO_WAIT = 1.5
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 faces = pytest.mark.parametrize("face", ["sync", "async"])
 ways = pytest.mark.parametrize("how", ["python", "libc"])
-
-
-@pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """The Moss API."""
-    with FakeMoss() as moss:
-        yield moss
 
 
 @faces
@@ -59,7 +51,7 @@ def test_fork_with_the_first_fetch_in_flight(face: str, how: str, moss: FakeMoss
         second = moss.rotate()["voice_agent_api_key"]
         program.go_on()
 
-        assert {"child": [None, second]} == program.hear()
+        assert {"child": second} == program.hear()
         assert {"exit": 0} == program.hear()
         assert {"parent": "child is done"} == program.hear()
 
@@ -93,36 +85,36 @@ def test_fork_with_the_lock_held(face: str, how: str, moss: FakeMoss) -> None:
     with python("forks", "with_the_lock_held", face, how, environ=moss.environ) as program:
         assert {"child": [key, key]} == program.hear()
         assert {"exit": 0} == program.hear()
-        assert {"parent": key} == program.hear()
+        assert {"parent": [key, key]} == program.hear()
         assert (0, "") == (program.end(), program.errors)
 
 
-@faces
-def test_hundred_forks_under_busy_threads(face: str, moss: FakeMoss) -> None:
-    """Each of 100 children mints, some refresh, all end in order, wherever five busy threads were when it was forked."""
+def test_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
+    """Each of 100 children mints and ends in order, wherever five busy threads were when it was forked."""
     key = moss.credentials["voice_agent_api_key"]
-    with python("forks", "hundred_times_under_busy_threads", face, environ=moss.environ) as program:
-        told = program.hear_all()
+    with python("forks", "hundred_times_under_busy_threads", "sync", environ=moss.environ) as program:
+        assert {"created": 1} == program.hear()
+        moss.always(503)
+        program.go_on()
+        _all_did(key, program.hear_all())
         assert (0, "") == (program.end(), program.errors)
-    assert [{"child": key}] * 75 == [line for line in told if line.get("child") == key]
-    assert [{"child": [key, key]}] * 25 == [line for line in told if line.get("child") == [key, key]]
-    assert [{"exit": 0}] * 100 == [line for line in told if "exit" in line]
 
 
-@faces
-def test_hundred_forks_of_the_c_library(face: str, moss: FakeMoss) -> None:
+def test_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
     """The same past Python's hooks. The threads wait: CPython itself does not survive such a fork while one wants to run."""
     key = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(), Answer(hang=True))
-    with python("forks", "hundred_times_under_waiting_threads", face, "libc", environ=moss.environ) as program:
+    with python("forks", "hundred_times_under_waiting_threads", "async", "libc", environ=moss.environ) as program:
         moss.wait_for(2)
         program.go_on()
-        told = program.hear_all()
+        _all_did(key, program.hear_all())
         assert (0, "") == (program.end(), program.errors)
-    assert [{"child": key}] * 75 == [line for line in told if line.get("child") == key]
-    assert [{"child": [key, key]}] * 25 == [line for line in told if line.get("child") == [key, key]]
+    assert 2 + 20 == moss.count
+
+
+def _all_did(key: str, told: list[dict[str, object]]) -> None:
+    assert [{"child": key}] * 100 == [line for line in told if "child" in line]
     assert [{"exit": 0}] * 100 == [line for line in told if "exit" in line]
-    assert 2 + 25 == moss.count
 
 
 @faces
@@ -133,7 +125,7 @@ def test_fork_from_inside_a_thread(face: str, how: str, moss: FakeMoss) -> None:
     with python("forks", "from_inside_a_thread", face, how, environ=moss.environ) as program:
         assert {"child": [key, key]} == program.hear()
         assert {"exit": 0} == program.hear()
-        assert {"parent": key} == program.hear()
+        assert {"parent": [key, key]} == program.hear()
         assert (0, "") == (program.end(), program.errors)
 
 
@@ -152,13 +144,12 @@ def test_three_generations(face: str, moss: FakeMoss) -> None:
 
 
 @faces
-@ways
-def test_threads_of_a_child_share_one_fetch(face: str, how: str, moss: FakeMoss) -> None:
-    """Eight threads that refresh at once, right after the fork, make one request and all get its credentials."""
+def test_threads_of_a_child_share_one_fetch(face: str, moss: FakeMoss) -> None:
+    """Eight threads that notice a fork at the same moment make one request and all get its credentials."""
     key = moss.credentials["voice_agent_api_key"]
     moss.script(Answer())
     moss.always(Answer(hang=True))
-    with python("forks", "threads_at_once_after_a_fork", face, how, environ=moss.environ) as program:
+    with python("forks", "threads_at_once_after_a_fork", face, "libc", environ=moss.environ) as program:
         for number in range(10):
             assert {"child": "waits"} == program.hear()
             assert 2 + number == moss.count

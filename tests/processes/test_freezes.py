@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 faces = pytest.mark.parametrize("face", ["sync", "async"])
 # Seconds frozen: well within every time-out, and beyond the moment when a fetch counts as lost.
 lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "beyond every time-out"])
-
-
-@pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """The Moss API."""
-    with FakeMoss() as moss:
-        yield moss
 
 
 @faces

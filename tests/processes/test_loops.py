@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.processes.program import python
-
-
-@pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """The Moss API."""
-    with FakeMoss() as moss:
-        yield moss
 
 
 def test_loops_one_after_another(moss: FakeMoss) -> None:

@@ -41,20 +41,6 @@ KINDS = {
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
 
-@pytest.fixture
-def steady() -> Iterator[FakeMoss]:
-    """The Moss API, as the voice agent sees it whose credentials stay fresh."""
-    with FakeMoss() as moss:
-        yield moss
-
-
-@pytest.fixture
-def quick() -> Iterator[FakeMoss]:
-    """The Moss API, as the voice agent sees it whose credentials are due every second."""
-    with FakeMoss() as moss:
-        yield moss
-
-
 @kinds
 def test_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
     """`--preload`: four workers start with the one fetch of their master, and each renews for itself."""

@@ -51,7 +51,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "--once", action="store_true", help="no page: mint one token, show what it says, ask LiveKit about it, and end"
     )
     parser.add_argument(
-        "--port", type=_port, metavar="N", help="where to serve; 0: any free port (default: 7890, or any if taken)"
+        "--port", type=_port, metavar="N", help="where to serve; 0: any free port (default: 7877, or any if taken)"
     )
     parser.add_argument(
         "--open",

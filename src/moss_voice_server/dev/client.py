@@ -39,6 +39,8 @@ VENDOR = Path(__file__).parent / "page" / "vendor"
 
 _LICENCE = "LICENSE"
 _LARGEST = 4 << 20  # bytes of a file that is taken out of the package; the client has 0.6 MiB
+# Without a network npm would try for a minute and more; the page waits for it.
+_SOON = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000")
 _LOOK_AGAIN = 0.1  # seconds between two looks at npm, and at whether it is still wanted
 
 
@@ -131,7 +133,7 @@ def fetch(
 def _pack(npm: str, folder: str, environ: Mapping[str, str], timeout: float, stop: threading.Event) -> None:
     """Let npm bring the package. It has a process group of its own, so that nothing of it can stay."""
     process = subprocess.Popen(  # noqa: S603 - a fixed command, and npm as PATH finds it
-        [npm, "pack", f"livekit-client@{VERSION}", "--ignore-scripts", "--silent", "--fetch-retries=1"],
+        [npm, "pack", f"livekit-client@{VERSION}", "--ignore-scripts", "--silent", *_SOON],
         cwd=folder,
         env={**environ, "npm_config_update_notifier": "false"},
         stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 HOST = "127.0.0.1"
-FRIENDLY_PORT = 7890
+FRIENDLY_PORT = 7877
 """Tried first: a browser remembers the permission for the microphone by address and port."""
 
 _GRACE = 1  # seconds that answers under way are given when it stops

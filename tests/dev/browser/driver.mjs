@@ -25,7 +25,7 @@ function keepConnections() {
 }
 
 const commands = {
-  async open({ url, width, height, dark, still, microphone, answers }) {
+  async open({ url, width, height, dark, microphone, answers }) {
     const context = await browser.createBrowserContext();
     const page = await context.newPage();
     const seen = { console: [], requests: [] };
@@ -33,11 +33,7 @@ const commands = {
     page.on("pageerror", (error) => seen.console.push(`uncaught: ${error.message}`));
     page.on("request", (request) => seen.requests.push(request.url()));
     await page.evaluateOnNewDocument(keepConnections);
-    await page.setViewport({ width, height });
-    await page.emulateMediaFeatures([
-      { name: "prefers-color-scheme", value: dark ? "dark" : "light" },
-      { name: "prefers-reduced-motion", value: still ? "reduce" : "no-preference" },
-    ]);
+    await commands.look({ page, width, height, dark });
     const cdp = await page.createCDPSession();
     const { targetInfo } = await cdp.send("Target.getTargetInfo");
     for (const [name, setting] of [["microphone", microphone], ["clipboard-write", "granted"]]) {
@@ -54,7 +50,7 @@ const commands = {
     }
     const number = pages.size + 1;
     pages.set(number, { context, page, seen });
-    await page.goto(url, { waitUntil: "load", timeout: 20_000 });
+    await page.goto(url, { waitUntil: "domcontentloaded", timeout: 20_000 });
     return number;
   },
   async value({ page, script }) {
@@ -89,8 +85,12 @@ const commands = {
     const { violations } = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })");
     return violations.map((each) => [each.impact, each.id, each.nodes.map((node) => node.target.join(" ")).join(", ")]);
   },
-  async size({ page, width, height }) {
+  async look({ page, width, height, dark }) {
     await page.setViewport({ width, height });
+    await page.emulateMediaFeatures([
+      { name: "prefers-color-scheme", value: dark ? "dark" : "light" },
+      { name: "prefers-reduced-motion", value: "reduce" },
+    ]);
   },
   async seen({ seen }) {
     return seen;
