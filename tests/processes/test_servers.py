@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from moss_voice_server.testing import FakeMoss
-from tests.processes.program import until
+from tests.processes.program import processes_in, until
 from tests.processes.served import Served, needs, served
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork")
@@ -59,6 +61,22 @@ def test_not_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
         assert 2 == steady.count
         _each_worker_renews(server, 2, quick)
         assert 2 == steady.count
+
+
+def test_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) -> None:
+    """A preloaded master gives a later worker what it fetched at the start; the worker serves with it and renews."""
+    kind = KINDS["sync"]
+    with _gunicorn(kind, ["--preload", "--workers", "1"], kind.preloaded_app, steady, quick) as server:
+        old = quick.credentials["voice_agent_api_key"]
+        new = quick.rotate()["voice_agent_api_key"]
+        until(lambda: server.get("/quick").body["key"] == new, "the worker has the new key")
+        first = server.get("/quick").body["pid"]
+        os.kill(first, signal.SIGTERM)
+        until(lambda: first not in processes_in(server.program.pid), "the worker has ended")
+
+        reply = server.get("/quick")
+        assert (200, old, False) == (reply.status, reply.body["key"], reply.body["pid"] == first)
+        until(lambda: server.get("/quick").body["key"] == new, "the later worker has the new key")
 
 
 def test_uvicorn_with_workers(steady: FakeMoss, quick: FakeMoss) -> None:
