@@ -1,0 +1,24 @@
+"""What holds for every test: the programs that tests start can be ended by signals."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_are_heard() -> Iterator[None]:
+    """Started programs hear Ctrl-C and the end of the terminal, though `nohup` or a background job have these ignored."""
+    defaults = {signal.SIGINT: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP"):
+        defaults[signal.SIGHUP] = signal.SIG_DFL  # type: ignore[assignment]  # the other kind of handler
+    before = {number: signal.getsignal(number) for number in defaults}
+    for number, handler in defaults.items():
+        if before[number] is signal.SIG_IGN:
+            signal.signal(number, handler)
+    yield
+    for number, old in before.items():
+        if old is signal.SIG_IGN:
+            signal.signal(number, old)
