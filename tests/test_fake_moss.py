@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import gzip
 import itertools
 import json
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -253,12 +251,24 @@ def test_rotate(moss: FakeMoss, ask: Ask) -> None:
     assert ["wss://other", "k", "s", ""] == list(ask(moss).json().values())
 
 
+@pytest.mark.parametrize("answer", ["503", [503, 200], None, True, Answer])
+def test_answer_of_another_type_is_refused_at_once(answer: Any) -> None:
+    """What is no answer is a TypeError in the test's own line, and not later on a thread."""
+    moss = FakeMoss()
+    for script in (moss.script, moss.always):
+        with pytest.raises(TypeError, match="an answer is an Answer or a status such as 503"):
+            script(answer)
+
+
 @in_every_way
 def test_etag_and_max_age(moss: FakeMoss, ask: Ask) -> None:
     """With etag on, a known tag gets 304 until the credentials change; max_age becomes Cache-Control."""
     plain = ask(moss).headers
     assert "etag" not in plain
     assert "cache-control" not in plain
+
+    moss.max_age = 30 * 86_400
+    assert "max-age=2592000" == ask(moss).headers["cache-control"]
 
     moss.etag, moss.max_age = True, 60
     first = ask(moss)
@@ -908,81 +918,6 @@ def test_import_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "set()" == done.stdout.strip()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_child_is_not_wedged(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
-    """Forked while threads use the fake, a child can use it in memory, and keeps no port or connection open."""
-    transport = moss.transport()
-    url, headers = moss.url + path_of(moss), headers_of(moss)
-    stop = threading.Event()
-
-    def keep_busy() -> None:
-        with httpx2.Client(transport=transport) as client:
-            while not stop.is_set():
-                client.get(url, headers=headers)
-
-    busy = [pool.submit(keep_busy) for _ in range(3)]
-    try:
-        for _ in range(20):
-            child = os.fork()
-            if child == 0:
-                signal.alarm(20)
-                with httpx2.Client(transport=transport) as client:
-                    status = client.get(url, headers=headers).status_code
-                os._exit(0 if status == 200 else 1)
-            assert 0 == os.waitpid(child, 0)[1]
-    finally:
-        stop.set()
-    for future in busy:
-        future.result(10)
-
-    before = moss.count
-    moss.script(Answer(hang=True), Answer(hang=True, reset="request"))
-    with dial(moss) as ended, dial(moss) as reset:
-        for number, client in enumerate((ended, reset), start=1):
-            client.sendall(request_of(moss))
-            moss.wait_for(before + number)
-        with a_child(os.fork, ended, reset):
-            moss.release()
-            assert "end" == drain(ended)[1]
-            assert (b"", "reset") == drain(reset)
-            moss.close()
-            with pytest.raises(ConnectionRefusedError):
-                dial(moss)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_child_forked_behind_pythons_back_keeps_no_answer_open(moss: FakeMoss) -> None:
-    """An answer ends for the client although a child of the C library's fork (uWSGI) has copies of our sockets."""
-    moss.script(Answer(hang=True))
-    with dial(moss) as client:
-        client.sendall(request_of(moss))
-        moss.wait_for(1)
-        with a_child(ctypes.PyDLL(None).fork, client):
-            moss.release()
-            assert "end" == drain(client)[1]
-
-
-@contextlib.contextmanager
-def a_child(fork: Callable[[], int], *clients: socket.socket) -> Iterator[None]:
-    """A forked process that holds copies of all sockets but these, until the block is left."""
-    said, say = os.pipe()
-    child = fork()
-    if child == 0:
-        signal.alarm(60)
-        os.close(say)
-        for client in clients:
-            os.close(client.fileno())
-        os.read(said, 1)
-        os._exit(0)
-    try:
-        yield
-    finally:
-        os.close(say)
-        os.close(said)
-        os.waitpid(child, 0)
 
 
 # --- TLS ----------------------------------------------------------------------------------------------------

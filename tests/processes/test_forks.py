@@ -152,8 +152,8 @@ def test_threads_of_a_child_share_one_fetch(face: str, moss: FakeMoss) -> None:
     with python("forks", "threads_at_once_after_a_fork", face, "libc", environ=moss.environ) as program:
         for number in range(10):
             assert {"child": "waits"} == program.hear()
+            moss.wait_for(2 + number)
             assert 2 + number == moss.count
-
             moss.release()
             assert {"child": [key] * 8} == program.hear()
             assert {"exit": 0} == program.hear()
