@@ -1,0 +1,169 @@
+"""Surface: every name that users may import, as lines of text, read from the source by griffe; `scripts/api` shows them.
+
+A name is public when no part of its path begins with an underscore and its module defines it or names it in `__all__`;
+what a module imports for its own use is not. No module but the front door is imported, so that the lines are the same on
+every Python and with any set of frameworks installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import griffe
+
+import moss_voice_server
+
+PACKAGE = "moss_voice_server"
+SOURCE = Path(moss_voice_server.__file__).parents[1]
+"""Where the package lies: `src` in a clone, else where the wheel was installed."""
+
+COMMITTED = Path(__file__).with_name("public.txt")
+"""The surface as it was last agreed on."""
+
+# Methods that a user calls without typing their names: `with`, `async with`, `for`, `len`, a call, an index.
+_SPOKEN = (
+    *("__enter__", "__exit__", "__aenter__", "__aexit__"),
+    *("__call__", "__contains__", "__getitem__", "__iter__", "__len__"),
+)
+
+
+def surface(source: Path = SOURCE, package: str = PACKAGE) -> str:
+    """The surface of `package` below `source`: a line per name, modules and names by the alphabet, parameters in order."""
+    found = griffe.load(package, search_paths=[source], allow_inspection=False)
+    return "".join(f"{line}\n" for line in _module(found))
+
+
+def _module(module: Any) -> Iterator[str]:
+    yield f"{module.path}: module"
+    inner = []
+    for name, member in sorted(module.members.items()):
+        # What only a type checker sees cannot be imported, unless `__all__` says that `__getattr__` brings it.
+        if name.startswith("_") or not (member.runtime or name in (module.exports or ())):
+            continue
+        if member.is_alias:
+            # What is not listed in `__all__` has been imported for the module's own use.
+            if name in (module.exports or ()):
+                yield from _entry(f"{module.path}.{name}", member.final_target)
+        elif member.is_module:
+            inner.append(member)
+        elif module.exports is None or name in module.exports:
+            yield from _entry(f"{module.path}.{name}", member)
+    for member in inner:
+        yield from _module(member)
+
+
+def _entry(path: str, found: Any) -> Iterator[str]:
+    """The line of a class, function or constant, and those of a class's members."""
+    home = f" from {found.path}" if found.path != path else ""
+    if found.is_class:
+        decorators = "".join(f" @{decorator.value}" for decorator in found.decorators)
+        yield f"{path}: class({', '.join(_bases(found))}){decorators}{home}"
+        # A name at a second address is the same class: its members are listed where it lives, if users can go there.
+        if not (home and _is_public(found.path)):
+            yield from _members(path, found)
+    elif found.is_function:
+        yield f"{path}{_call(found)}{home}"
+    else:
+        yield f"{path}{_value(found)}{home}"
+
+
+def _members(path: str, found: Any) -> Iterator[str]:
+    if "__init__" in found.all_members:
+        yield f"{path}.__init__{_call(found.all_members['__init__'])}"
+    elif "NamedTuple" in _bases(found):
+        yield f"{path}: fields {', '.join(name for name, member in found.members.items() if _is_field(member))}"
+    for name, member in sorted(found.all_members.items()):
+        if name.startswith("_") and name not in _SPOKEN:
+            continue
+        target = member.final_target if member.is_alias else member
+        if target.is_function:
+            yield f"{path}.{name}{_call(target)}"
+        elif not target.is_module:
+            yield f"{path}.{name}{_value(target)}"
+
+
+def _is_field(member: Any) -> bool:
+    return member.is_attribute and member.annotation is not None and "property" not in member.labels
+
+
+def _is_public(path: str) -> bool:
+    return not any(part.startswith("_") for part in path.split("."))
+
+
+def _bases(found: Any) -> Iterator[str]:
+    """The bases by name; for a private one of ours, which may be exchanged at will, its own."""
+    for base in found.bases:
+        path = getattr(base, "canonical_path", str(base))
+        if _is_public(path):
+            yield str(base)
+        elif path.startswith(f"{found.package.path}."):
+            yield from _bases(found.modules_collection[path])
+
+
+def _call(function: Any) -> str:
+    """A signature, and what stands before `def`; a default that is one of our own constants is shown by its value."""
+    parts: list[str] = []
+    star = False
+    for parameter in function.parameters:
+        kind = parameter.kind
+        if parameter.name in ("self", "cls") and not parts:
+            continue
+        mark = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}.get(kind, "")
+        if kind is griffe.ParameterKind.keyword_only and not star:
+            parts.append("*")
+        star = star or kind in (griffe.ParameterKind.keyword_only, griffe.ParameterKind.var_positional)
+        annotation = "" if parameter.annotation is None else f": {parameter.annotation}"
+        default = "" if parameter.default is None or mark else f" = {_known(parameter.default)}"
+        parts.append(f"{mark}{parameter.name}{annotation}{default}")
+        if kind is griffe.ParameterKind.positional_only and _last_positional_only(function, parameter):
+            parts.append("/")
+    kept = sorted(function.labels & {"async", "classmethod", "staticmethod"})
+    returns = "" if function.returns is None else f" -> {function.returns}"
+    return f"({', '.join(parts)}){returns}{''.join(f' [{label}]' for label in kept)}"
+
+
+def _last_positional_only(function: Any, parameter: Any) -> bool:
+    names = [p.name for p in function.parameters if p.kind is griffe.ParameterKind.positional_only]
+    return bool(names[-1] == parameter.name)
+
+
+def _known(default: Any) -> str:
+    """A default as text; a name of ours by what it stands for, since that is what a caller gets."""
+    if isinstance(default, griffe.ExprName) and not default.name.startswith("_"):
+        try:
+            target = default.parent.modules_collection[default.canonical_path]  # type: ignore[union-attr]
+            target = target.final_target if target.is_alias else target
+        except (KeyError, AttributeError, griffe.AliasResolutionError):
+            return str(default)
+        if target.is_attribute and target.value is not None:
+            return str(target.value)
+    return str(default)
+
+
+def _value(attribute: Any) -> str:
+    """An attribute's type and value; what a constructor assigns is no promise, so that its value is left out."""
+    annotation = "" if attribute.annotation is None else f": {attribute.annotation}"
+    if "property" in attribute.labels:
+        return f"{annotation} [property]"
+    own = attribute.parent.is_module or "class-attribute" in attribute.labels
+    value = f" = {_known(attribute.value)}" if attribute.value is not None and own else ""
+    return f"{annotation}{value}"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the surface, or with `--write` put it into the file that the test compares with."""
+    if arguments not in ([], ["--write"]):
+        sys.stderr.write("usage: scripts/api [--write]\n")
+        return 2
+    if arguments:
+        COMMITTED.write_text(surface(), encoding="utf-8")
+    else:
+        sys.stdout.write(surface())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

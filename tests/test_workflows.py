@@ -1,0 +1,142 @@
+"""Workflows: the files for a public forge are valid, safe and pinned, and run what everybody runs here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # it ships no types; what it reads is `Any` in any case
+
+from tests.livekit.needs import absent
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / ".github"
+WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
+SCRIPTS = {"scripts/check", "scripts/test", "scripts/docs", "scripts/build"}
+TOO_OLD = sys.version_info < (3, 11)
+
+PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+# The only three that a job may ask for beyond reading, and the jobs that may.
+POWERS = {"publish": {"id-token"}, "announce": {"attestations", "contents", "id-token"}}
+
+
+@pytest.fixture(autouse=True)
+def present() -> None:
+    """They are in a clone, and not in the source archive."""
+    if not WORKFLOWS:
+        absent("there is no .github here: the source archive leaves it out")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A workflow; YAML 1.1 takes its key `on` for the truth."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every job of every workflow, by its name."""
+    for path in WORKFLOWS:
+        yield from read(path)["jobs"].items()
+
+
+def commands() -> list[str]:
+    """Every line that a step runs."""
+    steps = [step for _, job in jobs() for step in job.get("steps", [])]
+    return [line.strip() for step in steps for line in step.get("run", "").splitlines() if line.strip()]
+
+
+def test_zizmor_finds_nothing() -> None:
+    """zizmor, which knows GitHub's format and its traps, has nothing to say; it is not let near a network."""
+    if TOO_OLD:
+        pytest.skip("zizmor needs Python 3.11 or newer")
+    zizmor = shutil.which("zizmor", path=sysconfig.get_path("scripts"))
+    if zizmor is None:
+        absent("zizmor is not installed: pip install 'moss-voice-server[dev]'")
+    command = [
+        zizmor,
+        "--offline",
+        "--no-config",
+        "--persona=pedantic",
+        "--strict-collection",
+        "--no-progress",
+        "-q",
+        ".",
+    ]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def test_actions_are_pinned() -> None:
+    """An action is named by the whole hash of a commit, its version beside it, and by the same one everywhere."""
+    found = [
+        line.partition("uses: ")[2]
+        for path in WORKFLOWS
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "uses: " in line
+    ]
+    strange = [each for each in found if not PINNED.fullmatch(each) and not each.startswith("$/.github/workflows/")]
+    assert [] == strange
+    pins = {each for each in found if "@" in each}
+    assert len({each.partition("@")[0] for each in pins}) == len(pins), "one action, two versions"
+
+
+def test_powers() -> None:
+    """A workflow may do nothing, a job may read, and only the two jobs that publish may do more; none of those runs our code."""
+    assert [{}] * len(WORKFLOWS) == [read(path)["permissions"] for path in WORKFLOWS]
+    for name, job in jobs():
+        beyond = {power for power, level in job["permissions"].items() if level != "read"}
+        assert POWERS.get(name, set()) == beyond, name
+        if beyond:
+            assert "checkout" not in str(job["steps"])
+
+
+def test_triggers() -> None:
+    """Nothing runs with this repository's rights on somebody else's code, and no secret is named."""
+    for path in WORKFLOWS:
+        # YAML 1.1 reads the key `on` as true.
+        assert set(read(path)[True]) <= {"push", "pull_request", "workflow_call"}  # type: ignore[index]
+        assert "secrets." not in path.read_text(encoding="utf-8")
+
+
+def test_checkouts_forget_their_credentials() -> None:
+    """No checkout leaves the job's token behind in the clone."""
+    checkouts = [
+        step
+        for _, job in jobs()
+        for step in job.get("steps", [])
+        if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert checkouts
+    assert [False] * len(checkouts) == [step["with"]["persist-credentials"] for step in checkouts]
+
+
+def test_same_scripts() -> None:
+    """CI runs the scripts that people run, and each of them exists."""
+    said = {word for line in commands() for word in line.split() if word.startswith("scripts/")}
+    assert said >= SCRIPTS
+    assert [] == [each for each in sorted(said) if not (ROOT / each).is_file()]
+
+
+def test_installs_are_locked() -> None:
+    """What is installed comes from uv.lock or has its hash compared; the wheel, just built here, is the one exception."""
+    installs = [
+        line for line in commands() if re.search(r"\b(uv sync|uv export|pip (install|download)|uvx|npm|curl)\b", line)
+    ]
+    loose = [line for line in installs if not re.search(r"--locked|--require-hashes|--no-deps dist/", line)]
+    assert installs
+    assert [] == loose
+
+
+def test_pythons() -> None:
+    """The tests run on every Python that the package says it supports."""
+    said = re.findall(
+        r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )
+    assert said == dict(jobs())["test"]["strategy"]["matrix"]["python"]
