@@ -30,6 +30,7 @@ TOO_OLD = sys.version_info < (3, 11)
 
 # The inside of the commands, of the doctor and of the local page: no underscore, and nothing to import for an application.
 INSIDE = re.compile(r"moss_voice_server(\.cli.*|\.doctor\..+|\.dev(?!\.livekit$).*|\.pytest_plugin|\.server|)")
+FRONT = ("moss_voice_server.MossVoiceServer", "moss_voice_server.ParticipantInfo")
 # There `environ` is a request's (PEP 3333), not the process's.
 WSGI = {"wsgi.py", "flask.py", "django.py", "endpoint.py", "_endpoint.py"}
 
@@ -107,6 +108,22 @@ def test_every_page_is_in_the_table_of_contents(site: Path) -> None:
     assert set() == sources - linked - {"index.html"}
 
 
+def test_every_module_is_in_the_page_on_the_structure() -> None:
+    """The page on the structure names the modules of each folder of the package: all that are there, each once, and no other."""
+    page = (DOCS / "structure.md").read_text(encoding="utf-8")
+    told: dict[str, list[str]] = {}
+    for folder, text in re.findall(r"^## [^\n]*`([\w/]+)/`\n(.*?)(?=^## )", page, flags=re.DOTALL | re.MULTILINE):
+        rows = re.findall(r"^\| (`[^|]*) \|", text, flags=re.MULTILINE)
+        told[folder.removeprefix("moss_voice_server")] = sorted(re.findall(r"`(\w+\.py)`", " ".join(rows)))
+    there: dict[str, list[str]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        folder = path.parent.relative_to(SOURCE).as_posix()
+        # What stands in an __init__.py of a folder is said by the folder's heading.
+        if folder == "." or path.name != "__init__.py":
+            there.setdefault("" if folder == "." else folder, []).append(path.name)
+    assert there == told
+
+
 def test_every_error_has_its_section() -> None:
     """Each error's code is a heading of the errors page, which names the class below it; that is where `help_link` leads."""
     page = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
@@ -136,6 +153,19 @@ def test_every_public_name_has_a_docstring() -> None:
     assert [] == bare
 
 
+def test_every_refusal_of_an_argument_is_documented() -> None:
+    """The docstring of whatever can be called and refuses arguments says what it refuses, under `Raises:`."""
+    silent = [
+        name
+        for module in public_modules()
+        for name, value in public_names(module)
+        if (name.startswith(FRONT) or not INSIDE.fullmatch(module.__name__))
+        and refuses(value)
+        and "Raises:" not in documentation(value)
+    ]
+    assert [] == silent
+
+
 def test_every_public_module_is_in_the_reference() -> None:
     """The API page shows every module that an application may import."""
     page = (DOCS / "reference" / "api.rst").read_text(encoding="utf-8")
@@ -163,6 +193,70 @@ def test_every_variable_is_in_the_table() -> None:
     read = {name for path in SOURCE.rglob("*.py") if path.name not in WSGI for name in variables(path)}
     assert {"MOSS_PROJECT_KEY", "LIVEKIT_API_SECRET", "XDG_CACHE_HOME", "K_SERVICE"} <= read
     assert set() == read - documented
+
+
+def refuses(value: Any) -> bool:
+    """Whether calling this may raise `InvalidArgument`: itself, a function of ours that it calls, or a class that it makes."""
+    value = value.fget if isinstance(value, property) else inspect.unwrap(getattr(value, "__func__", value))
+    ours = getattr(value, "__module__", "").startswith("moss_voice_server")
+    if not ours or not (inspect.isclass(value) or inspect.isfunction(value)):
+        return False  # the language's own, such as what a dataclass or a named tuple brings
+    file = inspect.getsourcefile(value)
+    assert file
+    # A class refuses when it is made: its other methods speak for themselves.
+    names = [value.__qualname__]
+    if inspect.isclass(value):
+        names = [f"{value.__qualname__}.{maker}" for maker in MAKERS]
+    todo = [(Path(file), name) for name in names]
+    done: set[tuple[Path, str]] = set()
+    while todo:
+        path, name = each = todo.pop()
+        tree = TREES.get(path) or TREES.setdefault(path, ast.parse(path.read_text(encoding="utf-8")))
+        definition = find(tree, name)
+        if each in done or definition is None:
+            continue
+        done.add(each)
+        for node in ast.walk(definition):
+            if isinstance(node, ast.Raise) and node.exc and ast.unparse(node.exc).startswith("InvalidArgument("):
+                return True
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                target = where(node.func.id, path, tree)
+                todo += [(target, node.func.id), *((target, f"{node.func.id}.{maker}") for maker in MAKERS)]
+    return False
+
+
+def documentation(value: Any) -> str:
+    """The docstring, and those that it sends its reader to: the sync class says what differs from the async one."""
+    text = inspect.getdoc(value) or ""
+    others = re.findall(r"See `MossVoiceServer\.(\w+)`", text)
+    return "\n".join(
+        [text, *(inspect.getdoc(getattr(moss_voice_server.MossVoiceServer, other)) or "" for other in others)]
+    )
+
+
+MAKERS = ("__init__", "__post_init__", "__new__")
+TREES: dict[Path, ast.Module] = {}
+
+
+def find(tree: ast.Module, name: str) -> ast.AST | None:
+    """The function or method with this qualified name."""
+    found: ast.AST | None = tree
+    for part in name.split("."):
+        kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        inside = ast.iter_child_nodes(found) if found else ()
+        found = next((node for node in inside if isinstance(node, kinds) and node.name == part), None)
+    return None if isinstance(found, ast.ClassDef) else found
+
+
+def where(name: str, path: Path, tree: ast.Module) -> Path:
+    """The file of the package that a name of this file comes from: this one, if it is not imported from another."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and name in (each.name for each in node.names):
+            folder = path.parents[node.level - 1] if node.level else SOURCE.parent
+            file = folder.joinpath(*(node.module or "").split(".")).with_suffix(".py")
+            if file.exists():
+                return file
+    return path
 
 
 def variables(path: Path) -> set[str]:

@@ -42,10 +42,23 @@ PROGRAM = Path(sys.executable).parent / "moss-voice-server"
 LONGEST = 120  # seconds
 
 # Read by people and checked by nobody: the languages that draw, that show what a program printed, or that clients speak.
-SHOWN_LANGUAGES = {"dart", "javascript", "kotlin", "mermaid", "swift", "text"}
+# `python3` is Python that has to stand in a project of its own: tests/examples/test_walk.py runs it there.
+SHOWN_LANGUAGES = {"dart", "javascript", "kotlin", "mermaid", "python3", "swift", "text"}
 # The first words of commands that belong to the reader's machine; nothing of ours can be wrong in them. The web servers
 # among them are started by the tests of the examples.
-SHOWN_COMMANDS = {"cd", "curl", "flask", "git", "go", "gunicorn", "npm", "uvicorn"}
+SHOWN_COMMANDS = {
+    ".",
+    "cd",
+    "curl",
+    "django-admin",
+    "flask",
+    "functions-framework",
+    "git",
+    "go",
+    "gunicorn",
+    "npm",
+    "uvicorn",
+}
 
 
 class Block(NamedTuple):

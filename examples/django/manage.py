@@ -1,4 +1,4 @@
-"""Django's commands: `python manage.py migrate`, `createsuperuser`, `runserver`."""
+"""Django's commands: `python manage.py migrate`, `createsuperuser` (with DJANGO_SUPERUSER_PASSWORD), `runserver`."""
 
 import os
 import sys

@@ -8,9 +8,12 @@ import pytest
 
 from moss_voice_server.testing import FakeMoss
 from tests.examples.apps import APPS, Running, started
+from tests.livekit.conftest import livekit_binary, livekit_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["livekit_binary", "livekit_server"]
 
 
 @pytest.fixture(scope="session")

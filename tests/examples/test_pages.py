@@ -29,10 +29,11 @@ SHOWN = {
     "django": "django",
     "starlette": "asgi-wsgi",
     "wsgi": "asgi-wsgi",
-    "serverless": "asgi-wsgi",
-    "script": "asgi-wsgi",
+    "serverless": "serverless",
+    "script": "script",
 }
-PAGES = sorted(set(SHOWN.values()))
+# The pages on the whole endpoint, each with all that a developer of one framework needs.
+PAGES = sorted(set(SHOWN.values()) - {"script", "serverless"})
 
 
 def page(name: str) -> Path:
