@@ -51,6 +51,15 @@ def test_token_as_an_argument(shell: Shell) -> None:
     assert (0, "") == (done.status, done.err)
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_that_lacks_characters(encoding: str, shell: Shell) -> None:
+    """What standard output's encoding does not have is shown as an escape; it does not end in a traceback."""
+    done = inspected(shell, "-", text=token(name="🎤"), **ENVIRON, PYTHONIOENCODING=encoding)
+
+    assert (0, "") == (done.status, done.err)
+    assert "\\U0001f3a4" in done.out
+
+
 def test_our_own_token(shell: Shell) -> None:
     """What `token` prints, `inspect` finds nothing wrong with."""
     environ = {"LIVEKIT_URL": "wss://livekit.example", **ENVIRON}

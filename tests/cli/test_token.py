@@ -427,6 +427,14 @@ SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
 }
 
 
+def test_a_file_as_editors_write_it(livekit_shell: Shell, tmp_path: Path) -> None:
+    """A byte order mark before the value and a line end behind it are no part of it: one rule for all variables."""
+    file = tmp_path / "key.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + livekit_shell.environ.pop("LIVEKIT_API_KEY").encode() + b"\r\n")
+    livekit_shell.environ["LIVEKIT_API_KEY_FILE"] = str(file)
+    assert LIVEKIT["LIVEKIT_API_KEY"] == claims(livekit_shell("token").out)["iss"]
+
+
 @pytest.mark.parametrize(("changes", "text"), SETTINGS.values(), ids=SETTINGS.keys())
 def test_wrong_settings(changes: dict[str, str | None], text: str, livekit_shell: Shell) -> None:
     """Credentials that are missing or damaged are one line that names the variable or the option, exit status 2."""

@@ -143,6 +143,27 @@ NO_TOKENS = {
 }
 
 
+# What people paste instead of a token, and a word of the finding that tells them.
+NEARLY: dict[str, tuple[str, str]] = {
+    "a header's value": (f"Bearer {signed(good())}", "Bearer"),
+    "quotes": (f'"{signed(good())}"', "quotes"),
+    "an endpoint's answer": (f'{{"participant_token": "{signed(good())}"}}', "participant_token"),
+    "an address": (f"wss://livekit.example/rtc?access_token={signed(good())}&auto_subscribe=1", "access_token"),
+    "a broken line": (f"{signed(good())[:80]}\n{signed(good())[80:]}", "line break"),
+    "half of it": (signed(good()).rpartition(".")[0], "it has one dot"),
+    "its payload": (signed(good()).split(".")[1], "it has 0 dots"),
+}
+
+
+@pytest.mark.parametrize(("text", "word"), NEARLY.values(), ids=NEARLY.keys())
+def test_what_is_nearly_a_token_is_told(text: str, word: str) -> None:
+    """Whoever pastes more or less than a token is told what it is, and nothing of the token itself."""
+    finding = inspect(text, NOW, PAIR).findings[0]
+
+    assert word in f"{finding.message} {finding.remedy}"
+    assert "eyJ" not in f"{finding.message} {finding.remedy}"
+
+
 @pytest.mark.parametrize(("text", "code"), NO_TOKENS.values(), ids=NO_TOKENS.keys())
 def test_what_is_no_token_is_named(text: str, code: str) -> None:
     """What is no token gets one finding, an error with a remedy, and no claims."""

@@ -22,6 +22,16 @@ class Named(NamedTuple):
     remedy: str
 
 
+def fails(check: str, detail: str, remedy: str) -> Named:
+    """Nobody gets through: the check says so in these words."""
+    return Named(check, "fail", detail, remedy)
+
+
+def warns(check: str, detail: str, remedy: str) -> Named:
+    """It works, but not for all or not for long."""
+    return Named(check, "warn", detail, remedy)
+
+
 def plan(environ: Mapping[str, str], **changes: Any) -> Plan:
     """A plan over an environment, without agents and with little patience unless `changes` say otherwise."""
     headers = Secret(dict(changes.pop("headers", {})))

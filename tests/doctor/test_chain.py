@@ -17,7 +17,7 @@ from livekit.protocol import rtc
 from moss_voice_server.dev.livekit import LiveKitServer
 from moss_voice_server.doctor import Check, Plan
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.doctor.bench import Named, assert_named, examined, given, livekit_environ, moss_secrets, plan
+from tests.doctor.bench import Named, assert_named, examined, fails, given, livekit_environ, moss_secrets, plan, warns
 from tests.doctor.conftest import Authority
 from tests.doctor.sites import NO_TOKEN, Fake, Reply, livekit, site
 
@@ -104,6 +104,17 @@ def without(name: str) -> dict[str, str]:
     return {key: value for key, value in MOSS.items() if key != name}
 
 
+def at_moss(url: str, **changes: Any) -> Plan:
+    """The Moss API's address is this."""
+    return plan({**MOSS, "MOSS_PLATFORM_API_URL": url}, **changes)
+
+
+def dated(seconds: float) -> dict[str, Any]:
+    """What a LiveKit answers whose clock is so far ahead; the join works."""
+    date = {"Date": formatdate(time.time() + seconds, usegmt=True)}
+    return {"anonymous": Reply(401, NO_TOKEN, date), "frames": (frame(join={}),)}
+
+
 def soon(authority: Authority) -> trustme.LeafCert:
     """A certificate that ends within days."""
     from datetime import datetime, timedelta, timezone
@@ -121,7 +132,7 @@ def soon_expiring_moss(world: World) -> Plan:
 def broken_trust(world: World) -> Plan:
     """A trust store that is not there."""
     world.patch.setenv("SSL_CERT_FILE", str(world.folder / "no-such-file"))
-    return plan({**MOSS, "MOSS_PLATFORM_API_URL": f"https://{world.tls_site(world.authority.context())}"})
+    return at_moss(f"https://{world.tls_site(world.authority.context())}")
 
 
 def off(seconds: float) -> Callable[[], float]:
@@ -134,293 +145,296 @@ def frame(**message: Any) -> bytes:
     return rtc.SignalResponse(**message).SerializeToString()
 
 
+# What most set-ups are broken by: what the Moss API answers, LiveKit's address, and what answers there.
+
+
+def answering(answer: Answer | int) -> Callable[[World], Plan]:
+    """A Moss API that says this."""
+    return lambda world: world.answering(answer)
+
+
+def at(url: str) -> Callable[[World], Plan]:
+    """LiveKit's address is this."""
+    return lambda world: world.at(url)
+
+
+def web(reply: Reply) -> Callable[[World], Plan]:
+    """LiveKit's address leads to a web server that always answers this."""
+    return lambda world: world.web(reply)
+
+
+def fake(**answers: Any) -> Callable[[World], Plan]:
+    """LiveKit's address leads to a LiveKit of cardboard."""
+    return lambda world: world.fake(**answers)
+
+
 CHAIN: dict[str, tuple[Callable[[World], Plan], Named]] = {
     # Environment
     "nothing is set": (
         lambda world: plan({}),
-        Named("environment", "fail", "no credentials are set", "set MOSS_PROJECT_ID, .* or LIVEKIT_URL"),
+        fails("environment", "no credentials are set", "set MOSS_PROJECT_ID, .* or LIVEKIT_URL"),
     ),
     "a variable is missing": (
         lambda world: plan(without("MOSS_PROJECT_KEY")),
-        Named("environment", "fail", "MOSS_PROJECT_KEY is not set", "set it, or MOSS_PROJECT_KEY_FILE"),
+        fails("environment", "MOSS_PROJECT_KEY is not set", "set it, or MOSS_PROJECT_KEY_FILE"),
     ),
     "a variable is misspelled": (
         lambda world: plan({**without("MOSS_VOICE_AGENT_ID"), "MOSS_VOICEAGENT_ID": "agent"}),
-        Named(
-            "environment", "fail", r"VOICE_AGENT_ID is not set \(but MOSS_VOICEAGENT_ID is: misspelled\?\)", "set it"
-        ),
+        fails("environment", r"VOICE_AGENT_ID is not set \(but MOSS_VOICEAGENT_ID is: misspelled\?\)", "set it"),
     ),
     "a variable's file cannot be read": (
         lambda world: plan({**without("MOSS_PROJECT_KEY"), "MOSS_PROJECT_KEY_FILE": str(world.folder / "none")}),
-        Named("environment", "fail", r"names a file that cannot be read \(FileNotFoundError\)", "check its path"),
+        fails("environment", r"names a file that cannot be read \(FileNotFoundError\)", "check its path"),
     ),
     "a variable is set twice": (
         lambda world: plan({**MOSS, "MOSS_PROJECT_KEY_FILE": world.file("key")}),
-        Named("environment", "fail", "both MOSS_PROJECT_KEY and MOSS_PROJECT_KEY_FILE are set", "keep one"),
+        fails("environment", "both MOSS_PROJECT_KEY and MOSS_PROJECT_KEY_FILE are set", "keep one"),
     ),
     "a key ends with a line end": (
         lambda world: plan({**MOSS, "MOSS_PROJECT_KEY": "moss-key-0123456789\n"}),
-        Named("environment", "fail", "MOSS_PROJECT_KEY.* white space", "strip it"),
+        fails("environment", "MOSS_PROJECT_KEY.* white space", "strip it"),
     ),
     "the Moss API's address is not https": (
-        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": "http://moss.example"}),
-        Named("environment", "fail", "MOSS_PLATFORM_API_URL.* must begin with https", ".+"),
+        lambda world: at_moss("http://moss.example"),
+        fails("environment", "MOSS_PLATFORM_API_URL.* must begin with https", ".+"),
     ),
     "LiveKit's secret is missing": (
         lambda world: plan({"LIVEKIT_URL": "wss://host.example", "LIVEKIT_API_KEY": KEY}),
-        Named("environment", "fail", "LIVEKIT_API_SECRET is not set", "LIVEKIT_API_SECRET_FILE"),
+        fails("environment", "LIVEKIT_API_SECRET is not set", "LIVEKIT_API_SECRET_FILE"),
     ),
     "LiveKit's key is misspelled": (
         lambda world: plan({"LIVEKIT_URL": "wss://h.example", "LIVEKIT_APIKEY": KEY, "LIVEKIT_API_SECRET": SECRET}),
-        Named("environment", "fail", r"LIVEKIT_API_KEY is not set \(but LIVEKIT_APIKEY is", "set it"),
+        fails("environment", r"LIVEKIT_API_KEY is not set \(but LIVEKIT_APIKEY is", "set it"),
     ),
     "LiveKit's secret is in an empty file": (
         lambda world: plan(
             {"LIVEKIT_URL": "wss://h.example", "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET_FILE": world.file("\n")}
         ),
-        Named("environment", "fail", "LIVEKIT_API_SECRET_FILE names an empty file", "write the value"),
+        fails("environment", "LIVEKIT_API_SECRET_FILE names an empty file", "write the value"),
     ),
     # The Moss API
     "the Moss API's name is unknown": (
         # Longer than a name may be, so that the look-up fails on this machine and nobody else is asked.
-        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": f"https://{'a' * 64}.example"}),
-        Named("moss.dns", "fail", "no such name", "MOSS_PLATFORM_API_URL and this machine's DNS"),
+        lambda world: at_moss(f"https://{'a' * 64}.example"),
+        fails("moss.dns", "no such name", "MOSS_PLATFORM_API_URL and this machine's DNS"),
     ),
     "nobody listens at the Moss API": (
-        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": f"http://127.0.0.1:{world.closed_port()}"}),
-        Named("moss.answer", "fail", "nobody listens there", "check host and port in MOSS_PLATFORM_API_URL"),
+        lambda world: at_moss(f"http://127.0.0.1:{world.closed_port()}"),
+        fails("moss.answer", "nobody listens there", "check host and port in MOSS_PLATFORM_API_URL"),
     ),
     "https to a plain port": (
-        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": world.moss.url.replace("http:", "https:")}, timeout=0.5),
-        Named("moss.tls", "fail", "no TLS|no TLS handshake", "plain"),
+        lambda world: at_moss(world.moss.url.replace("http:", "https:"), timeout=0.5),
+        fails("moss.tls", "no TLS|no TLS handshake", "plain"),
     ),
     "nobody listens behind https": (
-        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": f"https://127.0.0.1:{world.closed_port()}"}),
-        Named("moss.tls", "fail", "nobody listens there", "check host and port in MOSS_PLATFORM_API_URL"),
+        lambda world: at_moss(f"https://127.0.0.1:{world.closed_port()}"),
+        fails("moss.tls", "nobody listens there", "check host and port in MOSS_PLATFORM_API_URL"),
     ),
     "a certificate that nobody trusts": (
-        lambda world: plan({**MOSS, "MOSS_PLATFORM_API_URL": f"https://{world.tls_site(world.authority.context())}"}),
-        Named("moss.tls", "fail", "certificate is not trusted", "SSL_CERT_FILE"),
+        lambda world: at_moss(f"https://{world.tls_site(world.authority.context())}"),
+        fails("moss.tls", "certificate is not trusted", "SSL_CERT_FILE"),
     ),
     "a certificate that ends soon": (
         soon_expiring_moss,
-        Named("moss.tls", "warn", "which ends on 20", "renew the certificate"),
+        warns("moss.tls", "which ends on 20", "renew the certificate"),
     ),
     "a trust store that cannot be read": (
         broken_trust,
-        Named("moss.tls", "fail", "SSL_CERT_FILE or SSL_CERT_DIR names something", "correct the variable"),
+        fails("moss.tls", "SSL_CERT_FILE or SSL_CERT_DIR names something", "correct the variable"),
     ),
     "Moss refuses the project's key": (
-        lambda world: world.answering(401),
-        Named(
-            "moss.answer", "fail", "does not accept the project id and key .HTTP 401", "check MOSS_PROJECT_ID and MOSS"
-        ),
+        answering(401),
+        fails("moss.answer", "does not accept the project id and key .HTTP 401", "check MOSS_PROJECT_ID and MOSS"),
     ),
     "Moss keeps the agent from the project": (
-        lambda world: world.answering(403),
-        Named("moss.answer", "fail", "does not let this project have the voice agent", "check MOSS_PROJECT_ID and"),
+        answering(403),
+        fails("moss.answer", "does not let this project have the voice agent", "check MOSS_PROJECT_ID and"),
     ),
     "Moss does not know the agent": (
-        lambda world: world.answering(404),
-        Named("moss.answer", "fail", "knows no such voice agent", "check MOSS_VOICE_AGENT_ID"),
+        answering(404),
+        fails("moss.answer", "knows no such voice agent", "check MOSS_VOICE_AGENT_ID"),
     ),
-    "Moss fails": (
-        lambda world: world.answering(500),
-        Named("moss.answer", "fail", "HTTP 500", "it should pass"),
-    ),
+    "Moss fails": (answering(500), fails("moss.answer", "HTTP 500", "it should pass")),
     "Moss answers with a page": (
-        lambda world: world.answering(Answer(body=b"<html>Welcome</html>", headers={"Content-Type": "text/html"})),
-        Named("moss.answer", "fail", "the answer is not JSON", "check that MOSS_PLATFORM_API_URL is the Moss API"),
+        answering(Answer(body=b"<html>Welcome</html>", headers={"Content-Type": "text/html"})),
+        fails("moss.answer", "the answer is not JSON", "check that MOSS_PLATFORM_API_URL is the Moss API"),
     ),
     "Moss redirects": (
-        lambda world: world.answering(Answer.redirect("https://other.example/")),
-        Named(
-            "moss.answer", "fail", "a redirect to other.example", "set MOSS_PLATFORM_API_URL to the API's own address"
-        ),
+        answering(Answer.redirect("https://other.example/")),
+        fails("moss.answer", "a redirect to other.example", "set MOSS_PLATFORM_API_URL to the API's own address"),
     ),
     "Moss leaves a field out": (
-        lambda world: world.answering(Answer(json={"voice_agent_url": "wss://host.example"})),
-        Named("moss.answer", "fail", "lacks the field voice_agent_api_key", "check that MOSS_PLATFORM_API_URL"),
+        answering(Answer(json={"voice_agent_url": "wss://host.example"})),
+        fails("moss.answer", "lacks the field voice_agent_api_key", "check that MOSS_PLATFORM_API_URL"),
     ),
     "Moss names an address without TLS": (
         lambda world: world.answering(Answer(json={**world.moss.credentials, "voice_agent_url": "ws://host.example"})),
-        Named("moss.answer", "fail", "voice_agent_url must begin with wss", ".+"),
+        fails("moss.answer", "voice_agent_url must begin with wss", ".+"),
     ),
     "Moss hangs": (
         lambda world: world.answering(Answer(hang=True), timeout=0.3),
-        Named("moss.answer", "fail", "no whole answer within 0.3 s", "health and log"),
+        fails("moss.answer", "no whole answer within 0.3 s", "health and log"),
     ),
     # Credentials
     "a short secret": (
         lambda world: world.credentials(secret="hushhush"),
-        Named("credentials", "warn", "secret of 8 bytes, under the 32", "make a longer one"),
+        warns("credentials", "secret of 8 bytes, under the 32", "make a longer one"),
     ),
     "a key with white space": (
         lambda world: world.credentials(key=f"{KEY} "),
-        Named("credentials", "fail", "LIVEKIT_API_KEY begins or ends with white space", "copy it again"),
+        fails("credentials", "LIVEKIT_API_KEY begins or ends with white space", "copy it again"),
     ),
     "key and secret look swapped": (
         lambda world: world.credentials(key="s" * 43, secret=KEY),
-        Named("credentials", "warn", "the two are swapped", "exchange key and secret"),
+        warns("credentials", "the two are swapped", "exchange key and secret"),
     ),
     # LiveKit's address
     "LiveKit's address has another scheme": (
-        lambda world: world.at("ftp://host.example"),
-        Named("livekit.url", "fail", "must begin with wss://", "LIVEKIT_URL"),
+        at("ftp://host.example"),
+        fails("livekit.url", "must begin with wss://", "LIVEKIT_URL"),
     ),
     "LiveKit's address is plain, and elsewhere": (
-        lambda world: world.at("ws://host.example:7880"),
-        Named("livekit.url", "fail", "would send secrets in the clear", "LIVEKIT_URL: wss://"),
+        at("ws://host.example:7880"),
+        fails("livekit.url", "would send secrets in the clear", "LIVEKIT_URL: wss://"),
     ),
     "LiveKit's address ends with /rtc": (
-        lambda world: world.at("wss://host.example/rtc"),
-        Named("livekit.url", "fail", "ends with /rtc, which clients add", "take that away from LIVEKIT_URL"),
+        at("wss://host.example/rtc"),
+        fails("livekit.url", "ends with /rtc, which clients add", "take that away from LIVEKIT_URL"),
     ),
     "LiveKit's name is unknown": (
-        lambda world: world.at(f"wss://{'a' * 64}.example"),
-        Named("livekit.dns", "fail", "no such name", "check LIVEKIT_URL"),
+        at(f"wss://{'a' * 64}.example"),
+        fails("livekit.dns", "no such name", "check LIVEKIT_URL"),
     ),
     "nobody listens at LiveKit's address": (
         lambda world: world.at(f"ws://127.0.0.1:{world.closed_port()}"),
-        Named("livekit.server", "fail", "nobody listens there", "check host and port in LIVEKIT_URL"),
+        fails("livekit.server", "nobody listens there", "check host and port in LIVEKIT_URL"),
     ),
     "wss to a plain port": (
         lambda world: world.at(world.server.url.replace("ws:", "wss:")),
-        Named("livekit.tls", "fail", "no TLS there", "it is a plain port, perhaps"),
+        fails("livekit.tls", "no TLS there", "it is a plain port, perhaps"),
     ),
     "ws to a TLS port": (
         lambda world: world.at(f"ws://{world.tls_site(world.authority.context())}"),
-        Named("livekit.server", "fail", "not HTTP|broke off|no whole answer", ".+"),
+        fails("livekit.server", "not HTTP|broke off|no whole answer", ".+"),
     ),
     "a web server that is not LiveKit": (
-        lambda world: world.web(Reply(200, "<html>It works!</html>", {"Content-Type": "text/html"})),
-        Named(
-            "livekit.server",
-            "fail",
-            "HTTP 200, where LiveKit answers 401: another web server",
-            "a proxy must pass /rtc",
-        ),
+        web(Reply(200, "<html>It works!</html>", {"Content-Type": "text/html"})),
+        fails("livekit.server", "HTTP 200, where LiveKit answers 401: another web server", "a proxy must pass /rtc"),
     ),
     "a web server without that path": (
-        lambda world: world.web(Reply(404, "not found")),
-        Named("livekit.server", "fail", "HTTP 404, where LiveKit answers 401", "check host, port and path"),
+        web(Reply(404, "not found")),
+        fails("livekit.server", "HTTP 404, where LiveKit answers 401", "check host, port and path"),
     ),
     "a redirect in place of LiveKit": (
-        lambda world: world.web(Reply(301, "moved", {"Location": "https://host.example/"})),
-        Named("livekit.server", "fail", "HTTP 301, a redirect", "set LIVEKIT_URL to LiveKit's own address"),
+        web(Reply(301, "moved", {"Location": "https://host.example/"})),
+        fails("livekit.server", "HTTP 301, a redirect", "set LIVEKIT_URL to LiveKit's own address"),
     ),
     "a proxy without a LiveKit behind it": (
-        lambda world: world.web(Reply(502, "bad gateway")),
-        Named("livekit.server", "fail", "a proxy answers, and LiveKit behind it does not", "start LiveKit"),
+        web(Reply(502, "bad gateway")),
+        fails("livekit.server", "a proxy answers, and LiveKit behind it does not", "start LiveKit"),
     ),
     "a log-in before LiveKit": (
-        lambda world: world.web(Reply(401, "who are you?")),
-        Named("livekit.server", "fail", "asks for a log-in of its own", "pass /rtc without one"),
+        web(Reply(401, "who are you?")),
+        fails("livekit.server", "asks for a log-in of its own", "pass /rtc without one"),
     ),
     "a TLS port that says so": (
-        lambda world: world.web(Reply(400, "Client sent an HTTP request to an HTTPS server.\n")),
-        Named("livekit.server", "fail", "the port speaks TLS", "write wss://"),
+        web(Reply(400, "Client sent an HTTP request to an HTTPS server.\n")),
+        fails("livekit.server", "the port speaks TLS", "write wss://"),
     ),
     "LiveKit is not ready": (
-        lambda world: world.fake(root=Reply(406, "Not Ready")),
-        Named("livekit.server", "warn", "not ready", "load and the log"),
+        fake(root=Reply(406, "Not Ready")),
+        warns("livekit.server", "not ready", "load and the log"),
     ),
     # The token
     "an unknown API key": (
         lambda world: world.credentials(key="APIunknown"),
-        Named("token", "fail", "does not know the API key", "the same LiveKit project"),
+        fails("token", "does not know the API key", "the same LiveKit project"),
     ),
     "another secret": (
         lambda world: world.credentials(secret="another-secret" * 3),
-        Named("token", "fail", "the secret does not belong to the API key", "copy key and secret again"),
+        fails("token", "the secret does not belong to the API key", "copy key and secret again"),
     ),
     "a proxy that drops the token": (
-        lambda world: world.fake(validate=Reply(401, NO_TOKEN)),
-        Named("token", "fail", "takes the Authorization header away", "pass the Authorization header"),
+        fake(validate=Reply(401, NO_TOKEN)),
+        fails("token", "takes the Authorization header away", "pass the Authorization header"),
     ),
     "rooms are not made by joining": (
-        lambda world: world.fake(validate=Reply(404, "requested room does not exist")),
-        Named("token", "warn", "room.auto_create is off", "create each room first"),
+        fake(validate=Reply(404, "requested room does not exist")),
+        warns("token", "room.auto_create is off", "create each room first"),
     ),
     "LiveKit is over its limits": (
-        lambda world: world.fake(validate=Reply(503, "node has exceeded its configured limit")),
-        Named("token", "fail", "over its limits", "try again later"),
+        fake(validate=Reply(503, "node has exceeded its configured limit")),
+        fails("token", "over its limits", "try again later"),
     ),
     "the wrong region": (
-        lambda world: world.fake(validate=Reply(451, "")),
-        Named("token", "fail", "may not be used from this region", "own region"),
+        fake(validate=Reply(451, "")),
+        fails("token", "may not be used from this region", "own region"),
     ),
     "an answer that LiveKit never gives": (
-        lambda world: world.fake(validate=Reply(418, "teapot")),
-        Named("token", "fail", "HTTP 418: LiveKit does not answer so", "between here and LiveKit"),
+        fake(validate=Reply(418, "teapot")),
+        fails("token", "HTTP 418: LiveKit does not answer so", "between here and LiveKit"),
     ),
     "a server of before 1.9.10": (
-        lambda world: world.fake(v1=Reply(404, "404 page not found"), frames=(frame(join={}),)),
-        Named("token.v1", "warn", "older than 1.9.10", "update LiveKit"),
+        fake(v1=Reply(404, "404 page not found"), frames=(frame(join={}),)),
+        warns("token.v1", "older than 1.9.10", "update LiveKit"),
     ),
     "something answers on the new path": (
-        lambda world: world.fake(v1=Reply(200, "hello"), frames=(frame(join={}),)),
-        Named("token.v1", "warn", "which LiveKit does not answer", "pass /rtc/v1"),
+        fake(v1=Reply(200, "hello"), frames=(frame(join={}),)),
+        warns("token.v1", "which LiveKit does not answer", "pass /rtc/v1"),
     ),
     # The clock, by another clock than this machine's
     "the clock is 2 minutes ahead": (
         lambda world: world.credentials(now=off(+120)),
-        Named("token", "fail", "not yet valid: the clocks differ", "set the clocks"),
+        fails("token", "not yet valid: the clocks differ", "set the clocks"),
     ),
     "the clock is 20 minutes behind": (
         lambda world: world.credentials(now=off(-1200)),
-        Named("token", "fail", "expired: the clocks differ", "set the clocks"),
+        fails("token", "expired: the clocks differ", "set the clocks"),
     ),
     "the clock is 2 minutes behind": (
         lambda world: world.credentials(now=off(-120)),
-        Named("clock", "warn", "clock is 2 minutes behind LiveKit's; tokens end so much earlier", "NTP"),
+        warns("clock", "clock is 2 minutes behind LiveKit's; tokens end so much earlier", "NTP"),
     ),
     "LiveKit's Date is 2 minutes behind": (
-        lambda world: world.fake(
-            anonymous=Reply(401, NO_TOKEN, {"Date": formatdate(time.time() - 120, usegmt=True)}),
-            frames=(frame(join={}),),
-        ),
-        Named("clock", "fail", "clock is 2 minutes ahead of LiveKit's", "NTP"),
+        lambda world: world.fake(**dated(-120)),
+        fails("clock", "clock is 2 minutes ahead of LiveKit's", "NTP"),
     ),
     "LiveKit's Date is 45 seconds ahead": (
-        lambda world: world.fake(
-            anonymous=Reply(401, NO_TOKEN, {"Date": formatdate(time.time() + 45, usegmt=True)}),
-            frames=(frame(join={}),),
-        ),
-        Named("clock", "warn", "clock is 4[456] s behind LiveKit's; LiveKit allows for 60 s", "NTP"),
+        lambda world: world.fake(**dated(+45)),
+        warns("clock", "clock is 4[456] s behind LiveKit's; LiveKit allows for 60 s", "NTP"),
     ),
     # The join
     "a proxy that does not pass WebSockets": (
-        lambda world: world.fake(join=Reply(200, "hello")),
-        Named("join", "fail", "HTTP 200: something between does not let WebSockets pass", "Upgrade"),
+        fake(join=Reply(200, "hello")),
+        fails("join", "HTTP 200: something between does not let WebSockets pass", "Upgrade"),
     ),
     "no WebSocket at /rtc": (
-        lambda world: world.fake(join=Reply(404, "not found")),
-        Named("join", "fail", "HTTP 404: there is no WebSocket", "Upgrade"),
+        fake(join=Reply(404, "not found")),
+        fails("join", "HTTP 404: there is no WebSocket", "Upgrade"),
     ),
     "the join is refused after all": (
-        lambda world: world.fake(join=Reply(401, "no")),
-        Named("join", "fail", "HTTP 401: LiveKit refuses the token", "another answer than /rtc/validate"),
+        fake(join=Reply(401, "no")),
+        fails("join", "HTTP 401: LiveKit refuses the token", "another answer than /rtc/validate"),
     ),
     "LiveKit cannot open a session": (
-        lambda world: world.fake(join=Reply(500, "connection closed by media")),
-        Named("join", "fail", "HTTP 500: LiveKit cannot open a session", "its log"),
+        fake(join=Reply(500, "connection closed by media")),
+        fails("join", "HTTP 500: LiveKit cannot open a session", "its log"),
     ),
     "a WebSocket on which nothing comes": (
-        lambda world: world.fake(),
-        Named("join", "fail", "LiveKit said nothing within 1 s", "Upgrade"),
+        fake(),
+        fails("join", "LiveKit said nothing within 1 s", "Upgrade"),
     ),
     "a WebSocket that ends at once": (
-        lambda world: world.fake(frames=None),
-        Named("join", "fail", "sent away again$", "LiveKit's log"),
+        fake(frames=None),
+        fails("join", "sent away again$", "LiveKit's log"),
     ),
     "a full room": (
-        lambda world: world.fake(frames=(frame(leave={"reason": "JOIN_FAILURE"}),)),
-        Named("join", "fail", "the room is full", "max_participants"),
+        fake(frames=(frame(leave={"reason": "JOIN_FAILURE"}),)),
+        fails("join", "the room is full", "max_participants"),
     ),
     "sent away for another reason": (
-        lambda world: world.fake(frames=(frame(leave={"reason": "SERVER_SHUTDOWN"}),)),
-        Named("join", "fail", r"sent away again \(reason 3\)", "LiveKit's log"),
+        fake(frames=(frame(leave={"reason": "SERVER_SHUTDOWN"}),)),
+        fails("join", r"sent away again \(reason 3\)", "LiveKit's log"),
     ),
 }
 
@@ -508,7 +522,7 @@ def test_moss_behind_tls_is_well(world: World) -> None:
 def test_proxy_is_told(world: World) -> None:
     """With a proxy in the environment neither look-up nor handshake is judged from here; the request is."""
     world.patch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{world.closed_port()}")
-    checks = examined(plan({**MOSS, "MOSS_PLATFORM_API_URL": "https://moss.example"}))
+    checks = examined(at_moss("https://moss.example"))
 
     assert ("skip", "skip", "fail") == tuple(checks[f"moss.{part}"].status for part in ("dns", "tls", "answer"))
     assert "a proxy is set in the environment" in checks["moss.dns"].detail

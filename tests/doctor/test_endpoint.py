@@ -17,7 +17,7 @@ from moss_voice_server.dev.livekit import LiveKitServer
 from moss_voice_server.doctor import Check, Plan
 from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.wsgi import token_app
-from tests.doctor.bench import Named, assert_named, examined, livekit_environ, plan
+from tests.doctor.bench import Named, assert_named, examined, fails, livekit_environ, plan, warns
 from tests.doctor.flawed import LOG_IN, ORIGIN, Flawed
 from tests.doctor.sites import Answer, Reply, Request, site
 from tests.livekit.server_api import signed
@@ -60,138 +60,130 @@ def claims(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 FLAWS: dict[str, tuple[dict[str, Any], Named]] = {
-    "it says 200": (
-        {"status": 200},
-        Named("endpoint.status", "warn", "HTTP 200, where the standard says 201", "answer 201"),
-    ),
+    "it says 200": ({"status": 200}, warns("endpoint.status", "HTTP 200, where the standard says 201", "answer 201")),
     "it wants another log-in": (
         {"log_in": "Bearer somebody-else"},
-        Named("endpoint.status", "fail", "HTTP 401: it does not accept the given headers", "still valid"),
+        fails("endpoint.status", "HTTP 401: it does not accept the given headers", "still valid"),
     ),
     "its fields are in camelCase": (
         {"keys": ("serverUrl", "participantToken")},
-        Named("endpoint.keys", "fail", "serverUrl and participantToken; .* Swift and Unity", "snake_case"),
+        fails("endpoint.keys", "serverUrl and participantToken; .* Swift and Unity", "snake_case"),
     ),
     "its token is called token": (
         {"keys": ("server_url", "token")},
-        Named("endpoint.keys", "fail", "server_url and token;", "snake_case"),
+        fails("endpoint.keys", "server_url and token;", "snake_case"),
     ),
     "it leaves the address out": (
         {"keys": ("address", "participant_token")},
-        Named("endpoint.keys", "fail", "lacks server_url", "answer server_url and participant_token"),
+        fails("endpoint.keys", "lacks server_url", "answer server_url and participant_token"),
     ),
     "it says that it is text": (
         {"content_type": "text/plain"},
-        Named("endpoint.keys", "warn", "content type is not application/json", "Content-Type: application/json"),
+        warns("endpoint.keys", "content type is not application/json", "Content-Type: application/json"),
     ),
     "it may be cached": (
         {"cache": ""},
-        Named("endpoint.no_store", "warn", "lacks Cache-Control: no-store", "set Cache-Control: no-store"),
+        warns("endpoint.no_store", "lacks Cache-Control: no-store", "set Cache-Control: no-store"),
     ),
     "a link fetches a token": (
         {"answers_get": True},
-        Named("endpoint.method", "fail", "GET brings a token as well", "405 to everything but POST"),
+        fails("endpoint.method", "GET brings a token as well", "405 to everything but POST"),
     ),
     "an empty room_config upsets it": (
         {"refuses_empty_config": True},
-        Named("endpoint.room_config", "fail", r"is refused \(HTTP 500\); .*Swift, Android and Flutter", "for none"),
+        fails("endpoint.room_config", r"is refused \(HTTP 500\); .*Swift, Android and Flutter", "for none"),
     ),
     "it gives one token only": (
         {"limit": 1},
-        Named("endpoint.room_config", "fail", "HTTP 429", "at least three tokens a session"),
+        fails("endpoint.room_config", "HTTP 429", "at least three tokens a session"),
     ),
     "everybody gets the same room": (
         {"room": "lobby"},
-        Named("endpoint.fresh_room", "fail", "two requests got the same room", "128 random bits"),
+        fails("endpoint.fresh_room", "two requests got the same room", "128 random bits"),
     ),
     "it lets anybody in": (
         {"log_in": ""},
-        Named("endpoint.log_in", "fail", "without the given headers it gives a token as well", "refuse with 401"),
+        fails("endpoint.log_in", "without the given headers it gives a token as well", "refuse with 401"),
     ),
     "it trusts the identity": (
         {"reads": ("identity",)},
-        Named("endpoint.identity", "fail", "anybody can be anybody", "from your own log-in"),
+        fails("endpoint.identity", "anybody can be anybody", "from your own log-in"),
     ),
     "it trusts the room": (
         {"reads": ("room",)},
-        Named("endpoint.room", "fail", "anybody can listen to any conversation", "what this user may enter"),
+        fails("endpoint.room", "anybody can listen to any conversation", "what this user may enter"),
     ),
     "it trusts the recording": (
         {"reads": ("egress",)},
-        Named("endpoint.egress", "fail", "anybody can record rooms", "nothing but agents from room_config"),
+        fails("endpoint.egress", "anybody can record rooms", "nothing but agents from room_config"),
     ),
     "it trusts the agents": (
         {"reads": ("agents",)},
-        Named("endpoint.agents", "fail", "anybody can run agents at your expense", "agents that this user may have"),
+        fails("endpoint.agents", "anybody can run agents at your expense", "agents that this user may have"),
     ),
     "it knows no origin": (
         {"origins": ()},
-        Named("endpoint.cors", "fail", "does not let https://app.example in", 'origins=."https://app.example"'),
+        fails("endpoint.cors", "does not let https://app.example in", 'origins=."https://app.example"'),
     ),
     "it knows another origin": (
         {"origins": ("https://other.example",)},
-        Named("endpoint.cors", "fail", "does not let https://app.example in", "letter by letter"),
+        fails("endpoint.cors", "does not let https://app.example in", "letter by letter"),
     ),
     "it repeats every origin": (
         {"origins": None},
-        Named("endpoint.cors", "fail", "lets every origin in, by repeating it", "list the origins"),
+        fails("endpoint.cors", "lets every origin in, by repeating it", "list the origins"),
     ),
     "it lets every origin in": (
         {"origins": ("*",)},
-        Named("endpoint.cors", "warn", "every other site too", "list the origins"),
+        warns("endpoint.cors", "every other site too", "list the origins"),
     ),
     "it forgets the header of the log-in": (
         {"allow_headers": "content-type"},
-        Named("endpoint.cors", "fail", "does not allow the header authorization", "Access-Control-Allow-Headers"),
+        fails("endpoint.cors", "does not allow the header authorization", "Access-Control-Allow-Headers"),
     ),
     "it thinks that a star stands for that": (
         {"allow_headers": "*"},
-        Named("endpoint.cors", "fail", "does not allow the header authorization", r"\* does not stand for"),
+        fails("endpoint.cors", "does not allow the header authorization", r"\* does not stand for"),
     ),
     "its errors cannot be read": (
         {"cors_on_errors": False},
-        Named("endpoint.cors", "fail", r"an error \(HTTP 401\) lacks Access-Control-Allow-Origin", "errors too"),
+        fails("endpoint.cors", r"an error \(HTTP 401\) lacks Access-Control-Allow-Origin", "errors too"),
     ),
     "a proxy adds the origin again": (
         {"doubled_cors": True},
-        Named("endpoint.cors", "fail", "two Access-Control-Allow-Origin headers", "in one place only"),
+        fails("endpoint.cors", "two Access-Control-Allow-Origin headers", "in one place only"),
     ),
     "its tokens never end": (
         {"claims": lambda made: {name: value for name, value in made.items() if name != "exp"}},
-        Named("endpoint.token", "fail", "has no exp", "give it an end"),
+        fails("endpoint.token", "has no exp", "give it an end"),
     ),
     "its tokens hold a number": (
         {"claims": claims(attributes={"level": 3})},
-        Named("endpoint.token", "fail", "attributes.level is a number", "make it a string"),
+        fails("endpoint.token", "attributes.level is a number", "make it a string"),
     ),
     "its tokens may delete rooms": (
         {"claims": claims(video_roomCreate=True)},
-        Named("endpoint.token", "warn", "DELETE any room", "leave it out"),
+        warns("endpoint.token", "DELETE any room", "leave it out"),
     ),
     "its tokens name no room": (
         {"claims": claims(video_room="")},
-        Named("endpoint.fresh_room", "fail", "the same room|no room", ".+"),
+        fails("endpoint.fresh_room", "the same room|no room", ".+"),
     ),
     "its secret is another one": (
         {"secret": "another-secret" * 3},
-        Named("endpoint.token", "fail", "not signed with the secret of its API key", "the same key and secret"),
+        fails("endpoint.token", "not signed with the secret of its API key", "the same key and secret"),
     ),
     "its key is another one": (
         {"key": "APIother"},
-        Named("endpoint.accepted", "fail", "does not accept the token .HTTP 401.", "two LiveKit projects"),
+        fails("endpoint.accepted", "does not accept the token .HTTP 401.", "two LiveKit projects"),
     ),
     "its LiveKit is not there": (
         {"url": "ws://127.0.0.1:9"},
-        Named(
-            "endpoint.accepted",
-            "fail",
-            "named in server_url, does not answer",
-            "the address that the endpoint hands out",
-        ),
+        fails("endpoint.accepted", "named in server_url, does not answer", "the address that the endpoint hands out"),
     ),
     "its LiveKit's address is plain": (
         {"url": "ws://livekit.example"},
-        Named("endpoint.keys", "fail", "server_url must begin with wss", "wss://host.example"),
+        fails("endpoint.keys", "server_url must begin with wss", "wss://host.example"),
     ),
 }
 
@@ -204,28 +196,25 @@ def test_flaw_is_named(flaws: dict[str, Any], expected: Named, livekit_server: L
 
 
 ANSWERS: dict[str, tuple[Answer, Named]] = {
-    "nothing there": (always(404), Named("endpoint.status", "fail", "nothing at that path", "/voice/token")),
-    "GET only": (always(405), Named("endpoint.status", "fail", "does not take POST", "take POST")),
-    "no JSON": (always(415), Named("endpoint.status", "fail", "does not take JSON", "application/json")),
-    "wants fields": (always(422), Named("endpoint.status", "fail", "insists on fields", "every field optional")),
+    "nothing there": (always(404), fails("endpoint.status", "nothing at that path", "/voice/token")),
+    "GET only": (always(405), fails("endpoint.status", "does not take POST", "take POST")),
+    "no JSON": (always(415), fails("endpoint.status", "does not take JSON", "application/json")),
+    "wants fields": (always(422), fails("endpoint.status", "insists on fields", "every field optional")),
     "a redirect": (
         always(307, location="/voice/token/"),
-        Named("endpoint.status", "fail", "a redirect, on which clients lose the POST", "a slash too many"),
+        fails("endpoint.status", "a redirect, on which clients lose the POST", "a slash too many"),
     ),
     "a page": (
         always(200, "<html>", **{"content-type": "text/html"}),
-        Named("endpoint.keys", "fail", "the answer is an HTML page", "server_url and participant_token"),
+        fails("endpoint.keys", "the answer is an HTML page", "server_url and participant_token"),
     ),
-    "a list": (always(201, "[]"), Named("endpoint.keys", "fail", "no JSON object", "a JSON object")),
-    "another object": (always(201, "{}"), Named("endpoint.keys", "fail", "lacks participant_token", "both strings")),
-    "a failure": (
-        always(500, "Traceback: hush-hush"),
-        Named("endpoint.status", "fail", "application fails", "its log"),
-    ),
-    "a proxy": (always(502), Named("endpoint.status", "fail", "a proxy answers", "start the application")),
-    "out of order": (always(503), Named("endpoint.status", "fail", "cannot make tokens now", "application's log")),
-    "too many": (always(429), Named("endpoint.status", "fail", "too many requests", "at least three")),
-    "a teapot": (always(418), Named("endpoint.status", "fail", "HTTP 418$", "application's log")),
+    "a list": (always(201, "[]"), fails("endpoint.keys", "no JSON object", "a JSON object")),
+    "another object": (always(201, "{}"), fails("endpoint.keys", "lacks participant_token", "both strings")),
+    "a failure": (always(500, "Traceback: hush-hush"), fails("endpoint.status", "application fails", "its log")),
+    "a proxy": (always(502), fails("endpoint.status", "a proxy answers", "start the application")),
+    "out of order": (always(503), fails("endpoint.status", "cannot make tokens now", "application's log")),
+    "too many": (always(429), fails("endpoint.status", "too many requests", "at least three")),
+    "a teapot": (always(418), fails("endpoint.status", "HTTP 418$", "application's log")),
 }
 
 

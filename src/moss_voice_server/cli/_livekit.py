@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._core.secret import Secret
+from .._core.settings import variable
 from ..errors import InvalidArgument
 from . import _say
 
@@ -115,20 +116,9 @@ def _from_standard_input() -> Secret[str]:
 
 def _variable(field: str, environ: Mapping[str, str]) -> Secret[str]:
     name = _VARIABLES[field]
-    value, path = Secret(environ.get(name, "")), environ.get(f"{name}_FILE", "")
-    if not value.reveal() and not path:
+    value, problem = variable(Secret(environ), name, lambda path: Path(path).read_text(encoding="utf-8"))
+    if problem:
+        raise InvalidArgument(problem)
+    if value is None:
         raise InvalidArgument(f"give {OPTIONS[field]}, or set {name} (or {name}_FILE to a file that holds it)")
-    if not path:
-        return value
-    if value.reveal():
-        raise InvalidArgument(f"both {name} and {name}_FILE are set: keep one of them")
-    try:
-        # Files that people write end with a line end, which is not part of the value.
-        value = Secret(Path(path).read_text(encoding="utf-8").rstrip("\r\n"))
-    except (OSError, ValueError) as error:
-        raise InvalidArgument(
-            f"{name}_FILE names a file that cannot be read ({type(error).__name__}): check its path, mode and encoding"
-        ) from None
-    if not value.reveal():
-        raise InvalidArgument(f"{name}_FILE names an empty file: write the value into it")
     return value

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
@@ -20,6 +22,9 @@ class Screen:
     """A console: colours on a terminal unless NO_COLOR is set, plain text elsewhere."""
 
     def __init__(self) -> None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            # A name in a token may hold what the terminal's encoding does not have: shown as an escape, as on standard error.
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._console = Console(
             color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False, markup=False, emoji=False
         )

@@ -63,9 +63,22 @@ def _shape(token: str) -> Finding | None:
                 "malformed", "this is a token endpoint's whole answer", "take the value of its field participant_token"
             )
         return error("malformed", "this is a JSON object, not a token", _MINT)
+    if "access_token=" in token:
+        return error(
+            "malformed",
+            "this is an address, not a token",
+            "take the value of its parameter access_token, up to the next &",
+        )
+    if any(char.isspace() for char in token):
+        return error(
+            "malformed",
+            "there is a line break or another white space inside the token",
+            "put it on one line: terminals and mail programs break long ones",
+        )
     parts = token.split(".")
     if len(parts) != 3:
-        return error("malformed", f"this is not a JSON Web Token: it has {len(parts)} parts and not three", _MINT)
+        dots = "one dot" if len(parts) == 2 else f"{len(parts) - 1} dots"
+        return error("malformed", f"this is not a JSON Web Token: it has {dots} and not two", _MINT)
     if any(part.endswith("=") for part in parts):
         return error(
             "padded",
