@@ -7,13 +7,18 @@ import json
 import sys
 from pathlib import Path
 
-from . import installed, minting, startup
+from . import endpoint, installed, minting, plot, startup
 from .machine import python_version, this_machine
 from .plan import Plan
 from .table import document, table, verdict
 
 # A new measurement is a module with a function `measure(plan)`, a name here, and its budgets in `budgets`.
-MEASUREMENTS = {"mint": minting.measure, "startup": startup.measure, "install": installed.measure}
+MEASUREMENTS = {
+    "mint": minting.measure,
+    "startup": startup.measure,
+    "endpoint": endpoint.measure,
+    "install": installed.measure,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if asked.rounds < 1:
         _parser().error("--rounds must be 1 or more")
+    if asked.redraw:
+        plot.write(json.loads(Path(asked.redraw).read_text(encoding="utf-8")), Path(asked.plot or "."))
+        return 0
     plan = Plan(1 if asked.quick else asked.rounds, asked.quick)
     names = [name for name in asked.only or MEASUREMENTS if not (name == "install" and asked.skip_install)]
     machine, python = this_machine(), python_version()
@@ -29,9 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"measuring: {name} …", file=sys.stderr, flush=True)
         figures += MEASUREMENTS[name](plan)
     print(table(figures, machine, python, plan))
+    kept = document(figures, machine, python, plan)
     if asked.json:
-        text = json.dumps(document(figures, machine, python, plan), indent=2)
-        Path(asked.json).write_text(text + "\n", encoding="utf-8")
+        Path(asked.json).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    if asked.plot:
+        plot.write(kept, Path(asked.plot))
     return int(any(verdict(figure, python, plan) == "MISSED" for figure in figures))
 
 
@@ -44,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--skip-install", action="store_true", help="the same without install, which fetches packages")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    parser.add_argument("--plot", metavar="FOLDER", help="draw the ratios: ratios-light.svg and ratios-dark.svg")
+    parser.add_argument(
+        "--redraw", metavar="FILE", help="measure nothing: draw the figures of a file that --json wrote"
+    )
     return parser
 
 

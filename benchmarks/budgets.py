@@ -12,6 +12,15 @@ FIRST_TIME = "import and first token: time"
 FIRST_MEMORY = "import and first token: memory"
 PACKAGES = "packages installed, ours included"
 SIZE = "megabytes installed"
+ASGI = "ASGI endpoint"
+FASTAPI = "FastAPI endpoint"
+FLASK = "Flask endpoint"
+DJANGO = "Django endpoint"
+REQUESTS = "requests"
+BY_CLOCK = "requests by the clock"
+P50 = "p50"
+P99 = "p99"
+PEAK_MEMORY = "peak memory"
 
 LIVEKIT_API = "livekit-api"
 PYJWT = "PyJWT"
@@ -19,6 +28,11 @@ NODE = "Node livekit-server-sdk"
 GO = "Go livekit protocol/auth"
 FLOOR = "floor: HMAC and base64"
 PREDECESSOR = "moss-voice-server 0.1.0"
+FASTAPI_ROUTE = "FastAPI route with livekit-api"
+FLASK_ROUTE = "Flask route with livekit-api"
+DJANGO_VIEW = "Django view with livekit-api"
+BARE = "bare ASGI app"
+EXPRESS = "Express with livekit-server-sdk"
 
 _BUDGETS = {
     (JOIN, LIVEKIT_API): Budget(12),
@@ -28,6 +42,13 @@ _BUDGETS = {
     (IMPORT_TIME, LIVEKIT_API): Budget(8),
     (FIRST_TIME, LIVEKIT_API): Budget(6),
     (FIRST_MEMORY, LIVEKIT_API): Budget(4),
+    # Of one core: by the processor's time, which other programs on the machine do not change.
+    (f"{ASGI}: {REQUESTS}", FASTAPI_ROUTE): Budget(4),
+    (f"{ASGI}: {REQUESTS}", BARE): Budget(0.6),
+    (f"{ASGI}: {REQUESTS}", EXPRESS): Budget(3),
+    (f"{FASTAPI}: {REQUESTS}", FASTAPI_ROUTE): Budget(1),
+    (f"{FLASK}: {REQUESTS}", FLASK_ROUTE): Budget(1),
+    (f"{DJANGO}: {REQUESTS}", DJANGO_VIEW): Budget(1),
     (PACKAGES, PREDECESSOR): Budget(8, at_most=True),
 }
 # The HTTP client needs one package more there, for what newer Pythons have in their standard library.

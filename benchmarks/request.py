@@ -78,6 +78,12 @@ def problem(request: Request, token: str, always: frozenset[str]) -> str:
     return ""
 
 
+def room_of(token: str) -> str:
+    """The room that a token is for."""
+    room: str = json.loads(_decoded(token.split(".")[1]))["video"]["room"]
+    return room
+
+
 def _said(value: Any) -> Any:
     """A room configuration without the fields at their defaults, which Node's SDK spells out; they mean the same."""
     if isinstance(value, list):

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import budgets
+from benchmarks import budgets, plot
+from benchmarks.__main__ import main
 from benchmarks.figures import Budget, Figure
+from benchmarks.load import Load
 from benchmarks.machine import Machine
 from benchmarks.minters import floor, livekit_api, ours, pyjwt
 from benchmarks.plan import Plan
@@ -23,6 +31,13 @@ from benchmarks.table import document, table, verdict
 from tests.livekit.needs import absent
 
 MINTERS = (budgets.LIVEKIT_API, budgets.PYJWT, budgets.NODE, budgets.GO)
+ENDPOINTS = (
+    *((budgets.ASGI, against) for against in (budgets.FASTAPI_ROUTE, budgets.BARE, budgets.EXPRESS)),
+    (budgets.FASTAPI, budgets.FASTAPI_ROUTE),
+    (budgets.FLASK, budgets.FLASK_ROUTE),
+    (budgets.DJANGO, budgets.DJANGO_VIEW),
+)
+QUANTITIES = (budgets.REQUESTS, budgets.BY_CLOCK, budgets.P50, budgets.P99, budgets.PEAK_MEMORY)
 LINES = [
     *((budgets.JOIN, against) for against in (*MINTERS, budgets.FLOOR)),
     *((budgets.FULL, against) for against in MINTERS),
@@ -30,6 +45,7 @@ LINES = [
     (budgets.IMPORT_MEMORY, budgets.LIVEKIT_API),
     (budgets.FIRST_TIME, budgets.LIVEKIT_API),
     (budgets.FIRST_MEMORY, budgets.LIVEKIT_API),
+    *((f"{what}: {quantity}", against) for what, against in ENDPOINTS for quantity in QUANTITIES),
     (budgets.PACKAGES, budgets.PREDECESSOR),
     (budgets.SIZE, budgets.PREDECESSOR),
 ]
@@ -50,7 +66,7 @@ def compared() -> None:
 def test_quick_run_prints_every_line(tmp_path: Path) -> None:
     """`python -m benchmarks --quick` ends with status 0, and its table and its file have every line."""
     file = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(file)]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(file), "--plot", str(tmp_path)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False
     )
@@ -61,6 +77,13 @@ def test_quick_run_prints_every_line(tmp_path: Path) -> None:
     for figure in figures:
         assert (figure["absent"] == "") == (len(figure["rounds"]) == 1)
         assert figure["python"].endswith(sys.version.split()[0])
+    absent_here = {figure["absent"] for figure in figures if figure["against"] == budgets.FASTAPI_ROUTE}
+    assert {""} == absent_here or sys.platform != "linux"
+    pictures = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
+    assert {"ratios-light.svg", "ratios-dark.svg"} == set(pictures)
+    # The same figures give the same bytes.
+    assert 0 == main(["--redraw", str(file), "--plot", str(tmp_path)])
+    assert pictures == {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
     assert len(LINES) == sum(any(line.startswith(what) for what, _ in LINES) for line in done.stdout.splitlines())
 
 
@@ -155,6 +178,78 @@ def test_table_line_by_line() -> None:
     kept = document(figures, MACHINE, (3, 11), Plan(3))["figures"]
     assert ["ok", "", "MISSED"] == [entry["verdict"] for entry in kept]
     assert [12.5, None, 10.0] == [entry["median"] for entry in kept]
+
+
+def test_plot_shows_what_is_said() -> None:
+    """A bar goes from 1 to the ratio, its mark stands at the budget, and where less is better both are turned round."""
+    floor_ = Figure(budgets.JOIN, budgets.FLOOR, (1.25, 1.25))
+    fast = Figure(budgets.JOIN, budgets.LIVEKIT_API, (16.0, 15.0, 17.0))
+    free = Figure(budgets.JOIN, "a <name>", (2.0,))
+    left_out = [
+        Figure(budgets.PACKAGES, budgets.PREDECESSOR, (8.0,), unit="packages"),
+        Figure(f"{budgets.ASGI}: {budgets.P99}", budgets.BARE, (2.0,)),
+        Figure(budgets.JOIN, budgets.GO, absent="there is no go on PATH"),
+    ]
+    shown = document([floor_, fast, free, *left_out], MACHINE, (3, 11), Plan())
+    picture = ElementTree.fromstring(plot.drawn(shown, "light"))
+    texts = [text.text or "" for text in picture.findall(".//{*}text")]
+    bars = [(float(bar.attrib["x"]), float(bar.attrib["width"])) for bar in picture.findall(".//{*}rect")]
+    marks = [float(line.attrib["x1"]) for line in picture.findall(".//{*}line") if line.get("stroke-width") == "3"]
+
+    names = [budgets.JOIN, budgets.FLOOR, "0.80 x", budgets.LIVEKIT_API, "16.0 x", "a <name>", "2.0 x"]
+    assert names == [text for text in texts if text in names][-len(names) :]
+    one, two, sixteen = (plot.across(value) for value in (1, 2, 16))
+    turned = (plot.across(0.8), round(one - plot.across(0.8), 1))
+    assert [turned, (one, round(sixteen - one, 1)), (one, round(two - one, 1))] == bars
+    assert [plot.across(1 / 1.5), plot.across(12)] == marks
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the load run needs Linux")
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", "the server answered b'HTTP/1.1 500 No"),
+        (b"HTTP/1.1 201 Created\r\n\r\n", "the server answered b'HTTP/1.1 201 Created"),
+        (b"", "the server has closed a connection"),
+    ],
+)
+def test_load_stops_at_the_first_error(answer: bytes, expected: str) -> None:
+    """Whatever is not the answer that was expected ends the run, and is shown."""
+    with pytest.raises(RuntimeError, match=re.escape(expected)), one_answer(answer) as port:
+        ask_once(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the load run needs Linux")
+def test_load_reads_answers_in_parts() -> None:
+    """An answer that comes in parts is one answer, and its body is the last."""
+    parts = (b"HTTP/1.1 201 Created\r\ncontent-", b"length: 5\r\n\r\nhe", b"llo")
+    with one_answer(*parts) as port:
+        assert (1, b"hello") == ask_once(port)
+
+
+def ask_once(port: int) -> tuple[int, bytes]:
+    """One request: how many answers, and the last one's body."""
+    with Load(port, b"POST / HTTP/1.1\r\n\r\n", connections=1, status=201) as load:
+        answers = load.ask(1)
+    return len(answers.latencies), answers.last
+
+
+@contextmanager
+def one_answer(*parts: bytes) -> Iterator[int]:
+    """A server on this port that answers one request with these bytes, part by part, and closes."""
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.recv(4096)
+            for part in parts:
+                connection.sendall(part)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(serve)
+        yield listening.getsockname()[1]
+        serving.result(20)
 
 
 def test_programs_are_free_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from moss_voice_server.dev.livekit import cache_folder
-from tests.livekit.needs import absent
+from tests.clients import npm
 
 _HERE = Path(__file__).parent / "node"
-_FILES = ("package.json", "package-lock.json")
 
 
 def installed() -> Path:
-    """The folder that holds the pinned packages; skips the test when Node or npm is absent or npm fails.
-
-    The folder's name comes from the lock file, so that other versions get another folder.
-    """
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        absent("Node and npm are needed to compare our tokens with those of LiveKit's SDK for Node")
-    wanted = hashlib.sha256((_HERE / "package-lock.json").read_bytes()).hexdigest()[:12]
-    folder = cache_folder() / "node" / wanted
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        made = Path(temporary, wanted)
-        made.mkdir()
-        for name in _FILES:
-            shutil.copy(_HERE / name, made)
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=made,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode != 0:
-            absent(f"npm ci failed: {done.stderr.strip()[-400:]}")
-        try:
-            os.rename(made, folder)
-        except OSError:
-            assert folder.is_dir(), "neither we nor another run could put the packages into the cache"
-    return folder
+    """The folder that holds the pinned packages; skips the test when Node or npm is absent or npm fails."""
+    return npm.installed(_HERE)
 
 
 def ask(folder: Path, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
