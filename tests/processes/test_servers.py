@@ -79,6 +79,21 @@ def test_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) -> None
         until(lambda: server.get("/quick").body["key"] == new, "the later worker has the new key")
 
 
+def test_worker_that_is_started_later_with_the_hook(steady: FakeMoss, quick: FakeMoss) -> None:
+    """With the documentation's `post_fork` hook the first token of a later worker is signed with the new key."""
+    kind, hook = KINDS["sync"], "python:tests.processes.gunicorn_hook"
+    with _gunicorn(
+        kind, ["--preload", "--workers", "1", "--config", hook], kind.preloaded_app, steady, quick
+    ) as server:
+        first = server.get("/quick").body["pid"]
+        new = quick.rotate()["voice_agent_api_key"]
+        os.kill(first, signal.SIGTERM)
+        until(lambda: first not in processes_in(server.program.pid), "the worker has ended")
+
+        reply = server.get("/quick")
+        assert (200, new, False) == (reply.status, reply.body["key"], reply.body["pid"] == first)
+
+
 def test_uvicorn_with_workers(steady: FakeMoss, quick: FakeMoss) -> None:
     """`uvicorn --workers 2`, whose workers are new interpreters: each fetches once, and renews for itself."""
     needs("uvicorn")
