@@ -23,7 +23,7 @@ import pytest
 import moss_voice_server
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import Answer, FakeMoss
 from tests import tokens
 from tests.classes import ASYNC, SYNC, Class
 from tests.livekit.needs import absent
@@ -202,6 +202,48 @@ def test_claims(face: Class, arguments: tuple[Any, ...], expected: dict[str, Any
     assert {"alg": "HS256", "typ": "JWT"} == tokens.header(token)
     assert {"iss": tokens.API_KEY, **expected} == tokens.untimed(token)
     assert 900 == claims["exp"] - claims["nbf"]
+
+
+# Whoever runs the coroutines, and whoever extends the classes.
+
+
+def test_create_under_trio() -> None:
+    """0.1.0 ran under trio, and so does this: `create`, `async with` and `refresh`, and what they raise."""
+    if importlib.util.find_spec("trio") is None:
+        absent("trio is not installed")
+    import trio
+
+    async def main(moss: FakeMoss) -> tuple[str, bool]:
+        async with await MossVoiceServer.create(**moss.arguments) as server:
+            await server.refresh()
+            moss.always(401)
+            with pytest.raises(RuntimeError, match="HTTP 401"):
+                await server.refresh()
+            moss.always(Answer(hang=True))
+            with trio.move_on_after(0.05) as patience:
+                await MossVoiceServer.create(**moss.arguments)
+            return server.get_agent_name(), patience.cancelled_caught
+
+    with FakeMoss() as moss:
+        assert (moss.credentials["voice_agent_name"], True) == trio.run(main, moss)
+        moss.release()
+        # What was given up goes on by itself: here it must not go on into the next test.
+        for thread in threading.enumerate():
+            if thread.name.startswith("moss-voice-server"):
+                thread.join(5)
+
+
+def test_subclass_with_the_init_of_0_1_0(face: Class, answered_by: Callable[[Any], None]) -> None:
+    """A subclass whose `__init__` knows the four arguments of 0.1.0 and no other can be created."""
+    answered_by(answer(CREDENTIALS))
+
+    class Extended(face.kind):  # type: ignore[name-defined,misc]  # a class that is chosen at run time
+        def __init__(self, project_id: str, project_key: str, voice_agent_id: str, api_url: str = "https://h") -> None:
+            super().__init__(project_id, project_key, voice_agent_id, api_url)
+            self.asked = api_url.rstrip("/")
+
+    server: Any = Class(Extended).create(*PROJECT, "https://moss.example/")
+    assert "https://moss.example" == server.asked
 
 
 # Errors.

@@ -35,7 +35,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 OWNERS = {
     "httpx2": {"_http", "testing"},
     # These two come with httpx2: it cannot be installed without them.
-    "anyio": {"asgi", "fastapi"},
+    "anyio": {"_http", "asgi", "fastapi"},
     "h11": {"testing"},
     "fastapi": {"fastapi"},
     "starlette": {"fastapi"},

@@ -187,6 +187,19 @@ def test_good_key_beside_a_bad_argument(face: Class, change: dict[str, Any], way
     assert [] == spilled(error, SECRETS)
 
 
+def test_password_in_the_address(face: Class) -> None:
+    """An address with a user name is refused, and its password is shown nowhere, though it is no argument of its own."""
+    environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "agent"}
+    address = f"https://user:{OTHER}@moss.example"
+    for error in (
+        caught(face.kind, "project", KEY, "agent", address),
+        caught(face.create, "project", KEY, "agent", api_url=address),
+        caught(face.from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
+        caught(face.kind.unfetched, {**environ, "MOSS_PLATFORM_API_URL": address}),
+    ):
+        assert ("api_url", []) == (getattr(error, "field", error), spilled(error, SECRETS))
+
+
 ENVIRONS: list[dict[str, str]] = [
     {"MOSS_PROJECT_KEY": KEY},
     {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY},

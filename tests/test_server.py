@@ -13,7 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import AsyncMock
 
+import httpx2
 import jwt
 import pytest
 
@@ -202,6 +204,10 @@ def test_bad_argument_is_refused_by_both_ways(face: Class, moss: FakeMoss, name:
     assert (name, 0) == (refused(face.kind, **arguments)[0], moss.count)
 
 
+async def told_later(status: CredentialStatus) -> None:
+    """A callback that nobody would await."""
+
+
 class Halfway:
     """A transport for one kind of client only."""
 
@@ -217,6 +223,9 @@ class Halfway:
         ("on_change", "print", "on_change must be a function that takes a CredentialStatus"),
         ("transport", "proxy", "transport must be an httpx2 transport with"),
         ("transport", object(), "transport must be an httpx2 transport with"),
+        ("transport", httpx2.MockTransport, "transport must be an httpx2 transport with"),
+        ("on_change", told_later, "on_change must be a function that takes a CredentialStatus: a plain one"),
+        ("on_change", AsyncMock(), "on_change must be a function that takes a CredentialStatus: a plain one"),
     ],
 )
 def test_bad_keyword_is_refused(face: Class, moss: FakeMoss, name: str, value: Any, text: str) -> None:
@@ -254,6 +263,15 @@ def test_create_with_a_transport(face: Class) -> None:
 
     assert (1, "service.usemoss.dev") == (moss.count, moss.requests[0].headers["host"])
     assert signed_by(server.create_participant_token(ADA, "lobby"), moss.credentials)
+
+
+def test_transport_that_fails_is_named(face: Class, moss: FakeMoss) -> None:
+    """When a transport that was handed in has an error of its own, the text says whose it is and shows nothing else."""
+    transport = Halfway("handle_request" if face is SYNC else "handle_async_request")
+    with pytest.raises(CredentialsUnavailable) as caught:
+        face.create(**moss.arguments, transport=transport)
+
+    assert "the Moss API could not be asked: the transport that was handed in failed with " in str(caught.value)
 
 
 def test_create_of_a_subclass(face: Class, moss: FakeMoss) -> None:
@@ -335,6 +353,15 @@ def test_from_env_reads_all_from_files(face: Class, moss: FakeMoss, tmp_path: Pa
         (tmp_path / name).write_bytes(value.encode() + (b"", b"\n", b"\r\n", b"\n\n")[number])
 
     assert "fresh" == face.from_env({f"{name}_FILE": str(tmp_path / name) for name in VARIABLES}).status().state
+
+
+def test_from_env_reads_no_file_without_end(face: Class, moss: FakeMoss) -> None:
+    """A path that leads to something endless is refused like any value that is too long."""
+    if not Path("/dev/zero").exists():
+        pytest.skip("this system has no /dev/zero")
+    environ = {**moss.environ, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": "/dev/zero"}
+
+    assert "project_key" == refused(face.from_env, environ)[0]
 
 
 UNREADABLE: list[tuple[str, Callable[[Path], object]]] = [
@@ -514,12 +541,37 @@ def test_short_secret_is_one_warning(face: Class, moss: FakeMoss, secret: str, w
         assert [] == [warning for warning in caught if secret in str(warning.message)]
 
 
-def test_short_secret_warning_points_at_the_caller() -> None:
-    """The warning names the line that made the server, so that it can be found."""
-    with pytest.warns(WeakSecretWarning, match="fewer than 32 bytes") as caught:
-        MossVoiceServerSync.from_livekit(tokens.URL, tokens.API_KEY, "secret")
+async def each_way(moss: FakeMoss) -> None:
+    """Every way to a warning, each from a line of this function."""
+    MossVoiceServer.from_livekit(tokens.URL, tokens.API_KEY, "secret")
+    await MossVoiceServer.create(**moss.arguments)
+    await MossVoiceServer.from_env(moss.environ)
+    await MossVoiceServer(**moss.arguments).refresh()
+    async with MossVoiceServer.unfetched(moss.environ):
+        pass
 
-    assert [__file__] == [warning.filename for warning in caught]
+
+def each_way_without_waiting(moss: FakeMoss) -> None:
+    """The same for the other class."""
+    MossVoiceServerSync.from_livekit(tokens.URL, tokens.API_KEY, "secret")
+    MossVoiceServerSync.create(**moss.arguments)
+    MossVoiceServerSync.from_env(moss.environ)
+    MossVoiceServerSync(**moss.arguments).refresh()
+    with MossVoiceServerSync.unfetched(moss.environ):
+        pass
+
+
+def test_short_secret_warning_points_at_the_caller(face: Class, moss: FakeMoss) -> None:
+    """The warning names the application's line, so that it can be found, however the server was made."""
+    moss.rotate(api_secret="secret")
+    ways: Callable[[FakeMoss], Any] = each_way_without_waiting if face is SYNC else each_way
+    with pytest.warns(WeakSecretWarning, match="fewer than 32 bytes") as caught:
+        face._done(ways, moss)
+
+    first = ways.__code__.co_firstlineno
+    assert [(__file__, first + line) for line in (2, 3, 4, 5, 6)] == [
+        (warning.filename, warning.lineno) for warning in caught
+    ]
 
 
 def test_another_short_secret_is_another_warning(face: Class, moss: FakeMoss) -> None:

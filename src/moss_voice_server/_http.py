@@ -29,6 +29,7 @@ import httpx2
 
 from ._core.fetch import MAX_BODY, Attempt, Exchange, Failure, Fault, Outcome, Request, Response
 from ._core.secret import Sealed, Secret
+from ._core.span import spoken
 from .errors import CredentialsUnavailable
 
 # What we, the client and the standard library import at first use; see _refresh._load for why it must be now.
@@ -73,7 +74,7 @@ async def drive_async(exchange: Exchange, transport: AsyncTransport | None) -> O
 
 def drive_on_own_loop(exchange: Exchange, transport: AsyncTransport | None) -> Outcome:
     """Runs an exchange with the async driver on this thread, under a loop of its own: nobody's loop can take it along."""
-    if _on_a_loop():  # no thread could be started, and a coroutine is waiting for this very call
+    if on_a_loop():  # no thread could be started, and a coroutine is waiting for this very call
         if transport is None:
             return drive(exchange, None)
         return Failure(CredentialsUnavailable, "no thread can be started here, and an async transport needs one")
@@ -104,12 +105,20 @@ def _end(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _on_a_loop() -> bool:
+def on_a_loop() -> bool:
+    """Whether asyncio runs on this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
     return True
+
+
+async def on_a_thread(work: Callable[[], None]) -> None:
+    """Waits for a call that waits, under whatever runs coroutines here. Cancelled, it leaves the call to itself."""
+    import anyio.to_thread  # comes with the client; only those need it who are not on asyncio
+
+    await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
 class _Unjoined(ThreadPoolExecutor):
@@ -404,8 +413,12 @@ _KINDS = (
     _Kind(ConnectionRefusedError, "the connection was refused: check api_url's host and port", True),
     _Kind(ssl.SSLError, "the TLS handshake failed: is there a TLS server at api_url's port?", True),
     _Kind(httpx2.ProxyError, "the proxy refused", True),
-    _Kind(httpx2.ConnectTimeout, "no connection within {connect:g} seconds: is a firewall in the way?", True),
-    _Kind(httpx2.TimeoutException, "no whole answer within {timeout:g} seconds", True),
+    _Kind(
+        httpx2.ConnectTimeout,
+        "no connection within {connect}: check the machine's DNS and whether a firewall is in the way",
+        True,
+    ),
+    _Kind(httpx2.TimeoutException, "no whole answer within {timeout}", True),
     _Kind(httpx2.ConnectError, "the connection could not be made", True),
     _Kind(httpx2.LocalProtocolError, "the request is not valid HTTP: check the project id and key for damage", False),
     _Kind(httpx2.RemoteProtocolError, "the answer broke off or is not HTTP", True),
@@ -418,8 +431,8 @@ _KINDS = (
         False,
     ),
     _Kind(httpx2.TransportError, "the HTTP client could not send the request", True),
-    _Kind(asyncio.TimeoutError, "no whole answer within {timeout:g} seconds", True),
-    _Kind(TimeoutError, "no whole answer within {timeout:g} seconds", True),
+    _Kind(asyncio.TimeoutError, "no whole answer within {timeout}", True),
+    _Kind(TimeoutError, "no whole answer within {timeout}", True),
 )
 
 
@@ -434,12 +447,13 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
         found = next((each for each in chain if isinstance(each, kind.error)), None)
         if found is not None:
             text = kind.text.format(
-                timeout=round(attempt.timeout, 1),
-                connect=round(min(_CONNECT_TIMEOUT, attempt.timeout), 1),
+                timeout=spoken(attempt.timeout),
+                connect=spoken(min(_CONNECT_TIMEOUT, attempt.timeout)),
                 certificate=getattr(found, "verify_message", "") or "verification failed",
             )
             return Fault(text + hint, kind.retry, kind.error.__name__)
-    return Fault(f"the HTTP client failed with {type(error).__name__}{hint}", False)
+    whose = "the HTTP client" if own_transport else "the transport that was handed in"
+    return Fault(f"{whose} failed with {type(error).__name__}{hint}", False)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -20,6 +20,7 @@ from ._core.fetch import Exchange, Failure, Outcome, fetch
 from ._core.freshness import Instant, Record, failed, redrawn, refusal, state, status, succeeded, waiting
 from ._core.news import Told, news, told
 from ._core.secret import Sealed
+from ._core.span import spoken
 from .credentials import CredentialStatus, RefreshPolicy, seconds
 from .errors import CredentialsUnavailable, NotCreated
 
@@ -133,6 +134,8 @@ class Keeper(Sealed):
             record, now = self.record, self._now()
         if record.credentials is not None and state(record, now) in ("fresh", "soft"):
             return record.credentials
+        if self._closed and not record.denied:
+            raise self._ended()
         # At least a second: a renewal may be on its way, and who asks again at once would only be told the same.
         raise refusal(record, now).error(retry_after=max(1.0, waiting(record, now, background=True)))
 
@@ -169,7 +172,15 @@ class Keeper(Sealed):
         self._deliver(flight.landing)
 
     async def renew_async(self) -> None:
-        """The same for a coroutine, on whatever event loop it runs."""
+        """The same for a coroutine, on whatever event loop it runs: asyncio's, or trio's."""
+        from ._http import on_a_loop, on_a_thread
+
+        if on_a_loop():
+            await self._renew_on_loop()
+        else:
+            await on_a_thread(self.renew)
+
+    async def _renew_on_loop(self) -> None:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -208,7 +219,7 @@ class Keeper(Sealed):
         """
         self._notice_fork()
         if self._closed:
-            raise CredentialsUnavailable(f"this {self._owner} is closed and fetches no more: create a new one")
+            raise self._ended()
         flight, mine = self._board(background=False)
         if flight is None:
             failure = self.record.failure or _overdue(0)
@@ -217,6 +228,9 @@ class Keeper(Sealed):
             policy = self._policy
             self._launch(flight, policy.attempts, seconds(policy.total_timeout))
         return flight
+
+    def _ended(self) -> CredentialsUnavailable:
+        return CredentialsUnavailable(f"this {self._owner} is closed and fetches no more: create a new one")
 
     # The fetch itself.
 
@@ -383,7 +397,7 @@ def _overdue(patience: float) -> Failure:
     # after the other on several addresses that do not answer.
     return Failure(
         CredentialsUnavailable,
-        f"no fetch came to an end within {patience:g} seconds: check the machine's DNS and whether a firewall is in the way",
+        f"no fetch came to an end within {spoken(patience)}: check the machine's DNS and whether a firewall is in the way",
     )
 
 

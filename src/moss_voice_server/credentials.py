@@ -9,6 +9,8 @@ from typing import Literal
 
 from .errors import InvalidArgument
 
+_LONGEST_WAIT = 24 * 3600.0  # seconds
+
 State = Literal["empty", "fresh", "soft", "hard", "denied"]
 
 
@@ -20,8 +22,9 @@ class RefreshPolicy:
         soft_age: credentials older than this are renewed in the background while they go on serving. Each process draws its
             own moment between half of it and all of it, so that a fleet does not ask at once. The Moss API may move it, to
             between 1 minute and 24 hours, with `Cache-Control: max-age`.
-        hard_age: credentials older than this serve no more; `None`: they serve for ever. The default carries an application
-            over a weekend (63 hours) without the Moss API.
+        hard_age: credentials older than this serve no more, also where nobody asked for a token meanwhile and so nobody
+            renewed them; `None`: they serve for ever. The default carries an application over a weekend (63 hours) without
+            the Moss API.
         attempt_timeout: how long one request may take, from name look-up to the last byte.
         attempts: how many requests `create`, `from_env` and `refresh` make at most; the background makes one.
         total_timeout: how long those calls take at most, all attempts and pauses together.
@@ -30,8 +33,8 @@ class RefreshPolicy:
         max_retry_after: the longest `Retry-After` that is obeyed.
 
     Raises:
-        InvalidArgument: for a time that is not positive and finite, `attempts` or `denials` below 1, or a `soft_age` beyond
-            `hard_age`.
+        InvalidArgument: for a time that is not positive and finite, `attempts` or `denials` below 1, a `soft_age` beyond
+            `hard_age`, or an `attempt_timeout` or `total_timeout` of more than a day.
     """
 
     soft_age: timedelta | float = timedelta(hours=1)
@@ -55,6 +58,10 @@ class RefreshPolicy:
                 raise InvalidArgument(
                     f"{each.name} must be a timedelta or a number of seconds, finite and above zero", field=each.name
                 )
+        for name in ("attempt_timeout", "total_timeout"):
+            if seconds(getattr(self, name)) > _LONGEST_WAIT:
+                # The system's clocks and locks overflow somewhere beyond; and somebody is waiting.
+                raise InvalidArgument(f"{name} must be a day at most: somebody is waiting for the fetch", field=name)
         if self.hard_age is not None and seconds(self.soft_age) > seconds(self.hard_age):
             raise InvalidArgument(
                 "soft_age is beyond hard_age: credentials would expire before their renewal", field="soft_age"
@@ -89,5 +96,8 @@ def seconds(value: timedelta | float) -> float:
 def _is_time(value: object, *, zero: bool) -> bool:
     if not isinstance(value, (timedelta, int, float)) or isinstance(value, bool):
         return False
-    number = seconds(value)
+    try:
+        number = seconds(value)
+    except OverflowError:  # an int that no float can hold
+        return False
     return isfinite(number) and (number > 0 or (zero and number == 0))

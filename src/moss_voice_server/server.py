@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -15,6 +16,8 @@ from .errors import InvalidArgument, WeakSecretWarning
 from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from typing_extensions import Self
 
     from ._core.fetch import Exchange, Outcome
@@ -45,19 +48,24 @@ class _Server(Sealed):
         # From here on the key is wrapped: a traceback that shows variables must not show it.
         key = _wrapped(project_key)
         del project_key
+        api_url = _screened(api_url)
         # What only making a server needs is imported when one is made: importing the three names takes half the time.
         from ._refresh import Keeper
         from .credentials import RefreshPolicy
 
         if refresh is not None and not isinstance(refresh, RefreshPolicy):
             raise InvalidArgument(f"refresh must be a RefreshPolicy, not {type(refresh).__name__}", field="refresh")
-        if transport is not None and not hasattr(transport, self._sends_by):
+        if transport is not None and (isinstance(transport, type) or not hasattr(transport, self._sends_by)):
             raise InvalidArgument(
                 f"transport must be an httpx2 transport with {self._sends_by}, not {type(transport).__name__}",
                 field="transport",
             )
-        if on_change is not None and not callable(on_change):
-            raise InvalidArgument("on_change must be a function that takes a CredentialStatus", field="on_change")
+        if on_change is not None and (not callable(on_change) or _is_coroutine_function(on_change)):
+            raise InvalidArgument(
+                "on_change must be a function that takes a CredentialStatus: a plain one, since it is called on whatever "
+                "thread notices the change",
+                field="on_change",
+            )
         self._keep(
             Keeper(
                 type(self).__name__,
@@ -148,8 +156,10 @@ class _Server(Sealed):
         Raises:
             InvalidArgument: LiveKit would refuse or misread this; `field` names what to correct.
             NotCreated: the object was constructed and never fetched.
-            CredentialsUnavailable: the credentials are too old and could not be renewed; see `retry_after`.
-            CredentialsDenied: the Moss API has refused repeatedly.
+            CredentialsUnavailable: the credentials are older than the hard age, or there are none yet; a fetch has been
+                started, unless one failed a moment ago: see `retry_after`.
+            CredentialsDenied: the Moss API has refused repeatedly, or refused the latest fetch where none serve.
+            CredentialsInvalid: the latest answer could not be used, and there are no credentials that serve.
 
         Source: livekit.io docs, "Tokens & grants"; livekit/protocol `auth/grants.go`.
         """
@@ -167,6 +177,7 @@ class _Server(Sealed):
 
         Raises:
             NotCreated: nothing has been fetched yet.
+            CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
         """
         return self._keeper.known().url
 
@@ -175,6 +186,7 @@ class _Server(Sealed):
 
         Raises:
             NotCreated: nothing has been fetched yet.
+            CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
         """
         return self._keeper.known().agent_name
 
@@ -197,15 +209,15 @@ class _Server(Sealed):
                 "the LiveKit API secret has fewer than 32 bytes, less than HS256's own strength (RFC 7518, section 3.2): make a "
                 "longer one for anything but local tests",
                 WeakSecretWarning,
-                stacklevel=3,
+                stacklevel=_levels_to_the_caller(),
             )
 
 
 class MossVoiceServer(_Server):
     """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and mints join tokens with them. Async.
 
-    One object serves a whole application: it may be used from any thread, any event loop, and by the children of a process
-    that forks. It cannot be pickled; another process makes its own.
+    One object serves a whole application: it may be used from any thread, any event loop (asyncio's or trio's), and by the
+    children of a process that forks. It cannot be pickled; another process makes its own.
 
     Args:
         project_id: the Moss project's id (`MOSS_PROJECT_ID`).
@@ -215,7 +227,7 @@ class MossVoiceServer(_Server):
         refresh: when and how patiently to fetch; see `RefreshPolicy`.
         transport: an `httpx2` async transport to send with, for proxies, private certificate authorities and tests. It is
             used on an event loop of its own, so it must not be bound to one. It is not closed.
-        on_change: called with a `CredentialStatus` when something changes, on the thread that noticed.
+        on_change: a plain function, called with a `CredentialStatus` when something changes, on the thread that noticed.
 
     Constructing fetches nothing: use `create` or `from_env`, or `async with`.
 
@@ -247,11 +259,10 @@ class MossVoiceServer(_Server):
         """
         key: Any = _wrapped(project_key)
         del project_key
-        server = cls(
-            project_id, key, voice_agent_id, api_url, refresh=refresh, transport=transport, on_change=on_change
-        )
-        await server._keeper.renew_async()
-        server._warn_if_weak()
+        api_url = _screened(api_url)
+        options = _chosen(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(project_id, key, voice_agent_id, api_url, **options)
+        await server.refresh()
         return server
 
     @classmethod
@@ -323,11 +334,10 @@ class MossVoiceServerSync(_Server):
         """Fetches the credentials and returns a server that is ready to mint. See `MossVoiceServer.create`."""
         key: Any = _wrapped(project_key)
         del project_key
-        server = cls(
-            project_id, key, voice_agent_id, api_url, refresh=refresh, transport=transport, on_change=on_change
-        )
-        server._keeper.renew()
-        server._warn_if_weak()
+        api_url = _screened(api_url)
+        options = _chosen(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(project_id, key, voice_agent_id, api_url, **options)
+        server.refresh()
         return server
 
     @classmethod
@@ -365,11 +375,39 @@ def _wrapped(value: Any) -> Secret[Any]:
     return value if isinstance(value, Secret) else Secret(value)
 
 
+def _screened(api_url: Any) -> Any:
+    """The address; wrapped, if it could hold a password, until it is refused for that."""
+    return Secret(api_url) if "@" in str(api_url) else api_url
+
+
+def _chosen(**options: Any) -> dict[str, Any]:
+    """What is not `None`: a subclass written for 0.1.0 may have an `__init__` that knows none of them."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    from inspect import iscoroutinefunction  # hardly anybody needs it
+
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # its code is looked at
+
+
+def _levels_to_the_caller() -> int:
+    """The `stacklevel` of the first line outside of this package, for a warning of the function that asks."""
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def _environment(environ: Mapping[str, str] | None) -> Secret[Mapping[str, str]]:
     # Not a default value: signatures are shown, by `help` and in documentation, with all that is in it.
     return Secret(os.environ if environ is None else environ)
 
 
+_LONGEST_FILE = 64 * 1024  # characters: enough for any value, and an end for a path that has none, such as /dev/zero
+
+
 def _read(path: str) -> str:
     with open(path, encoding="utf-8") as file:
-        return file.read()
+        return file.read(_LONGEST_FILE)

@@ -433,5 +433,6 @@ def test_refusal_has_the_kind_of_its_cause(record: Record, moment: Instant, expe
 
     assert expected is told.kind
     assert told.text
+    assert ("no tokens are made" in told.text) is record.denied
     if record.failure:
         assert record.failure.text in told.text

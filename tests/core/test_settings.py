@@ -225,6 +225,14 @@ def test_environment_names_the_arguments(kind: Callable[[dict[str, str]], Mappin
     assert {**least, "api_url": "https://m"} == read(kind({**ENVIRON, "MOSS_PLATFORM_API_URL": "https://m"}))
 
 
+def test_byte_order_mark_in_a_file_is_dropped() -> None:
+    """Some editors begin a text file with U+FEFF, which is not part of the value."""
+    environ = {**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": "/run/secrets/x"}
+    found = from_environment(Secret(environ), lambda path: "\ufeffkey-1\n")
+
+    assert "key-1" == found["project_key"].reveal()
+
+
 NAMES = [*VARIABLES.items()]
 
 

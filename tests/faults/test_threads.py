@@ -725,7 +725,9 @@ def test_closed(face: Face, moss: FakeMoss) -> None:
     clock.ahead = 71 * HOUR
     assert made.create_participant_token(ADA, "room")
     clock.ahead = 73 * HOUR
-    assert isinstance(caught(lambda: made.create_participant_token(ADA, "room")), CredentialsUnavailable)
+    error = caught(lambda: made.create_participant_token(ADA, "room"))
+    assert (CredentialsUnavailable, None) == (type(error), getattr(error, "retry_after", 0.0))
+    assert "is closed and fetches no more" in str(error)
     settled()
     assert 1 == moss.count
 

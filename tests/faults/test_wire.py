@@ -697,7 +697,9 @@ def test_row_26_black_hole() -> None:
 
     for error in errors:
         assert CredentialsUnavailable is type(error)
-        assert "no connection within 3 seconds: check the machine's DNS and whether a firewall is in the way" in str(error)
+        assert "no connection within 3 seconds: check the machine's DNS and whether a firewall is in the way" in str(
+            error
+        )
 
 
 def test_row_26_black_hole_is_retried(face: Face) -> None:

@@ -19,6 +19,7 @@ from ..credentials import CredentialStatus, RefreshPolicy, State, seconds
 from ..errors import CredentialsDenied, CredentialsUnavailable
 from .answer import Credentials
 from .fetch import Failure, Fetched, NotModified
+from .span import spoken
 
 Uniform = Callable[[float, float], float]
 
@@ -152,14 +153,14 @@ def waiting(record: Record, now: Instant, *, background: bool) -> float:
 
 def refusal(record: Record, now: Instant) -> Failure:
     """Why a mint in HARD, DENIED or EMPTY cannot be served."""
-    why = record.failure.text if record.failure else "a renewal has been started"
+    why = record.failure.text if record.failure else "a fetch has been started, try again in a second"
     if record.denied:
-        return Failure(CredentialsDenied, why)
+        # The latest failure may be of another kind, whose text alone would say that it passes by itself.
+        return Failure(CredentialsDenied, f"the Moss API has refused repeatedly, so no tokens are made: {why}")
     kind = record.failure.kind if record.failure else CredentialsUnavailable
     if record.credentials is None:
         return Failure(kind, f"there are no LiveKit credentials yet: {why}")
-    hours = record.hard / 3600
-    return Failure(kind, f"the LiveKit credentials are older than {hours:g} hours and serve no more: {why}")
+    return Failure(kind, f"the LiveKit credentials are older than {spoken(record.hard)} and serve no more: {why}")
 
 
 def status(record: Record, now: Instant) -> CredentialStatus:

@@ -34,7 +34,7 @@ class Settings(NamedTuple):
 
 
 def settings(project_id: Any, project_key: Secret[Any], voice_agent_id: Any, api_url: Any) -> Settings:
-    """Checks the four settings.
+    """Checks the four settings; an `api_url` that could hold a password comes wrapped.
 
     Raises:
         InvalidArgument: `field` names the setting; its value is never shown.
@@ -58,14 +58,17 @@ def settings(project_id: Any, project_key: Secret[Any], voice_agent_id: Any, api
             "from Moss",
             field="voice_agent_id",
         )
-    base, problem = address(
-        api_url.rstrip("/") if isinstance(api_url, str) else api_url, secure=("https",), plain=("http",)
-    )
+    base, problem = _address(api_url)
     if problem:
         raise InvalidArgument(f"api_url (MOSS_PLATFORM_API_URL) {problem}", field="api_url")
     from urllib.parse import quote  # not at the top, as in `urls`
 
     return Settings(project_id, project_key, f"{base}{_PATH}?voice_agent_id={quote(voice_agent_id)}")
+
+
+def _address(api_url: Any) -> tuple[str, str]:
+    plain = api_url.reveal() if isinstance(api_url, Secret) else api_url
+    return address(plain.rstrip("/") if isinstance(plain, str) else plain, secure=("https",), plain=("http",))
 
 
 def _visible_problem(value: Secret[Any]) -> str:
@@ -113,8 +116,9 @@ def variable(
     if value.reveal():
         return None, f"both {name} and {name}_FILE are set: keep one of them"
     try:
-        # Files that people write end with a line end, which is not part of the value.
-        content = Secret(read(path).rstrip("\r\n"))
+        # Files that people write end with a line end, and some editors begin them with a byte order mark: neither is part
+        # of the value.
+        content = Secret(read(path).removeprefix("\ufeff").rstrip("\r\n"))
     except (OSError, ValueError) as error:
         return (
             None,
