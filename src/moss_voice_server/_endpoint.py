@@ -12,7 +12,8 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from types import CoroutineType
+from typing import Any
 
 from ._core.secret import Sealed
 from ._core.token_endpoint import Cors, Grant, Reply, created, decide, error, retry_later, screen
@@ -36,13 +37,8 @@ REQUEST_HEADERS = (
 _UNHURRIED = 5.0  # seconds that a client is asked to wait where nothing better is known
 
 
-class Step(NamedTuple):
-    """Something to be done outside: `call` may return an awaitable, and may block unless `quick`."""
-
-    call: Callable[[], Any]
-    quick: bool
-
-
+# Something to be done outside: a call, which may return an awaitable, and whether it is quick: otherwise it may block.
+Step = tuple[Callable[[], Any], bool]
 Course = Generator[Step, Any, Reply]
 
 
@@ -89,6 +85,7 @@ class Endpoint(Sealed):
         self._limiter = limiter
         self._limiter_quick = limiter is not None and never_blocks(limiter)
         self._on_mint = on_mint
+        self._on_mint_quick = on_mint is not None and never_blocks(on_mint)
         self._refusal = refusal or status_of
         self._cors = Cors(origins)
 
@@ -105,16 +102,9 @@ class Endpoint(Sealed):
         `authorize`, for a framework that calls the application's in a way of its own, takes its place and must be async.
         """
         origin = headers.get("origin", "")
-        reply = self._cors.preflight(
-            method,
-            origin,
-            headers.get("access-control-request-method", ""),
-            headers.get("access-control-request-headers", ""),
-        ) or screen(method, headers.get("content-type", ""), headers.get("content-length", ""))
-        if reply is None and headers.get("sec-fetch-site") == "cross-site" and not self._cors.allows(origin):
-            reply = error(403, "origin_not_allowed")  # a browser's own word that another site asks
+        reply = self._screened(method, origin, headers)
         if reply is None:
-            body = yield Step(lambda: read(MAX_BODY), True)
+            body = yield (lambda: read(MAX_BODY), True)
             if body is None:
                 reply = error(413, "body_too_large")
             else:
@@ -122,13 +112,24 @@ class Endpoint(Sealed):
                 if isinstance(wish, Misread):
                     reply = error(wish.status, wish.code)
                 else:
-                    ask = Step(
-                        lambda: (authorize or self._authorize)(request, wish), self._quick or authorize is not None
-                    )
-                    reply = yield from self._granted(request, wish, ask)
+                    ask = authorize or self._authorize
+                    quick = self._quick or authorize is not None
+                    reply = yield from self._granted(request, wish, (lambda: ask(request, wish), quick))
         elif method == "HEAD":
             reply = reply._replace(body=b"")  # not every server leaves it out (RFC 9110, section 9.3.2)
         return self._cors.dress(reply, origin)
+
+    def _screened(self, method: str, origin: str, headers: Mapping[str, str]) -> Reply | None:
+        """The answer that needs no body; `None`: go on."""
+        if method == "OPTIONS":
+            asked = (headers.get(f"access-control-request-{what}", "") for what in ("method", "headers"))
+            reply = self._cors.preflight(method, origin, *asked)
+            if reply is not None:
+                return reply
+        reply = screen(method, headers.get("content-type", ""), headers.get("content-length", ""))
+        if reply is None and headers.get("sec-fetch-site") == "cross-site" and not self._cors.allows(origin):
+            reply = error(403, "origin_not_allowed")  # a browser's own word that another site asks
+        return reply
 
     def _granted(self, request: Any, wish: TokenRequest, ask: Step) -> Course:
         try:
@@ -143,12 +144,9 @@ class Endpoint(Sealed):
                 _log.error("authorize failed with %s", type(failure).__name__, exc_info=True)
                 return error(500, "internal_error")
             if status not in (401, 403):
+                _log.info("authorize refused with %s, status %d", type(failure).__name__, status)
                 return error(status, "refused")
             admission = Denied(status)
-        return (yield from self._decided(request, wish, admission))
-
-    def _decided(self, request: Any, wish: TokenRequest, admission: Any) -> Course:
-        """The way from what `authorize` said to the answer."""
         if isinstance(admission, Denied):
             return error(admission.status, admission.code)
         try:
@@ -158,7 +156,7 @@ class Endpoint(Sealed):
                 )
             if self._limiter is not None:
                 limiter, key = self._limiter, admission.limit_key or admission.participant.identity
-                wait = yield Step(lambda: limiter(key), self._limiter_quick)
+                wait = yield (lambda: limiter(key), self._limiter_quick)
                 if isinstance(wait, bool):
                     # "True" may have been meant as "go on", and would be read as a second to wait.
                     raise InvalidArgument(
@@ -218,14 +216,14 @@ class Endpoint(Sealed):
         on_mint = self._on_mint
         if on_mint is not None:
             try:
-                yield Step(lambda: on_mint(event), True)
+                yield (lambda: on_mint(event), self._on_mint_quick)
             except Exception as failure:  # noqa: BLE001  # a failing audit sink is the application's to notice
                 _log.error("on_mint failed with %s: correct the callback", type(failure).__name__)
 
 
 def run(course: Course) -> Reply:
     """Drives a course where calls block."""
-    return _drive(course, lambda step: _settled(step.call()))
+    return _drive(course, lambda step: _settled(step[0]()))
 
 
 def _drive(course: Course, do: Callable[[Step], Any]) -> Reply:
@@ -245,7 +243,7 @@ def _drive(course: Course, do: Callable[[Step], Any]) -> Reply:
 
 def _settled(result: Any) -> Any:
     """The result of an async function, for a caller who cannot wait for it otherwise."""
-    if not inspect.isawaitable(result):
+    if type(result) in _PLAIN or not inspect.isawaitable(result):
         return result
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
@@ -264,14 +262,20 @@ def _settled(result: Any) -> Any:
         return pool.submit(copy_context().run, asyncio.run, awaited()).result()
 
 
+_PLAIN = frozenset({bytes, Admission, int, float, type(None)})
+
+
 async def run_async(course: Course, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Reply:
     """Drives a course on an event loop; calls that may block go to `in_thread`."""
     try:
         step = next(course)
         while True:
             try:
-                result = step.call() if step.quick else await in_thread(step.call)
-                if inspect.isawaitable(result):
+                call, quick = step
+                result = call() if quick else await in_thread(call)
+                kind = type(result)
+                # The kinds first that nearly every result has: `isawaitable` takes long to say no.
+                if kind is CoroutineType or (kind not in _PLAIN and inspect.isawaitable(result)):
                     result = await result
             except Exception as failure:  # noqa: BLE001  # the course knows what to make of it
                 step = course.throw(failure)

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import anyio.to_thread
 
-from ._core.token_endpoint import Reply
 from ._endpoint import REQUEST_HEADERS, Endpoint, Server, run_async
 from .endpoint import MintEvent
 from .errors import CredentialsError
@@ -58,7 +57,11 @@ class _App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             course = self._endpoint.course(scope, scope["method"], headers_of(scope), partial(read_body, receive))
-            await _answer(await run_async(course, anyio.to_thread.run_sync), send)
+            reply = await run_async(course, anyio.to_thread.run_sync)
+            # A list of its own: a middleware may add to it.
+            headers = [*_encoded(reply.headers)]
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": reply.body})
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "websocket":
@@ -100,7 +103,14 @@ async def fetch_first(endpoint: Endpoint) -> None:
 
 async def read_body(receive: Receive, limit: int) -> bytes | None:
     """The whole body, or `None` when it is longer than `limit`, breaks off or takes too long."""
-    return await _in_time(_whole_body(receive, limit), _READ_TIMEOUT)
+    reading = _whole_body(receive, limit)
+    try:
+        waited = reading.send(None)
+    except StopIteration as read:
+        return cast("bytes | None", read.value)
+    # The clock is started at the first wait, as most bodies are here already, and a timer for each would cost a tenth of the
+    # time that a whole request takes.
+    return await _in_time(reading, waited, _READ_TIMEOUT)
 
 
 async def _whole_body(receive: Receive, limit: int) -> bytes | None:
@@ -117,17 +127,14 @@ async def _whole_body(receive: Receive, limit: int) -> bytes | None:
 
 
 @coroutine
-def _in_time(reading: Coroutine[Any, Any, bytes | None], seconds: float) -> Generator[Any, Any, bytes | None]:
-    """Awaits, but at most so long; then `None`.
+def _in_time(
+    reading: Coroutine[Any, Any, bytes | None], waited: Any, seconds: float
+) -> Generator[Any, Any, bytes | None]:
+    """Awaits a coroutine that has begun to wait, but at most so long; then `None`.
 
-    The clock is started at the first wait, as most bodies are here already, and a timer for each would cost a tenth of the time
-    that a whole request takes. It is the loop's own and no scope of anyio's: those must be left in the order in which they were
-    entered, and a middleware's `receive` may be inside one when it waits.
+    The clock is the loop's own and no scope of anyio's: those must be left in the order in which they were entered, and a
+    middleware's `receive` may be inside one when it waits.
     """
-    try:
-        waited = reading.send(None)
-    except StopIteration as read:
-        return cast("bytes | None", read.value)
     clock = _Clock(seconds)
     try:
         while True:
@@ -169,11 +176,6 @@ class _Clock:
 
 
 @lru_cache(maxsize=1024)
-def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
-    return header[0].encode("latin-1"), header[1].encode("latin-1")
-
-
-async def _answer(reply: Reply, send: Send) -> None:
-    headers = list(map(_encoded, reply.headers))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+def _encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """An answer's headers for ASGI; few answers differ in them."""
+    return tuple([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])

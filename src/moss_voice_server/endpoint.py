@@ -254,12 +254,24 @@ def session_identity(user_id: str, key: bytes) -> str:
     Args:
         user_id: your own id of the user.
         key: at least 16 bytes that only your backend knows; the same for all its processes.
+
+    Raises:
+        InvalidArgument: `key` is shorter or no bytes; `user_id` is empty, over 4096 bytes, or holds control characters.
     """
     return f"u-{_tag(user_id, key)}-{os.urandom(8).hex()}"
 
 
 def is_session_of(identity: str, user_id: str, key: bytes) -> bool:
-    """Whether `session_identity` made this identity for this user."""
+    """Whether `session_identity` made this identity for this user.
+
+    Args:
+        identity: what a participant is called, by anybody: another text is simply not of this user.
+        user_id: your own id of the user.
+        key: the one that `session_identity` was given.
+
+    Raises:
+        InvalidArgument: as `session_identity` does.
+    """
     tag = _tag(user_id, key)
     made = re.fullmatch("u-([0-9a-f]{32})-[0-9a-f]{16}", identity)
     return made is not None and hmac.compare_digest(made[1], tag)
@@ -275,6 +287,13 @@ def identity_from_sub(sub: str, issuer: str = "") -> str:
     """A valid identity for an OpenID Connect subject: the same for the same `sub` and issuer, whatever characters they hold.
 
     A `sub` is unique for its issuer only (OpenID Connect Core, section 2): name the issuer where you take more than one.
+
+    Args:
+        sub: the claim of that name, of a token that you have verified.
+        issuer: the token's `iss`; empty where you take one issuer only.
+
+    Raises:
+        InvalidArgument: `sub` is empty, or one of the two is no text, over 4096 bytes, or holds control characters.
     """
     whole = f"{label('issuer', issuer, blank=True, limit=4096)}\n{label('sub', sub, limit=4096)}"
     return f"sub-{hashlib.sha256(whole.encode()).hexdigest()[:40]}"

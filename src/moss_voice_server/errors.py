@@ -79,7 +79,8 @@ class InvalidArgument(MossVoiceError, ValueError):
     def __init__(self, message: str = "", *, field: str = "") -> None:
         super().__init__(message)
         self.field = field
-        """The argument to correct, as the caller wrote it: `identity`, `room_config.agents[0].deployment`."""
+        """The argument to correct, as the caller wrote it: `identity`, `room_config.agents[0].deployment`. Those of an
+        `AgentDispatch` that a participant has too are called `agent metadata` and `agent attributes`."""
 
 
 class WeakSecretWarning(UserWarning):

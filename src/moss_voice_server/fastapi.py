@@ -14,6 +14,7 @@ from ._core.token_endpoint import Reply
 from ._endpoint import Endpoint, Server, run_async, status_of
 from .asgi import fetch_first, headers_of, read_body
 from .endpoint import MintEvent, TokenRequest, admit_guests
+from .errors import InvalidArgument
 
 try:
     from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -159,6 +160,15 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
         call = call.__call__
     hints = get_type_hints(call, include_extras=True)
     signature = inspect.signature(authorize)
+    for name in ("request", "wish"):
+        # What the other frameworks' authorize is called with. Here both would be looked for in the query, and nobody let in.
+        parameter = signature.parameters.get(name)
+        if parameter and parameter.default is parameter.empty and name not in hints and name not in given:
+            raise InvalidArgument(
+                f"authorize's parameter {name} has no annotation: write request: Request and wish: TokenRequest, as FastAPI "
+                "goes by types",
+                field="authorize",
+            )
     parameters = [
         parameter.replace(
             annotation=Annotated[TokenRequest, Depends(_wish)]

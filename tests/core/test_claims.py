@@ -414,7 +414,7 @@ BAD_ATTRIBUTES: list[tuple[Any, str]] = [
     ({"a": b"b"}, "attributes['a']"),
     ({"a": {"b": "c"}}, "attributes['a']"),
     ({"a": "\ud800"}, "attributes['a']"),
-    ({"\ud800": "a"}, "attributes key"),
+    ({"\ud800": "a"}, "attributes"),
     (MappingProxyType({"a": 5}), "attributes['a']"),
     (OrderedDict({"a": "\ud800"}), "attributes['a']"),
 ]

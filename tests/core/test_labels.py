@@ -258,7 +258,16 @@ def test_attribute_value_of_another_type_is_refused_with_its_key(value: Any) -> 
 def test_long_attribute_key_is_not_repeated_in_the_error() -> None:
     """A key of more than 64 characters is not shown."""
     assert "attributes['" + "k" * 64 + "']" == refused(labels.attributes, "attributes", {"k" * 64: 5})[0]
-    assert "a value in attributes" == refused(labels.attributes, "attributes", {"k" * 65: 5})[0]
+    expected = ("attributes", "a value in attributes must be a str, not int")
+    assert expected == refused(labels.attributes, "attributes", {"k" * 65: 5})
+
+
+def test_field_of_a_bad_attribute_key_is_the_argument() -> None:
+    """The field is what the caller wrote; that it is about a key, the text says."""
+    expected = ("attributes", "attributes key holds a lone surrogate at position 1")
+    field, text = refused(labels.attributes, "attributes", {"a\ud800": "b"})
+
+    assert expected == (field, text[: len(expected[1])])
 
 
 @pytest.mark.parametrize("content", [{"\ud800": "a"}, {"a": "\ud800"}])

@@ -342,7 +342,7 @@ BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"egress": {5: 1}}, "room_config.egress"),
     ({"egress": {"room": {5: 1}}}, "room_config.egress.room"),
     ({"egress": {"room": {"layout": "\ud800"}}}, "room_config.egress.room.layout"),
-    ({"egress": {"room": {"\ud800": "a"}}}, "room_config.egress.room key"),
+    ({"egress": {"room": {"\ud800": "a"}}}, "room_config.egress.room"),
     ({"egress": {"room": {"layout": b"a"}}}, "room_config.egress.room.layout"),
     ({"egress": {"room": {"layout": object()}}}, "room_config.egress.room.layout"),
     ({"egress": {"room": {"layout": {"a"}}}}, "room_config.egress.room.layout"),

@@ -40,11 +40,12 @@ _BLANK = {
 }
 
 
-def text(field: str, value: Any, *, limit: int) -> str:
-    """Any text that UTF-8 can carry, at most `limit` bytes of it."""
+def text(field: str, value: Any, *, limit: int, said: str = "") -> str:
+    """Any text that UTF-8 can carry, at most `limit` bytes of it; `said`: what the error calls it, if not by its field."""
+    said = said or field
     if not isinstance(value, str):
         raise InvalidArgument(
-            f"{field} must be a str, not {type(value).__name__}"
+            f"{said} must be a str, not {type(value).__name__}"
             + (
                 "; encode structured data first, for example with json.dumps"
                 if isinstance(value, (Mapping, list))
@@ -57,13 +58,13 @@ def text(field: str, value: Any, *, limit: int) -> str:
     )
     if surrogate is not None:
         raise InvalidArgument(
-            f"{field} holds a lone surrogate at position {surrogate}, which UTF-8 cannot carry: decode the text properly first",
+            f"{said} holds a lone surrogate at position {surrogate}, which UTF-8 cannot carry: decode the text properly first",
             field=field,
         )
     size = len(value.encode())
     if size > limit:
         raise InvalidArgument(
-            f"{field} is {size} bytes long in UTF-8; LiveKit takes at most {limit}: shorten it", field=field
+            f"{said} is {size} bytes long in UTF-8; LiveKit takes at most {limit}: shorten it", field=field
         )
     return value
 
@@ -83,8 +84,11 @@ def attributes(field: str, value: Any, *, limit: int = ATTRIBUTES_LIMIT) -> Mapp
             raise InvalidArgument(
                 f"{field} has a key that is a {type(key).__name__}: every key must be a str", field=field
             )
-        text(f"{field} key", key, limit=limit)
-        text(f"{field}[{key!r}]" if len(key) <= 64 else f"a value in {field}", item, limit=limit)
+        text(field, key, limit=limit, said=f"{field} key")
+        if len(key) <= 64:
+            text(f"{field}[{key!r}]", item, limit=limit)
+        else:
+            text(field, item, limit=limit, said=f"a value in {field}")
         size += len(key.encode()) + len(item.encode())
     if size > limit:
         raise InvalidArgument(

@@ -178,7 +178,7 @@ def _egress(field: str, value: Any, depth: int = 0) -> dict[str, Any]:
             raise InvalidArgument(
                 f"{field} has a key that is a {type(key).__name__}: every key must be a str", field=field
             )
-        labels.text(f"{field} key", key, limit=labels.LABEL_LIMIT)
+        labels.text(field, key, limit=labels.LABEL_LIMIT, said=f"{field} key")
         name = camel(key)
         if name in wire:
             raise InvalidArgument(f"{field}.{key} is given in two spellings: keep one", field=f"{field}.{key}")

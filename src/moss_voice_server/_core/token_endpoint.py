@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from math import ceil
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from ..endpoint import Admission, TokenRequest
 from ..errors import InvalidArgument
 from ..grants import AgentDispatch, ParticipantInfo
-from .wish import MAX_BODY
+from .wish import MAX_BODY, NOTHING
 
 # On every answer, errors too: a token must not stay in a cache, a log of referrers, or be taken for a page.
 _HEADERS = (
@@ -88,7 +89,13 @@ def created(server_url: str, token: str) -> Reply:
 
 def _reply(status: int, content: str, *extra: tuple[str, str]) -> Reply:
     body = content.encode()
-    return Reply(status, (*_HEADERS, *extra, ("content-length", str(len(body)))), body)
+    return Reply(status, _headers(len(body), extra), body)
+
+
+@lru_cache(maxsize=256)
+def _headers(length: int, extra: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The same object for answers that are alike."""
+    return (*_HEADERS, *extra, ("content-length", str(length)))
 
 
 def screen(method: str, content_type: str, content_length: str) -> Reply | None:
@@ -119,6 +126,8 @@ def _is_json(content_type: str) -> bool:
 def decide(admission: Admission, wish: TokenRequest, new_room: str) -> Grant | Reply:
     """Brings an admission and a wish together: everything that the admission does not say is refused."""
     participant = admission.participant
+    if wish is NOTHING:  # most clients' wish, of which nothing below says anything
+        return Grant(participant, admission.room or new_room, admission.dispatch, admission)
     if wish.participant_identity is not None and wish.participant_identity != participant.identity:
         return error(403, "identity_not_allowed")
     room = admission.room or new_room
@@ -176,6 +185,12 @@ class Cors:
                     "origins must be written as browsers send them: scheme, host in lower case and any port, no path and no "
                     "slash at the end, such as https://app.example; * is not possible, list them",
                     field="origins",
+                )
+            if (origin.startswith("https:") and origin.endswith(":443")) or (
+                origin.startswith("http:") and origin.endswith(":80")
+            ):
+                raise InvalidArgument(
+                    f"origins has {origin}, which no browser sends: leave the scheme's own port out", field="origins"
                 )
         self._origins = frozenset(origins)
 

@@ -56,7 +56,7 @@ class MossApi:
             return _error(404)
         headers = {}
         if max_age is not None:
-            headers["Cache-Control"] = f"max-age={max_age:g}"
+            headers["Cache-Control"] = f"max-age={int(max_age)}"
         if etag:
             headers["ETag"] = tag = etag_of(credentials)
             asked = [item.strip() for item in request.headers.get("If-None-Match", "").split(",")]

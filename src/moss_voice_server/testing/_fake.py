@@ -40,7 +40,7 @@ class FakeMoss:
 
     Attributes, to be set at any time:
         etag: True: answers carry an ETag, and If-None-Match gets 304.
-        max_age: seconds for Cache-Control; None sends none.
+        max_age: whole seconds for Cache-Control; None sends none.
     """
 
     def __init__(
@@ -157,7 +157,10 @@ class FakeMoss:
         return self.credentials
 
     def script(self, *answers: Answer | int) -> None:
-        """The next requests get these in this order, after those already queued; an int is a status."""
+        """The next requests get these in this order, after those already queued; an int is a status.
+
+        Raises TypeError for anything else.
+        """
         self._exchanges.script(tuple(_answer(answer) for answer in answers))
 
     def always(self, answer: Answer | int) -> None:
@@ -241,6 +244,9 @@ class FakeMoss:
 
 
 def _answer(answer: Answer | int) -> Answer:
+    if not isinstance(answer, (Answer, int)) or isinstance(answer, bool):
+        # Here, where the test's own line is in the traceback, and not on the thread that answers.
+        raise TypeError(f"FakeMoss: an answer is an Answer or a status such as 503, not {type(answer).__name__}")
     return Answer(answer) if isinstance(answer, int) else answer
 
 
