@@ -126,11 +126,16 @@ def _metadata(found: Message, where: str) -> Iterator[str]:
         yield f"{where} needs {needed} at run time"
     if sorted(found.get_all("Provides-Extra", [])) != sorted(PROJECT["optional-dependencies"]):
         yield f"{where} has other extras than pyproject.toml"
-    for line in found.get_all("Project-URL", []):
+    addresses = found.get_all("Project-URL", [])
+    for line in addresses:
         if not re.search(r", https://[^/\s]+\.[a-z]+/\S*$", line):
             yield f"{where} has a Project-URL that is no address: {line}"
-    if not found.get_payload():
+    readme = str(found.get_payload() or "")
+    if not readme:
         yield f"{where} has no description: the README is missing"
+    # An index shows the README on a page of its own. Before there are addresses, there is nothing else to link to.
+    if addresses and (lost := re.findall(r"\]\((?!https://|#)([^)\s]+)", readme)):
+        yield f"{where} has a README with links that lead nowhere on an index, make them absolute: {', '.join(lost)}"
 
 
 def _archive(archive: Path) -> Iterator[str]:

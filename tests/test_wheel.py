@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
+from email.message import Message
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,15 +24,20 @@ PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 UNMAPPED = {"livekit-client", "@livekit/protocol", "ts-debounce", "tslib", "@babel/helpers", "@rollup/plugin-commonjs"}
 
 
-@pytest.fixture(scope="module")
-def sbom() -> ModuleType:
-    """The script that completes the bill of materials."""
-    spec = importlib.util.spec_from_file_location("build_sbom", ROOT / "scripts" / "build-sbom.py")
+def script(name: str) -> ModuleType:
+    """A program of `scripts/` as a module."""
+    spec = importlib.util.spec_from_file_location(name.replace("-", "_"), ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def sbom() -> ModuleType:
+    """The script that completes the bill of materials."""
+    return script("build-sbom")
 
 
 def table() -> dict[str, tuple[str, str]]:
@@ -92,3 +99,18 @@ def test_bill_of_materials(sbom: ModuleType) -> None:
     assert "pkg:npm/livekit-client@2.23.0" == purls["livekit-client"]
     assert "pkg:npm/%40livekit/mutex@1.1.1" == purls["@livekit/mutex"]
     assert purls["ts-debounce"] is None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="on Python 3.10 the check needs tomli, which comes with `build`")
+@pytest.mark.parametrize("addresses", [0, 1])
+def test_links_of_the_readme_work_on_an_index(addresses: int) -> None:
+    """Once the project has addresses, a link into the repository is named before it can be published."""
+    metadata = Message()
+    for _ in range(addresses):
+        metadata["Project-URL"] = "documentation, https://docs.example/"
+    metadata.set_payload("[a](docs/dev.md), [b](https://docs.example/dev), [c](#api), [d](LICENSE)")
+
+    said = [line for line in script("build-check")._metadata(metadata, "the wheel") if "README" in line]
+
+    wanted = "the wheel has a README with links that lead nowhere on an index, make them absolute: docs/dev.md, LICENSE"
+    assert [wanted] * addresses == said
