@@ -6,7 +6,7 @@ import re
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -50,7 +50,7 @@ html_css_files = ["site.css"]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_show_sourcelink = False
-pygments_style = "friendly"
+pygments_style = "default"  # every colour of it can be read on the grey of the blocks
 pygments_dark_style = "monokai"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f6f4a", "color-brand-content": "#1f6f4a"},
@@ -65,10 +65,19 @@ def _prepare(app: Sphinx, page: str, source: list[str]) -> None:
     text = re.sub(r"^<!--.*?-->\n?", "", source[0], flags=re.DOTALL | re.MULTILINE)
     # The files at the top of the repository are pages here.
     text = re.sub(r"\]\((?:\.\./)+([A-Z]+)\.md", lambda link: f"](/{_TOP[link[1]]}.md", text)
+    if page == "benchmarks":
+        # A number and its "x" stay on one line.
+        text = re.sub(r"(?<=\d) x\b", "\u00a0x", text)
     if page == "index":
         # The list of pages names some before they are written.
         text = re.sub(r"^[a-z-]+$", lambda line: line[0] if line[0] in app.env.found_docs else "", text, flags=re.M)
     source[0] = text
+
+
+def _level(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Give the captions of the sidebar, which say that they are headings, a heading's level (WAI-ARIA, "heading")."""
+    if tree := context.get("furo_navigation_tree"):
+        context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 
 
 _TOP = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "contributing", "SECURITY": "security-policy"}
@@ -77,3 +86,4 @@ _TOP = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "contributi
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _prepare)
+    app.connect("html-page-context", _level, priority=900)  # after the theme

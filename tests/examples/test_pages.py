@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +17,7 @@ from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.testing import FakeMoss
 from moss_voice_server.wsgi import token_app
 from tests.examples.apps import EXAMPLES
+from tests.examples.serving import run
 from tests.test_readme import blocks
 from tests.tokens import API_KEY, API_SECRET, URL
 
@@ -159,3 +162,21 @@ def test_table_of_errors_is_complete(name: str) -> None:
     """Every page lists every code, and the same ones."""
     assert list(CASES) == sorted((row.code for row in rows(name)), key=list(CASES).index)
     assert rows("fastapi") == rows(name)
+
+
+# The file, and the program that runs it, in the order in which the page shows them. Our plugin alone: others load for seconds.
+PYTEST = ("test_voice.py", "-m", "pytest", "-q", "-p", "moss_voice_server.pytest_plugin", "-p", "no:cacheprovider")
+SUITES = {"fastapi": PYTEST, "flask": PYTEST, "django": ("tests.py", "manage.py", "test")}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_an_application_is_tested_as_the_page_says(name: str, tmp_path: Path) -> None:
+    """The suite that the page on tests shows for a framework passes beside that framework's example."""
+    file, *command = SUITES[name]
+    shown = [block.text for block in blocks(page("testing")) if block.language == "python3"]
+    assert len(SUITES) == len(shown)
+    project = tmp_path / name
+    shutil.copytree(EXAMPLES / name, project, ignore=shutil.ignore_patterns("__pycache__", "db.sqlite3"))
+    (project / file).write_text(shown[list(SUITES).index(name)], encoding="utf-8")
+
+    run((sys.executable, *command), project, {"APP_KEY": "a-key-for-tests", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
