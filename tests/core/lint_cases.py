@@ -106,6 +106,9 @@ CASES: dict[str, Case] = {
     "end before the start": Case({"nbf": NOW + 50, "exp": NOW + 10}, "ends_before_start", "error", 0),
     "exp that is a word": Case({"exp": "tomorrow"}, "wrong_type", "error", 401),
     "exp that is a boolean": Case({"exp": True}, "wrong_type", "error", 401),
+    "exp in milliseconds": Case({"exp": (NOW + 900) * 1000}, "milliseconds", "error", 0),
+    "nbf in milliseconds": Case({"nbf": NOW * 1000}, "milliseconds", "error", 401),
+    "iat in milliseconds": Case({"iat": NOW * 1000}, "milliseconds", "warning", 0),
     "exp in quotes": Case({"exp": str(NOW + 900)}, "time_as_text", "warning", 0),
     # Grants
     "no grant": Case({"video": ...}, "no_video_grant", "error", 401),

@@ -89,8 +89,22 @@ SIGNATURES: dict[str, tuple[Callable[[], str], Pair | None, str, str]] = {
         "error",
     ),
     "no algorithm": (lambda: jwt.encode(good(), "", algorithm="none"), PAIR, "algorithm", "error"),
+    "no signature": (lambda: signed(good()).rpartition(".")[0] + ".", None, "no_whole_signature", "error"),
+    "a signature that was cut off": (lambda: signed(good())[:-7], PAIR, "no_whole_signature", "error"),
+    "the secret among the claims": (
+        lambda: signed({**good(), "attributes": {"for the agent": f"key:{SECRET}"}}),
+        PAIR,
+        "secret_inside",
+        "error",
+    ),
     "changed after signing": (
-        lambda: ".".join((signed(good()).split(".")[0], signed({**good(), "sub": "admin"}).split(".")[1], "c2ln")),
+        lambda: ".".join(
+            (
+                signed(good()).split(".")[0],
+                signed({**good(), "sub": "admin"}).split(".")[1],
+                signed(good()).split(".")[2],
+            )
+        ),
         PAIR,
         "bad_signature",
         "error",
@@ -146,12 +160,18 @@ NO_TOKENS = {
 # What people paste instead of a token, and a word of the finding that tells them.
 NEARLY: dict[str, tuple[str, str]] = {
     "a header's value": (f"Bearer {signed(good())}", "Bearer"),
+    "a header": (f"Authorization: Bearer {signed(good())}", "Bearer"),
+    "a variable": (f"LIVEKIT_TOKEN={signed(good())}", "before the token"),
+    "a line of JSON's end": (f'{signed(good())}",', "behind it"),
+    "UTF-16": ("\0".join(signed(good())), "UTF-16"),
+    "an encrypted one": ("e30.a.b.c.d", "JWE"),
+    "one that was cut off": (signed(good())[:-10], "cut off"),
     "quotes": (f'"{signed(good())}"', "quotes"),
     "an endpoint's answer": (f'{{"participant_token": "{signed(good())}"}}', "participant_token"),
     "an address": (f"wss://livekit.example/rtc?access_token={signed(good())}&auto_subscribe=1", "access_token"),
     "a broken line": (f"{signed(good())[:80]}\n{signed(good())[80:]}", "line break"),
     "half of it": (signed(good()).rpartition(".")[0], "it has one dot"),
-    "its payload": (signed(good()).split(".")[1], "it has 0 dots"),
+    "its payload": (signed(good()).split(".")[1], "it has no dot"),
 }
 
 
@@ -180,6 +200,7 @@ def test_what_is_no_token_is_named(text: str, code: str) -> None:
 def test_white_space_around_a_token_is_left_out() -> None:
     """Files and pipes end with a line end, which is no part of the token."""
     assert inspect(signed(good()), NOW, PAIR) == inspect(f"\n  {signed(good())}\r\n", NOW, PAIR)
+    assert inspect(signed(good()), NOW, PAIR) == inspect(f"\ufeff{signed(good())}\r\n", NOW, PAIR)
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
@@ -195,6 +216,7 @@ def test_secrets_in_a_token_are_masked() -> None:
         "tracks": {"gcp": {"credentials": "hush-7"}, "azure": {"account_key": "hush-8", "ACCOUNTKEY": "hush-9"}},
     }
     claims = {**good(), "iss": SECRET, "roomConfig": {"egress": egress}, "room_config": {"egress": egress}}
+    claims |= {"roomConfiguration": {"egress": egress}, "video": {"roomConfig": {"egress": egress}}}
     inspection = inspect(signed(claims, KEY), NOW, PAIR)
 
     assert [] == re.findall(rf"hush-[0-9]|{SECRET}", str(inspection))

@@ -82,9 +82,11 @@ def _from_standard_input() -> Secret[str]:
     text = Secret("")
     try:
         if sys.stdin is not None:  # None when it is closed
-            text = Secret(sys.stdin.read(_LONGEST))
+            text = Secret(sys.stdin.read(_LONGEST + 1))
     except UnicodeDecodeError:
         text = Secret("")
+    if len(text.reveal()) > _LONGEST:
+        raise InvalidArgument("standard input is longer than 4 MiB, which no token is: pipe in the token alone")
     if not text.reveal().strip():
         raise InvalidArgument("standard input holds no token: pipe one in, as UTF-8 text")
     return text

@@ -15,7 +15,7 @@ from .grants import grants, joins
 from .participant import looks_like_secret, participant
 from .reading import Token, read
 from .room import room
-from .signature import Pair, is_swapped, signature
+from .signature import Pair, holds, is_swapped, signature
 from .size import size
 from .times import times
 from .types import types
@@ -73,10 +73,11 @@ def _ordered(findings: list[Finding]) -> list[Finding]:
 
 def _shown(claims: Mapping[str, Any], pair: Pair | None) -> dict[str, Any]:
     """The claims as they may be shown: without the secrets that a token can hold by mistake."""
-    shown = dict(claims)
+    shown: dict[str, Any] = {}
     for name, value in claims.items():
-        if name.lower() == "iss" and isinstance(value, str) and (looks_like_secret(value) or is_swapped(value, pair)):
+        is_key = name.lower() == "iss" and isinstance(value, str)
+        if holds(value, pair) or (is_key and (looks_like_secret(value) or is_swapped(value, pair))):
             shown[name] = MASK
-        elif name.lower() in ("roomconfig", "room_config"):
+        else:  # whatever its name: people put a room configuration under others, too
             shown[name] = masked(value)
     return shown

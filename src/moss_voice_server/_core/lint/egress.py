@@ -16,13 +16,13 @@ def credentials(egress: object) -> list[str]:
     return [".".join(path) for path, _ in _found(egress, ())]
 
 
-def masked(egress: Any) -> Any:
-    """The same egress with a mask in the place of each credential."""
-    if isinstance(egress, dict):
-        return {name: MASK if _secret(name, value) else masked(value) for name, value in egress.items()}
-    if isinstance(egress, list):
-        return [masked(each) for each in egress]
-    return MASK if _has_user(egress) else egress
+def masked(value: Any) -> Any:
+    """The same value with a mask in the place of each credential."""
+    if isinstance(value, dict):
+        return {name: MASK if _secret(name, item) else masked(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [masked(each) for each in value]
+    return MASK if _has_user(value) else value
 
 
 def _found(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -13,6 +13,8 @@ from ..secret import Secret
 from .finding import Finding, error, kind
 
 _PART = re.compile(r"[A-Za-z0-9_-]*")
+_BEARER = re.compile(r"(authorization:\s*)?bearer\s", re.IGNORECASE)
+_INSIDE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _WHOLE_ANSWER = ("participant_token", "participantToken")
 _MINT = "take the token as it was minted, three parts with two dots between, and nothing around it"
 
@@ -30,8 +32,8 @@ class Token(NamedTuple):
 
 
 def read(text: str) -> Token | Finding:
-    """Takes a token apart. White space around it is left out, since files and pipes end with a line end."""
-    token = text.strip()
+    """Takes a token apart. What files and pipes have around it is left out: white space, a byte order mark."""
+    token = text.strip().strip("\ufeff").strip()
     wrong = _shape(token)
     if wrong:
         return wrong
@@ -46,15 +48,17 @@ def read(text: str) -> Token | Finding:
     signed = Secret(f"{header}.{payload}".encode())
     decoded = _decoded(signature)
     if decoded is None:
-        return error("malformed", "the token's signature is not base64url", _MINT)
+        return error("malformed", "the token's signature is cut off", _MINT)
     return Token(parts[0], parts[1], len(token), signed, Secret(decoded))
 
 
 def _shape(token: str) -> Finding | None:
     if not token:
         return error("malformed", "there is no token: the text is empty", _MINT)
-    if token[:7].lower() == "bearer ":
-        return error("malformed", "this is a header's value, not a token", "leave out the word Bearer before it")
+    if "\0" in token:
+        return error("malformed", "this is UTF-16, as PowerShell writes files, or no text at all", "write it as UTF-8")
+    if _BEARER.match(token):
+        return error("malformed", "this is a header, not a token", "leave out the word Bearer, and all before it")
     if token[0] in "\"'":
         return error("malformed", "there are quotes around the token", "leave the quotes out")
     if token[0] == "{":
@@ -76,14 +80,26 @@ def _shape(token: str) -> Finding | None:
             "put it on one line: terminals and mail programs break long ones",
         )
     parts = token.split(".")
+    if len(parts) == 5 and all(map(_PART.fullmatch, parts)):
+        return error(
+            "malformed",
+            "this is an encrypted token (JWE, RFC 7516), with five parts; LiveKit takes signed ones only",
+            "sign with HS256 and the API secret, and do not encrypt",
+        )
     if len(parts) != 3:
-        dots = "one dot" if len(parts) == 2 else f"{len(parts) - 1} dots"
+        dots = {1: "no dot", 2: "one dot"}.get(len(parts), f"{len(parts) - 1} dots")
         return error("malformed", f"this is not a JSON Web Token: it has {dots} and not two", _MINT)
     if any(part.endswith("=") for part in parts):
         return error(
             "padded",
             "a part of the token is padded with =; LiveKit answers 401 (RFC 7515, section 2: no padding)",
             "strip the = when the token is made, or use a JWT library",
+        )
+    if not all(map(_PART.fullmatch, parts)) and _INSIDE.search(token):
+        return error(
+            "malformed",
+            "there is something before the token, or behind it",
+            "take the token alone: letters, digits, - and _, and the two dots",
         )
     if not all(map(_PART.fullmatch, parts)):
         return error("malformed", "the token holds a character that base64url does not have", _MINT)

@@ -15,6 +15,10 @@ from .reading import Token
 _CHECK = "check that the token's maker and the LiveKit server have the same key and secret"
 
 
+_GUESSABLE = 8  # characters; a shorter secret, as that of `livekit-server --dev`, is a word that may stand anywhere
+_SIZE = sha256().digest_size  # bytes of every HS256 signature
+
+
 class Pair(NamedTuple):
     """An API key and its secret. The key may be empty: only the signature is checked then."""
 
@@ -25,6 +29,13 @@ class Pair(NamedTuple):
 def signature(token: Token, key: object, pair: Pair | None) -> Iterator[Finding]:
     """What is wrong with the header and the signature; `key` is the token's `iss`."""
     yield from _header(token)
+    if token.header.get("alg") == "HS256" and len(token.signature.reveal()) != _SIZE:
+        yield error(
+            "no_whole_signature",
+            "the token ends before its signature does: it was cut off when it was copied, or never signed; LiveKit answers 401",
+            "take the whole token, to the last character",
+        )
+        return
     if pair is None:
         yield info(
             "not_checked",
@@ -32,6 +43,7 @@ def signature(token: Token, key: object, pair: Pair | None) -> Iterator[Finding]
             "set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or LIVEKIT_API_SECRET_FILE",
         )
         return
+    yield from _inside(token, pair)
     if len(pair.secret.reveal().encode()) < MIN_SECRET_BYTES:
         yield warning(
             "weak_secret",
@@ -53,6 +65,31 @@ def signature(token: Token, key: object, pair: Pair | None) -> Iterator[Finding]
 def is_swapped(key: object, pair: Pair | None) -> bool:
     """Whether a token names the secret where the key belongs."""
     return pair is not None and isinstance(key, str) and _equal(key, pair.secret)
+
+
+def holds(value: object, pair: Pair | None) -> bool:
+    """Whether the secret at hand stands somewhere in a claim's value."""
+    if isinstance(value, dict):
+        return any(holds(each, pair) for each in (*value, *value.values()))
+    if isinstance(value, list):
+        return any(holds(each, pair) for each in value)
+    return (
+        pair is not None
+        and isinstance(value, str)
+        and len(pair.secret.reveal()) >= _GUESSABLE
+        and pair.secret.reveal() in value
+    )
+
+
+def _inside(token: Token, pair: Pair) -> Iterator[Finding]:
+    """The secret among the claims; in the key's place it is a finding of its own."""
+    name = next((name for name, value in token.claims.items() if name.lower() != "iss" and holds(value, pair)), None)
+    if name is not None:
+        yield error(
+            "secret_inside",
+            f"{shown(name)} holds the API secret: everybody who gets the token can read it, and make any token",
+            "leave it out, and make a new pair of key and secret: this one is known",
+        )
 
 
 def _header(token: Token) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from .finding import Finding, error, kind, warning
 LEEWAY = 60.0
 """Seconds by which clocks may differ: livekit/protocol auth/verifier.go."""
 
+_MILLISECONDS = 1e11  # the year 5138 in seconds, and 1973 in milliseconds
 _SHORT, _LONG = 60.0, 24 * 3600.0  # seconds: what our own tokens may live
 _NUMBER = re.compile(r"\s*-?[0-9]+(\.[0-9]+)?\s*")
 _MINT_AGAIN = "mint a new token"
@@ -23,15 +24,22 @@ def times(claims: Mapping[str, Any], now: float) -> Iterator[Finding]:
     read: dict[str, float | None] = {}
     for name in ("exp", "nbf", "iat"):
         value = claims.get(name)
-        read[name] = seconds(value)
+        time = read[name] = seconds(value)
         if value is None:
             continue
-        if read[name] is None:
+        if time is None:
             yield error(
                 "wrong_type",
                 f"{name} is {kind(value)}, not a time; LiveKit answers 401 to the whole token",
                 f"write {name} as whole seconds since 1970",
             )
+        elif time > _MILLISECONDS:
+            yield (warning if name == "iat" else error)(
+                "milliseconds",
+                f"{name} is written in milliseconds, it seems; LiveKit counts seconds, and takes it for a time in a far future",
+                f"write {name} in seconds since 1970: divide by 1000, and leave the fraction out",
+            )
+            read[name] = None
         elif isinstance(value, str):
             yield warning(
                 "time_as_text",
