@@ -178,6 +178,11 @@ USAGE = {
         ["--endpoint", "https://app.example", "--header", "a: b\r\nc: hush"],
         "--header: write it",
     ),
+    "header that HTTP clients cannot send": (
+        ["--endpoint", "https://app.example", "--header", "a: hush\u00e9"],
+        "--header: write it as 'Name: value' in ASCII",
+    ),
+    "no address": (["--endpoint", ""], "--endpoint: is empty: leave the option out"),
     "header that is ours": (["--endpoint", "https://app.example", "--header", "Origin: hush"], "doctor's own to set"),
     "no such file": (["--endpoint", "https://app.example", "--header", "@none"], "cannot be read (FileNotFoundError)"),
     "no patience": (["--agent-timeout", "0s"], "--agent-timeout: must be from 1 to 50 seconds"),

@@ -293,6 +293,14 @@ CHAIN: dict[str, tuple[Callable[[World], Plan], Named]] = {
         at("ftp://host.example"),
         fails("livekit.url", "must begin with wss://", "LIVEKIT_URL"),
     ),
+    "LiveKit's address has no scheme": (
+        at("localhost:7880"),
+        fails("livekit.url", "is not an address with a host and, optionally, a port from 1 to 65535$", "LIVEKIT_URL"),
+    ),
+    "nobody listens at LiveKit's IPv6 address": (
+        at("ws://[::1]:1"),
+        fails("livekit.server", r"^\[::1\]:1: nobody listens there", "check host and port in LIVEKIT_URL"),
+    ),
     "LiveKit's address is plain, and elsewhere": (
         at("ws://host.example:7880"),
         fails("livekit.url", "would send secrets in the clear", "LIVEKIT_URL: wss://"),

@@ -210,6 +210,10 @@ ANSWERS: dict[str, tuple[Answer, Named]] = {
     ),
     "a list": (always(201, "[]"), fails("endpoint.keys", "no JSON object", "a JSON object")),
     "another object": (always(201, "{}"), fails("endpoint.keys", "lacks participant_token", "both strings")),
+    "a token that is a number": (
+        always(201, '{"server_url": "wss://h.example", "participant_token": 5}'),
+        fails("endpoint.keys", "lacks participant_token", "both strings"),
+    ),
     "a failure": (always(500, "Traceback: hush-hush"), fails("endpoint.status", "application fails", "its log")),
     "a proxy": (always(502), fails("endpoint.status", "a proxy answers", "start the application")),
     "out of order": (always(503), fails("endpoint.status", "cannot make tokens now", "application's log")),
@@ -346,6 +350,18 @@ def test_our_own_endpoint_is_well(livekit_server: LiveKitServer) -> None:
 
     assert [] == [check for check in checks.values() if check.status in ("warn", "fail")]
     assert "refused (HTTP 403)" in checks["endpoint.identity"].detail
+
+
+def test_token_that_cannot_be_read() -> None:
+    """In a token that cannot be read nobody sees whom the endpoint trusts: nothing is claimed of it."""
+    checks = looked_at(always(201, '{"server_url": "wss://127.0.0.1:9", "participant_token": "hush-hush"}'))
+
+    assert ("fail", True) == (
+        checks["endpoint.token"].status,
+        "not a JSON Web Token" in checks["endpoint.token"].detail,
+    )
+    for name in ("endpoint.fresh_room", "endpoint.identity", "endpoint.room", "endpoint.egress", "endpoint.agents"):
+        assert ("skip", "the endpoint gave no token to look at") == checks[name][1:3]
 
 
 def test_slow_endpoint_is_given_up() -> None:

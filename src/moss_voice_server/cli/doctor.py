@@ -43,9 +43,7 @@ examples:
 exit status: 0 nothing failed, 1 something did, 2 wrong usage
 """
 _AGENT_TIMEOUT = (1.0, 50.0)  # seconds; LiveKit drops a participant without media after a minute
-_HEADER = re.compile(
-    r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*"
-)  # RFC 9110, section 5.5
+_HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e]*?)[ \t]*")  # RFC 9110, section 5.5
 _ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:_-]+")
 _OWN = ("host", "content-type", "content-length", "origin", "accept-encoding")
 
@@ -151,7 +149,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     low, high = _AGENT_TIMEOUT
     if not low <= options.agent_timeout <= high:
         raise InvalidArgument(f"must be from {low:g} to {high:g} seconds", field="agent_timeout")
-    if not options.endpoint and (options.header or options.origin):
+    if options.endpoint is None and (options.header or options.origin):
         raise InvalidArgument("it is about --endpoint: name one", field="header" if options.header else "origin")
     if options.origin is not None and not _ORIGIN.fullmatch(options.origin):
         raise InvalidArgument("must be as browsers send it: https://app.example, no path and no slash", field="origin")
@@ -165,7 +163,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         agent_name=options.agent,
         agents=not options.no_agent,
         agent_timeout=options.agent_timeout,
-        endpoint=_endpoint(options.endpoint) if options.endpoint else "",
+        endpoint=_endpoint(options.endpoint) if options.endpoint is not None else "",
         headers=_headers(options.header),
         origin=options.origin or "",
     )
@@ -175,6 +173,8 @@ def _endpoint(given: Secret[str]) -> str:
     """The endpoint's address; a query is possible, and never shown."""
     from .._core.urls import address
 
+    if not given.reveal().strip():
+        raise InvalidArgument("is empty: leave the option out, or give it an address", field="endpoint")
     base, question, query = given.reveal().partition("?")
     normal, problem = address(base, secure=("https",), plain=("http",))
     if problem:
@@ -199,7 +199,9 @@ def _headers(given: list[Secret[str]]) -> Secret[dict[str, str]]:
         for index in range(len(lines.reveal())):
             match = Secret(_HEADER.fullmatch(lines.reveal()[index]))
             if match.reveal() is None:
-                raise InvalidArgument("write it as 'Name: value', or @FILE with one such line for each", field="header")
+                raise InvalidArgument(
+                    "write it as 'Name: value' in ASCII, or @FILE with one such line for each", field="header"
+                )
             name = match.reveal()[1].lower()  # type: ignore[index]  # it was looked at above
             if name in _OWN:
                 raise InvalidArgument(f"{name} is doctor's own to set", field="header")

@@ -45,7 +45,9 @@ def checks(url: str, setting: str, plan: Plan) -> Generator[Check, None, Server 
     path = "" if problem else urlsplit(normal).path.rstrip("/")
     if problem or path.endswith(_PATHS):
         yield (
-            watch.fail(NAMES[0], f"LiveKit's address {problem}", f"correct {setting}: wss://host.example")
+            watch.fail(
+                NAMES[0], f"LiveKit's address {problem.partition(': ')[0]}", f"correct {setting}: wss://host.example"
+            )
             if problem
             else watch.fail(
                 NAMES[0],

@@ -42,6 +42,11 @@ class Place(NamedTuple):
         return urlsplit(self.url).hostname or ""
 
     @property
+    def where(self) -> str:
+        """Host and port, as an address writes them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def is_secure(self) -> bool:
         """Whether it is behind TLS."""
         return urlsplit(self.url).scheme in ("https", "wss")
@@ -91,7 +96,7 @@ def proxy_for(place: Place) -> bool:
 
 def why(fault: Fault, place: Place, timeout: float) -> tuple[str, str]:
     """Detail and remedy for a request that got no answer."""
-    where = f"{place.host}:{place.port}"
+    where = place.where
     tls = "the other side speaks plain HTTP there, perhaps" if place.is_secure else "it speaks TLS there, perhaps"
     words = {
         "gaierror": ("the host's name cannot be looked up", f"check {place.setting} and this machine's DNS"),
@@ -151,7 +156,7 @@ def _handshake(place: Place, plan: Plan, watch: Stopwatch) -> Check:
     from .._http import trust
 
     name = f"{place.link}.tls"
-    where = f"{place.host}:{place.port}"
+    where = place.where
     try:
         context = trust()
     except OSError:

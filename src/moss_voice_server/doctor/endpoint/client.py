@@ -109,13 +109,12 @@ class Client:
         token_key = _first(fields, ("participant_token", "participantToken", "accessToken", "access_token", "token"))
         if not token_key:
             return None
-        values = Secret([(fields.reveal() or {}).get(key) for key in (url_key, token_key)])
-        token = Secret(str(values.reveal()[1]))
+        values = fields.reveal() or {}
+        token = Secret(values[token_key])
         self._redactor.learn(token.reveal())
         parsed = read(token.reveal())
         claims = parsed.claims if isinstance(parsed, Token) else {}
-        url = values.reveal()[0]
-        return Pass(url if isinstance(url, str) else "", token, claims, (url_key, token_key))
+        return Pass(values.get(url_key, ""), token, claims, (url_key, token_key))
 
 
 def _object(body: Secret[bytes]) -> dict[str, Any] | None:
@@ -127,4 +126,5 @@ def _object(body: Secret[bytes]) -> dict[str, Any] | None:
 
 
 def _first(fields: Secret[dict[str, Any] | None], names: tuple[str, ...]) -> str:
-    return next((name for name in names if (fields.reveal() or {}).get(name)), "")
+    """The first of the names under which there is a text."""
+    return next((name for name in names if isinstance(text := (fields.reveal() or {}).get(name), str) and text), "")
