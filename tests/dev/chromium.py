@@ -91,6 +91,10 @@ class Page:
         """Choose an option of a list."""
         self._do("choose", selector=selector, value=value)
 
+    def allow_microphone(self) -> None:
+        """What its user does in the browser's address bar."""
+        self._do("allow", microphone="granted")
+
     def look(self, size: tuple[int, int], *, dark: bool) -> None:
         """Change the window's size, and between light and dark."""
         self._do("look", width=size[0], height=size[1], dark=dark)

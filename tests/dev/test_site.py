@@ -23,7 +23,7 @@ from tests.dev.wire import Reply, ask
 LIVEKIT = "ws://127.0.0.1:7880"
 SCRIPT = b"the client"
 PAGE = Path(client.__file__).parent / "page"
-CONFIG = {"chain": "You talk to yourself.", "livekit": True}
+CONFIG = {"chain": "You talk to yourself.", "livekit": "ws://127.0.0.1:7880"}
 
 
 class Here(BrowserClient):
@@ -89,7 +89,7 @@ def test_config(url: str) -> None:
     """The configuration is what the page reads: where the token is, the agents, the client with its hash, and the rest."""
     assert {
         "chain": "You talk to yourself.",
-        "livekit": True,
+        "livekit": "ws://127.0.0.1:7880",
         "token_path": "/voice/token",
         "agents": [{"name": "echo", "label": "Echo"}, {"name": "", "label": "None"}],
         "client": {"src": "livekit-client.umd.js", "integrity": client.INTEGRITY},

@@ -54,7 +54,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
     agent, why_none = _echo_agent(options, livekit, stack, screen)
     config = {
         "chain": _chain(port, moss, server, livekit, agent),
-        "livekit": livekit is not None,
+        "livekit": server.get_server_url() if livekit else "",
         "livekit_remedy": f"Get one: `{_local.INSTALL}`, then start `moss-voice-server dev` again. Where Go is "
         "installed, `moss-voice-server dev --build-livekit` builds one.",
         "client_remedy": _NO_CLIENT,

@@ -34,11 +34,8 @@ const commands = {
     page.on("request", (request) => seen.requests.push(request.url()));
     await page.evaluateOnNewDocument(keepConnections);
     await commands.look({ page, width, height, dark });
-    const cdp = await page.createCDPSession();
-    const { targetInfo } = await cdp.send("Target.getTargetInfo");
-    for (const [name, setting] of [["microphone", microphone], ["clipboard-write", "granted"]]) {
-      await cdp.send("Browser.setPermission", { permission: { name }, setting, origin: new URL(url).origin, browserContextId: targetInfo.browserContextId });
-    }
+    const { origin } = new URL(url);
+    await commands.allow({ page, origin, microphone });
     if (answers) {
       await page.setRequestInterception(true);
       page.on("request", (request) => {
@@ -49,9 +46,16 @@ const commands = {
       });
     }
     const number = pages.size + 1;
-    pages.set(number, { context, page, seen });
+    pages.set(number, { context, page, seen, origin });
     await page.goto(url, { waitUntil: "domcontentloaded", timeout: 20_000 });
     return number;
+  },
+  async allow({ page, origin, microphone }) {
+    const cdp = await page.createCDPSession();
+    const { targetInfo } = await cdp.send("Target.getTargetInfo");
+    for (const [name, setting] of [["microphone", microphone], ["clipboard-write", "granted"]]) {
+      await cdp.send("Browser.setPermission", { permission: { name }, setting, origin, browserContextId: targetInfo.browserContextId });
+    }
   },
   async value({ page, script }) {
     return await page.evaluate(script);

@@ -5,7 +5,7 @@ import { VoiceRoom, load } from "./room.js";
 import { claims, facts, grants, left } from "./token.js";
 
 const at = (id) => document.getElementById(id);
-const DOCTOR = "`moss-voice-server doctor` in a terminal says which link of the chain it is.";
+const DOCTOR = "In a terminal with the environment that `moss-voice-server dev` has printed, `moss-voice-server doctor` says which link of the chain it is.";
 const ENDINGS = {
   DUPLICATE_IDENTITY: ["Somebody joined with the same identity and took your place.", "Give every session an identity of its own."],
   PARTICIPANT_REMOVED: ["You were removed from the room.", "Join again for a new one."],
@@ -15,7 +15,7 @@ const ENDINGS = {
 const LOST = ["The connection to the LiveKit server is lost.", `See whether it still runs, then join again. ${DOCTOR}`];
 const TOKEN = /eyJ[\w-]+\.[\w-]*(\.[\w-]*)?/g;
 
-let config, livekit, voice, jwt, token;
+let config, livekit, voice, jwt, token, muted;
 
 // What is to be seen.
 
@@ -89,13 +89,14 @@ function showJoined() {
   state("joined", `In the room${agent}`);
 }
 
-function showMuted(muted) {
-  at("mute-button").setAttribute("aria-pressed", String(muted));
+function showMuted(isMuted) {
+  muted = isMuted;
+  at("mute-button").textContent = muted ? "Unmute" : "Mute";
+  at("mute-button").classList.toggle("muted", muted);
   showMe();
 }
 
 function showMe() {
-  const muted = at("mute-button").getAttribute("aria-pressed") === "true";
   at("my-note").textContent = [muted && "muted", voice.quality ? `${voice.quality} connection` : "connected"].filter(Boolean).join(", ");
 }
 
@@ -187,6 +188,8 @@ async function join() {
   try {
     const { server_url: url } = await ask();
     if (voice !== mine) return;
+    // This page may speak to the server that it was loaded for, and to no other (Content-Security-Policy).
+    if (url !== config.livekit) throw new endpoint.Refused("This page is older than its LiveKit server: moss-voice-server dev was started again.", "Reload this page, then join again.");
     await mine.join(url, jwt);
     if (voice !== mine) return;
     at("my-name").textContent = token.name && token.name !== "Guest" ? `You, ${token.name}` : "You";
@@ -222,11 +225,12 @@ async function speak(on) {
   try {
     await voice.speak(on, at("microphone").value);
     showMuted(!on);
+    at("problem").hidden = true;
   } catch (error) {
     showMuted(true);
     problem("You cannot be heard: the microphone cannot be used.", error.name === "NotFoundError"
-      ? "Plug one in, then press Mute to try again."
-      : "Allow it for this page in the browser's address bar, then press Mute to try again.");
+      ? "Plug one in, then press Unmute to try again."
+      : "Allow it for this page in the browser's address bar, then press Unmute to try again.");
   }
 }
 
@@ -267,7 +271,7 @@ function listener(isCurrent) {
 at("join-form").addEventListener("submit", (event) => { event.preventDefault(); if (livekit && !voice) join(); });
 at("leave-button").addEventListener("click", leave);
 at("hear-button").addEventListener("click", () => voice?.hear());
-at("mute-button").addEventListener("click", () => speak(at("mute-button").getAttribute("aria-pressed") === "true"));
+at("mute-button").addEventListener("click", () => speak(muted));
 at("microphone").addEventListener("change", () => voice?.useMicrophone(at("microphone").value).catch(() => problem("This microphone cannot be used.", "Choose another one.")));
 at("token-button").addEventListener("click", () => ask().catch((error) => problem(...inWords(error))));
 at("message-form").addEventListener("submit", async (event) => {
