@@ -116,6 +116,15 @@ def test_ascii(shell: Shell) -> None:
     assert out.startswith("- LiveKit   none to ask")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
+def test_go_is_there(shell: Shell, tmp_path: Path) -> None:
+    """Where Go is installed, the option that lets it build a LiveKit server is named."""
+    go = tmp_path / "go"
+    go.touch(0o755)
+    _, out, _ = shell("dev", "--once", environ={"PATH": str(tmp_path)})
+    assert out.partition("\n")[0].endswith(", or let Go build one: --build-livekit")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("no_color", ["", "1"], ids=["colours", "NO_COLOR"])
 def test_on_a_terminal(no_color: str, shell: Shell) -> None:
@@ -274,7 +283,8 @@ def test_server_that_does_not_start(shell: Shell, tmp_path: Path) -> None:
     shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(
         tmp_path, "print('first'); print('cannot bind'); raise SystemExit(3)"
     )
-    text = "livekit-server ended by itself with exit status 3; its log ends: cannot bind"
+    binary = shell.environ["LIVEKIT_SERVER_BIN"]
+    text = f"{binary} ended by itself with exit status 3; its log ends: cannot bind"
     assert Done(1, "", f"moss-voice-server: error: {text}\n") == shell("dev", "--once")
 
 

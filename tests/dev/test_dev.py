@@ -281,6 +281,7 @@ def test_no_agent(environ: dict[str, str], livekit_server: LiveKitServer) -> Non
         config = ask(running.url, "/config.json").json
         assert (0, "") == running.end()[::2]
     assert "Agent" not in running.out
+    assert "\n✓ Checked   LiveKit accepts the token (GET /rtc/validate)\n" in running.out
     assert ([""], "") == ([each["name"] for each in config["agents"]], config["agent_remedy"])
     assert livekit_server.pid is not None
     assert livekit_server.api_secret not in running.out
@@ -294,6 +295,8 @@ def test_given_server_with_a_wrong_secret(environ: dict[str, str], livekit_serve
         config = ask(running.url, "/config.json").json
         assert (0, "") == running.end()[::2]
     text = "the echo agent could not register with the LiveKit server (HTTP 401)"
+    why = "LiveKit refuses the token (HTTP 401): the secret does not belong to the API key: check --api-secret"
+    assert f"✗ Checked   {why}\n" in running.out
     assert f"✗ Agent     {text}\n" in running.out
     assert "`moss-voice-server doctor` says why." in config["agent_remedy"]
     assert "LiveKit server (HTTP 401)" in config["agent_remedy"]

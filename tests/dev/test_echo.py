@@ -168,9 +168,7 @@ def test_no_server() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
-        with pytest.raises(
-            EchoError, match=r"could not register with the LiveKit server \(.*refused|Connect call failed"
-        ):
+        with pytest.raises(EchoError, match=r"register with the LiveKit server \(the connection was refused\)$"):
             EchoAgent(url, "key", Secret("secret")).__enter__()
 
 

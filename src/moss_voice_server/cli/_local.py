@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import threading
@@ -54,7 +55,8 @@ def _started(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> L
 
     binary = _binary(options, screen)
     if binary is None:
-        screen.step("LiveKit", f"none to ask; get one: {INSTALL}", good=None)
+        or_build = ", or let Go build one: --build-livekit" if shutil.which("go") else ""
+        screen.step("LiveKit", f"none to ask; get one: {INSTALL}{or_build}", good=None)
         return None
     server = stack.enter_context(LiveKitServer(binary))
     screen.step("LiveKit", f"livekit-server, started on {server.url}")

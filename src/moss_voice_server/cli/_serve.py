@@ -15,8 +15,9 @@ from ..dev.client import BrowserClient
 from ..dev.serving import HOST, PortTaken, Serving, listen
 from ..dev.site import TOKEN_PATH, Site
 from . import _local, _say
+from ._livekit import is_asked_for
 from ._screen import Screen
-from ._validate import is_local
+from ._validate import ask, is_local
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..server import MossVoiceServer
     from ..testing import FakeMoss
     from ._livekit import LiveKit
+    from ._validate import Verdict
 
 _ECHO_LABEL = "Echo: plays back what you say"
 _RULES_LABEL = "LiveKit's own rules: workers without a name"
@@ -51,6 +53,9 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
     screen.step("Moss API", f"a fake one, started on {moss.url}")
     server = asyncio.run(_created(moss))
     stack.callback(lambda: asyncio.run(server.aclose()))
+    if livekit and is_asked_for(options):
+        verdict = _asked(server)
+        screen.step("Checked", f"LiveKit {verdict.text}", good=verdict.accepted)
     agent, why_none = _echo_agent(options, livekit, stack, screen)
     config = {
         "chain": _chain(port, moss, server, livekit, agent),
@@ -87,6 +92,14 @@ async def _created(moss: FakeMoss) -> MossVoiceServer:
 
     arguments: dict[str, Any] = {**moss.arguments}
     return await MossVoiceServer.create(**arguments)
+
+
+def _asked(server: MossVoiceServer) -> Verdict:
+    """What a LiveKit server that is not ours says to a token: on a wrong secret everything else would fail, one by one."""
+    from ..grants import ParticipantInfo
+
+    token = server.create_participant_token(ParticipantInfo("dev"), f"room-{os.urandom(16).hex()}")
+    return ask(server.get_server_url(), token)
 
 
 def _echo_agent(

@@ -157,4 +157,6 @@ def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code}"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused"
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__

@@ -254,7 +254,7 @@ class LiveKitServer:
             connection.close()
 
     def _failure(self, what: str) -> LiveKitServerError:
-        return LiveKitServerError(f"livekit-server {what}; its log ends:\n{self.log_tail() or '(empty)'}")
+        return LiveKitServerError(f"{self._binary} {what}; its log ends:\n{self.log_tail() or '(empty)'}")
 
     def _end_process(self) -> None:
         """End the server by its process id and collect it: SIGTERM as often as it takes, SIGKILL at last."""
