@@ -192,6 +192,7 @@ def test_without_an_agent(running: Dev, browser: Browser) -> None:
     with opened(browser, running.url) as page:
         page.choose("#agent", "")
         joined(page, agent=False)
+        assert not page.value("document.getElementById('token-button').checkVisibility()")
         assert ("In the room", "not here") == (page.text("#state"), page.text("#agent-note"))
         assert "LiveKit's own rules: workers without a name" == fact(page, "Agents")
         assert "{}" in page.text("#request")
@@ -413,6 +414,9 @@ def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> N
         assert page.text("#answer").startswith("201 Created\ncontent-type: application/json\ncache-control: no-store\n")
         assert 0.99 < page.value("document.getElementById('token-life').value") <= 1
         page.shoot(pictures / "no-livekit.png")
+        first = fact(page, "Who")
+        page.click("#token-button")
+        page.wait(f"!document.getElementById('token-facts').innerText.includes({json.dumps(first)})")
         assert [] == page.serious_findings()
     assert notice.startswith(
         "No LiveKit server runs here, so nobody can join. Tokens can be made and looked at.\n\nGet one: "

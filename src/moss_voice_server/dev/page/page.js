@@ -59,6 +59,7 @@ function state(name, text) {
   at("leave-button").hidden = !inside && name !== "joining";
   at("leave-button").textContent = name === "joining" ? "Cancel" : "Leave";
   at("mute-button").hidden = !inside;
+  at("token-ask").hidden = inside || name === "joining"; // the token that is shown then is the one for this room
   for (const id of ["message", "message-button"]) at(id).disabled = name !== "joined";
   if (!inside) {
     at("hear-button").hidden = true;
@@ -110,7 +111,6 @@ function showMessage(from, text, segment) {
 }
 
 function showToken() {
-  at("token-none").hidden = true;
   at("token-panel").hidden = false;
   at("token-copy-button").disabled = false;
   at("token-copied").textContent = "";
