@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,11 +86,27 @@ def test_all_differences_are_told(moss_server: MossVoiceServerSync) -> None:
     ]
 
 
-@pytest.mark.parametrize("token", ["", "a.b.c", "a.W10.c", None, "a.b"])
-def test_what_is_no_token_is_said(token: str) -> None:
+@pytest.mark.parametrize("token", ["", "a.b.c", "a.W10.c", None, "a.b", b"a.b", 5], ids=repr)
+def test_what_is_no_token_is_said(token: Any) -> None:
     """Something else than a token is an assertion error, not a puzzle."""
     with pytest.raises(AssertionError, match="not a token"):
         assert_token(token, identity="ada")
+
+
+def test_tokens_of_other_makers() -> None:
+    """Whatever the claims are, and whatever stands for a signature, what differs is told."""
+    claims = base64.urlsafe_b64encode(b'{"video": null, "roomConfig": null}').decode().rstrip("=")
+    with pytest.raises(AssertionError, match=r"the token differs:\n  room: .*None\n  signature: not made") as caught:
+        assert_token(f"e30.{claims}.\u00e9", room="hall", agents=[], api_secret="s" * 32)
+    assert "agents" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["e30.e30.c2ln", "no token"])
+def test_failure_shows_the_line_of_the_test(token: str) -> None:
+    """What pytest shows of a failure is the test's own line, and nothing of our code."""
+    with pytest.raises(AssertionError) as caught:
+        assert_token(token, identity="ada")
+    assert [Path(__file__)] == [entry.path for entry in caught.traceback.filter(caught)]
 
 
 def test_plugin_costs_other_suites_nothing(tmp_path: Path) -> None:
