@@ -30,6 +30,8 @@ from benchmarks.request import LIFE, REQUESTS, Request, problem
 from benchmarks.table import document, table, verdict
 from tests.livekit.needs import absent
 
+pytestmark = pytest.mark.once
+
 MINTERS = (budgets.LIVEKIT_API, budgets.PYJWT, budgets.NODE, budgets.GO)
 ENDPOINTS = (
     *((budgets.ASGI, against) for against in (budgets.FASTAPI_ROUTE, budgets.BARE, budgets.EXPRESS)),

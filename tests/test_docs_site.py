@@ -22,6 +22,8 @@ import pytest
 import moss_voice_server
 from moss_voice_server import errors
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 SOURCE = Path(moss_voice_server.__file__).parent

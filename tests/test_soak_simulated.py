@@ -12,6 +12,8 @@ from moss_voice_server._core.fetch import Fault, Response
 from moss_voice_server.errors import CredentialsError
 from tests.faults.world import DOWN, FakeWorld, Source, answer, good, keeper, mint, server, status
 
+pytestmark = pytest.mark.once
+
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 DAYS = 30
 STEP = 30.0  # seconds between two mints, on average

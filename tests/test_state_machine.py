@@ -16,6 +16,8 @@ from moss_voice_server.errors import CredentialsError
 from tests.faults.faces import everything
 from tests.faults.world import DOWN, FakeWorld, Source, answer, good, keeper, mint, server, status
 
+pytestmark = pytest.mark.once
+
 HOUR = 3600.0
 LOST = 13.0
 ATTEMPTS = {"ok": 1, "down": 3, "denied": 1, "garbage": 3, "whole": 1}

@@ -16,6 +16,8 @@ import yaml  # type: ignore[import-untyped]  # it ships no types; what it reads 
 
 from tests.livekit.needs import absent
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github"
 WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.clients.token_source import TokenSource
     from tests.examples.apps import Running
 
+pytestmark = pytest.mark.once
+
 
 def test_client_gets_address_and_token(app: Running, token_source: TokenSource, moss: FakeMoss) -> None:
     """`TokenSource.endpoint(url, {headers})` finds what it joins with, and can read the token."""

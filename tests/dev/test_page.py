@@ -29,6 +29,8 @@ from tests.livekit.server_api import call, signed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+pytestmark = pytest.mark.once
+
 READY = "document.body.dataset.ready === 'true'"
 STATE = "document.getElementById('state').dataset.state"
 LOUD = 30  # of 100 on a meter: -42 dB

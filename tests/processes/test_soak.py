@@ -9,9 +9,10 @@ import pytest
 from tests.processes.served import NO_WAIT, needs
 from tests.processes.soak import soak
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="reads memory in /proc, which only Linux has"
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory in /proc, which only Linux has"),
+]
 
 
 def test_soak() -> None:
