@@ -248,13 +248,12 @@ def test_file_that_cannot_be_decoded(face: Class, tmp_path: Any) -> None:
     assert ("MOSS_PROJECT_KEY", []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
 
-@pytest.mark.parametrize(
-    "environ", [{}, {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "a"}]
-)
-def test_key_as_a_keyword_of_from_env(face: Class, environ: dict[str, str]) -> None:
-    """A key that is handed over by name, where it does not belong, is shown nowhere."""
+@pytest.mark.parametrize("wrong", [{}, {"project_id": ""}, {"nonsense": 1}], ids=["missing", "empty", "unknown"])
+def test_key_as_a_keyword_of_from_env(face: Class, wrong: dict[str, Any]) -> None:
+    """A key that is handed over by name, beside something that is wrong, is shown nowhere."""
+    environ = {"MOSS_PROJECT_ID": "project"} if wrong == {} else {"MOSS_PROJECT_ID": "p", "MOSS_VOICE_AGENT_ID": "a"}
     for make in (face.from_env, face.kind.unfetched):
-        error = caught(make, environ, project_key=KEY)
+        error = caught(make, environ, project_key=KEY, **wrong)
 
         assert isinstance(error, (TypeError, ValueError))
         assert [] == spilled(error, SECRETS)

@@ -422,6 +422,18 @@ def test_from_env_passes_keywords_on(face: Class) -> None:
     assert "service.usemoss.dev" == moss.requests[0].headers["host"]
 
 
+@pytest.mark.parametrize("setting", ["project_id", "project_key", "voice_agent_id", "api_url"])
+def test_from_env_takes_what_is_given_by_name(face: Class, moss: FakeMoss, setting: str) -> None:
+    """A setting that is given by name goes before its variable, be that set, set twice or not at all."""
+    name = VARIABLES[[*moss.arguments].index(setting)]
+    given = {setting: moss.arguments[setting]}
+    without = {key: value for key, value in moss.environ.items() if key != name}
+
+    for environ in ({**without, name: "https://other.example"}, {**moss.environ, f"{name}_FILE": os.devnull}, without):
+        assert "fresh" == face.from_env(environ, **given).status().state
+        assert "empty" == face.kind.unfetched(environ, **given).status().state
+
+
 # unfetched.
 
 

@@ -124,9 +124,9 @@ class _Server(Sealed):
         Raises:
             InvalidArgument: names the variable that is missing, given twice or unreadable.
         """
-        hidden, options = _environment(environ), Secret(keywords)
+        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
         del environ, keywords
-        return cls(**from_environment(hidden, _read), **options.reveal())
+        return cls(**from_environment(hidden, _read, given), **options.reveal())
 
     def create_participant_token(
         self,
@@ -267,7 +267,7 @@ class MossVoiceServer(_Server):
 
     @classmethod
     async def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
-        """`create` with what the environment says (`None`: `os.environ`); `keywords` are those of `create`.
+        """`create` with what the environment says (`None`: `os.environ`); `keywords` are those of `create`, and go before it.
 
         `MOSS_PROJECT_ID`, `MOSS_PROJECT_KEY`, `MOSS_VOICE_AGENT_ID`, and optionally `MOSS_PLATFORM_API_URL`; each may be
         given as `<NAME>_FILE`, the path of a file that holds the value (Docker and Kubernetes secrets).
@@ -276,9 +276,9 @@ class MossVoiceServer(_Server):
             InvalidArgument: names the variable that is missing, given twice or unreadable.
             CredentialsError: as for `create`.
         """
-        hidden, options = _environment(environ), Secret(keywords)
+        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
         del environ, keywords
-        return await cls.create(**from_environment(hidden, _read), **options.reveal())
+        return await cls.create(**from_environment(hidden, _read, given), **options.reveal())
 
     async def refresh(self) -> None:
         """Fetches now, for example when the keys have just been exchanged.
@@ -343,9 +343,9 @@ class MossVoiceServerSync(_Server):
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
         """`create` with what the environment says. See `MossVoiceServer.from_env`."""
-        hidden, options = _environment(environ), Secret(keywords)
+        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
         del environ, keywords
-        return cls.create(**from_environment(hidden, _read), **options.reveal())
+        return cls.create(**from_environment(hidden, _read, given), **options.reveal())
 
     def refresh(self) -> None:
         """Fetches now. See `MossVoiceServer.refresh`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import InvalidArgument
@@ -83,16 +83,21 @@ def _visible_problem(value: Secret[Any]) -> str:
     return ""
 
 
-def from_environment(environ: Secret[Mapping[str, str]], read: Callable[[str], str]) -> dict[str, Any]:
+def from_environment(
+    environ: Secret[Mapping[str, str]], read: Callable[[str], str], given: Container[str] = ()
+) -> dict[str, Any]:
     """The settings that an environment names, by argument, the key still wrapped; what is not set and has a default is left out.
 
-    `read` returns a file's text. Errors are built where no frame holds the environment or a value.
+    `read` returns a file's text; arguments that are `given` already are not looked for. Errors are built where no frame holds
+    the environment or a value.
 
     Raises:
         InvalidArgument: `field` is the variable that is missing, set twice or names an unreadable file.
     """
     found: dict[str, Any] = {}
     for argument, name in VARIABLES.items():
+        if argument in given:
+            continue
         value, problem = variable(environ, name, read)
         if problem:
             raise InvalidArgument(problem, field=name)
