@@ -187,10 +187,14 @@ def test_good_key_beside_a_bad_argument(face: Class, change: dict[str, Any], way
     assert [] == spilled(error, SECRETS)
 
 
-def test_password_in_the_address(face: Class) -> None:
-    """An address with a user name is refused, and its password is shown nowhere, though it is no argument of its own."""
+@pytest.mark.parametrize(
+    "address",
+    [f"https://user:{OTHER}@moss.example", f"https://moss.example?key={OTHER}", f"https://moss.example/#{OTHER}"],
+    ids=["user", "query", "fragment"],
+)
+def test_password_in_the_address(face: Class, address: str) -> None:
+    """An address in which a password may stand is refused, and shown nowhere, though it is no secret argument."""
     environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "agent"}
-    address = f"https://user:{OTHER}@moss.example"
     for error in (
         caught(face.kind, "project", KEY, "agent", address),
         caught(face.create, "project", KEY, "agent", api_url=address),

@@ -377,7 +377,7 @@ def _wrapped(value: Any) -> Secret[Any]:
 
 def _screened(api_url: Any) -> Any:
     """The address; wrapped, if it could hold a password, until it is refused for that."""
-    return Secret(api_url) if "@" in str(api_url) else api_url
+    return Secret(api_url) if any(sign in str(api_url) for sign in "@?#") else api_url
 
 
 def _chosen(**options: Any) -> dict[str, Any]:
