@@ -434,10 +434,11 @@ CREDENTIALS = {
 
 
 def spellings(name: str) -> list[str]:
-    """All ways to write a field that end as the same field for LiveKit, or might."""
+    """All ways to write a field that end as the same field for LiveKit, or are read as it by people."""
     first, *rest = name.split("_")
     camel = first + "".join(part.title() for part in rest)
-    return [name, camel, camel[0].upper() + camel[1:], f"{name}_", f"{name}__", f"_{name}", name.replace("_", "__")]
+    written = [name, camel, camel[0].upper() + camel[1:], f"{name}_", f"{name}__", f"_{name}", name.replace("_", "__")]
+    return [*written, name.upper(), camel.lower()]
 
 
 def nest(path: str, leaf: dict[str, Any]) -> dict[str, Any]:

@@ -148,21 +148,26 @@ def _texts(field: str, value: Any) -> dict[str, str]:
 
 # What an egress may not carry into a token: any holder of the token can read it, and LiveKit means to refuse such tokens.
 # livekit/protocol auth/grants.go checks the first four and streams; the rest of the list are the gaps in that check.
-CREDENTIAL_FIELDS = frozenset(
+_CREDENTIALS = frozenset(
     [
         "secret",
         "credentials",
-        "account_key",
-        "session_token",
-        "assume_role_external_id",
+        "accountkey",
+        "sessiontoken",
+        "assumeroleexternalid",
         "password",
         "stream",
-        "stream_outputs",
+        "streamoutputs",
         "urls",
         "webhooks",
-        "signing_key",
+        "signingkey",
     ]
 )
+
+
+def is_credential(name: str, value: object) -> bool:
+    """Whether a field of an egress, however its name is written, holds credentials."""
+    return bool(value) and name.replace("_", "").lower() in _CREDENTIALS
 
 
 _MAX_DEPTH = 10  # LiveKit's deepest egress has seven levels
@@ -182,8 +187,7 @@ def _egress(field: str, value: Any, depth: int = 0) -> dict[str, Any]:
         name = camel(key)
         if name in wire:
             raise InvalidArgument(f"{field}.{key} is given in two spellings: keep one", field=f"{field}.{key}")
-        # The name on the wire is what LiveKit reads, however the key was spelled.
-        if item and _snake(name) in CREDENTIAL_FIELDS:
+        if is_credential(key, item):
             raise _credentials(f"{field}.{key}")
         wire[name] = _egress_value(f"{field}.{key}", item, depth + 1)
     return wire
@@ -217,11 +221,6 @@ def _credentials(field: str) -> InvalidArgument:
         "server, or start the egress from your backend",
         field=field,
     )
-
-
-def _snake(name: str) -> str:
-    """`accountKey` and `account_key` are the same field to LiveKit, so they are to us."""
-    return "".join("_" + char.lower() if char.isupper() else char for char in name).lstrip("_")
 
 
 _label = partial(labels.label, blank=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..room_config import CREDENTIAL_FIELDS, USER_IN_ADDRESS
+from ..room_config import USER_IN_ADDRESS, is_credential
 
-_NAMES = frozenset(name.replace("_", "") for name in CREDENTIAL_FIELDS)
 MASK = "********"
 
 
@@ -19,7 +18,7 @@ def credentials(egress: object) -> list[str]:
 def masked(value: Any) -> Any:
     """The same value with a mask in the place of each credential."""
     if isinstance(value, dict):
-        return {name: MASK if _secret(name, item) else masked(item) for name, item in value.items()}
+        return {name: MASK if is_credential(name, item) else masked(item) for name, item in value.items()}
     if isinstance(value, list):
         return [masked(each) for each in value]
     return MASK if _has_user(value) else value
@@ -28,7 +27,7 @@ def masked(value: Any) -> Any:
 def _found(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     if isinstance(value, dict):
         for name, item in value.items():
-            if _secret(name, item):
+            if is_credential(name, item):
                 yield (*path, name), item
             else:
                 yield from _found(item, (*path, name))
@@ -37,10 +36,6 @@ def _found(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
             yield from _found(item, (*path, str(index)))
     elif _has_user(value):
         yield path, value
-
-
-def _secret(name: str, value: object) -> bool:
-    return bool(value) and name.replace("_", "").lower() in _NAMES
 
 
 def _has_user(value: object) -> bool:
