@@ -194,10 +194,11 @@ def test_other_types_are_refused_by_their_name(value: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("value", [{"a": 1}, ["a"], OrderedDict(a=1), MappingProxyType({"a": 1})])
 def test_structured_data_gets_the_way_out(value: Any) -> None:
-    """A mapping or a list as metadata is told to be encoded first."""
-    found = refused(labels.text, "metadata", value, limit=10)
+    """A mapping or a list as metadata is told to be encoded first; as a name it would only be a wrong name."""
+    found = refused(labels.text, "metadata", value, limit=labels.METADATA_LIMIT)
 
     assert ("metadata", True) == (found[0], found[1].endswith("for example with json.dumps"))
+    assert f"agent_name must be a str, not {type(value).__name__}" == refused(labels.label, "agent_name", value)[1]
 
 
 # Attributes.

@@ -48,7 +48,7 @@ def text(field: str, value: Any, *, limit: int, said: str = "") -> str:
             f"{said} must be a str, not {type(value).__name__}"
             + (
                 "; encode structured data first, for example with json.dumps"
-                if isinstance(value, (Mapping, list))
+                if isinstance(value, (Mapping, list)) and limit > LABEL_LIMIT
                 else ""
             ),
             field=field,
