@@ -912,6 +912,15 @@ def test_answers_that_make_no_sense_are_refused(fields: dict[str, Any], reason: 
         Answer(**fields)
 
 
+@pytest.mark.parametrize("field", ["body", "raw"])
+def test_text_instead_of_bytes_is_refused_at_once(field: str) -> None:
+    """A body that is text is a TypeError in the test's own line, and not a connection that breaks off later."""
+    text: dict[str, Any] = {field: "{}"}
+
+    with pytest.raises(TypeError, match=f"{field} must be bytes, not str"):
+        Answer(**text)
+
+
 def test_import_is_light() -> None:
     """Importing the fake loads neither the HTTP client nor asyncio."""
     code = "import sys, moss_voice_server.testing as t; print({'httpx2', 'h11', 'asyncio'} & set(sys.modules))"

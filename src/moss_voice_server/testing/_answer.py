@@ -26,8 +26,8 @@ class Answer:
 
     An answer of status 200 without content of its own is always the API's own, so `Answer(delay=2)` is the
     credentials two seconds late. Any other status without content gets a small JSON error. Two fields that
-    both say what the body is are refused with a `ValueError`, as is a value that is out of range. How an answer
-    travels goes with any content.
+    both say what the body is are refused with a `ValueError`, as is a value that is out of range; a body that is
+    no bytes is a `TypeError`. How an answer travels goes with any content.
 
     Content:
         status: the HTTP status, 100 to 999.
@@ -80,6 +80,10 @@ class Answer:
             raise ValueError('Answer: drip_from must be "headers" or "body"')
         if self.reset not in (None, "accept", "request", "headers"):
             raise ValueError('Answer: reset must be "accept", "request", "headers" or None')
+        for name in ("body", "raw"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, bytes):
+                raise TypeError(f"Answer: {name} must be bytes, not {type(value).__name__}; encode() a text")
         for name in ("delay", "drip", "truncate", "gzip_bomb", "size"):
             number = getattr(self, name)
             if number is not None and not 0 <= number < math.inf:
