@@ -12,14 +12,12 @@ from . import labels
 from .quoting import quoted
 
 DEFAULT_TTL = timedelta(minutes=15)
-MIN_TTL, MAX_TTL = (
-    60,
-    24 * 60 * 60,
-)  # seconds; below a minute no LiveKit client caches a token, and its clocks' leeway is one
+# Seconds. Below a minute no LiveKit client caches a token, and a minute is the leeway between clocks.
+MIN_TTL, MAX_TTL = 60, 24 * 60 * 60
 _DEFAULT_SECONDS = 15 * 60
 _DEFAULT_VIDEO = '"video":{"roomJoin":true,"canPublish":true,"canSubscribe":true,"canPublishData":true,"room":'
 _SHORT = labels.LABEL_LIMIT  # for all labels of a token together
-_VISIBLE = '"#'  # a quoted text that sorts before this is empty, or begins with a space, "!" or an escape
+_VISIBLE = '"#'  # a quoted text that sorts before this is empty, or begins with a space or "!"
 _SURELY_SHORT = 4_000  # characters; UTF-8 needs at most four bytes for one, so no limit can be near
 
 
