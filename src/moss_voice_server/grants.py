@@ -126,7 +126,7 @@ class AgentDispatch:
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        labels.label("agent_name", self.agent_name, blank=True)
+        labels.agent("agent_name", self.agent_name)
         labels.text("agent metadata", self.metadata, limit=labels.METADATA_LIMIT)
         labels.deployment("deployment", self.deployment)
         labels.attributes("agent attributes", self.attributes)

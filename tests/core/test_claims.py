@@ -574,9 +574,11 @@ def test_error_in_a_generator_of_agents_goes_through() -> None:
 
 def test_blank_agent_name_is_refused() -> None:
     """A blank name would send for an agent that no worker can be."""
-    assert ["agent_name", "agents[0]"] == [
+    assert ["agent_name", "agents[0]", "agent_name", "room_config.agents[0].agent_name"] == [
         refused(written, agent_name=" ")[0],
         refused(written, agents=[" "])[0],
+        refused(AgentDispatch, " ")[0],
+        refused(written, room_config={"agents": [{"agent_name": " "}]})[0],
     ]
 
 

@@ -34,6 +34,11 @@ def label(field: str, value: Any, *, blank: bool = False, limit: int = LABEL_LIM
     return plain(value)
 
 
+def agent(field: str, value: Any) -> str:
+    """An agent's name; the empty one means the workers without a name, and one of blanks would mean nobody."""
+    return label(field, value, blank=value == "")
+
+
 _BLANK = {
     "identity": "identity is empty: pass the id of the user who joins; LiveKit lets nobody in without one",
     "room_name": "room_name is empty: name the room; a token for an empty room would open any room",

@@ -241,7 +241,7 @@ FIELDS: dict[str, Callable[[str, Any], Any]] = {
     "tags": _texts,
 }
 AGENT_FIELDS: dict[str, Callable[[str, Any], Any]] = {
-    "agent_name": _label,
+    "agent_name": labels.agent,
     "metadata": _metadata,
     "restart_policy": _restart_policy,
     "deployment": labels.deployment,
