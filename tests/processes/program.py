@@ -56,17 +56,21 @@ class Program:
 
     def hear(self) -> Any:
         """The next thing that the program says."""
-        try:
-            line = self._lines.get(timeout=LONGEST)
-        except queue.Empty:
-            raise AssertionError(f"the program said nothing within {LONGEST:g} s; its errors:\n{self.errors}") from None
+        line = self._next()
         assert line is not None, f"the program has ended; its errors:\n{self.errors}"
         return json.loads(line)
 
     def hear_all(self) -> list[Any]:
-        """All that it still says, up to its end."""
+        """All that it still says, up to its end. The bound is on each silence: how much there is to say is its affair."""
+        told = [json.loads(line) for line in iter(self._next, None)]
         self.end()
-        return [json.loads(line) for line in iter(lambda: self._lines.get(timeout=LONGEST), None)]
+        return told
+
+    def _next(self) -> str | None:
+        try:
+            return self._lines.get(timeout=LONGEST)
+        except queue.Empty:
+            raise AssertionError(f"the program said nothing within {LONGEST:g} s; its errors:\n{self.errors}") from None
 
     def go_on(self) -> None:
         """Let it go on where it waits."""
