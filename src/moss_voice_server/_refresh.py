@@ -96,9 +96,10 @@ class Keeper(Sealed):
         self._told = Told()
         self._closed = False
         self._flight: Flight | None = None
-        self._lock = threading.Lock()
+        # Not plain locks: a signal's handler runs in the middle of anything, and may mint.
+        self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._noticing: dict[int, threading.Lock] = {}
+        self._noticing: dict[int, threading.RLock] = {}
         _keepers.add(self)
 
     @property
@@ -122,8 +123,8 @@ class Keeper(Sealed):
         """
         self._notice_fork()
         now = self._now()
-        record = self.record
-        if record.credentials is None and record.failure is None and self._flight is None:
+        flight, record = self._flight, self.record  # in this order: a fetch that lands in between is seen by its result
+        if flight is None and record.credentials is None and record.failure is None:
             raise NotCreated(
                 f"{self._owner} was constructed but has no credentials yet: make it with {self._owner}.create(...) or "
                 f"{self._owner}.from_env(), or fetch them with refresh()"
@@ -169,7 +170,7 @@ class Keeper(Sealed):
         end = time.monotonic() + _GOODBYE
         while not _gone(flight) and time.monotonic() < end:
             time.sleep(_LOOK)
-        self._deliver(flight.landing)
+        self._deliver(flight)
 
     async def renew_async(self) -> None:
         """The same for a coroutine, on whatever event loop it runs: asyncio's, or trio's."""
@@ -200,13 +201,18 @@ class Keeper(Sealed):
         end = time.monotonic() + _GOODBYE
         while not _gone(flight) and time.monotonic() < end:  # noqa: ASYNC110  # no event tells of a thread's end
             await asyncio.sleep(_LOOK)
-        self._deliver(flight.landing)
+        self._deliver(flight)
 
     def _patience(self) -> float:
         return seconds(self._policy.total_timeout) + _PATIENCE
 
-    def _deliver(self, landing: Landing) -> None:
-        failure = landing.result() if landing.done() else _overdue(self._patience())
+    def _deliver(self, flight: Flight) -> None:
+        if flight.landing.done():
+            failure = flight.landing.result()
+        elif self._flight is flight:
+            failure = _overdue(self._patience())
+        else:  # its result is there, and `on_change` takes its time
+            failure = self.record.failure
         if failure is not None:
             # Everybody gets an exception of their own: a shared one would collect the frames of all.
             raise failure.error(retry_after=waiting(self.record, self._now(), background=False))
@@ -304,12 +310,12 @@ class Keeper(Sealed):
             # A flight that was given up for lost may come in late: its result must not undo a newer one, and those who
             # still wait for it hear how things are now.
             if self._flight is flight:
-                self._flight = None
                 now = self._now()
                 if isinstance(outcome, Failure):
                     self.record = failed(self.record, outcome, self._policy, now, self.world.uniform)
                 else:
                     self.record = succeeded(self.record, outcome, self._policy, now, self.world.uniform)
+                self._flight = None  # last: a mint that sees no flight sees what has come of it
             failure = self.record.failure
         try:
             self._announce()
@@ -348,13 +354,13 @@ class Keeper(Sealed):
         pid = os.getpid()
         if self._pid != pid:
             # Several threads may notice at once. This lock was made in this very process, by whoever came first.
-            with self._noticing.setdefault(pid, threading.Lock()):
+            with self._noticing.setdefault(pid, threading.RLock()):
                 if self._pid != pid:
                     self.after_fork()
 
     def after_fork(self) -> None:
         """In the child: the parent's lock may be held and its fetch is not ours; the credentials are."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._flight = None
         self.record = redrawn(self.record, self.world.uniform)
         self._pid = os.getpid()  # last: from here on other threads go on

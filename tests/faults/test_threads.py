@@ -22,12 +22,12 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._core.fetch import Exchange, Outcome
-from moss_voice_server._refresh import World
+from moss_voice_server._refresh import Flight, Keeper, World
 from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsUnavailable, NotCreated
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.faults.faces import ASYNC, SYNC, Face, caught
-from tests.faults.world import ADA, FakeWorld, Source, claims, fields, good, keeper, mint, server
+from tests.faults.world import ADA, DOWN, SETTINGS, FakeWorld, Source, claims, fields, good, keeper, mint, server
 
 HOUR = 3600.0
 
@@ -685,6 +685,93 @@ def test_callback_may_call_back() -> None:
 
     assert ["fresh", "fresh", "key-1", "fresh"] == results
     assert "key-2" == mint(made)
+
+
+def test_callback_that_takes_its_time() -> None:
+    """Whose patience ends while `on_change` is still busy hears how the fetch ended, and not that it never did."""
+    world = FakeWorld()
+    source = Source(world)
+    told, may_return = threading.Event(), threading.Event()
+
+    def slow(_status: CredentialStatus) -> None:
+        told.set()
+        may_return.wait(30)
+
+    kept = keeper(world, source, on_change=slow)
+    for answer in (good(), DOWN):
+        source.otherwise = answer
+        flight, _ = kept._board(background=False)
+        assert flight is not None
+        told.clear()
+        may_return.clear()
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(kept._fly, flight, 1, 5.0)
+            try:
+                assert told.wait(30)
+                assert not flight.landing.done()
+                if answer is DOWN:
+                    assert "nobody is there" in str(caught(lambda flight=flight: kept._deliver(flight)))  # type: ignore[misc]
+                else:
+                    kept._deliver(flight)
+            finally:
+                may_return.set()
+
+
+@pytest.mark.parametrize("inside", ["mint", "refresh"])
+def test_signal_in_the_middle(inside: str) -> None:
+    """A signal's handler runs in the middle of anything, on the very thread that it interrupts: it may mint there.
+
+    The clock is looked at wherever that thread holds something, so the handler is called from there.
+    """
+    world = FakeWorld()
+    source = Source(world)
+    kept = keeper(world, source)
+    made = server(kept)
+    made.refresh()
+    world.advance(HOUR)
+    source.otherwise = good(2)
+    begun: list[int] = []
+    handled: list[str] = []
+
+    def interrupted() -> float:
+        if len(begun) < 50:
+            begun.append(1)
+            handled.append(mint(made))
+        return world.mono
+
+    kept.world = world.world._replace(mono=interrupted)
+    ended(together(1, lambda: mint(made) if inside == "mint" else made.refresh()))
+
+    assert 50 == len(handled)
+    assert {"key-1", "key-2"} >= set(handled)
+    assert "key-2" == mint(made)
+
+
+def test_mint_while_the_first_fetch_lands() -> None:
+    """Between two looks of a mint the first fetch comes in: it is not told that nobody has fetched."""
+    world = FakeWorld()
+    world.hold = True
+    source = Source(world)
+
+    class Landing(Keeper):
+        """Lets the fetch come in while a mint looks for it."""
+
+        @property
+        def _flight(self) -> Flight | None:
+            before = self.__dict__["flight"]
+            if before is not None and world.held and sys._getframe(1).f_code.co_name == "lease":
+                world.run()
+            return self.__dict__["flight"]
+
+        @_flight.setter
+        def _flight(self, flight: Flight | None) -> None:
+            self.__dict__["flight"] = flight
+
+    kept = Landing("MossVoiceServerSync", SETTINGS, RefreshPolicy(), source.drive, world=world.world)
+    made = server(kept)
+    kept.start()
+
+    assert "key-1" == mint(made)
 
 
 def test_log_handler_may_call_back() -> None:
