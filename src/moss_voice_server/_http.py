@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import importlib
 import logging
 import os
@@ -78,7 +79,11 @@ def drive_on_own_loop(exchange: Exchange, transport: AsyncTransport | None) -> O
         if transport is None:
             return drive(exchange, None)
         return Failure(CredentialsUnavailable, "no thread can be started here, and an async transport needs one")
-    loop = asyncio.new_event_loop()
+    # Not whatever the application's policy makes: uvloop's looks up names on threads that hold up the end of the process.
+    try:
+        loop = asyncio.SelectorEventLoop()
+    except OSError as error:
+        return Failure(CredentialsUnavailable, f"the Moss API could not be asked: {_without_a_connection(error)}")
     try:
         try:
             loop.set_default_executor(_Unjoined())
@@ -442,7 +447,7 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
     hint = proxy if own_transport and not _is_plain(attempt) and set(getproxies_environment()) - {"no"} else ""
     if own_transport and isinstance(error, OSError) and not isinstance(error, TimeoutError):
         # The client wraps what happens on the wire. This came while it was made: a trust store that cannot be read.
-        return Fault("TLS could not be set up: check SSL_CERT_FILE and SSL_CERT_DIR", False)
+        return Fault(_without_a_connection(error), False)
     for kind in _KINDS:
         found = next((each for each in chain if isinstance(each, kind.error)), None)
         if found is not None:
@@ -454,6 +459,12 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
             return Fault(text + hint, kind.retry, kind.error.__name__)
     whose = "the HTTP client" if own_transport else "the transport that was handed in"
     return Fault(f"{whose} failed with {type(error).__name__}{hint}", False)
+
+
+def _without_a_connection(error: OSError) -> str:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open in this process: raise its limit (ulimit -n), or look for what leaves them open"
+    return "TLS could not be set up: check SSL_CERT_FILE and SSL_CERT_DIR"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -318,6 +318,20 @@ def test_row_20_time_limit_of_the_caller(moss: FakeMoss) -> None:
     asyncio.run(story())
 
 
+def test_row_20_loop_of_the_application_s_own_kind(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch does not run on what the application's event loop policy makes: uvloop, or one that wants the main thread."""
+
+    def refuse() -> asyncio.AbstractEventLoop:
+        raise RuntimeError("only on the main thread")
+
+    async def story() -> None:
+        monkeypatch.setattr(asyncio, "new_event_loop", refuse)
+        await MossVoiceServer(**moss.arguments).refresh()
+
+    asyncio.run(story())
+    assert 1 == moss.count
+
+
 def test_row_20_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
     """While a fetch is under way the loop's other tasks run."""
 

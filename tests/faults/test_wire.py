@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import gc
 import json
 import logging
+import os
 import socket
 import ssl
 import subprocess
@@ -943,6 +946,41 @@ def test_row_27_bad_trust_store(
     assert "SSL_CERT_FILE" in str(error)
     assert "attempts" not in str(error)
     assert 0 == secure.count
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sets a limit that only Unix has")
+def test_too_many_open_files(moss: FakeMoss) -> None:
+    """Neither a certificate nor Moss is to blame: the text says what to raise, and with files to open it works."""
+    import resource
+
+    server = SYNC.make(moss.arguments, PAUSELESS)
+    SYNC.refresh(server)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull, "rb") as lowest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno(), before[1]))
+    try:
+        error = caught(lambda: SYNC.refresh(server))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert CredentialsUnavailable is type(error)
+    assert "too many files are open" in str(error)
+    SYNC.refresh(server)
+    assert 2 == moss.count
+
+
+def test_too_many_open_files_for_a_loop(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where the async class makes its loop. Not by the system's limit: CPython would complain of half a loop."""
+
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def story() -> None:
+        monkeypatch.setattr(asyncio, "SelectorEventLoop", refuse)
+        await MossVoiceServer(**moss.arguments).refresh()
+
+    error = caught(lambda: asyncio.run(story()))
+    assert CredentialsUnavailable is type(error)
+    assert "too many files are open" in str(error)
 
 
 # --- servers that do not speak HTTP ------------------------------------------------------------------------
