@@ -385,7 +385,7 @@ FAULTS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
-def test_fault_on_a_socket(face: Class, moss: FakeMoss, answer: Answer) -> None:
+def test_row_28_fault_on_a_socket(face: Class, moss: FakeMoss, answer: Answer) -> None:
     """Whatever goes wrong on the wire, the error, its frames and the logs show neither request nor answer."""
     moss.always(answer)
     error = caught(face.create, **moss.arguments, refresh=POLICY)
@@ -440,7 +440,7 @@ def test_several_attempts_and_remembered_failures(face: Class, moss: FakeMoss) -
     assert 3 == moss.count
 
 
-def test_success_logs_nothing_secret(face: Class, moss: FakeMoss, logs: Callable[[], list[str]]) -> None:
+def test_row_28_success_logs_nothing_secret(face: Class, moss: FakeMoss, logs: Callable[[], list[str]]) -> None:
     """A fetch that succeeds is logged by us and by the client at DEBUG; headers and bodies are in neither."""
     moss.always(answered(json=WHOLE))
     face.create(**moss.arguments)
@@ -714,7 +714,7 @@ def servers(face: Class, moss: FakeMoss) -> list[Server]:
 
 
 @pytest.mark.parametrize("render", RENDERINGS.values(), ids=RENDERINGS.keys())
-def test_no_object_shows_a_secret(face: Class, moss: FakeMoss, render: Callable[[Any], str]) -> None:
+def test_row_28_no_object_shows_a_secret(face: Class, moss: FakeMoss, render: Callable[[Any], str]) -> None:
     """No object that a server is made of shows the key or the secret in any rendering."""
     objects = [each for server in servers(face, moss) for each in reachable(server)]
 
@@ -728,7 +728,7 @@ CARRIERS.update({f"pickle {each}": partial(pickle.dumps, protocol=each) for each
 
 
 @pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS.keys())
-def test_no_object_leaves_the_process(face: Class, moss: FakeMoss, carry: Callable[[Any], object]) -> None:
+def test_row_28_no_object_leaves_the_process(face: Class, moss: FakeMoss, carry: Callable[[Any], object]) -> None:
     """Copying and pickling is refused by all that holds a secret, with a TypeError that tells the way out."""
     objects = [each for server in servers(face, moss) for each in reachable(server) if isinstance(each, Sealed)]
     for each in objects:
@@ -738,7 +738,7 @@ def test_no_object_leaves_the_process(face: Class, moss: FakeMoss, carry: Callab
         assert [] == spilled(error, SECRETS)
 
 
-def test_pickling_what_holds_a_server_is_refused(face: Class, moss: FakeMoss) -> None:
+def test_row_28_pickling_what_holds_a_server_is_refused(face: Class, moss: FakeMoss) -> None:
     """An application's own object with a server in it, as multiprocessing would send it, is refused the same way."""
     error = caught(pickle.dumps, {"server": face.create(**moss.arguments)})
 

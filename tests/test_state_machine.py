@@ -325,4 +325,4 @@ Life.TestCase.settings = settings(
 )
 
 
-TestLife = Life.TestCase  # the name by which pytest finds it
+TestRow_30 = Life.TestCase  # the name by which pytest finds it

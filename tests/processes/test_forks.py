@@ -13,7 +13,8 @@ from tests.processes.program import python
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 faces = pytest.mark.parametrize("face", ["sync", "async"])
-ways = pytest.mark.parametrize("how", ["python", "libc"])
+# Row 17 is Python's own fork, row 18 the C library's, past Python's hooks.
+ways = pytest.mark.parametrize("how", ["python", "libc"], ids=["row_17_python", "row_18_libc"])
 
 
 @faces
@@ -89,7 +90,7 @@ def test_fork_with_the_lock_held(face: str, how: str, moss: FakeMoss) -> None:
         assert (0, "") == (program.end(), program.errors)
 
 
-def test_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
+def test_row_17_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
     """Each of 100 children mints and ends in order, wherever five busy threads were when it was forked."""
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "hundred_times_under_busy_threads", "sync", environ=moss.environ) as program:
@@ -100,7 +101,7 @@ def test_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
         assert (0, "") == (program.end(), program.errors)
 
 
-def test_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
+def test_row_18_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
     """The same past Python's hooks. The threads wait: CPython itself does not survive such a fork while one wants to run."""
     key = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(), Answer(hang=True))
@@ -119,7 +120,7 @@ def _all_did(key: str, told: list[dict[str, object]]) -> None:
 
 @faces
 @ways
-def test_fork_from_inside_a_thread(face: str, how: str, moss: FakeMoss) -> None:
+def test_row_29_fork_from_inside_a_thread(face: str, how: str, moss: FakeMoss) -> None:
     """The child of a thread mints and refreshes, and so does the parent afterwards."""
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "from_inside_a_thread", face, how, environ=moss.environ) as program:
@@ -130,7 +131,7 @@ def test_fork_from_inside_a_thread(face: str, how: str, moss: FakeMoss) -> None:
 
 
 @faces
-def test_three_generations(face: str, moss: FakeMoss) -> None:
+def test_row_17_three_generations(face: str, moss: FakeMoss) -> None:
     """A child's child mints and refreshes."""
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "three_generations", face, environ=moss.environ) as program:
@@ -144,7 +145,7 @@ def test_three_generations(face: str, moss: FakeMoss) -> None:
 
 
 @faces
-def test_threads_of_a_child_share_one_fetch(face: str, moss: FakeMoss) -> None:
+def test_row_18_threads_of_a_child_share_one_fetch(face: str, moss: FakeMoss) -> None:
     """Eight threads that notice a fork at the same moment make one request and all get its credentials."""
     key = moss.credentials["voice_agent_api_key"]
     moss.script(Answer())

@@ -35,7 +35,9 @@ def uwsgi() -> str:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_with_threads(uwsgi: str, arguments: tuple[str, ...], fetches: int, steady: FakeMoss, quick: FakeMoss) -> None:
+def test_row_19_uwsgi_with_threads(
+    uwsgi: str, arguments: tuple[str, ...], fetches: int, steady: FakeMoss, quick: FakeMoss
+) -> None:
     """Workers start with the master's fetch where it loads the application; each renews in the background; no mint waits."""
     with _running(uwsgi, list(arguments), steady, quick) as server:
         _each_worker_works(server, steady, quick)
@@ -43,7 +45,7 @@ def test_with_threads(uwsgi: str, arguments: tuple[str, ...], fetches: int, stea
         server.serves_while(quick, "/quick")
 
 
-def test_without_threads(uwsgi: str, steady: FakeMoss, quick: FakeMoss) -> None:
+def test_row_19_uwsgi_without_threads(uwsgi: str, steady: FakeMoss, quick: FakeMoss) -> None:
     """The same; a mint renews in line, and when the Moss API hangs one in each worker waits for it, 2.5 s at most."""
     if _version(uwsgi) >= _THREADS_ALWAYS:
         pytest.skip("this uWSGI runs threads always: only those before 2.0.27 can do without")
