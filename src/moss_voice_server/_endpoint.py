@@ -97,7 +97,7 @@ class Endpoint(Sealed):
         read: Callable[[int], Any],
         authorize: Callable[..., Any] | None = None,
     ) -> Course:
-        """The whole way of one request. `read(limit)` returns the body, or `None` where it is longer or breaks off.
+        """The whole way of one request. `read(limit)` returns the body, or a `Misread` where it is longer or breaks off.
 
         `authorize`, for a framework that calls the application's in a way of its own, takes its place and must be async.
         """
@@ -105,16 +105,13 @@ class Endpoint(Sealed):
         reply = self._screened(method, origin, headers)
         if reply is None:
             body = yield (lambda: read(MAX_BODY), True)
-            if body is None:
-                reply = error(413, "body_too_large")
+            wish = body if isinstance(body, Misread) else parse(body)
+            if isinstance(wish, Misread):
+                reply = error(wish.status, wish.code)
             else:
-                wish = parse(body)
-                if isinstance(wish, Misread):
-                    reply = error(wish.status, wish.code)
-                else:
-                    ask = authorize or self._authorize
-                    quick = self._quick or authorize is not None
-                    reply = yield from self._granted(request, wish, (lambda: ask(request, wish), quick))
+                ask = authorize or self._authorize
+                quick = self._quick or authorize is not None
+                reply = yield from self._granted(request, wish, (lambda: ask(request, wish), quick))
         elif method == "HEAD":
             reply = reply._replace(body=b"")  # not every server leaves it out (RFC 9110, section 9.3.2)
         return self._cors.dress(reply, origin)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import anyio.to_thread
 
+from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
 from ._endpoint import REQUEST_HEADERS, Endpoint, Server, run_async
 from .endpoint import MintEvent
 from .errors import CredentialsError
@@ -101,36 +102,36 @@ async def fetch_first(endpoint: Endpoint) -> None:
         pass  # the server's own log says why
 
 
-async def read_body(receive: Receive, limit: int) -> bytes | None:
-    """The whole body, or `None` when it is longer than `limit`, breaks off or takes too long."""
+async def read_body(receive: Receive, limit: int) -> bytes | Misread:
+    """The whole body, or a `Misread` when it is longer than `limit`, breaks off or takes too long."""
     reading = _whole_body(receive, limit)
     try:
         waited = reading.send(None)
     except StopIteration as read:
-        return cast("bytes | None", read.value)
+        return cast("bytes | Misread", read.value)
     # The clock is started at the first wait, as most bodies are here already, and a timer for each would cost a tenth of the
     # time that a whole request takes.
     return await _in_time(reading, waited, _READ_TIMEOUT)
 
 
-async def _whole_body(receive: Receive, limit: int) -> bytes | None:
+async def _whole_body(receive: Receive, limit: int) -> bytes | Misread:
     body = b""
     chunk: bytes
     while (message := await receive())["type"] == "http.request":
         chunk = message.get("body", b"")
         body += chunk
         if len(body) > limit:
-            return None
+            return TOO_LARGE
         if not message.get("more_body"):
             return body
-    return None
+    return INCOMPLETE
 
 
 @coroutine
 def _in_time(
-    reading: Coroutine[Any, Any, bytes | None], waited: Any, seconds: float
-) -> Generator[Any, Any, bytes | None]:
-    """Awaits a coroutine that has begun to wait, but at most so long; then `None`.
+    reading: Coroutine[Any, Any, bytes | Misread], waited: Any, seconds: float
+) -> Generator[Any, Any, bytes | Misread]:
+    """Awaits a coroutine that has begun to wait, but at most so long; then `INCOMPLETE`.
 
     The clock is the loop's own and no scope of anyio's: those must be left in the order in which they were entered, and a
     middleware's `receive` may be inside one when it waits.
@@ -147,11 +148,11 @@ def _in_time(
             try:
                 waited = go_on()
             except StopIteration as read:
-                return cast("bytes | None", read.value)
+                return cast("bytes | Misread", read.value)
     except asyncio.CancelledError:
         if not clock.has_run_out:
             raise
-        return None
+        return INCOMPLETE
     finally:
         clock.stop()
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from ._core.token_endpoint import Reply
+from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
 from ._endpoint import Endpoint, Server, never_blocks, run, run_async, status_of
 from .endpoint import MintEvent
 from .wsgi import headers_of, read_body
@@ -73,7 +74,7 @@ def _course(endpoint: Endpoint, request: HttpRequest) -> Any:
     return endpoint.course(request, request.method or "", headers_of(request.META), partial(_read, request))
 
 
-def _read(request: Any, limit: int) -> bytes | None:
+def _read(request: Any, limit: int) -> bytes | Misread:
     environ = getattr(request, "environ", None)
     has_length = bool(request.META.get("CONTENT_LENGTH"))
     if environ is not None and not has_length:
@@ -82,9 +83,11 @@ def _read(request: Any, limit: int) -> bytes | None:
     try:
         # Django keeps `body`: a middleware may have read it before, and authorize may want to. Without a length it could be huge.
         body: bytes = request.body if has_length else request.read(limit + 1)
-    except (UnreadablePostError, RequestDataTooBig):  # it broke off, or is longer than the application's own limit
-        return None
-    return body if len(body) <= limit else None
+    except RequestDataTooBig:  # longer than the application's own limit
+        return TOO_LARGE
+    except UnreadablePostError:
+        return INCOMPLETE
+    return body if len(body) <= limit else TOO_LARGE
 
 
 def _response(reply: Reply) -> HttpResponse:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import anyio.to_thread
 
 from ._core.token_endpoint import Reply
+from ._core.wish import Misread
 from ._endpoint import Endpoint, Server, run_async, status_of
 from .asgi import fetch_first, headers_of, read_body
 from .endpoint import MintEvent, TokenRequest, admit_guests
@@ -124,9 +125,9 @@ class _OtherMethods:
         await _response(await run_async(course, anyio.to_thread.run_sync))(scope, receive, send)
 
 
-async def _read(request: Request, limit: int) -> bytes | None:
+async def _read(request: Request, limit: int) -> bytes | Misread:
     body = await read_body(request.receive, limit)
-    if body is not None:
+    if isinstance(body, bytes):
         request._body = body  # where Starlette keeps it, for dependencies that want to see it as well
     return body
 

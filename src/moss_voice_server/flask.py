@@ -6,20 +6,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
 from ._endpoint import Endpoint, Server
 from .endpoint import MintEvent
 from .wsgi import answer, read_body
 
 try:
     from flask import Blueprint, Request, Response, request
-    from werkzeug.exceptions import HTTPException
+    from flask.blueprints import BlueprintSetupState
+    from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 except ImportError:
     raise ImportError('Flask is not installed: pip install "moss-voice-server[flask]"') from None
 
 __all__ = ["token_blueprint"]
-
-# Flask answers methods that are not listed by itself, and differently from the other frameworks.
-_METHODS = ["POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"]
 
 
 def token_blueprint(
@@ -63,15 +62,24 @@ def token_blueprint(
             )  # Flask adds one, and there is nothing that it could be the type of
         return response
 
-    blueprint.add_url_rule(path, "token", token, methods=_METHODS, provide_automatic_options=False)
+    def add(state: BlueprintSetupState) -> None:
+        state.add_url_rule(path, "token", token, methods=["POST"], provide_automatic_options=False)
+        endpoint_name = f"{state.name_prefix}.{state.name}.token".lstrip(".")
+        for rule in state.app.url_map.iter_rules(endpoint_name):
+            # Every method: Flask itself answers those that are not listed, and differently from the other frameworks.
+            rule.methods = None
+
+    blueprint.record(add)
     return blueprint
 
 
-def _read(request: Request, limit: int) -> bytes | None:
+def _read(request: Request, limit: int) -> bytes | Misread:
     if request.content_length is None:
         return read_body(request.environ, limit)
     try:
         # Flask keeps it: a hook may have read it before, and authorize may want to. Its length has been looked at already.
         return request.get_data()
-    except HTTPException:  # it broke off, or is longer than the application's own limit
-        return None
+    except RequestEntityTooLarge:  # longer than the application's own limit
+        return TOO_LARGE
+    except HTTPException:
+        return INCOMPLETE

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ._core.token_endpoint import Reply
+from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
 from ._endpoint import Endpoint, Server, run
 from .endpoint import MintEvent
 
@@ -51,7 +52,7 @@ def token_app(
 
 
 def answer(
-    endpoint: Endpoint, request: Any, environ: Environ, read: Callable[[int], bytes | None] | None = None
+    endpoint: Endpoint, request: Any, environ: Environ, read: Callable[[int], bytes | Misread] | None = None
 ) -> Reply:
     """The endpoint's answer to a WSGI request; `request` is what `authorize` is given, `read` a framework's own reading."""
     read = read or partial(read_body, environ)
@@ -66,8 +67,8 @@ def headers_of(environ: Environ) -> dict[str, str]:
     return headers
 
 
-def read_body(environ: Environ, limit: int) -> bytes | None:
-    """The whole body, or `None` when it is longer than `limit` or breaks off."""
+def read_body(environ: Environ, limit: int) -> bytes | Misread:
+    """The whole body, or a `Misread` when it is longer than `limit` or breaks off."""
     length = environ.get("CONTENT_LENGTH")
     if (
         not length
@@ -80,9 +81,11 @@ def read_body(environ: Environ, limit: int) -> bytes | None:
     while len(body) < wanted:
         try:
             chunk = environ["wsgi.input"].read(wanted - len(body))
-        except OSError:
-            return None
+        except Exception:  # noqa: BLE001  # servers have their own for chunks that are none
+            return INCOMPLETE
         if not chunk:
             break
         body += chunk
-    return body if len(body) <= limit and (not length or len(body) == wanted) else None
+    if len(body) > limit:
+        return TOO_LARGE
+    return INCOMPLETE if length and len(body) < wanted else body

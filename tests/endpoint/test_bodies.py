@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -96,3 +97,13 @@ def test_a_length_is_believed_before_a_byte_is_read(everywhere: Everywhere) -> N
         if target.program.name != TAKES_ALL:
             answer = exchange(target.program.port, [head(f"/{target.mode}/token", content_length=str(GIGABYTE))])
             assert (413, TOO_LARGE) == (answer.status, answer.body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nno header\r\n\r\n"], ids=["size", "trailer"]
+)
+def test_chunks_that_are_none(everywhere: Everywhere, body: bytes) -> None:
+    """Where a server leaves it to us to find out, while reading: our answer, and no page of a framework's."""
+    request = Request(bearer("ada") | {"content-length": None, "transfer-encoding": "chunked"}, body)
+    said = everywhere(request, where=lambda target: "gunicorn" in target.program.name)
+    assert (400, "body_incomplete") == (said.status, json.loads(said.body)["error"])

@@ -56,7 +56,7 @@ def post(app: Flask, path: str = "/voice/token", user: str | None = None, **more
         if user:
             with client.session_transaction() as stored:
                 stored["user"] = user
-        return client.post(path, **({"json": {}} | more))
+        return client.open(path, **({"method": "POST", "json": {}} | more))
 
 
 @pytest.mark.parametrize("authorize", [plain, waiting])
@@ -124,6 +124,20 @@ def test_the_apps_handlers_do_not_replace_our_answers() -> None:
     app.register_error_handler(Exception, lambda error: ("<h1>500</h1>", 500))
     answer = post(app)
     assert (500, "internal_error") == (answer.status_code, answer.json["error"])
+
+
+@pytest.mark.parametrize("method", ["QUERY", "PROPFIND", "CONNECT", "BREW"])
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_methods_that_hardly_anybody_knows(method: str, prefix: str) -> None:
+    """Every method is answered by us, as in every other framework, and not by a page of Flask's that a cache may keep."""
+    app = app_with()
+    app.register_blueprint(token_blueprint(SERVER, authorize=admit_guests()), url_prefix=prefix)
+    answer = post(app, f"{prefix}/voice/token", method=method)
+    assert (405, b'{"error":"method_not_allowed","message":"Send a POST request."}') == (
+        answer.status_code,
+        answer.data,
+    )
+    assert ("POST", "no-store") == (answer.headers["Allow"], answer.headers["Cache-Control"])
 
 
 def test_the_session_is_kept() -> None:

@@ -108,6 +108,7 @@ def agents(*named: str) -> Case:
 
 
 CASES = {
+    "body_incomplete": Case("{}", headers={"Content-Length": "3"}),
     "invalid_json": Case("{"),
     "too_deep": Case('{"room_config":' + '{"a":' * 9 + "1" + "}" * 10),
     "unknown_field": wish(roomName="lobby"),

@@ -46,6 +46,7 @@ _MESSAGES = {
     "method_not_allowed": "Send a POST request.",
     "unsupported_media_type": "Send Content-Type: application/json.",
     "body_too_large": f"Send at most {MAX_BODY} bytes.",
+    "body_incomplete": "The body broke off, or took too long.",
     "invalid_json": "Send one JSON object in UTF-8, without duplicate keys.",
     "too_deep": "The JSON is nested too deeply.",
     "unknown_field": "The request has a field that the token endpoint standard does not have.",

@@ -29,6 +29,10 @@ class Misread(NamedTuple):
     code: str
 
 
+TOO_LARGE = Misread(413, "body_too_large")
+INCOMPLETE = Misread(400, "body_incomplete")
+
+
 def parse(body: bytes) -> TokenRequest | Misread:
     """The wish in a body; an empty body wishes nothing."""
     if body in (b"", b"{}"):
