@@ -80,6 +80,12 @@ def token_router(
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}}},
         route_class_override=_route_class(endpoint),
     )
+    if getattr(router.routes[-1], "body_field", None) is not None:
+        raise InvalidArgument(
+            "authorize, or something that it depends on, reads the body, which is the wish's: let authorize have a parameter "
+            "wish: TokenRequest, and hand on what others need of it",
+            field="authorize",
+        )
     # Every other method as well, so that it is answered as in every other framework.
     others: Any = _OtherMethods(endpoint)  # an ASGI application, which Starlette takes as well
     router.add_route(path, others, methods=[], include_in_schema=False)
@@ -94,12 +100,12 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
             solve = super().get_route_handler()
 
             async def handle(request: Request) -> Response:
-                background: Any = None
+                left: Response | None = None
 
                 async def admit(request: Request, wish: TokenRequest) -> Any:
-                    nonlocal background
+                    nonlocal left
                     request.scope[_WISH] = wish
-                    background = (await solve(request)).background
+                    left = await solve(request)
                     admission = request.scope[_ADMISSION]
                     return await admission if inspect.isawaitable(admission) else admission
 
@@ -107,7 +113,10 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
                     request, request.method, headers_of(request.scope), partial(_read, request), authorize=admit
                 )
                 response = _response(await run_async(course, anyio.to_thread.run_sync))
-                response.background = background  # what dependencies have left for later
+                if left is not None:  # what dependencies have said: cookies above all, and tasks for later
+                    ours = {name for name, _ in response.raw_headers}
+                    response.raw_headers += [header for header in left.raw_headers if header[0] not in ours]
+                    response.background = left.background
                 return response
 
             return handle
@@ -180,17 +189,36 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
         if name not in given
     ]
 
-    if inspect.iscoroutinefunction(call):
+    kind = _AsyncDependency if inspect.iscoroutinefunction(call) else _Dependency
+    return kind(authorize, signature.replace(parameters=parameters))
 
-        async def dependency(**arguments: Any) -> Any:
-            return await authorize(**arguments)
-    else:
 
-        def dependency(**arguments: Any) -> Any:  # type: ignore[misc]  # FastAPI runs this one on a thread
-            return authorize(**arguments)
+class _Dependency:
+    """Calls authorize, and equals it: so `app.dependency_overrides[authorize]` is found. FastAPI runs it on a thread."""
 
-    dependency.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return dependency
+    def __init__(self, authorize: Callable[..., Any], signature: inspect.Signature) -> None:
+        self.authorize = authorize
+        self.__signature__ = signature
+        try:
+            self._hash = hash(authorize)
+        except TypeError:  # then it cannot be a key of the overrides
+            self._hash = id(authorize)
+
+    def __call__(self, **arguments: Any) -> Any:
+        return self.authorize(**arguments)
+
+    def __eq__(self, other: object) -> bool:
+        return self.authorize == (other.authorize if isinstance(other, _Dependency) else other)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class _AsyncDependency(_Dependency):
+    """The same; FastAPI awaits it."""
+
+    async def __call__(self, **arguments: Any) -> Any:
+        return await self.authorize(**arguments)
 
 
 def _means_wish(hint: Any) -> bool:

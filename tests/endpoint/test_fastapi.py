@@ -8,12 +8,14 @@ from functools import partial, wraps
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, BackgroundTasks, Cookie, Depends, FastAPI, Header, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, Cookie, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
+from pydantic import BaseModel
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests
+from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.fastapi import token_router
 from moss_voice_server.testing import FakeMoss
 from tests.endpoint.calls import asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
@@ -305,6 +307,73 @@ def test_dependency_overrides() -> None:
     app = app_with(by_user)
     app.dependency_overrides[user_of] = lambda: User("somebody else")
     assert "somebody else" == post(app).claims["sub"]
+
+
+@pytest.mark.parametrize("authorize", [*DEPENDENCIES.values()], ids=[*DEPENDENCIES])
+def test_authorize_itself_is_overridden(authorize: Callable[..., Any]) -> None:
+    """Or authorize itself, by the name that the application knows it by, whatever kind of function it is."""
+    app = app_with(authorize)
+    app.dependency_overrides[authorize] = lambda: Admission(ParticipantInfo("somebody else"))
+    assert "somebody else" == post(app).claims["sub"]
+    app.dependency_overrides = {by_user: lambda: Admission(ParticipantInfo("nobody"))}
+    assert 401 == post(app).status
+
+
+def test_an_authorize_that_cannot_be_a_key() -> None:
+    """An object that has no hash cannot be overridden, but can decide."""
+
+    @dataclass
+    class Rooms:
+        room: str
+
+        def __call__(self) -> Admission:
+            return Admission(ParticipantInfo("ada"), room=self.room)
+
+    assert "lobby" == post(app_with(Rooms("lobby"))).claims["video"]["room"]
+
+
+class Body(BaseModel):
+    """What an application might read of a request."""
+
+    room_name: str | None = None
+
+
+def wished(wish: TokenRequest) -> str | None:
+    """A sub-dependency: FastAPI would read the body into its wish, unchecked."""
+    return wish.room_name
+
+
+def reads_a_body(body: Body) -> Admission:
+    """An authorize that has a body of its own."""
+    return Admission(ParticipantInfo("ada"))
+
+
+def depends_on_a_body(room: Annotated[str | None, Depends(wished)]) -> Admission:
+    """An authorize whose dependency has one."""
+    return Admission(ParticipantInfo("ada"), room=room)
+
+
+@pytest.mark.parametrize("authorize", [reads_a_body, depends_on_a_body])
+def test_a_second_reading_of_the_body_is_refused(authorize: Callable[..., Any]) -> None:
+    """The body is the wish's, which was checked: who would read it once more is told when the application is made."""
+    with pytest.raises(InvalidArgument, match="wish: TokenRequest") as caught:
+        app_with(authorize)
+    assert "authorize" == caught.value.field
+
+
+def test_what_dependencies_say_in_the_answers_headers() -> None:
+    """A session that a dependency renews reaches the browser; what is ours to say stays as it is."""
+
+    def authorize(response: Response, wish: TokenRequest) -> Admission:
+        response.set_cookie("session", "renewed")
+        response.headers.update({"cache-control": "public", "content-length": "7", "x-own": "1"})
+        return Admission(ParticipantInfo("ada"))
+
+    app = app_with(authorize)
+    for answer in (post(app), post(app, json={"room_name": "r"})):
+        said = [answer.header(name) for name in ("set-cookie", "x-own", "cache-control", "content-type")]
+        assert ["session=renewed; Path=/; SameSite=lax", "1", "no-store", "application/json"] == said
+        assert str(len(answer.body)) == answer.header("content-length")
 
 
 def test_prefixes_and_nesting() -> None:

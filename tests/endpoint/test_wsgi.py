@@ -54,7 +54,7 @@ class Malformed(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As a file's."""
-        raise Exception("Invalid chunk size")  # noqa: TRY002  # nothing more is known of a server's own
+        raise Exception("Invalid chunk size")  # nothing more is known of a server's own
 
 
 class Slow(io.BytesIO):
