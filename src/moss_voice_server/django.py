@@ -14,8 +14,8 @@ from .wsgi import headers_of, read_body
 
 try:
     from asgiref.sync import sync_to_async
-    from django.core.exceptions import PermissionDenied, RequestDataTooBig
-    from django.http import HttpRequest, HttpResponse
+    from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+    from django.http import Http404, HttpRequest, HttpResponse
     from django.http.request import UnreadablePostError
 except ImportError:
     raise ImportError('Django is not installed: pip install "moss-voice-server[django]"') from None
@@ -100,4 +100,11 @@ def _response(reply: Reply) -> HttpResponse:
 
 
 def _refusal(failure: Exception) -> int | None:
-    return 403 if isinstance(failure, PermissionDenied) else status_of(failure)  # and what the REST framework raises
+    for kind, status in _REFUSALS:
+        if isinstance(failure, kind):
+            return status
+    return status_of(failure)  # what the REST framework raises
+
+
+# As Django itself would answer them.
+_REFUSALS = ((PermissionDenied, 403), (Http404, 404), (BadRequest, 400), (SuspiciousOperation, 400))

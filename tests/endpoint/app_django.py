@@ -8,8 +8,8 @@ from typing import Any
 import django
 from django.conf import settings as django_settings
 from django.core import asgi, wsgi
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest
 from django.urls import include as django_include
 from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
@@ -18,6 +18,7 @@ from moss_voice_server import ParticipantInfo
 from moss_voice_server.django import token_view
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from tests.endpoint import policy
+from tests.endpoint.policy_names import LEAK
 
 # Django has no types of its own.
 settings: Any = django_settings
@@ -46,7 +47,10 @@ setup()
 
 def _refuse(status: int) -> None:
     # Django itself knows no 401.
-    raise PermissionDenied if status == 403 else Denied(status)
+    raise _REFUSALS.get(status) or Denied(status)
+
+
+_REFUSALS = {400: SuspiciousOperation(LEAK), 403: PermissionDenied(LEAK), 404: Http404(LEAK)}
 
 
 def plain(request: HttpRequest, wish: TokenRequest) -> Any:

@@ -137,6 +137,8 @@ RULES: dict[str, Any] = {
     "unusual-429": raising(Unusual(429)),
     "framework-401": lambda asked: asked.refuse(401),
     "framework-403": lambda asked: asked.refuse(403),
+    "framework-400": lambda asked: asked.refuse(400),
+    "framework-404": lambda asked: asked.refuse(404),
     # mistakes of the app
     "fails": failure,
     "stops": unfinished,
