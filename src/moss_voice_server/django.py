@@ -87,6 +87,8 @@ def _read(request: Any, limit: int) -> bytes | Misread:
         return TOO_LARGE
     except UnreadablePostError:
         return INCOMPLETE
+    if has_length and len(body) < int(request.META["CONTENT_LENGTH"]):
+        return INCOMPLETE
     return body if len(body) <= limit else TOO_LARGE
 
 

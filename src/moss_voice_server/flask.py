@@ -78,8 +78,9 @@ def _read(request: Request, limit: int) -> bytes | Misread:
         return read_body(request.environ, limit)
     try:
         # Flask keeps it: a hook may have read it before, and authorize may want to. Its length has been looked at already.
-        return request.get_data()
+        body = request.get_data()
     except RequestEntityTooLarge:  # longer than the application's own limit
         return TOO_LARGE
-    except HTTPException:
+    except (HTTPException, OSError):
         return INCOMPLETE
+    return body if len(body) >= request.content_length else INCOMPLETE

@@ -99,6 +99,15 @@ def test_a_length_is_believed_before_a_byte_is_read(everywhere: Everywhere) -> N
             assert (413, TOO_LARGE) == (answer.status, answer.body)
 
 
+def test_less_than_announced(everywhere: Everywhere) -> None:
+    """What came before a connection broke off is no wish, even if it reads like one. (Uvicorn answers nobody who has gone.)"""
+    for target in everywhere.targets:
+        if "gunicorn" in target.program.name:
+            sent = [head(f"/{target.mode}/token", content_length="100"), b"{}"]
+            answer = exchange(target.program.port, sent, ends=True)
+            assert (400, "body_incomplete") == (answer.status, answer.json["error"]), target.name
+
+
 @pytest.mark.parametrize(
     "body", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nno header\r\n\r\n"], ids=["size", "trailer"]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import pytest
@@ -173,6 +174,25 @@ def test_others_may_read_the_body(reader: str) -> None:
     assert 201 == answer.status_code
     assert "r" == claims(answer.json["participant_token"])["video"]["room"]
     assert {b'{"room_name": "r"}'} == set(seen)
+
+
+class Reset(io.BytesIO):
+    """A connection that is reset while it is read; gunicorn lets the error through."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's."""
+        raise ConnectionResetError
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As a file's."""
+        raise ConnectionResetError
+
+
+def test_a_connection_that_is_reset() -> None:
+    """A client that goes away is no error of the application's, and none in its log."""
+    app = app_with(token_blueprint(SERVER, authorize=admit_guests()))
+    answer = post(app, json=None, input_stream=Reset(b"{}"), content_type="application/json")
+    assert (400, "body_incomplete") == (answer.status_code, answer.json["error"])
 
 
 def test_the_apps_own_limit() -> None:

@@ -83,8 +83,8 @@ def ask(port: int, path: str, request: Request) -> Answer:
     return exchange(port, [request.as_sent(path)], request.method)
 
 
-def exchange(port: int, parts: Iterable[bytes], method: str = "POST") -> Answer:
-    """Sends the parts until there are no more or an answer begins, and returns the answer.
+def exchange(port: int, parts: Iterable[bytes], method: str = "POST", *, ends: bool = False) -> Answer:
+    """Sends the parts until there are no more or an answer begins, and returns the answer; `ends` sends an end after them.
 
     Whoever waits for the end of an endless body first, never answers: then this is a TimeoutError.
     """
@@ -95,6 +95,8 @@ def exchange(port: int, parts: Iterable[bytes], method: str = "POST") -> Answer:
             for part in parts:
                 if not _sent(connection, selector, part, deadline):
                     break
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
         return _answer(_received(connection), method)
 
 
