@@ -10,7 +10,9 @@ import hashlib
 import inspect
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
 from http import HTTPStatus
 from types import CoroutineType
 from typing import Any
@@ -253,10 +255,14 @@ def _settled(result: Any) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(awaited())
-    with ThreadPoolExecutor(
-        1
-    ) as pool:  # this thread's loop is taken, by whoever called a sync framework from a coroutine
-        return pool.submit(copy_context().run, asyncio.run, awaited()).result()
+    # This thread's loop is taken: by whoever called a sync framework from a coroutine, or by another of gevent's greenlets.
+    settle = partial(copy_context().run, asyncio.run, awaited())
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("threading"):
+        # Python's own threads are greenlets here, and on this very thread; gevent's pool has real ones.
+        return sys.modules["gevent"].get_hub().threadpool.apply(settle)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(settle).result()
 
 
 _PLAIN = frozenset({bytes, Admission, int, float, type(None)})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.validate import validator
@@ -144,6 +147,41 @@ def test_an_async_authorize_where_a_loop_runs_already() -> None:
         assert "somebody" == answer.claims["metadata"]
 
     asyncio.run(scenario())
+
+
+GREENLETS = """
+from gevent import monkey, pool
+monkey.patch_all()
+import asyncio
+from tests.endpoint.test_wsgi import ADA, SERVER, WHO, Request, ask_wsgi, environ, token_app
+
+inside = []
+
+async def authorize(environ, wish):
+    assert WHO.get() == environ["who"]
+    inside.append(1)
+    for _ in range(3000):  # until all of them wait here, each on a loop of its own
+        if len(inside) == 3:
+            return ADA
+        await asyncio.sleep(0.01)
+
+app = token_app(SERVER, authorize=authorize)
+
+def ask(who):
+    WHO.set(who)
+    return ask_wsgi(app, environ(Request(), who=who)).status
+
+assert [201] * 3 == pool.Group().map(ask, "abc")
+"""
+
+
+def test_an_async_authorize_below_gevent() -> None:
+    """Greenlets share one thread, and a thread has one loop: each waits on another one all the same, with its own context."""
+    pytest.importorskip("gevent")
+    # In a program of its own, since nobody can take gevent's patches back.
+    command, root = [sys.executable, "-c", GREENLETS], Path(__file__).parent.parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
 
 
 def test_guests() -> None:
