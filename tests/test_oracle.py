@@ -29,6 +29,8 @@ from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import PUBLISH_SOURCES, AgentDispatch, ParticipantGrants
 from tests.tokens import API_KEY, API_SECRET, URL, claims, header
 
+pytestmark = pytest.mark.once
+
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 # Made-up requests are large, and their number is what counts: no deadline, and no complaint about their size.
 MANY = settings(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import httpx2
 
+pytestmark = pytest.mark.once
+
 UNDER = 25  # lines that are not blank
 
 
