@@ -225,7 +225,10 @@ def _request(attempt: Attempt, trace: _Deadline | _Opened) -> dict[str, Any]:
 # meanwhile waits for ever for the locks that are held; its exit moves the place in the file from which the parent goes on
 # reading, since they share it. A process that exits meanwhile crashes. So both wait, within bounds.
 
-_LONGEST_DELAY = 1.0  # seconds
+_LONGEST_WAIT = (
+    5.0  # seconds for a fork, or for the next client: far more than it takes, for machines that are far too busy
+)
+_LONGEST_DELAY = 1.0  # seconds for an exit
 _gate = threading.Lock()
 _forking = threading.local()
 
@@ -233,7 +236,7 @@ _forking = threading.local()
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     gate = _gate
-    passed = gate.acquire(timeout=_LONGEST_DELAY)
+    passed = gate.acquire(timeout=_LONGEST_WAIT)
     try:
         yield
     finally:
@@ -242,7 +245,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _before_fork() -> None:
-    _forking.passed = _gate.acquire(timeout=_LONGEST_DELAY)
+    _forking.passed = _gate.acquire(timeout=_LONGEST_WAIT)
 
 
 def _after_fork_in_parent() -> None:

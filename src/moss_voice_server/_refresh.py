@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Landing = Future[Failure | None]
 
 _PATIENCE = 0.5  # seconds that a waiter allows beyond the fetch's own budget
-_GOODBYE = 0.2  # seconds that it then allows the fetch's thread to leave the system
+_GOODBYE = 0.2  # seconds that it then allows the fetch's thread to leave the system, and that a fork allows it
 _LOOK = 0.0005  # seconds between two looks whether it has
 _INLINE_BUDGET = 2.5  # seconds that a mint may take for a renewal, where background threads do not run
 
@@ -96,6 +96,7 @@ class Keeper(Sealed):
         self._told = Told()
         self._closed = False
         self._flight: Flight | None = None
+        self._landed: Flight | None = None
         # Not plain locks: a signal's handler runs in the middle of anything, and may mint.
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -306,6 +307,7 @@ class Keeper(Sealed):
             self._land(flight, outcome)
 
     def _land(self, flight: Flight, outcome: Outcome) -> None:
+        self._landed = flight
         with self._lock:
             # A flight that was given up for lost may come in late: its result must not undo a newer one, and those who
             # still wait for it hear how things are now.
@@ -358,10 +360,17 @@ class Keeper(Sealed):
                 if self._pid != pid:
                     self.after_fork()
 
+    def before_fork(self, end: float) -> None:
+        """Lets the thread of a fetch that is over leave the system first, until `end` on the monotonic clock; see `_gone`."""
+        landed = self._landed
+        while landed is not None and _runs(landed) and time.monotonic() < end:
+            time.sleep(_LOOK)
+        self._landed = None  # the system may give that thread's id to another one
+
     def after_fork(self) -> None:
         """In the child: the parent's lock may be held and its fetch is not ours; the credentials are."""
         self._lock = threading.RLock()
-        self._flight = None
+        self._flight = self._landed = None
         self.record = redrawn(self.record, self.world.uniform)
         self._pid = os.getpid()  # last: from here on other threads go on
 
@@ -384,12 +393,16 @@ def background_threads_run() -> bool:
 def _gone(flight: Flight) -> bool:
     """Whether the thread of a fetch that has landed is gone from the system, where /proc tells.
 
-    A server program forks right after it has loaded the application. A thread that is just ending holds a lock of OpenSSL's
-    for a moment, and maybe the interpreter's, and a child forked in that moment would wait for it for ever. `Thread.join`
+    A thread that is just ending holds a lock of OpenSSL's for a moment, and maybe the interpreter's, and a child forked in
+    that moment would wait for it for ever; a server program forks right after it has loaded the application. `Thread.join`
     is too early: before Python 3.13 it knows only of Python's own part of the end.
     """
-    away = [thread for thread in flight.crew if thread != threading.get_native_id()]
-    return not flight.landing.done() or not any(os.path.exists(f"/proc/self/task/{thread}") for thread in away)
+    return not flight.landing.done() or not _runs(flight)
+
+
+def _runs(flight: Flight) -> bool:
+    others = [thread for thread in flight.crew if thread != threading.get_native_id()]
+    return any(os.path.exists(f"/proc/self/task/{thread}") for thread in others)
 
 
 def _wait(landing: Landing, timeout: float) -> None:
@@ -418,10 +431,17 @@ def _load() -> None:
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
 
+def _before_fork() -> None:
+    end = time.monotonic() + _GOODBYE
+    with suppress(RuntimeError):  # another thread has just made a server, and changed the set
+        for keeper in list(_keepers):
+            keeper.before_fork(end)
+
+
 def _after_fork_in_child() -> None:
     for keeper in list(_keepers):
         keeper.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

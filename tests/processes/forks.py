@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -151,6 +152,35 @@ def threads_at_once_after_a_fork(face: str, how: str) -> None:
 
     for _ in range(10):
         end_child(start_child(how, child))
+
+
+def while_a_fetchs_thread_is_leaving(face: str) -> None:
+    """The main thread forks when a renewal has landed, and its thread has not left the system yet."""
+    leave, crew, seen = threading.Event(), [0], []
+
+    class Lingering:
+        def __del__(self) -> None:  # what a thread keeps for itself ends with it
+            leave.wait()
+            time.sleep(0.05)
+
+    kept = threading.local()
+
+    def linger(_status: object) -> None:
+        crew[0], kept.until_the_end = threading.get_native_id(), Lingering()
+
+    server = create(face, refresh=ALWAYS_DUE)
+    say(created=1)
+    wait_for_go()
+    server._keeper._on_change = linger  # type: ignore[union-attr]
+    mint(server)
+    while server._keeper._flight is not None:  # type: ignore[union-attr]
+        time.sleep(0.001)
+    # Hooks before a fork run in the reverse order, so this one is the first.
+    os.register_at_fork(
+        before=leave.set, after_in_parent=lambda: seen.append(os.path.exists(f"/proc/self/task/{crew[0]}"))
+    )
+    end_child(start_child("python", lambda: mint(server)))
+    say(lingered=seen[0], crew=crew[0] > 0)
 
 
 def threads_after_fetches(face: str) -> None:

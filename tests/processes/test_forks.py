@@ -162,6 +162,18 @@ def test_row_18_threads_of_a_child_share_one_fetch(face: str, moss: FakeMoss) ->
 
 
 @faces
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for a thread in /proc, which only Linux has")
+def test_row_17_fork_while_a_fetchs_thread_is_leaving(face: str, moss: FakeMoss) -> None:
+    """A fork waits for a thread that is just ending: the locks that it holds then would be held in the child for ever."""
+    with python("forks", "while_a_fetchs_thread_is_leaving", face, environ=moss.environ) as program:
+        assert {"created": 1} == program.hear()
+        key = moss.rotate()["voice_agent_api_key"]
+        program.go_on()
+        assert [{"child": key}, {"exit": 0}, {"lingered": False, "crew": True}] == program.hear_all()
+        assert (0, "") == (program.end(), program.errors)
+
+
+@faces
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc, which only Linux has")
 def test_a_fetch_leaves_no_thread_behind(face: str, moss: FakeMoss) -> None:
     """When `create` and `refresh` return, the thread that fetched is gone from the system, not just on its way out.

@@ -195,7 +195,7 @@ class FakeMoss:
         """How many bytes of answers went out; of those, a socket's client may have read less."""
         return self._exchanges.bytes_sent
 
-    def wait_for(self, count: int, timeout: float = 5.0) -> tuple[RecordedRequest, ...]:
+    def wait_for(self, count: int, timeout: float = 20.0) -> tuple[RecordedRequest, ...]:
         """Block until so many requests arrived in all (a held one counts), and return them.
 
         Raises AssertionError after `timeout` seconds. A coroutine says
@@ -203,7 +203,7 @@ class FakeMoss:
         """
         return self._exchanges.wait_for(count, timeout)
 
-    def wait_idle(self, timeout: float = 5.0) -> None:
+    def wait_idle(self, timeout: float = 20.0) -> None:
         """Block until no answer is under way: all are sent, or their clients have left.
 
         Raises AssertionError after `timeout` seconds.
