@@ -30,6 +30,8 @@ import pytest
 import moss_voice_server
 from moss_voice_server.testing import FakeMoss
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 SOURCE = Path(moss_voice_server.__file__).parent
 EXAMPLES = ROOT / "examples"

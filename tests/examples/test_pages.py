@@ -21,6 +21,8 @@ from tests.examples.serving import run
 from tests.test_readme import blocks
 from tests.tokens import API_KEY, API_SECRET, URL
 
+pytestmark = pytest.mark.once
+
 if TYPE_CHECKING:
     from pathlib import Path
 

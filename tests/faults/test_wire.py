@@ -412,6 +412,7 @@ def bomb() -> bytes:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.once
 @pytest.mark.parametrize("what", ["huge", "bomb"])
 def test_row_08_memory(face: Face, moss: FakeMoss, what: str) -> None:
     """A gigabyte, or two hundred megabytes packed into two hundred kilobytes, costs less than 5 MB of memory."""

@@ -90,6 +90,7 @@ def test_fork_with_the_lock_held(face: str, how: str, moss: FakeMoss) -> None:
         assert (0, "") == (program.end(), program.errors)
 
 
+@pytest.mark.once
 def test_row_17_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
     """Each of 100 children mints and ends in order, wherever five busy threads were when it was forked."""
     key = moss.credentials["voice_agent_api_key"]
@@ -101,6 +102,7 @@ def test_row_17_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
         assert (0, "") == (program.end(), program.errors)
 
 
+@pytest.mark.once
 def test_row_18_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
     """The same past Python's hooks. The threads wait: CPython itself does not survive such a fork while one wants to run."""
     key = moss.credentials["voice_agent_api_key"]
