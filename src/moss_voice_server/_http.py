@@ -448,9 +448,11 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
     chain = list(_causes(error))
     proxy = " (a proxy is set in the environment: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)"
     hint = proxy if own_transport and not _is_plain(attempt) and set(getproxies_environment()) - {"no"} else ""
-    if own_transport and isinstance(error, OSError) and not isinstance(error, TimeoutError):
-        # The client wraps what happens on the wire. This came while it was made: a trust store that cannot be read.
-        return Fault(_without_a_connection(error), False)
+    # The client wraps what happens on the wire. What is bare came while it was made: a trust store that cannot be read.
+    bare = own_transport and isinstance(error, OSError) and not isinstance(error, TimeoutError)
+    for each in chain:
+        if isinstance(each, OSError) and (bare or each.errno in _NO_MORE_FILES):
+            return Fault(_without_a_connection(each), False)
     for kind in _KINDS:
         found = next((each for each in chain if isinstance(each, kind.error)), None)
         if found is not None:
@@ -464,8 +466,11 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
     return Fault(f"{whose} failed with {type(error).__name__}{hint}", False)
 
 
+_NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
+
+
 def _without_a_connection(error: OSError) -> str:
-    if error.errno in (errno.EMFILE, errno.ENFILE):
+    if error.errno in _NO_MORE_FILES:
         return "too many files are open in this process: raise its limit (ulimit -n), or look for what leaves them open"
     return "TLS could not be set up: check SSL_CERT_FILE and SSL_CERT_DIR"
 

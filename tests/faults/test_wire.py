@@ -950,11 +950,14 @@ def test_row_27_bad_trust_store(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sets a limit that only Unix has")
-def test_too_many_open_files(moss: FakeMoss) -> None:
+@pytest.mark.parametrize("what", ["trust store", "socket"])
+def test_too_many_open_files(moss: FakeMoss, what: str) -> None:
     """Neither a certificate nor Moss is to blame: the text says what to raise, and with files to open it works."""
     import resource
 
-    server = SYNC.make(moss.arguments, PAUSELESS)
+    # One that is handed in has read the trust store, and opens a socket for each fetch.
+    handed_in = httpx2.HTTPTransport(limits=httpx2.Limits(max_keepalive_connections=0)) if what == "socket" else None
+    server = SYNC.make(moss.arguments, PAUSELESS, transport=handed_in)
     SYNC.refresh(server)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with open(os.devnull, "rb") as lowest:

@@ -73,7 +73,9 @@ def test_fork_with_a_renewal_in_flight(face: str, how: str, moss: FakeMoss) -> N
         second = moss.rotate()["voice_agent_api_key"]
         program.go_on()
 
-        assert {"child": [first, second]} == program.hear()
+        # The mint starts the child's own fetch, which may be over before that very mint looks.
+        keys = program.hear()["child"]
+        assert (second, True) == (keys[-1], keys[0] in (first, second))
         assert {"exit": 0} == program.hear()
         assert (0, "") == (program.end(), program.errors)
 
