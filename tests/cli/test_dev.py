@@ -21,6 +21,8 @@ from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
 if TYPE_CHECKING:
     from moss_voice_server.dev.livekit import LiveKitServer
 
+pytestmark = pytest.mark.once
+
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

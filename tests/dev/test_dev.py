@@ -23,6 +23,8 @@ from tests.dev.wire import ask
 if TYPE_CHECKING:
     from moss_voice_server.dev.livekit import LiveKitServer
 
+pytestmark = pytest.mark.once
+
 # A wheel holds LiveKit's client, and then nothing is fetched.
 HAS_CLIENT = (client.VENDOR / client.FILE).exists()
 SECRET = "a-secret-of-more-than-thirty-two-characters"

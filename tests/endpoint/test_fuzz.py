@@ -19,6 +19,8 @@ from tests.endpoint.calls import asgi_answer, asgi_call, http_scope
 from tests.endpoint.wire import Answer, Request
 from tests.tokens import API_KEY, API_SECRET, URL
 
+pytestmark = pytest.mark.once
+
 MARK = "zxqv"  # in everything that is sent, and in no text of ours
 QUICK = settings(deadline=None, max_examples=250)
 STATUSES = {201, 204, 400, 403, 405, 413, 415, 422}

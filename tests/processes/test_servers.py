@@ -15,7 +15,7 @@ from moss_voice_server.testing import FakeMoss
 from tests.processes.program import processes_in, until
 from tests.processes.served import Served, needs, served
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork")
+pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork")]
 
 
 class Kind(NamedTuple):
