@@ -100,12 +100,14 @@ def split(received: bytes) -> tuple[bytes, bytes]:
 Ask = Callable[..., httpx2.Response]
 # One for all: reading the system's certificates anew for every client would take most of this file's time.
 TLS = ssl.create_default_context()
+# To connect may take long on a busy machine: it is the answer that is not waited for.
+IMPATIENT = httpx2.Timeout(10, read=0.2)
 
 
 def sync_over(transport: Callable[[FakeMoss], Any]) -> Ask:
     """Asks with httpx2.Client."""
 
-    def ask(moss: FakeMoss, timeout: float | None = 10, **headers: str) -> httpx2.Response:
+    def ask(moss: FakeMoss, timeout: httpx2.Timeout | float | None = 10, **headers: str) -> httpx2.Response:
         client = httpx2.Client(transport=transport(moss), timeout=timeout, trust_env=False, verify=TLS)
         with client:
             return client.get(moss.url + path_of(moss), headers={**headers_of(moss), **headers})
@@ -116,12 +118,12 @@ def sync_over(transport: Callable[[FakeMoss], Any]) -> Ask:
 def async_over(transport: Callable[[FakeMoss], Any]) -> Ask:
     """Asks with httpx2.AsyncClient, in an event loop of its own."""
 
-    async def fetch(moss: FakeMoss, timeout: float | None, headers: dict[str, str]) -> httpx2.Response:
+    async def fetch(moss: FakeMoss, timeout: httpx2.Timeout | float | None, headers: dict[str, str]) -> httpx2.Response:
         client = httpx2.AsyncClient(transport=transport(moss), timeout=timeout, trust_env=False, verify=TLS)
         async with client:
             return await client.get(moss.url + path_of(moss), headers={**headers_of(moss), **headers})
 
-    def ask(moss: FakeMoss, timeout: float | None = 10, **headers: str) -> httpx2.Response:
+    def ask(moss: FakeMoss, timeout: httpx2.Timeout | float | None = 10, **headers: str) -> httpx2.Response:
         return asyncio.run(fetch(moss, timeout, headers))
 
     return ask
@@ -453,7 +455,7 @@ def test_a_client_that_leaves_is_no_longer_held(moss: FakeMoss, ask: Ask) -> Non
     moss.script(Answer(hang=True), Answer(delay=60), Answer(hang_after_headers=True), Answer(body=b"x", drip=60))
     for _ in range(4):
         with pytest.raises(httpx2.ReadTimeout):
-            ask(moss, timeout=0.1)
+            ask(moss, timeout=IMPATIENT)
 
     moss.wait_idle()
     assert 0 == moss.in_flight
@@ -683,7 +685,7 @@ def test_faults_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: ty
     moss.script(answer)
 
     with pytest.raises(expected) as caught:
-        ask(moss, timeout=0.2 if expected is httpx2.ReadTimeout else 10)
+        ask(moss, timeout=IMPATIENT if expected is httpx2.ReadTimeout else 10)
 
     assert isinstance(caught.value, httpx2.RequestError)
     assert path_of(moss) == caught.value.request.url.raw_path.decode()
@@ -693,11 +695,11 @@ def test_faults_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: ty
 
 def test_a_drip_outlasts_the_read_timeout(moss: FakeMoss) -> None:
     """In memory as over a socket, a read timeout is about silence: bytes that keep coming are not late."""
-    moss.always(Answer(raw=TINY.raw, drip=0.02))
+    moss.always(Answer(raw=TINY.raw, drip=0.05))
     for way in ("socket-sync", "memory-sync", "memory-async"):
         begun = time.monotonic()
-        assert b"body" == WAYS[way](moss, timeout=0.3).content
-        assert time.monotonic() - begun >= 0.4
+        assert b"body" == WAYS[way](moss, timeout=httpx2.Timeout(10, read=0.8)).content
+        assert time.monotonic() - begun >= 0.9
 
 
 # --- in memory ---------------------------------------------------------------------------------------------
