@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from moss_voice_server.dev.livekit import cache_folder
+from moss_voice_server.testing._livekit_binary import cache_folder
 
 from .programs import Absent
 

@@ -24,9 +24,9 @@ import moss_voice_server
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.testing import Answer, FakeMoss
-from tests import tokens
-from tests.classes import ASYNC, SYNC, Class
+from tests.support import tokens
 from tests.livekit.needs import absent
+from tests.support.classes import ASYNC, SYNC, Class
 
 CREDENTIALS = {
     "voice_agent_url": tokens.URL,

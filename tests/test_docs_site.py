@@ -139,9 +139,9 @@ def test_every_error_has_its_section() -> None:
 @pytest.mark.skipif(TOO_OLD, reason="tracebacks show notes from Python 3.11 on (PEP 678)")
 def test_a_traceback_tells_where_the_remedy_stands() -> None:
     """The last line of an error's traceback leads to its section; its text stays what it is."""
-    error = errors.CredentialsDenied("refused")
+    error = errors.CredentialsRejected("refused")
     lines = "".join(traceback.format_exception_only(error)).splitlines()
-    assert ("refused", "cause and remedy: docs/reference/errors.md#credentials_denied") == (str(error), lines[-1])
+    assert ("refused", "cause and remedy: docs/reference/errors.md#credentials_rejected") == (str(error), lines[-1])
 
 
 def test_every_public_name_has_a_docstring() -> None:

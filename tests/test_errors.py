@@ -11,13 +11,13 @@ import pytest
 
 from moss_voice_server import errors
 from moss_voice_server.errors import (
-    CredentialsDenied,
     CredentialsError,
     CredentialsInvalid,
+    CredentialsNotLoaded,
+    CredentialsRejected,
     CredentialsUnavailable,
     InvalidArgument,
     MossVoiceError,
-    NotCreated,
     WeakSecretWarning,
 )
 
@@ -25,9 +25,9 @@ TREE = {
     MossVoiceError: (Exception,),
     CredentialsError: (MossVoiceError, RuntimeError),
     CredentialsUnavailable: (CredentialsError,),
-    CredentialsDenied: (CredentialsError,),
+    CredentialsRejected: (CredentialsError,),
     CredentialsInvalid: (CredentialsError,),
-    NotCreated: (CredentialsError,),
+    CredentialsNotLoaded: (CredentialsError,),
     InvalidArgument: (MossVoiceError, ValueError),
     WeakSecretWarning: (UserWarning,),
 }
@@ -35,16 +35,16 @@ CODES = {
     MossVoiceError: "error",
     CredentialsError: "credentials_error",
     CredentialsUnavailable: "credentials_unavailable",
-    CredentialsDenied: "credentials_denied",
+    CredentialsRejected: "credentials_rejected",
     CredentialsInvalid: "credentials_invalid",
-    NotCreated: "not_created",
+    CredentialsNotLoaded: "credentials_not_loaded",
     InvalidArgument: "invalid_argument",
 }
 ERRORS: list[MossVoiceError] = [
     CredentialsUnavailable("later", retry_after=2.5),
-    CredentialsDenied("no"),
+    CredentialsRejected("no"),
     CredentialsInvalid("what", retry_after=None),
-    NotCreated("create it"),
+    CredentialsNotLoaded("create it"),
     InvalidArgument("bad", field="room_config.agents[0].deployment"),
 ]
 
@@ -73,7 +73,7 @@ def test_errors_can_be_made_of_nothing() -> None:
         str(CredentialsUnavailable()),
         str(InvalidArgument()),
         InvalidArgument().field,
-        CredentialsDenied("x").retry_after,
+        CredentialsRejected("x").retry_after,
     ]
 
 

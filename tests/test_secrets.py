@@ -27,14 +27,14 @@ import httpx2
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._core.fetch import Response, fetch
-from moss_voice_server._core.secret import Sealed, Secret
-from moss_voice_server._core.settings import settings
+from moss_voice_server._credentials.config import settings
+from moss_voice_server._credentials.fetch import Response, fetch
+from moss_voice_server._secret import Sealed, Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError, WeakSecretWarning
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.classes import ASYNC, SYNC, Class, Server
-from tests.secret_scan import logged, shown, spilled
+from tests.support.classes import ASYNC, SYNC, Class, Server
+from tests.support.secret_scan import logged, shown, spilled
 
 # Put together so that no line of source code, which tracebacks show, holds them.
 KEY = "-".join(["moss", "key", "0123456789"])
@@ -199,7 +199,7 @@ def test_password_in_the_address(face: Class, address: str) -> None:
         caught(face.kind, "project", KEY, "agent", address),
         caught(face.create, "project", KEY, "agent", api_url=address),
         caught(face.from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
-        caught(face.kind.unfetched, {**environ, "MOSS_PLATFORM_API_URL": address}),
+        caught(face.kind.lazy_from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
     ):
         assert ("api_url", []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
@@ -225,7 +225,7 @@ ENVIRONS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("environ", ENVIRONS, ids=range(len(ENVIRONS)))
 @pytest.mark.parametrize("own", [True, False], ids=["os.environ", "a mapping"])
-@pytest.mark.parametrize("way", ["from_env", "unfetched"])
+@pytest.mark.parametrize("way", ["from_env", "lazy_from_env"])
 def test_environment_with_something_wrong(
     face: Class, environ: dict[str, str], own: bool, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +236,7 @@ def test_environment_with_something_wrong(
             monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-    make = face.from_env if way == "from_env" else face.kind.unfetched
+    make = face.from_env if way == "from_env" else face.kind.lazy_from_env
     error = caught(make) if own else caught(make, environ)
 
     assert isinstance(error, InvalidArgument)
@@ -256,7 +256,7 @@ def test_file_that_cannot_be_decoded(face: Class, tmp_path: Any) -> None:
 def test_key_as_a_keyword_of_from_env(face: Class, wrong: dict[str, Any]) -> None:
     """A key that is handed over by name, beside something that is wrong, is shown nowhere."""
     environ = {"MOSS_PROJECT_ID": "project"} if wrong == {} else {"MOSS_PROJECT_ID": "p", "MOSS_VOICE_AGENT_ID": "a"}
-    for make in (face.from_env, face.kind.unfetched):
+    for make in (face.from_env, face.kind.lazy_from_env):
         error = caught(make, environ, project_key=KEY, **wrong)
 
         assert isinstance(error, (TypeError, ValueError))
@@ -555,7 +555,7 @@ def test_renewal_in_line_that_is_interrupted(
     """A renewal on the minting thread that is interrupted leaves neither the key nor the client's frames behind."""
     moss = FakeMoss(project_id="project", project_key=KEY, voice_agent_id="agent", api_key=API_KEY, api_secret=SECRET)
     transport = Raising(make, moss.transport())
-    policy = RefreshPolicy(soft_age=0.000_001, attempts=1)
+    policy = RefreshPolicy(refresh_after=0.000_001, attempts=1)
     server = face.create("project", KEY, "agent", transport=transport, refresh=policy)
     transport.calm = None
     monkeypatch.setattr(threading.Thread, "start", cannot_start)
@@ -708,7 +708,7 @@ def servers(face: Class, moss: FakeMoss) -> list[Server]:
         face.create(**moss.arguments),
         failed,
         face.from_env(moss.environ),
-        face.kind.unfetched(moss.environ),
+        face.kind.lazy_from_env(moss.environ),
         face.kind.from_livekit("wss://h.example", API_KEY, SECRET),
     ]
 

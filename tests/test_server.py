@@ -21,18 +21,18 @@ import pytest
 
 import moss_voice_server
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
+from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import (
-    CredentialsDenied,
+    CredentialsNotLoaded,
+    CredentialsRejected,
     CredentialsUnavailable,
     InvalidArgument,
-    NotCreated,
     WeakSecretWarning,
 )
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants
 from moss_voice_server.testing import FakeMoss
-from tests import tokens
-from tests.classes import ASYNC, SYNC, Class, Server
+from tests.support import tokens
+from tests.support.classes import ASYNC, SYNC, Class, Server
 
 ADA = ParticipantInfo("user-42", name="Ada")
 VARIABLES = ("MOSS_PROJECT_ID", "MOSS_PROJECT_KEY", "MOSS_VOICE_AGENT_ID", "MOSS_PLATFORM_API_URL")
@@ -170,7 +170,7 @@ def test_constructing_fetches_nothing(face: Class, moss: FakeMoss) -> None:
     """A server that is only constructed has asked nobody and holds nothing."""
     server = face.kind(**moss.arguments)
 
-    assert (CredentialStatus("empty", None, None, None, None), 0) == (server.status(), moss.count)
+    assert (CredentialsStatus("empty", None, None, None, None), 0) == (server.status(), moss.count)
 
 
 USES: list[Callable[[Server], object]] = [
@@ -183,10 +183,10 @@ USES: list[Callable[[Server], object]] = [
 @pytest.mark.parametrize("use", USES, ids=["mint", "url", "agent"])
 def test_using_before_create_says_to_call_create(face: Class, moss: FakeMoss, use: Callable[[Server], object]) -> None:
     """Using it is a RuntimeError that names the class and `create`, and starts no request."""
-    with pytest.raises(NotCreated, match=rf"{face.kind.__name__}\.create\(") as caught:
+    with pytest.raises(CredentialsNotLoaded, match=rf"{face.kind.__name__}\.create\(") as caught:
         use(face.kind(**moss.arguments))
 
-    assert (True, "not_created", None, 0) == (
+    assert (True, "credentials_not_loaded", None, 0) == (
         isinstance(caught.value, RuntimeError),
         caught.value.code,
         caught.value.retry_after,
@@ -204,7 +204,7 @@ def test_bad_argument_is_refused_by_both_ways(face: Class, moss: FakeMoss, name:
     assert (name, 0) == (refused(face.kind, **arguments)[0], moss.count)
 
 
-async def told_later(status: CredentialStatus) -> None:
+async def told_later(status: CredentialsStatus) -> None:
     """A callback that nobody would await."""
 
 
@@ -220,12 +220,12 @@ class Halfway:
     [
         ("refresh", 3600, "refresh must be a RefreshPolicy, not int"),
         ("refresh", {"attempts": 1}, "refresh must be a RefreshPolicy, not dict"),
-        ("on_change", "print", "on_change must be a function that takes a CredentialStatus"),
+        ("on_change", "print", "on_change must be a function that takes a CredentialsStatus"),
         ("transport", "proxy", "transport must be an httpx2 transport with"),
         ("transport", object(), "transport must be an httpx2 transport with"),
         ("transport", httpx2.MockTransport, "transport must be an httpx2 transport with"),
-        ("on_change", told_later, "on_change must be a function that takes a CredentialStatus: a plain one"),
-        ("on_change", AsyncMock(), "on_change must be a function that takes a CredentialStatus: a plain one"),
+        ("on_change", told_later, "on_change must be a function that takes a CredentialsStatus: a plain one"),
+        ("on_change", AsyncMock(), "on_change must be a function that takes a CredentialsStatus: a plain one"),
     ],
 )
 def test_bad_keyword_is_refused(face: Class, moss: FakeMoss, name: str, value: Any, text: str) -> None:
@@ -288,7 +288,7 @@ def test_create_raises_what_went_wrong(face: Class, moss: FakeMoss) -> None:
     """A refusal is a RuntimeError of its own kind, with the variables to check."""
     moss.always(401)
 
-    with pytest.raises(CredentialsDenied, match="check MOSS_PROJECT_ID and MOSS_PROJECT_KEY") as caught:
+    with pytest.raises(CredentialsRejected, match="check MOSS_PROJECT_ID and MOSS_PROJECT_KEY") as caught:
         face.create(**moss.arguments)
 
     assert (True, 1) == (isinstance(caught.value, RuntimeError), moss.count)
@@ -306,7 +306,7 @@ def test_policy_is_obeyed(face: Class, moss: FakeMoss) -> None:
 
 def test_on_change_is_told(face: Class, moss: FakeMoss) -> None:
     """`on_change` is called with the status when the credentials have come."""
-    told: list[CredentialStatus] = []
+    told: list[CredentialsStatus] = []
     server = face.create(**moss.arguments, on_change=told.append)
 
     assert ["fresh"] == [status.state for status in told]
@@ -411,7 +411,7 @@ def test_from_env_names_what_is_missing(face: Class, moss: FakeMoss, name: str) 
 def test_from_env_passes_keywords_on(face: Class) -> None:
     """What `create` takes by name, `from_env` takes too; the address has its default."""
     moss = FakeMoss(project_id="project", project_key="key", voice_agent_id="agent")
-    told: list[CredentialStatus] = []
+    told: list[CredentialsStatus] = []
     environ = dict(zip(VARIABLES, ("project", "key", "agent"), strict=False))
     moss.script(503)
 
@@ -431,24 +431,24 @@ def test_from_env_takes_what_is_given_by_name(face: Class, moss: FakeMoss, setti
 
     for environ in ({**without, name: "https://other.example"}, {**moss.environ, f"{name}_FILE": os.devnull}, without):
         assert "fresh" == face.from_env(environ, **given).status().state
-        assert "empty" == face.kind.unfetched(environ, **given).status().state
+        assert "empty" == face.kind.lazy_from_env(environ, **given).status().state
 
 
-# unfetched.
+# lazy_from_env.
 
 
 def test_unfetched_reads_the_environment_and_asks_nobody(
     face: Class, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`unfetched` reads what `from_env` reads, from the process or a mapping, and leaves the fetching for later."""
-    by_mapping = face.kind.unfetched(moss.environ)
+    """`lazy_from_env` reads what `from_env` reads, from the process or a mapping, and leaves the fetching for later."""
+    by_mapping = face.kind.lazy_from_env(moss.environ)
     for name, value in moss.environ.items():
         monkeypatch.setenv(name, value)
-    by_process = face.kind.unfetched()
+    by_process = face.kind.lazy_from_env()
 
     for server in (by_mapping, by_process):
         assert (face.kind, "empty") == (type(server), server.status().state)
-        with pytest.raises(NotCreated, match="create"):
+        with pytest.raises(CredentialsNotLoaded, match="create"):
             server.create_participant_token(ADA, "lobby")
     assert 0 == moss.count
     face.refresh(by_process)
@@ -457,9 +457,9 @@ def test_unfetched_reads_the_environment_and_asks_nobody(
 
 def test_unfetched_names_what_is_wrong_at_once(face: Class) -> None:
     """A missing variable and a bad keyword are told when the server is made, not when it is first used."""
-    assert "MOSS_PROJECT_ID" == refused(face.kind.unfetched, {})[0]
+    assert "MOSS_PROJECT_ID" == refused(face.kind.lazy_from_env, {})[0]
     environ = dict(zip(VARIABLES, ("project", "key", "agent"), strict=False))
-    assert "refresh" == refused(face.kind.unfetched, environ, refresh=5)[0]
+    assert "refresh" == refused(face.kind.lazy_from_env, environ, refresh=5)[0]
 
 
 # from_livekit.
@@ -559,7 +559,7 @@ async def each_way(moss: FakeMoss) -> None:
     await MossVoiceServer.create(**moss.arguments)
     await MossVoiceServer.from_env(moss.environ)
     await MossVoiceServer(**moss.arguments).refresh()
-    async with MossVoiceServer.unfetched(moss.environ):
+    async with MossVoiceServer.lazy_from_env(moss.environ):
         pass
 
 
@@ -569,7 +569,7 @@ def each_way_without_waiting(moss: FakeMoss) -> None:
     MossVoiceServerSync.create(**moss.arguments)
     MossVoiceServerSync.from_env(moss.environ)
     MossVoiceServerSync(**moss.arguments).refresh()
-    with MossVoiceServerSync.unfetched(moss.environ):
+    with MossVoiceServerSync.lazy_from_env(moss.environ):
         pass
 
 
@@ -765,10 +765,10 @@ def test_failed_refresh_leaves_the_old_credentials(face: Class, moss: FakeMoss) 
     """When a refresh fails, that is raised, told by the status, and minting goes on."""
     server = face.create(**moss.arguments)
     moss.always(403)
-    with pytest.raises(CredentialsDenied):
+    with pytest.raises(CredentialsRejected):
         face.refresh(server)
 
-    assert ("soft", "CredentialsDenied") == (server.status().state, server.status().last_error)
+    assert ("stale", "CredentialsRejected") == (server.status().state, server.status().last_error)
     assert signed_by(server.create_participant_token(ADA, "lobby"), moss.credentials)
     face.close(server)
 
@@ -822,7 +822,7 @@ def test_block_that_cannot_fetch_is_not_entered(face: Class, moss: FakeMoss) -> 
     moss.always(404)
     entered: list[Server] = []
 
-    with pytest.raises(CredentialsDenied, match="MOSS_VOICE_AGENT_ID"):
+    with pytest.raises(CredentialsRejected, match="MOSS_VOICE_AGENT_ID"):
         face.within(face.kind(**moss.arguments), entered.append)
 
     assert [] == entered
@@ -862,8 +862,8 @@ def test_front_door_gives_three_names_and_no_more() -> None:
 
 
 def test_unfetched_needs_no_network(face: Class, moss: FakeMoss) -> None:
-    """`unfetched` reads what `from_env` reads, at once and in either class; `refresh` then brings the credentials."""
-    server = face.kind.unfetched(moss.environ)
+    """`lazy_from_env` reads what `from_env` reads, at once and in either class; `refresh` then brings the credentials."""
+    server = face.kind.lazy_from_env(moss.environ)
     assert (0, "empty") == (moss.count, server.status().state)
     face.refresh(server)
     assert signed_by(server.create_participant_token(ADA, "lobby"), moss.credentials)
@@ -871,4 +871,4 @@ def test_unfetched_needs_no_network(face: Class, moss: FakeMoss) -> None:
 
 def test_unfetched_names_what_is_missing(face: Class) -> None:
     """As with `from_env`, the error is about the variable."""
-    assert "MOSS_PROJECT_ID" == refused(face.kind.unfetched, {})[0]
+    assert "MOSS_PROJECT_ID" == refused(face.kind.lazy_from_env, {})[0]

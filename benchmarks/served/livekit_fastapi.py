@@ -26,6 +26,6 @@ app = FastAPI()
 
 
 @app.post("/voice/token", status_code=201)
-async def token(wish: TokenRequest, user: Annotated[tuple[str, str], Depends(signed_in)]) -> dict[str, str]:
+async def token(token_request: TokenRequest, user: Annotated[tuple[str, str], Depends(signed_in)]) -> dict[str, str]:
     """A token for a new room."""
     return answer(*user)

@@ -11,7 +11,7 @@ from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from .session import KEY, SECRET, URL, USERS
 
 
-async def authorize(scope: Any, wish: TokenRequest) -> Admission:
+async def authorize(scope: Any, token_request: TokenRequest) -> Admission:
     """Who asks, by the bearer token."""
     scheme, _, bearer = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
     user = USERS.get(bearer) if scheme.lower() == "bearer" else None

@@ -11,7 +11,7 @@ from moss_voice_server.flask import token_blueprint
 from .session import KEY, SECRET, URL, USERS
 
 
-def authorize(request: Request, wish: TokenRequest) -> Admission:
+def authorize(request: Request, token_request: TokenRequest) -> Admission:
     """Who asks, by the bearer token."""
     authorization = request.authorization
     user = USERS.get(authorization.token or "") if authorization else None

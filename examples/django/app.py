@@ -5,10 +5,10 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.django import token_view
 from moss_voice_server.endpoint import Admission, Denied
 
-voice_server = MossVoiceServerSync.unfetched()  # `manage.py migrate` needs no network
+voice_server = MossVoiceServerSync.lazy_from_env()  # `manage.py migrate` needs no network
 
 
-def authorize(request, wish):
+def authorize(request, token_request):
     if not request.user.is_authenticated:
         raise Denied(401)
     return Admission(ParticipantInfo(f"user-{request.user.pk}", name=request.user.get_username()))

@@ -8,8 +8,9 @@ import jwt
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import OAuth2PasswordBearer
 from moss_voice_server import MossVoiceServer, ParticipantInfo
-from moss_voice_server.endpoint import Admission, identity_from_sub
+from moss_voice_server.endpoint import Admission
 from moss_voice_server.fastapi import token_router
+from moss_voice_server.identity import identity_from_sub
 
 
 @asynccontextmanager
@@ -26,7 +27,7 @@ def user_id(token: Annotated[str, Depends(OAuth2PasswordBearer("login"))]) -> st
 
 
 def authorize(user: Annotated[str, Depends(user_id)]) -> Admission:
-    return Admission(ParticipantInfo(identity_from_sub(user)), agents=("support-agent",))
+    return Admission(ParticipantInfo(identity_from_sub(user)), allowed_agents=("support-agent",))
 
 
 app = FastAPI(lifespan=lifespan)

@@ -21,7 +21,7 @@ def login():
     return {"user": session["user"]}
 
 
-def authorize(request, wish):
+def authorize(request, token_request):
     return Admission(ParticipantInfo(session["user"])) if "user" in session else Denied(401)
 
 

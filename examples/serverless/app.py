@@ -4,11 +4,12 @@ import base64
 import io
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.endpoint import Admission, identity_from_sub
+from moss_voice_server.endpoint import Admission
+from moss_voice_server.identity import identity_from_sub
 from moss_voice_server.wsgi import token_app
 
 
-def authorize(environ, wish):
+def authorize(environ, token_request):
     return Admission(ParticipantInfo(identity_from_sub(environ["claims"]["sub"])))
 
 

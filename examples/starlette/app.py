@@ -27,7 +27,7 @@ async def lifespan(app):
         yield
 
 
-async def authorize(scope, wish):
+async def authorize(scope, token_request):
     return Admission(ParticipantInfo(scope["user"].username)) if scope["user"].is_authenticated else Denied(401)
 
 

@@ -11,7 +11,7 @@ from moss_voice_server.wsgi import token_app
 USERS = {"ada": os.environ["ADA_PASSWORD"].encode()}  # stands for your table of users
 
 
-def authorize(environ, wish):
+def authorize(environ, token_request):
     scheme, _, encoded = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     try:
         user, _, password = base64.b64decode(encoded, validate=True).partition(b":")

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._server import MossVoiceServer, MossVoiceServerSync
     from .grants import ParticipantInfo
-    from .server import MossVoiceServer, MossVoiceServerSync
 
 __all__ = ["MossVoiceServer", "MossVoiceServerSync", "ParticipantInfo"]
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
     if name == "ParticipantInfo":
         from . import grants as home
     elif name in __all__:
-        from . import server as home  # type: ignore[no-redef]  # the same local name for either module
+        from . import _server as home  # type: ignore[no-redef]  # the same local name for either module
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(home, name)

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import anyio.to_thread
 
-from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
-from ._endpoint import REQUEST_HEADERS, Endpoint, Server, run_async
-from .endpoint import MintEvent
+from ._endpoint.handler import REQUEST_HEADERS, Endpoint, Server, run_async
+from ._endpoint.parse import INCOMPLETE, TOO_LARGE, Misread
+from .endpoint import TokenEvent
 from .errors import CredentialsError
 
 __all__ = ["token_app"]
@@ -29,9 +29,9 @@ def token_app(
     server: Server | Callable[[Scope], Server],
     *,
     authorize: Callable[..., Any],
-    origins: Any = (),
-    limiter: Callable[[str], Any] | None = None,
-    on_mint: Callable[[MintEvent], object] | None = None,
+    allow_origins: Any = (),
+    rate_limiter: Callable[[str], Any] | None = None,
+    on_token: Callable[[TokenEvent], object] | None = None,
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """An ASGI application that answers on whatever path it is mounted at.
 
@@ -41,14 +41,14 @@ def token_app(
         authorize: called with the scope and the `TokenRequest`, sync (then on a thread) or async; returns an
             `endpoint.Admission`, or raises or returns `endpoint.Denied`.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
             to go on.
-        on_mint: called with a `MintEvent` for each token.
+        on_token: called with a `TokenEvent` for each token.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    return _App(Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint))
+    return _App(Endpoint(server, authorize, allow_origins=allow_origins, rate_limiter=rate_limiter, on_token=on_token))
 
 
 class _App:

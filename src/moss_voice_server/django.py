@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from ._core.token_endpoint import Reply
-from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
-from ._endpoint import Endpoint, Server, never_blocks, run, run_async, status_of
-from .endpoint import MintEvent
+from ._endpoint.decide import Reply
+from ._endpoint.handler import Endpoint, Server, is_nonblocking, run, run_async, status_of
+from ._endpoint.parse import INCOMPLETE, TOO_LARGE, Misread
+from .endpoint import TokenEvent
 from .wsgi import headers_of, read_body
 
 try:
@@ -27,10 +27,10 @@ def token_view(
     server: Server | Callable[[HttpRequest], Server],
     *,
     authorize: Callable[..., Any],
-    origins: Any = (),
-    limiter: Callable[[str], Any] | None = None,
-    on_mint: Callable[[MintEvent], object] | None = None,
-    header_authentication: bool = False,
+    allow_origins: Any = (),
+    rate_limiter: Callable[[str], Any] | None = None,
+    on_token: Callable[[TokenEvent], object] | None = None,
+    csrf_exempt: bool = False,
 ) -> Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]:
     """A view with the token endpoint: an async view where `authorize` is async, else a sync one. Both work under WSGI and ASGI.
 
@@ -40,18 +40,20 @@ def token_view(
         authorize: called with Django's request and the `TokenRequest`; returns an `endpoint.Admission`, or refuses: `raise
             Denied(401)` or Django's `PermissionDenied`.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
             to go on.
-        on_mint: called with a `MintEvent` for each token.
-        header_authentication: `True` says that `authorize` looks at a header that only the app's own script can send, and
+        on_token: called with a `TokenEvent` for each token.
+        csrf_exempt: `True` says that `authorize` looks at a header that only the app's own script can send, and
             never at a cookie; only then is Django's CSRF check switched off for this view.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint, refusal=_refusal)
-    view = _async_view(endpoint) if never_blocks(authorize) else _sync_view(endpoint)
-    if header_authentication:
+    endpoint = Endpoint(
+        server, authorize, allow_origins=allow_origins, rate_limiter=rate_limiter, on_token=on_token, refusal=_refusal
+    )
+    view = _async_view(endpoint) if is_nonblocking(authorize) else _sync_view(endpoint)
+    if csrf_exempt:
         view.__dict__["csrf_exempt"] = True  # what Django's decorator of this name sets
     return view
 

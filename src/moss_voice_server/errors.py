@@ -3,9 +3,9 @@
     MossVoiceError                      code
     ├── CredentialsError                retry_after    (also a RuntimeError)
     │   ├── CredentialsUnavailable      the Moss API could not be reached or had no answer
-    │   ├── CredentialsDenied           it refused the project id, the project key or the voice agent id
+    │   ├── CredentialsRejected           it refused the project id, the project key or the voice agent id
     │   ├── CredentialsInvalid          it answered, but the answer cannot be used
-    │   └── NotCreated                  the server object was used before its credentials were fetched
+    │   └── CredentialsNotLoaded                  the server object was used before its credentials were fetched
     └── InvalidArgument                 field          (also a ValueError)
 
     WeakSecretWarning                   a UserWarning: an API secret shorter than 32 bytes
@@ -53,10 +53,10 @@ class CredentialsUnavailable(CredentialsError):
     code = "credentials_unavailable"
 
 
-class CredentialsDenied(CredentialsError):
+class CredentialsRejected(CredentialsError):
     """The Moss API refused: 401 or 403 (project id and key), 404 or 410 (voice agent id)."""
 
-    code = "credentials_denied"
+    code = "credentials_rejected"
 
 
 class CredentialsInvalid(CredentialsError):
@@ -65,10 +65,10 @@ class CredentialsInvalid(CredentialsError):
     code = "credentials_invalid"
 
 
-class NotCreated(CredentialsError):
+class CredentialsNotLoaded(CredentialsError):
     """The server object was constructed directly and used before `create`, `from_env` or `refresh`."""
 
-    code = "not_created"
+    code = "credentials_not_loaded"
 
 
 class InvalidArgument(MossVoiceError, ValueError):

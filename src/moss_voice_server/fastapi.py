@@ -10,11 +10,11 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import anyio.to_thread
 
-from ._core.token_endpoint import Reply
-from ._core.wish import Misread
-from ._endpoint import Endpoint, Server, run_async, status_of
+from ._endpoint.decide import Reply
+from ._endpoint.handler import Endpoint, Server, run_async, status_of
+from ._endpoint.parse import Misread
 from .asgi import fetch_first, headers_of, read_body
-from .endpoint import MintEvent, TokenRequest, admit_guests
+from .endpoint import TokenEvent, TokenRequest, allow_guests
 from .errors import InvalidArgument
 
 try:
@@ -27,7 +27,7 @@ except ImportError:
 
 __all__ = ["token_router"]
 
-_WISH = "moss_voice_server.wish"
+_REQUESTED = "moss_voice_server.request"
 _ADMISSION = "moss_voice_server.admission"
 
 
@@ -36,9 +36,9 @@ def token_router(
     *,
     authorize: Callable[..., Any],
     path: str = "/voice/token",
-    origins: Any = (),
-    limiter: Callable[[str], Any] | None = None,
-    on_mint: Callable[[MintEvent], object] | None = None,
+    allow_origins: Any = (),
+    rate_limiter: Callable[[str], Any] | None = None,
+    on_token: Callable[[TokenEvent], object] | None = None,
 ) -> APIRouter:
     """A router with the token endpoint, for `app.include_router(...)`.
 
@@ -46,18 +46,20 @@ def token_router(
         server: a server of either class, or a function from the request to one, such as
             `lambda request: request.app.state.voice_server`. One that was only constructed is fetched when the application
             starts; a failure then does not stop the start, the endpoint answers 503 until Moss does.
-        authorize: a dependency like any other, sync or async; a parameter annotated `TokenRequest` gets the client's wish.
+        authorize: a dependency like any other, sync or async; a parameter annotated `TokenRequest` gets the client's request.
             It returns an `endpoint.Admission`, or refuses: `raise Denied(401)` or FastAPI's `HTTPException` with 401 or 403.
         path: where the endpoint is, below the prefix that `include_router` may add.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
             to go on.
-        on_mint: called with a `MintEvent` for each token.
+        on_token: called with a `TokenEvent` for each token.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint, refusal=_refusal)
+    endpoint = Endpoint(
+        server, authorize, allow_origins=allow_origins, rate_limiter=rate_limiter, on_token=on_token, refusal=_refusal
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -75,15 +77,15 @@ def token_router(
         status_code=201,
         response_model=None,
         summary="Token for a voice session",
-        description="LiveKit's token endpoint: all fields are wishes, and those that are not allowed are refused.",
+        description="LiveKit's token endpoint: all fields are requests, and those that are not allowed are refused.",
         responses=_RESPONSES,
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}}},
         route_class_override=_route_class(endpoint),
     )
     if getattr(router.routes[-1], "body_field", None) is not None:
         raise InvalidArgument(
-            "authorize, or something that it depends on, reads the body, which is the wish's: let authorize have a parameter "
-            "wish: TokenRequest, and hand on what others need of it",
+            "authorize, or something that it depends on, reads the body, which is the request's: let authorize have a parameter "
+            "request: TokenRequest, and hand on what others need of it",
             field="authorize",
         )
     # Every other method as well, so that it is answered as in every other framework.
@@ -102,9 +104,9 @@ def _route_class(endpoint: Endpoint) -> type[APIRoute]:
             async def handle(request: Request) -> Response:
                 left: Response | None = None
 
-                async def admit(request: Request, wish: TokenRequest) -> Any:
+                async def admit(request: Request, token_request: TokenRequest) -> Any:
                     nonlocal left
-                    request.scope[_WISH] = wish
+                    request.scope[_REQUESTED] = token_request
                     left = await solve(request)
                     admission = request.scope[_ADMISSION]
                     return await admission if inspect.isawaitable(admission) else admission
@@ -153,11 +155,11 @@ def _refusal(failure: Exception) -> int | None:
 
 
 def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
-    """The same dependency, with the parameter that is annotated `TokenRequest` filled from the request's wish."""
-    if isinstance(authorize, admit_guests):
+    """The same dependency, with the parameter that is annotated `TokenRequest` filled from the request's request."""
+    if isinstance(authorize, allow_guests):
 
         async def guests(request: Request) -> Any:
-            return authorize(request, request.scope[_WISH])
+            return authorize(request, request.scope[_REQUESTED])
 
         return guests
     given: Collection[str] = ()
@@ -170,19 +172,19 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
         call = call.__call__
     hints = get_type_hints(call, include_extras=True)
     signature = inspect.signature(authorize)
-    for name in ("request", "wish"):
+    for name in ("request", "token_request"):
         # What the other frameworks' authorize is called with. Here both would be looked for in the query, and nobody let in.
         parameter = signature.parameters.get(name)
         if parameter and parameter.default is parameter.empty and name not in hints and name not in given:
             raise InvalidArgument(
-                f"authorize's parameter {name} has no annotation: write request: Request and wish: TokenRequest, as FastAPI "
+                f"authorize's parameter {name} has no annotation: write request: Request and request: TokenRequest, as FastAPI "
                 "goes by types",
                 field="authorize",
             )
     parameters = [
         parameter.replace(
-            annotation=Annotated[TokenRequest, Depends(_wish)]
-            if _means_wish(hints.get(name))
+            annotation=Annotated[TokenRequest, Depends(_token_request)]
+            if _is_token_request(hints.get(name))
             else hints.get(name, parameter.annotation)
         )
         for name, parameter in signature.parameters.items()
@@ -221,21 +223,21 @@ class _AsyncDependency(_Dependency):
         return await self.authorize(**arguments)
 
 
-def _means_wish(hint: Any) -> bool:
+def _is_token_request(hint: Any) -> bool:
     """Whether it is `TokenRequest`, also `| None` or in `Annotated`: FastAPI itself would read the body into it, unchecked."""
     return hint is TokenRequest or TokenRequest in get_args(hint)
 
 
-async def _wish(request: Request) -> TokenRequest:
-    wish: TokenRequest = request.scope[_WISH]
-    return wish
+async def _token_request(request: Request) -> TokenRequest:
+    token_request: TokenRequest = request.scope[_REQUESTED]
+    return token_request
 
 
 def _texts(*names: str) -> dict[str, Any]:
     return {name: {"type": "string"} for name in names}
 
 
-def _wishes(*names: str) -> dict[str, Any]:
+def _optional_strings(*names: str) -> dict[str, Any]:
     return {name: {"type": ["string", "null"]} for name in names}
 
 
@@ -244,7 +246,7 @@ _REQUEST: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        **_wishes("room_name", "participant_name", "participant_identity", "participant_metadata"),
+        **_optional_strings("room_name", "participant_name", "participant_identity", "participant_metadata"),
         "participant_attributes": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
         "room_config": {
             "type": ["object", "null"],
@@ -252,7 +254,10 @@ _REQUEST: dict[str, Any] = {
                 "agents": {
                     "type": ["array", "null"],
                     "maxItems": 8,
-                    "items": {"type": "object", "properties": _wishes("agent_name", "metadata", "deployment")},
+                    "items": {
+                        "type": "object",
+                        "properties": _optional_strings("agent_name", "metadata", "deployment"),
+                    },
                 }
             },
         },
@@ -280,10 +285,10 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     201: _described("The token, and the LiveKit server that takes it.", _TOKEN),
     400: _described("The body is not a token request.", _ERROR),
     401: _described("Sign in first.", _ERROR),
-    403: _described("Something in the wish is not allowed.", _ERROR),
+    403: _described("Something in the request is not allowed.", _ERROR),
     413: _described("The body is too large.", _ERROR),
     415: _described("The body is not JSON.", _ERROR),
-    422: _described("A value in the wish is impossible.", _ERROR),
+    422: _described("A value in the request is impossible.", _ERROR),
     429: _described("Too many requests.", _ERROR),
     500: _described("Something went wrong on the server.", _ERROR),
     503: _described("Tokens cannot be made at the moment.", _ERROR),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
-from ._endpoint import Endpoint, Server
-from .endpoint import MintEvent
+from ._endpoint.handler import Endpoint, Server
+from ._endpoint.parse import INCOMPLETE, TOO_LARGE, Misread
+from .endpoint import TokenEvent
 from .wsgi import answer, read_body
 
 try:
@@ -27,9 +27,9 @@ def token_blueprint(
     authorize: Callable[..., Any],
     path: str = "/voice/token",
     name: str = "moss_voice_token",
-    origins: Any = (),
-    limiter: Callable[[str], Any] | None = None,
-    on_mint: Callable[[MintEvent], object] | None = None,
+    allow_origins: Any = (),
+    rate_limiter: Callable[[str], Any] | None = None,
+    on_token: Callable[[TokenEvent], object] | None = None,
 ) -> Blueprint:
     """A blueprint with the token endpoint.
 
@@ -41,14 +41,14 @@ def token_blueprint(
         path: where the endpoint is.
         name: the blueprint's name; another one for each further endpoint of an application.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
             to go on.
-        on_mint: called with a `MintEvent` for each token.
+        on_token: called with a `TokenEvent` for each token.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint)
+    endpoint = Endpoint(server, authorize, allow_origins=allow_origins, rate_limiter=rate_limiter, on_token=on_token)
     blueprint = Blueprint(name, __name__)
 
     def token() -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from ._core import labels
+from . import _validation
 from .errors import InvalidArgument
 
 PUBLISH_SOURCES = ("camera", "microphone", "screen_share", "screen_share_audio")
@@ -126,9 +126,9 @@ class AgentDispatch:
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        labels.agent("agent_name", self.agent_name)
-        labels.text("agent metadata", self.metadata, limit=labels.METADATA_LIMIT)
-        labels.deployment("deployment", self.deployment)
-        labels.attributes("agent attributes", self.attributes)
+        _validation.agent("agent_name", self.agent_name)
+        _validation.text("agent metadata", self.metadata, limit=_validation.METADATA_LIMIT)
+        _validation.deployment("deployment", self.deployment)
+        _validation.attributes("agent attributes", self.attributes)
         # A private copy: what was checked is what will be signed.
         object.__setattr__(self, "attributes", dict(self.attributes))

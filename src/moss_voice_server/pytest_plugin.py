@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .server import MossVoiceServerSync
+    from ._server import MossVoiceServerSync
     from .testing import FakeMoss, FrozenClock
 
 
@@ -24,7 +24,7 @@ def fake_moss() -> Iterator[FakeMoss]:
 @pytest.fixture
 def moss_server(fake_moss: FakeMoss) -> Iterator[MossVoiceServerSync]:
     """A server with credentials from `fake_moss`, which an endpoint of either kind takes."""
-    from .server import MossVoiceServerSync
+    from ._server import MossVoiceServerSync
 
     with MossVoiceServerSync.create(**fake_moss.arguments) as server:
         yield server

@@ -7,10 +7,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from ._core.token_endpoint import Reply
-from ._core.wish import INCOMPLETE, TOO_LARGE, Misread
-from ._endpoint import Endpoint, Server, run
-from .endpoint import MintEvent
+from ._endpoint.decide import Reply
+from ._endpoint.handler import Endpoint, Server, run
+from ._endpoint.parse import INCOMPLETE, TOO_LARGE, Misread
+from .endpoint import TokenEvent
 
 __all__ = ["token_app"]
 
@@ -22,9 +22,9 @@ def token_app(
     server: Server | Callable[[Environ], Server],
     *,
     authorize: Callable[..., Any],
-    origins: Any = (),
-    limiter: Callable[[str], Any] | None = None,
-    on_mint: Callable[[MintEvent], object] | None = None,
+    allow_origins: Any = (),
+    rate_limiter: Callable[[str], Any] | None = None,
+    on_token: Callable[[TokenEvent], object] | None = None,
 ) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
     """A WSGI application that answers on whatever path it is mounted at.
 
@@ -34,14 +34,14 @@ def token_app(
         authorize: called with the environ and the `TokenRequest`, sync or async; returns an `endpoint.Admission`, or raises
             or returns `endpoint.Denied`.
         origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admission's `limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
+        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
             to go on.
-        on_mint: called with a `MintEvent` for each token.
+        on_token: called with a `TokenEvent` for each token.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = Endpoint(server, authorize, origins=origins, limiter=limiter, on_mint=on_mint)
+    endpoint = Endpoint(server, authorize, allow_origins=allow_origins, rate_limiter=rate_limiter, on_token=on_token)
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         reply = answer(endpoint, environ, environ)

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from moss_voice_server.cli._arguments import duration, pair, visible
+from moss_voice_server._cli._arguments import duration, pair, visible
 
 
 @pytest.mark.parametrize(

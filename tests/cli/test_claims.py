@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.cli._claims import Row, decode, describe
+from moss_voice_server._cli._claims import Row, decode, describe
 
 NOON = 1_800_000_000  # 2027-01-15 08:00:00 UTC
 

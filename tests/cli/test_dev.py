@@ -19,7 +19,7 @@ from moss_voice_server.testing import Answer, FakeMoss
 from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.once
 

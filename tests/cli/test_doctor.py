@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import Answer, FakeMoss, LiveKitServer
 from tests.cli.shell import PATIENCE, Done, Shell
 from tests.doctor.flawed import LOG_IN, ORIGIN, Flawed
 from tests.doctor.sites import site

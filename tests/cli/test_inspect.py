@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from tests.cli.shell import Done, Shell
-from tests.core.lint_cases import KEY, SECRET, good
+from tests.inspect.cases import KEY, SECRET, good
 
 ENVIRON = {"LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
 HUSH = "hush-hush-hush"

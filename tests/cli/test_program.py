@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from moss_voice_server.cli import main
+from moss_voice_server._cli import main
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.cli.shell import PATIENCE, PROGRAM, Done, Shell
 
 WITHOUT_RICH = (
     sys.executable,
     "-c",
-    "import sys; sys.modules['rich'] = None; from moss_voice_server.cli import main; sys.exit(main(sys.argv[1:]))",
+    "import sys; sys.modules['rich'] = None; from moss_voice_server._cli import main; sys.exit(main(sys.argv[1:]))",
 )
 INSTALL = 'moss-voice-server: error: the command line needs its extra: pip install "moss-voice-server[cli]"\n'
 
@@ -42,7 +42,7 @@ def test_help_is_quick() -> None:
     """Help loads neither rich nor an HTTP client nor asyncio: only what parses arguments."""
     script = (
         "import sys; before = set(sys.modules)\n"
-        "from moss_voice_server.cli import main; main(['token', '--help'])\n"
+        "from moss_voice_server._cli import main; main(['token', '--help'])\n"
         "heavy = {'rich', 'httpx2', 'asyncio', 'urllib.request', 'importlib.metadata', 'moss_voice_server.server'}\n"
         "print(*sorted(heavy & set(sys.modules) - before), file=sys.stderr)"
     )

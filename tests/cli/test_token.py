@@ -17,7 +17,7 @@ from moss_voice_server.testing import Answer, FakeMoss
 from tests.cli.shell import PROGRAM, Done, Shell, claims, read_soon
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 LIVEKIT = {"LIVEKIT_URL": "wss://livekit.example", "LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}

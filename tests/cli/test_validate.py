@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from moss_voice_server.cli._validate import Verdict, ask, is_local
+from moss_voice_server._cli._validate import Verdict, ask, is_local
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.cli.shell import PATIENCE
 

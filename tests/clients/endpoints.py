@@ -17,7 +17,7 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, TokenRequest
 from moss_voice_server.flask import token_blueprint
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 _LONGEST = 20.0  # seconds; only a server that hangs gets there
 
 
-def admit_ada(_request: object, _wish: TokenRequest) -> Admission:
+def admit_ada(_request: object, _token_request: TokenRequest) -> Admission:
     """What the README beside the vectors says of this endpoint."""
     return Admission(
         ParticipantInfo("user-42", name="Ada"),
-        rooms=("support-room",),
-        agents=("clerk",),
-        client_sets=("name", "metadata", "attributes"),
+        allowed_rooms=("support-room",),
+        allowed_agents=("clerk",),
+        client_may_set=("name", "metadata", "attributes"),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients.vectors import VECTORS, Vector
-from tests.tokens import claims
+from tests.support.tokens import claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def test_client_caches_a_token_until_it_wants_another_room(app: Running, token_s
 
 
 def test_client_reads_why_it_was_refused(app: Running, token_source: TokenSource) -> None:
-    """A stranger, and a wish that is not open, are errors whose text tells the status and the code."""
+    """A stranger, and a request that is not open, are errors whose text tells the status and the code."""
     headers = app.sign_in()
     strangers = {name: value for name, value in headers.items() if name == "X-CSRFToken"}
     if strangers:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.examples.apps import APPS, ONE_OF_EACH, Running, started
 from tests.livekit.conftest import livekit_binary  # noqa: F401  # a fixture
 from tests.livekit.signalling import join

@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.endpoints import post
 from tests.clients.vectors import CLIENTS, VECTORS, Vector, read_as
-from tests.tokens import URL, claims
+from tests.support.tokens import URL, claims
 
 every_vector = pytest.mark.parametrize("vector", VECTORS, ids=str)
 
@@ -61,7 +61,7 @@ def test_every_client_has_vectors() -> None:
 
 
 def told(token: str) -> dict[str, Any]:
-    """What the token says of the things that a client may wish for; a new room's name is left out."""
+    """What the token says of the things that a client may request for; a new room's name is left out."""
     said = claims(token)
     assert "user-42" == said["sub"]
     wished: dict[str, Any] = {key: said[key] for key in ("name", "metadata", "attributes", "roomConfig") if key in said}

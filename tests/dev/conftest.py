@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moss_voice_server.dev import client
-from moss_voice_server.dev.livekit import cache_folder
+from moss_voice_server._dev import client
+from moss_voice_server.testing._livekit_binary import cache_folder
 from tests.cli.shell import bare_environ
 from tests.dev.chromium import Browser, chromium
 from tests.livekit.conftest import livekit_binary, livekit_server

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server.dev import client
-from moss_voice_server.dev.client import CDN, FILE, BrowserClient, ClientError, fetch
+from moss_voice_server._dev import client
+from moss_voice_server._dev.client import CDN, FILE, BrowserClient, ClientError, fetch
 from tests.cli.shell import read_soon
 from tests.livekit.needs import absent
 

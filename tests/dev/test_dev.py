@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.dev import client
+from moss_voice_server._dev import client
 from tests.cli.shell import Done, Shell, claims, read_soon
 from tests.dev.program import children, dev
 from tests.dev.wire import ask
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.once
 
@@ -31,7 +31,7 @@ SECRET = "a-secret-of-more-than-thirty-two-characters"
 ANY_PORT = ("--port", "0")
 # What a program that lacks these packages does; `None` is Python's own way to say that a module cannot be imported.
 LACKING = (
-    "import sys; sys.modules.update(dict.fromkeys({names})); from moss_voice_server.cli import main; sys.exit(main())"
+    "import sys; sys.modules.update(dict.fromkeys({names})); from moss_voice_server._cli import main; sys.exit(main())"
 )
 
 INSTALL = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}.get(

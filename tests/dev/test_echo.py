@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._core.secret import Secret
-from moss_voice_server.dev import echo
-from moss_voice_server.dev.echo import EchoAgent, EchoError, is_installed
-from moss_voice_server.dev.livekit import LiveKitServer
+from moss_voice_server._dev import echo
+from moss_voice_server._dev.echo import EchoAgent, EchoError, is_installed
+from moss_voice_server._secret import Secret
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.media import Guest, guest, hears, playing
 from tests.livekit.server_api import call
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moss_voice_server.dev import client
-from moss_voice_server.dev.livekit import LiveKitServer
+from moss_voice_server._dev import client
+from moss_voice_server.testing import LiveKitServer
 from tests.cli.shell import bare_environ
 from tests.dev.chromium import DESK, PHONE, Browser, Page
 from tests.dev.program import Dev, dev
@@ -216,7 +216,7 @@ def test_microphones(running: Dev, browser: Browser) -> None:
 @pytest.mark.livekit
 def test_microphone_that_is_refused(running: Dev, browser: Browser, pictures: Path) -> None:
     """Without a microphone we are in the room, muted, and told what to do; once it is allowed, all is well again."""
-    with opened(browser, running.url, microphone="denied") as page:
+    with opened(browser, running.url, microphone="rejected") as page:
         joined(page)
         said = problem(page)
         page.shoot(pictures / "no-microphone.png")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server.dev import serving
-from moss_voice_server.dev.serving import PortTaken, Serving, listen
+from moss_voice_server._dev import serving
+from moss_voice_server._dev.serving import PortTaken, Serving, listen
 from tests.dev.wire import ask
 
 
@@ -59,7 +59,7 @@ def test_port_that_was_asked_for() -> None:
 
 
 def test_friendly_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a wish it is the same port each time, and another one where that is taken."""
+    """Without a request it is the same port each time, and another one where that is taken."""
     with listen(0) as free:
         friendly = free.getsockname()[1]
     monkeypatch.setattr(serving, "FRIENDLY_PORT", friendly)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync
-from moss_voice_server.dev import client
-from moss_voice_server.dev.client import BrowserClient
-from moss_voice_server.dev.serving import Serving, listen
-from moss_voice_server.dev.site import Site
+from moss_voice_server._dev import client
+from moss_voice_server._dev.client import BrowserClient
+from moss_voice_server._dev.serving import Serving, listen
+from moss_voice_server._dev.site import Site
 from tests.cli.shell import claims
 from tests.dev.wire import Reply, ask
 
@@ -233,8 +233,10 @@ def test_page_of_a_stranger(origin: str, url: str) -> None:
 
 def test_many_origins(url: str) -> None:
     """However many ports ask, each is answered for its own."""
-    origins = [f"http://localhost:{port}" for port in range(1, 40)]
-    assert origins == [token(url, Origin=origin).headers["access-control-allow-origin"] for origin in origins]
+    allow_origins = [f"http://localhost:{port}" for port in range(1, 40)]
+    assert allow_origins == [
+        token(url, Origin=origin).headers["access-control-allow-origin"] for origin in allow_origins
+    ]
 
 
 def test_client_that_is_here(url: str) -> None:

@@ -6,7 +6,7 @@ from array import array
 
 import pytest
 
-from moss_voice_server.dev._turns import Turns
+from moss_voice_server._dev._turns import Turns
 
 RATE = 1000
 PIECE = 20  # samples: 20 ms

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from moss_voice_server.dev.livekit import LiveKitServer
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.server_api import signed
 from tests.livekit.signalling import join
 from tests.livekit.worker import Worker, worker

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from moss_voice_server._core.secret import Secret
-from moss_voice_server.doctor import Check, Given, Plan, examine, names
+from moss_voice_server._doctor import Check, Given, Plan, examine, names
+from moss_voice_server._secret import Secret
 from moss_voice_server.testing import FakeMoss
 
 _TOKEN = re.compile(r"eyJ[\w-]+\.")

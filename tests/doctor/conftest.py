@@ -11,8 +11,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.livekit.conftest import livekit_binary, livekit_server, room
 
 __all__ = ["authority", "livekit_binary", "livekit_server", "moss", "peace", "room"]

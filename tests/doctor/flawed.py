@@ -33,10 +33,10 @@ class Flawed:
     room: str = ""
     """One room for all; "": a new one each time."""
     reads: tuple[str, ...] = ()
-    """The client's wishes that it grants: identity, room, egress, agents."""
+    """The client's requests that it grants: identity, room, egress, agents."""
     refuses_empty_config: bool = False
     answers_get: bool = False
-    origins: tuple[str, ...] | None = (ORIGIN,)
+    allow_origins: tuple[str, ...] | None = (ORIGIN,)
     """`None`: whoever asks is repeated."""
     allow_headers: str = "content-type, authorization"
     cors_on_errors: bool = True
@@ -61,28 +61,28 @@ class Flawed:
             return self._error(405)
         if self.log_in and request.headers.get("authorization") != self.log_in:
             return self._error(401)
-        wish = json.loads(request.body or b"{}")
-        if "room_config" in wish and self.refuses_empty_config:
+        token_request = json.loads(request.body or b"{}")
+        if "room_config" in token_request and self.refuses_empty_config:
             return self._error(500)
         names = {"participant_identity": "identity", "room_name": "room"}
-        if any(name not in names for name in wish if name != "room_config"):
+        if any(name not in names for name in token_request if name != "room_config"):
             return self._error(400)
-        config = wish.get("room_config") or {}
-        asked = [names[name] for name in wish if name in names] + list(config)
+        config = token_request.get("room_config") or {}
+        asked = [names[name] for name in token_request if name in names] + list(config)
         if any(name not in self.reads for name in asked):
             return self._error(403)
         if self.given >= self.limit:
             return self._error(429)
         self.given += 1
-        token = self._token(wish, config)
+        token = self._token(token_request, config)
         return Reply(self.status, json.dumps(dict(zip(self.keys, (self.url, token), strict=True))))
 
-    def _token(self, wish: dict[str, Any], config: dict[str, Any]) -> str:
+    def _token(self, token_request: dict[str, Any], config: dict[str, Any]) -> str:
         now = int(time.time())
-        room = wish.get("room_name") or self.room or f"room-{token_hex(8)}"
+        room = token_request.get("room_name") or self.room or f"room-{token_hex(8)}"
         claims = {
             "iss": self.key,
-            "sub": wish.get("participant_identity", "user-42"),
+            "sub": token_request.get("participant_identity", "user-42"),
             "nbf": now,
             "exp": now + 900,
             "video": {"roomJoin": True, "room": room, "canPublish": True, "canSubscribe": True},
@@ -92,9 +92,11 @@ class Flawed:
 
     def _cors(self, request: Request, *, preflight: bool = False) -> tuple[tuple[str, str], ...]:
         origin = request.headers.get("origin", "")
-        if not origin or (self.origins is not None and origin not in self.origins and "*" not in self.origins):
+        if not origin or (
+            self.allow_origins is not None and origin not in self.allow_origins and "*" not in self.allow_origins
+        ):
             return ()
-        allowed = "*" if self.origins is not None and "*" in self.origins else origin
+        allowed = "*" if self.allow_origins is not None and "*" in self.allow_origins else origin
         found = [("Access-Control-Allow-Origin", allowed)] * (2 if self.doubled_cors else 1)
         if preflight:
             found += [("Access-Control-Allow-Headers", self.allow_headers), ("Access-Control-Allow-Methods", "POST")]

@@ -14,9 +14,8 @@ import pytest
 import trustme
 from livekit.protocol import rtc
 
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.doctor import Check, Plan
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server._doctor import Check, Plan
+from moss_voice_server.testing import Answer, FakeMoss, LiveKitServer
 from tests.doctor.bench import Named, assert_named, examined, fails, given, livekit_environ, moss_secrets, plan, warns
 from tests.doctor.conftest import Authority
 from tests.doctor.sites import NO_TOKEN, Fake, Reply, livekit, site
@@ -546,7 +545,7 @@ def test_what_lies_behind_a_break_is_left_out() -> None:
 
 def test_checks_come_one_by_one(world: World) -> None:
     """A check is there as soon as it is known: the first before anybody is asked."""
-    from moss_voice_server.doctor import examine
+    from moss_voice_server._doctor import examine
 
     checks: Iterator[Check] = examine(plan(world.moss.environ))
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.doctor import Check
-from moss_voice_server.doctor.check import Stopwatch
-from moss_voice_server.doctor.dispatch import Outcome, verdict
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server._doctor import Check
+from moss_voice_server._doctor.check import Stopwatch
+from moss_voice_server._doctor.dispatch import Outcome, verdict
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.doctor.agents import agent
 from tests.doctor.bench import Named, assert_named, examined, livekit_environ, moss_secrets, plan
 from tests.livekit.server_api import signed

@@ -13,9 +13,9 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.doctor import Check, Plan
+from moss_voice_server._doctor import Check, Plan
 from moss_voice_server.endpoint import Admission, Denied
+from moss_voice_server.testing import LiveKitServer
 from moss_voice_server.wsgi import token_app
 from tests.doctor.bench import Named, assert_named, examined, fails, livekit_environ, plan, warns
 from tests.doctor.flawed import LOG_IN, ORIGIN, Flawed
@@ -122,19 +122,19 @@ FLAWS: dict[str, tuple[dict[str, Any], Named]] = {
         fails("endpoint.agents", "anybody can run agents at your expense", "agents that this user may have"),
     ),
     "it knows no origin": (
-        {"origins": ()},
-        fails("endpoint.cors", "does not let https://app.example in", 'origins=."https://app.example"'),
+        {"allow_origins": ()},
+        fails("endpoint.cors", "does not let https://app.example in", 'allow_origins=."https://app.example"'),
     ),
     "it knows another origin": (
-        {"origins": ("https://other.example",)},
+        {"allow_origins": ("https://other.example",)},
         fails("endpoint.cors", "does not let https://app.example in", "letter by letter"),
     ),
     "it repeats every origin": (
-        {"origins": None},
+        {"allow_origins": None},
         fails("endpoint.cors", "lets every origin in, by repeating it", "list the origins"),
     ),
     "it lets every origin in": (
-        {"origins": ("*",)},
+        {"allow_origins": ("*",)},
         warns("endpoint.cors", "every other site too", "list the origins"),
     ),
     "it forgets the header of the log-in": (
@@ -241,7 +241,7 @@ def test_endpoint_without_flaws_is_well(livekit_server: LiveKitServer) -> None:
 
 
 def test_wishes_may_be_ignored(livekit_server: LiveKitServer) -> None:
-    """A wish that is ignored is as good as one that is refused, though the standard asks for the latter."""
+    """A request that is ignored is as good as one that is refused, though the standard asks for the latter."""
 
     def deaf(request: Request) -> Reply:
         return flawed(livekit_server)(request._replace(body=b"{}"))
@@ -252,14 +252,14 @@ def test_wishes_may_be_ignored(livekit_server: LiveKitServer) -> None:
 
 
 def test_wishes_must_not_break_it(livekit_server: LiveKitServer) -> None:
-    """A wish that makes the endpoint fail is told."""
+    """A request that makes the endpoint fail is told."""
 
     def weak(request: Request) -> Reply:
         return Reply(500) if b"participant_identity" in request.body else flawed(livekit_server)(request)
 
     assert_named(
         looked_at(weak, livekit_server),
-        Named("endpoint.identity", "warn", "makes it fail .HTTP 500.", "refuse such a wish"),
+        Named("endpoint.identity", "warn", "makes it fail .HTTP 500.", "refuse such a request"),
     )
 
 
@@ -332,14 +332,14 @@ def served(app: Any) -> Iterator[int]:
 def test_our_own_endpoint_is_well(livekit_server: LiveKitServer) -> None:
     """This package's endpoint passes everything that the doctor asks."""
 
-    def authorize(environ: dict[str, Any], _wish: object) -> Admission:
+    def authorize(environ: dict[str, Any], _token_request: object) -> Admission:
         if environ.get("HTTP_AUTHORIZATION") != LOG_IN:
             raise Denied(401)
         return Admission(ParticipantInfo("user-42"))
 
     server = livekit_server
     voice = MossVoiceServerSync.from_livekit(server.url, server.api_key, server.api_secret)
-    with served(token_app(voice, authorize=authorize, origins=[ORIGIN])) as port:
+    with served(token_app(voice, authorize=authorize, allow_origins=[ORIGIN])) as port:
         asked: Plan = plan(
             livekit_environ(server.url, server.api_key, server.api_secret),
             endpoint=f"http://127.0.0.1:{port}/voice/token",

@@ -22,14 +22,14 @@ def _refuse(status: int) -> None:
     raise HTTPException(status)
 
 
-def plain(scope: MutableMapping[str, Any], wish: TokenRequest) -> Any:
+def plain(scope: MutableMapping[str, Any], token_request: TokenRequest) -> Any:
     """A plain authorize."""
-    return policy.decide(_authorization(scope), wish, _refuse)
+    return policy.decide(_authorization(scope), token_request, _refuse)
 
 
-async def waiting(scope: MutableMapping[str, Any], wish: TokenRequest) -> Any:
+async def waiting(scope: MutableMapping[str, Any], token_request: TokenRequest) -> Any:
     """An async authorize."""
-    return policy.decide(_authorization(scope), wish, _refuse)
+    return policy.decide(_authorization(scope), token_request, _refuse)
 
 
 def _routes() -> list[BaseRoute]:

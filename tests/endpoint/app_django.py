@@ -53,24 +53,24 @@ def _refuse(status: int) -> None:
 _REFUSALS = {400: SuspiciousOperation(LEAK), 403: PermissionDenied(LEAK), 404: Http404(LEAK)}
 
 
-def plain(request: HttpRequest, wish: TokenRequest) -> Any:
+def plain(request: HttpRequest, token_request: TokenRequest) -> Any:
     """A plain authorize."""
-    return policy.decide(request.headers.get("Authorization", ""), wish, _refuse)
+    return policy.decide(request.headers.get("Authorization", ""), token_request, _refuse)
 
 
-async def waiting(request: HttpRequest, wish: TokenRequest) -> Any:
+async def waiting(request: HttpRequest, token_request: TokenRequest) -> Any:
     """An async authorize."""
-    return policy.decide(request.headers.get("Authorization", ""), wish, _refuse)
+    return policy.decide(request.headers.get("Authorization", ""), token_request, _refuse)
 
 
-def sees(request: HttpRequest, wish: TokenRequest) -> Any:
+def sees(request: HttpRequest, token_request: TokenRequest) -> Any:
     """An authorize that looks at the body itself, as where requests are signed."""
-    return Admission(ParticipantInfo("ada", None, request.body.decode()), room=wish.room_name)
+    return Admission(ParticipantInfo("ada", None, request.body.decode()), room=token_request.room_name)
 
 
-async def sees_async(request: HttpRequest, wish: TokenRequest) -> Any:
+async def sees_async(request: HttpRequest, token_request: TokenRequest) -> Any:
     """The same, async."""
-    return sees(request, wish)
+    return sees(request, token_request)
 
 
 def _look(request: HttpRequest) -> None:
@@ -96,14 +96,14 @@ reader = sync_and_async(_reader)
 
 
 _views = [
-    path(where.removeprefix("/"), token_view(server, header_authentication=True, **options))
+    path(where.removeprefix("/"), token_view(server, csrf_exempt=True, **options))
     for where, server, options in policy.every_door({"sync": plain, "async": waiting})
 ]
 urlpatterns = [
     *_views,
     path("below/", include(_views)),
     *(
-        path(f"{where}/{mode}", token_view(policy.FIXED, authorize=authorize, header_authentication=True))
+        path(f"{where}/{mode}", token_view(policy.FIXED, authorize=authorize, csrf_exempt=True))
         for where in ("body", "body-before")
         for mode, authorize in (("sync", sees), ("async", sees_async))
     ),

@@ -15,14 +15,14 @@ def _refuse(status: int) -> None:
     raise HTTPException(status)
 
 
-def plain(request: Request, wish: TokenRequest) -> Any:
+def plain(request: Request, token_request: TokenRequest) -> Any:
     """A plain authorize."""
-    return policy.decide(request.headers.get("authorization", ""), wish, _refuse)
+    return policy.decide(request.headers.get("authorization", ""), token_request, _refuse)
 
 
-async def waiting(request: Request, wish: TokenRequest) -> Any:
+async def waiting(request: Request, token_request: TokenRequest) -> Any:
     """An async authorize."""
-    return policy.decide(request.headers.get("authorization", ""), wish, _refuse)
+    return policy.decide(request.headers.get("authorization", ""), token_request, _refuse)
 
 
 api = FastAPI()

@@ -11,14 +11,14 @@ from moss_voice_server.flask import token_blueprint
 from tests.endpoint import policy
 
 
-def plain(request: Request, wish: TokenRequest) -> Any:
+def plain(request: Request, token_request: TokenRequest) -> Any:
     """A plain authorize."""
-    return policy.decide(request.headers.get("Authorization", ""), wish, abort)
+    return policy.decide(request.headers.get("Authorization", ""), token_request, abort)
 
 
-async def waiting(request: Request, wish: TokenRequest) -> Any:
+async def waiting(request: Request, token_request: TokenRequest) -> Any:
     """An async authorize."""
-    return policy.decide(request.headers.get("Authorization", ""), wish, abort)
+    return policy.decide(request.headers.get("Authorization", ""), token_request, abort)
 
 
 flask = Flask(__name__)

@@ -12,14 +12,14 @@ from moss_voice_server.wsgi import token_app
 from tests.endpoint import policy
 
 
-def plain(environ: dict[str, Any], wish: TokenRequest) -> Any:
+def plain(environ: dict[str, Any], token_request: TokenRequest) -> Any:
     """A plain authorize."""
-    return policy.decide(environ.get("HTTP_AUTHORIZATION", ""), wish, abort)
+    return policy.decide(environ.get("HTTP_AUTHORIZATION", ""), token_request, abort)
 
 
-async def waiting(environ: dict[str, Any], wish: TokenRequest) -> Any:
+async def waiting(environ: dict[str, Any], token_request: TokenRequest) -> Any:
     """An async authorize."""
-    return policy.decide(environ.get("HTTP_AUTHORIZATION", ""), wish, abort)
+    return policy.decide(environ.get("HTTP_AUTHORIZATION", ""), token_request, abort)
 
 
 _mounts: dict[str, Any] = {

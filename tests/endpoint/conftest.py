@@ -10,7 +10,7 @@ import pytest
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.endpoint.everywhere import Everywhere
 from tests.endpoint.programs import all_running, environ
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 
 class Fakes(NamedTuple):

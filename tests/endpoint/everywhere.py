@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests import tokens
+from tests.support import tokens
 from tests.endpoint.policy_names import MODES
 from tests.endpoint.programs import Program
 from tests.endpoint.wire import Answer, Request

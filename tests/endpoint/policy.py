@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests, session_identity
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
 from moss_voice_server.errors import CredentialsUnavailable
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants
-from moss_voice_server.limits import RateLimit
+from moss_voice_server.identity import session_identity
+from moss_voice_server.rate_limit import RateLimiter
 from tests.endpoint.policy_names import APP, LEAK, MODES
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 """Set outside of every framework, from the header X-Who; what a tracing library would do."""
@@ -34,7 +35,7 @@ KEY = b"a key of at least sixteen bytes"
 class Asked(NamedTuple):
     """What a rule may look at, and the framework's own way to refuse."""
 
-    wish: TokenRequest
+    token_request: TokenRequest
     refuse: Callable[[int], Any]
     """Raises what the framework raises for a status."""
 
@@ -93,45 +94,45 @@ def too_early(asked: Asked) -> Admission:
 
 def seen(asked: Asked) -> Admission:
     """Says back what it was told, so that a test can see it."""
-    wish = asked.wish
+    token_request = asked.token_request
     told = [
-        wish.room_name,
-        wish.participant_name,
-        wish.participant_identity,
-        wish.participant_metadata,
-        dict(wish.participant_attributes),
-        [[agent.agent_name, agent.metadata, agent.deployment] for agent in wish.agents],
+        token_request.room_name,
+        token_request.participant_name,
+        token_request.participant_identity,
+        token_request.participant_metadata,
+        dict(token_request.participant_attributes),
+        [[agent.agent_name, agent.metadata, agent.deployment] for agent in token_request.agents],
     ]
     return Admission(
         ParticipantInfo("ada", None, json.dumps(told)),
-        rooms=lambda room: True,
-        agents=[agent.agent_name for agent in wish.agents],
-        client_sets=("name", "attributes"),
+        allowed_rooms=lambda room: True,
+        allowed_agents=[agent.agent_name for agent in token_request.agents],
+        client_may_set=("name", "attributes"),
     )
 
 
 RULES: dict[str, Any] = {
     "ada": Admission(ADA),
     "room": Admission(ADA, room="lobby"),
-    "set": Admission(ADA, rooms={"lobby", "garden"}),
-    "pattern": Admission(ADA, rooms=re.compile("team-[a-z]+")),
-    "function": Admission(ADA, rooms=lambda room: room.endswith("!")),
-    "async-function": Admission(ADA, rooms=anywhere),  # type: ignore[arg-type]  # the mistake
+    "set": Admission(ADA, allowed_rooms={"lobby", "garden"}),
+    "pattern": Admission(ADA, allowed_rooms=re.compile("team-[a-z]+")),
+    "function": Admission(ADA, allowed_rooms=lambda room: room.endswith("!")),
+    "async-function": Admission(ADA, allowed_rooms=anywhere),  # type: ignore[arg-type]  # the mistake
     "sets": Admission(
-        ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_sets=("name", "metadata", "attributes")
+        ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_may_set=("name", "metadata", "attributes")
     ),
-    "agents": Admission(ADA, dispatch=("helper",), agents=("helper", "scribe")),
-    "dispatch": Admission(ADA, dispatch=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
+    "agents": Admission(ADA, agents=("helper",), allowed_agents=("helper", "scribe")),
+    "dispatch": Admission(ADA, agents=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
     "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),
-    "session": lambda asked: Admission(ParticipantInfo(session_identity("ada", KEY)), limit_key="ada"),
+    "session": lambda asked: Admission(ParticipantInfo(session_identity("ada", KEY)), rate_limit_key="ada"),
     "seen": seen,
     "context": lambda asked: Admission(ParticipantInfo("ada", None, WHO.get())),
-    "agent-name": lambda asked: Admission(ADA, dispatch=(NAMED.get_agent_name(),)),
+    "agent-name": lambda asked: Admission(ADA, agents=(NAMED.get_agent_name(),)),
     "process": lambda asked: Admission(ParticipantInfo("ada", None, str(os.getpid()))),
     # refusals
     "denied-raised": refusal,
     "denied-returned": Denied(403, "trial_over"),
-    "denied": Denied(),
+    "rejected": Denied(),
     "unauthenticated": Denied(401),
     "unusual-404": raising(Unusual(404)),
     "unusual-429": raising(Unusual(429)),
@@ -157,14 +158,14 @@ RULES: dict[str, Any] = {
 }
 
 
-def decide(authorization: str, wish: TokenRequest, refuse: Callable[[int], Any]) -> Any:
+def decide(authorization: str, token_request: TokenRequest, refuse: Callable[[int], Any]) -> Any:
     """What `authorize` does in every framework."""
     scheme, _, name = authorization.partition(" ")
     if scheme != "Bearer" or name not in RULES:
         raise Denied(401)
     rule = RULES[name]
     is_rule = callable(rule) and not isinstance(rule, type)
-    return rule(Asked(wish, refuse)) if is_rule else rule
+    return rule(Asked(token_request, refuse)) if is_rule else rule
 
 
 # Servers.
@@ -242,18 +243,18 @@ def doors() -> dict[str, Door]:
         "sync-class": Door(FIXED_SYNC),
         "chosen": Door(chosen),
         "nowhere": Door(nowhere),
-        "cors": Door(options={"origins": [APP, "http://localhost:5173"]}),
-        "limited": Door(options={"limiter": RateLimit("3/hour")}),
-        "limited-sessions": Door(options={"limiter": RateLimit("3/hour")}),
-        "limited-guesses": Door(options={"limiter": RateLimit("3/hour")}),
-        "limited-plain": Door(options={"limiter": three}),
-        "limited-async": Door(options={"limiter": always}),
-        "limited-broken": Door(options={"limiter": broken}),
-        "audited": Door(options={"on_mint": told}),
-        "audited-async": Door(options={"on_mint": told_async}),
-        "audited-broken": Door(options={"on_mint": broken}),
+        "cors": Door(options={"allow_origins": [APP, "http://localhost:5173"]}),
+        "limited": Door(options={"rate_limiter": RateLimiter("3/hour")}),
+        "limited-sessions": Door(options={"rate_limiter": RateLimiter("3/hour")}),
+        "limited-guesses": Door(options={"rate_limiter": RateLimiter("3/hour")}),
+        "limited-plain": Door(options={"rate_limiter": three}),
+        "limited-async": Door(options={"rate_limiter": always}),
+        "limited-broken": Door(options={"rate_limiter": broken}),
+        "audited": Door(options={"on_token": told}),
+        "audited-async": Door(options={"on_token": told_async}),
+        "audited-broken": Door(options={"on_token": broken}),
         "guests": Door(guests=True),
-        "limited-guests": Door(guests=True, options={"limiter": RateLimit("3/hour")}),
+        "limited-guests": Door(guests=True, options={"rate_limiter": RateLimiter("3/hour")}),
         "down": Door(constructed(MossVoiceServer, "MOSS_DOWN")),
         "refused": Door(constructed(MossVoiceServerSync, "MOSS_REFUSES")),
         "invalid": Door(constructed(MossVoiceServer, "MOSS_IS_ODD")),
@@ -268,7 +269,7 @@ def every_door(authorizers: Mapping[str, Callable[..., Any]]) -> Iterable[tuple[
     """Path, server and keyword arguments of each endpoint; `authorizers` are the framework's two, by mode."""
     for mode in MODES:
         for name, door in doors().items():
-            authorize = admit_guests(name="Guest", dispatch=("helper",)) if door.guests else authorizers[mode]
+            authorize = allow_guests(name="Guest", agents=("helper",)) if door.guests else authorizers[mode]
             yield f"/{mode}/{name}", door.server, {"authorize": authorize, **door.options}
 
 

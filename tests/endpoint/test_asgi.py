@@ -14,11 +14,11 @@ from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantI
 from moss_voice_server import asgi as adapter
 from moss_voice_server.asgi import token_app
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
 from moss_voice_server.testing import FakeMoss
 from tests.endpoint.calls import Message, asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
 from tests.endpoint.wire import Request
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
 ADA = Admission(ParticipantInfo("ada"))
@@ -29,7 +29,7 @@ def chunk(body: bytes, more: bool) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def ada(scope: Any, wish: TokenRequest) -> Admission:
+async def ada(scope: Any, token_request: TokenRequest) -> Admission:
     """Everybody is Ada."""
     return ADA
 
@@ -52,7 +52,7 @@ BODIES: dict[str, tuple[list[Message], int]] = {
 
 @pytest.mark.parametrize(("messages", "status"), BODIES.values(), ids=BODIES.keys())
 def test_a_body_in_parts(messages: list[Message], status: int) -> None:
-    """However a body is cut, it is read whole, up to the limit; one that breaks off is no wish."""
+    """However a body is cut, it is read whole, up to the limit; one that breaks off is no request."""
     sent = asyncio.run(asgi_call(APP, http_scope(Request()), messages))
     assert status == asgi_answer(sent).status
 
@@ -177,12 +177,12 @@ def test_where_authorize_runs(asynchronous: bool) -> None:
     """An async authorize runs on the loop, a plain one on another thread; both see the context's variables."""
     seen: list[Any] = []
 
-    def plain(scope: Any, wish: TokenRequest) -> Admission:
+    def plain(scope: Any, token_request: TokenRequest) -> Admission:
         seen.extend([threading.get_ident(), WHO.get(), scope["path"]])
         return ADA
 
-    async def waiting(scope: Any, wish: TokenRequest) -> Admission:
-        return plain(scope, wish)
+    async def waiting(scope: Any, token_request: TokenRequest) -> Admission:
+        return plain(scope, token_request)
 
     async def scenario() -> None:
         WHO.set("somebody")
@@ -197,7 +197,7 @@ def test_a_plain_authorize_that_waits_holds_nobody_up() -> None:
     """While one request's authorize waits for a database, the loop serves others."""
     go_on = threading.Event()
 
-    def authorize(scope: Any, wish: TokenRequest) -> Admission:
+    def authorize(scope: Any, token_request: TokenRequest) -> Admission:
         if scope["path"] == "/slow":
             assert go_on.wait(30)
         return ADA
@@ -216,18 +216,18 @@ def test_a_plain_authorize_that_waits_holds_nobody_up() -> None:
 class Async:
     """An object whose call is async."""
 
-    async def __call__(self, scope: Any, wish: TokenRequest) -> Admission:
+    async def __call__(self, scope: Any, token_request: TokenRequest) -> Admission:
         """As authorize."""
         return ADA
 
-    async def method(self, scope: Any, wish: TokenRequest) -> Admission:
+    async def method(self, scope: Any, token_request: TokenRequest) -> Admission:
         """As authorize."""
         return ADA
 
 
-def later(scope: Any, wish: TokenRequest) -> Awaitable[Admission]:
+def later(scope: Any, token_request: TokenRequest) -> Awaitable[Admission]:
     """Not async by itself."""
-    return ada(scope, wish)
+    return ada(scope, token_request)
 
 
 AUTHORIZERS: dict[str, tuple[Callable[..., Any], int]] = {
@@ -235,8 +235,8 @@ AUTHORIZERS: dict[str, tuple[Callable[..., Any], int]] = {
     "an object": (Async(), 201),
     "a method": (Async().method, 201),
     "a plain function that returns a coroutine": (later, 201),
-    "a plain function that returns a refusal": (lambda scope, wish: Denied(), 403),
-    "guests": (admit_guests(), 201),
+    "a plain function that returns a refusal": (lambda scope, token_request: Denied(), 403),
+    "guests": (allow_guests(), 201),
     "a function with other parameters": (lambda scope: ADA, 500),
 }
 
@@ -308,7 +308,7 @@ def test_the_start_of_an_app_with_a_server_that_is_ready() -> None:
 
 def test_one_app_serves_several_loops() -> None:
     """Nothing in the application belongs to the loop that it was first called on."""
-    app = token_app(SERVER, authorize=lambda scope, wish: ADA)
+    app = token_app(SERVER, authorize=lambda scope, token_request: ADA)
     assert [201] * 3 == [ask_asgi(app, Request()).status for _ in range(3)]
 
 

@@ -14,7 +14,7 @@ from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.everywhere import Everywhere, Target
 from tests.endpoint.wire import Answer, Request, bearer
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 
 def digest(text: str) -> str:
@@ -54,7 +54,7 @@ def test_no_event_without_a_token(everywhere: Everywhere) -> None:
     """Refusals and mistakes are no tokens, and are not counted as such."""
     for request in (
         Request(),
-        Request(bearer("denied")),
+        Request(bearer("rejected")),
         Request(bearer("ada"), json={"room_name": "r"}),
         Request(bearer("none")),
     ):
@@ -69,7 +69,7 @@ def test_a_failing_callback_is_logged(everywhere: Everywhere) -> None:
     for target in everywhere.targets:
         answer, records = minted(target, "audited-broken", Request(bearer("ada")))
         assert 201 == answer.status
-        assert ["on_mint failed with RuntimeError: correct the callback"] == [
+        assert ["on_token failed with RuntimeError: correct the callback"] == [
             record["text"] for record in records if record["level"] == "ERROR"
         ]
 
@@ -84,12 +84,12 @@ def test_no_token_is_ever_logged(everywhere: Everywhere) -> None:
             assert secret not in log
 
 
-@pytest.mark.parametrize("name", ["authorize", "limiter", "on_mint"])
+@pytest.mark.parametrize("name", ["authorize", "rate_limiter", "on_token"])
 @pytest.mark.parametrize("value", ["ada", 7, True, Admission])
 def test_hooks_are_functions(name: str, value: Any) -> None:
     """What cannot be called is refused when the endpoint is made; without authorize there is none."""
     server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
-    given: dict[str, Any] = {"authorize": lambda request, wish: None, name: value}
+    given: dict[str, Any] = {"authorize": lambda request, token_request: None, name: value}
     if callable(value):
         token_app(server, **given)
         return

@@ -100,7 +100,7 @@ def test_a_length_is_believed_before_a_byte_is_read(everywhere: Everywhere) -> N
 
 
 def test_less_than_announced(everywhere: Everywhere) -> None:
-    """What came before a connection broke off is no wish, even if it reads like one. (Uvicorn answers nobody who has gone.)"""
+    """What came before a connection broke off is no request, even if it reads like one. (Uvicorn answers nobody who has gone.)"""
     for target in everywhere.targets:
         if "gunicorn" in target.program.name:
             sent = [head(f"/{target.mode}/token", content_length="100"), b"{}"]

@@ -46,7 +46,7 @@ ANSWERS = {
     201: Request(bearer("ada")),
     400: Request(bearer("ada"), b"x"),
     401: Request(),
-    403: Request(bearer("denied")),
+    403: Request(bearer("rejected")),
     405: Request(method="GET"),
     413: Request(body=b" " * 16385),
     415: Request({"content-type": "text/plain"}),

@@ -69,19 +69,19 @@ def test_header_authentication_switches_the_check_off(everywhere: Everywhere, pr
 
 
 def test_only_the_word_itself_switches_it_off() -> None:
-    """`csrf_exempt` is set by header_authentication and by nothing else."""
+    """`csrf_exempt` is set by csrf_exempt and by nothing else."""
     from moss_voice_server import MossVoiceServerSync
     from moss_voice_server.django import token_view
-    from tests.tokens import API_KEY, API_SECRET, URL
+    from tests.support.tokens import API_KEY, API_SECRET, URL
 
     server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 
-    async def waiting(request: Any, wish: Any) -> Any:
+    async def waiting(request: Any, token_request: Any) -> Any:
         """An async authorize."""
 
-    for authorize in (lambda request, wish: None, waiting):
-        views = [token_view(server, authorize=authorize, origins=["https://a.example"])]
-        views += [token_view(server, authorize=authorize, header_authentication=value) for value in (False, True)]
+    for authorize in (lambda request, token_request: None, waiting):
+        views = [token_view(server, authorize=authorize, allow_origins=["https://a.example"])]
+        views += [token_view(server, authorize=authorize, csrf_exempt=value) for value in (False, True)]
         assert [False, False, True] == [getattr(view, "csrf_exempt", False) for view in views]
 
 
@@ -90,10 +90,10 @@ def test_only_the_word_itself_switches_it_off() -> None:
 @pytest.mark.parametrize("path", ["body", "body-before"])
 def test_others_may_read_the_body(everywhere: Everywhere, program: str, mode: str, path: str) -> None:
     """A middleware that reads the body leaves it to us, and we leave it to authorize: some sign what they send."""
-    wish = {"room_name": "r"}
-    answer = ask(everywhere, program, f"/{path}/{mode}", Request(json=wish))
+    token_request = {"room_name": "r"}
+    answer = ask(everywhere, program, f"/{path}/{mode}", Request(json=token_request))
     claims = answer.claims
-    assert ("r", wish) == (claims["video"]["room"], json.loads(claims["metadata"]))
+    assert ("r", token_request) == (claims["video"]["room"], json.loads(claims["metadata"]))
 
 
 @django

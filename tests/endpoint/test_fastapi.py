@@ -14,14 +14,14 @@ from pydantic import BaseModel
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.endpoint import Admission, Denied, TokenRequest, admit_guests
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.fastapi import token_router
 from moss_voice_server.testing import FakeMoss
 from tests.endpoint.calls import asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
 from tests.endpoint.wire import Answer, bearer
 from tests.endpoint.wire import Request as Asked
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
 PATH = "/voice/token"
@@ -62,14 +62,14 @@ def by_user(user: Annotated[User, Depends(user_of)]) -> Admission:
     return Admission(ParticipantInfo(user.name))
 
 
-async def by_user_async(user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
-    """An async one, which looks at the wish."""
-    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+async def by_user_async(user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
+    """An async one, which looks at the request."""
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
-def old_style(wish: TokenRequest, request: Request, user: User = Depends(user_of)) -> Admission:  # noqa: B008  # as FastAPI had it
+def old_style(token_request: TokenRequest, request: Request, user: User = Depends(user_of)) -> Admission:  # noqa: B008  # as FastAPI had it
     """With defaults instead of Annotated."""
-    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
 class Door:
@@ -78,21 +78,21 @@ class Door:
     def __init__(self, room: str) -> None:
         self.room = room
 
-    def __call__(self, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+    def __call__(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
         """As a plain dependency."""
-        return Admission(ParticipantInfo(user.name), room=wish.room_name or self.room)
+        return Admission(ParticipantInfo(user.name), room=token_request.room_name or self.room)
 
-    async def method(self, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+    async def method(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
         """As an async dependency."""
-        return self(user, wish)
+        return self(user, token_request)
 
 
 class AsyncDoor:
     """The same, async."""
 
-    async def __call__(self, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+    async def __call__(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
         """As an async dependency."""
-        return Admission(ParticipantInfo(user.name), room=wish.room_name)
+        return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
 def logged(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,30 +105,32 @@ def logged(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-async def configured(suffix: str, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+async def configured(suffix: str, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
     """One that is given its configuration by `partial`."""
-    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
-def configured_plain(suffix: str, user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Admission:
+def configured_plain(suffix: str, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
     """The same, plain."""
-    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
-def returns_coroutine(user: Annotated[User, Depends(user_of)], wish: TokenRequest) -> Any:
+def returns_coroutine(user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Any:
     """Not async itself."""
-    return by_user_async(user, wish)
+    return by_user_async(user, token_request)
 
 
-def optional(user: Annotated[User, Depends(user_of)], wish: TokenRequest | None) -> Admission:
-    """With a wish that could be absent, and never is."""
-    assert wish is not None
-    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+def optional(user: Annotated[User, Depends(user_of)], token_request: TokenRequest | None) -> Admission:
+    """With a request that could be absent, and never is."""
+    assert token_request is not None
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
-def annotated(user: Annotated[User, Depends(user_of)], wish: Annotated[TokenRequest, "the client's"]) -> Admission:
-    """With a wish that has more to say."""
-    return Admission(ParticipantInfo(user.name), room=wish.room_name)
+def annotated(
+    user: Annotated[User, Depends(user_of)], token_request: Annotated[TokenRequest, "the client's"]
+) -> Admission:
+    """With a request that has more to say."""
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
 DEPENDENCIES: dict[str, Callable[..., Any]] = {
@@ -142,14 +144,14 @@ DEPENDENCIES: dict[str, Callable[..., Any]] = {
     "partial of an async function": partial(configured, suffix="x"),
     "partial of an object": partial(Door("lobby")),
     "a function that returns a coroutine": returns_coroutine,
-    "an optional wish": optional,
-    "an annotated wish": annotated,
+    "an optional request": optional,
+    "an annotated request": annotated,
 }
 
 
 @pytest.mark.parametrize("authorize", DEPENDENCIES.values(), ids=DEPENDENCIES.keys())
 def test_every_kind_of_dependency(authorize: Callable[..., Any]) -> None:
-    """Whatever FastAPI takes as a dependency decides, with its own dependencies and the wish."""
+    """Whatever FastAPI takes as a dependency decides, with its own dependencies and the request."""
     app = app_with(authorize)
     claims = post(app, headers=bearer("ada"), json={"room_name": "r"}).claims
     assert ("ada", "r") == (claims["sub"], claims["video"]["room"])
@@ -159,7 +161,7 @@ def test_every_kind_of_dependency(authorize: Callable[..., Any]) -> None:
 
 
 def test_a_dependency_that_does_not_look_at_the_wish() -> None:
-    """Without a parameter for the wish there is none to forget: the rules hold all the same."""
+    """Without a parameter for the request there is none to forget: the rules hold all the same."""
     app = app_with(by_user)
     assert 201 == post(app, headers=bearer("ada")).status
     assert "room_not_allowed" == post(app, headers=bearer("ada"), json={"room_name": "r"}).json["error"]
@@ -245,9 +247,9 @@ def test_dependencies_that_yield() -> None:
         finally:
             events.append("close")
 
-    def authorize(database: Annotated[str, Depends(database)], wish: TokenRequest) -> Admission:
+    def authorize(database: Annotated[str, Depends(database)], token_request: TokenRequest) -> Admission:
         events.append(database)
-        if wish.room_name:
+        if token_request.room_name:
             raise Denied
         return Admission(ParticipantInfo("ada"))
 
@@ -272,7 +274,7 @@ def test_the_body_can_be_seen() -> None:
     """A dependency that reads the body itself, to check a signature, finds it."""
     seen: list[bytes] = []
 
-    async def authorize(request: Request, wish: TokenRequest) -> Admission:
+    async def authorize(request: Request, token_request: TokenRequest) -> Admission:
         seen.append(await request.body())
         return Admission(ParticipantInfo("ada"))
 
@@ -338,9 +340,9 @@ class Body(BaseModel):
     room_name: str | None = None
 
 
-def wished(wish: TokenRequest) -> str | None:
-    """A sub-dependency: FastAPI would read the body into its wish, unchecked."""
-    return wish.room_name
+def wished(token_request: TokenRequest) -> str | None:
+    """A sub-dependency: FastAPI would read the body into its request, unchecked."""
+    return token_request.room_name
 
 
 def reads_a_body(body: Body) -> Admission:
@@ -355,8 +357,8 @@ def depends_on_a_body(room: Annotated[str | None, Depends(wished)]) -> Admission
 
 @pytest.mark.parametrize("authorize", [reads_a_body, depends_on_a_body])
 def test_a_second_reading_of_the_body_is_refused(authorize: Callable[..., Any]) -> None:
-    """The body is the wish's, which was checked: who would read it once more is told when the application is made."""
-    with pytest.raises(InvalidArgument, match="wish: TokenRequest") as caught:
+    """The body is the request's, which was checked: who would read it once more is told when the application is made."""
+    with pytest.raises(InvalidArgument, match="request: TokenRequest") as caught:
         app_with(authorize)
     assert "authorize" == caught.value.field
 
@@ -364,7 +366,7 @@ def test_a_second_reading_of_the_body_is_refused(authorize: Callable[..., Any]) 
 def test_what_dependencies_say_in_the_answers_headers() -> None:
     """A session that a dependency renews reaches the browser; what is ours to say stays as it is."""
 
-    def authorize(response: Response, wish: TokenRequest) -> Admission:
+    def authorize(response: Response, token_request: TokenRequest) -> Admission:
         response.set_cookie("session", "renewed")
         response.headers.update({"cache-control": "public", "content-length": "7", "x-own": "1"})
         return Admission(ParticipantInfo("ada"))
@@ -408,7 +410,7 @@ def test_several_endpoints() -> None:
     other = MossVoiceServerSync.from_livekit("wss://other.example", API_KEY, API_SECRET)
     app = FastAPI()
     app.include_router(token_router(SERVER, authorize=by_user, path="/one"))
-    app.include_router(token_router(other, authorize=admit_guests(), path="/two"))
+    app.include_router(token_router(other, authorize=allow_guests(), path="/two"))
     answers = [post(app, "/one", headers=bearer("ada")), post(app, "/two")]
     assert [URL, "wss://other.example"] == [answer.json["server_url"] for answer in answers]
     assert ["ada", True] == [answers[0].claims["sub"], answers[1].claims["sub"].startswith("guest-")]
@@ -523,7 +525,7 @@ def test_openapi() -> None:
     ) -> Admission:
         return Admission(ParticipantInfo("ada"))
 
-    described = app_with(authorize, origins=["https://app.example"]).openapi()
+    described = app_with(authorize, allow_origins=["https://app.example"]).openapi()
     assert {"post"} == set(described["paths"][PATH])
     operation = described["paths"][PATH]["post"]
     assert [{"OAuth2PasswordBearer": []}, {"APIKeyHeader": []}] == operation["security"]

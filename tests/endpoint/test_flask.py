@@ -11,10 +11,10 @@ from flask import Blueprint, Flask, Request, abort, current_app, g, request, ses
 from werkzeug.exceptions import Unauthorized
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.endpoint import Admission, TokenRequest, admit_guests
+from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
 from moss_voice_server.flask import token_blueprint
 from moss_voice_server.testing import FakeMoss
-from tests.tokens import API_KEY, API_SECRET, URL, claims
+from tests.support.tokens import API_KEY, API_SECRET, URL, claims
 
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 
@@ -26,12 +26,12 @@ def who() -> Admission:
     return Admission(ParticipantInfo(session["user"], None, f"{g.started} {current_app.name} {request.path}"))
 
 
-def plain(own: Request, wish: TokenRequest) -> Admission:
+def plain(own: Request, token_request: TokenRequest) -> Admission:
     """A plain authorize."""
     return who()
 
 
-async def waiting(own: Request, wish: TokenRequest) -> Admission:
+async def waiting(own: Request, token_request: TokenRequest) -> Admission:
     """An async authorize."""
     await asyncio.sleep(0)
     return who()
@@ -86,7 +86,7 @@ def test_the_request_is_flasks_own() -> None:
     """Authorize is given the request itself, which it may keep."""
     seen: list[Any] = []
 
-    def authorize(own: Request, wish: TokenRequest) -> Admission:
+    def authorize(own: Request, token_request: TokenRequest) -> Admission:
         seen.append(type(own))
         return Admission(ParticipantInfo("ada"))
 
@@ -98,7 +98,7 @@ def test_the_request_is_flasks_own() -> None:
 def test_werkzeugs_exceptions(refusal: Exception) -> None:
     """An exception of Werkzeug's is a refusal with our own words."""
 
-    def authorize(own: Request, wish: TokenRequest) -> Admission:
+    def authorize(own: Request, token_request: TokenRequest) -> Admission:
         raise refusal
 
     answer = post(app_with(token_blueprint(SERVER, authorize=authorize)))
@@ -109,7 +109,7 @@ def test_several_endpoints() -> None:
     """Endpoints of different names live in one application, each below a prefix of its own and with rules of its own."""
     app = app_with(
         token_blueprint(SERVER, authorize=plain),
-        token_blueprint(SERVER, authorize=admit_guests(), path="/guests", name="guests"),
+        token_blueprint(SERVER, authorize=allow_guests(), path="/guests", name="guests"),
     )
     app.register_blueprint(token_blueprint(SERVER, authorize=plain, path="/x", name="x"), url_prefix="/api")
     assert [401, 201, 401, 404] == [post(app, path).status_code for path in ("/voice/token", "/guests", "/api/x", "/x")]
@@ -119,7 +119,7 @@ def test_several_endpoints() -> None:
 
 def test_the_apps_handlers_do_not_replace_our_answers() -> None:
     """Error pages of the application are for its own pages; and debug mode shows nothing."""
-    app = app_with(token_blueprint(SERVER, authorize=lambda own, wish: 1 / 0))
+    app = app_with(token_blueprint(SERVER, authorize=lambda own, token_request: 1 / 0))
     app.debug = app.testing = True
     app.register_error_handler(401, lambda error: ("<h1>401</h1>", 401))
     app.register_error_handler(Exception, lambda error: ("<h1>500</h1>", 500))
@@ -132,7 +132,7 @@ def test_the_apps_handlers_do_not_replace_our_answers() -> None:
 def test_methods_that_hardly_anybody_knows(method: str, prefix: str) -> None:
     """Every method is answered by us, as in every other framework, and not by a page of Flask's that a cache may keep."""
     app = app_with()
-    app.register_blueprint(token_blueprint(SERVER, authorize=admit_guests()), url_prefix=prefix)
+    app.register_blueprint(token_blueprint(SERVER, authorize=allow_guests()), url_prefix=prefix)
     answer = post(app, f"{prefix}/voice/token", method=method)
     assert (405, b'{"error":"method_not_allowed","message":"Send a POST request."}') == (
         answer.status_code,
@@ -144,7 +144,7 @@ def test_methods_that_hardly_anybody_knows(method: str, prefix: str) -> None:
 def test_the_session_is_kept() -> None:
     """What authorize puts into the session is saved with the answer, which still nobody may keep."""
 
-    def authorize(own: Request, wish: TokenRequest) -> Admission:
+    def authorize(own: Request, token_request: TokenRequest) -> Admission:
         session["calls"] = session.get("calls", 0) + 1
         return Admission(ParticipantInfo("ada"))
 
@@ -158,10 +158,10 @@ def test_others_may_read_the_body(reader: str) -> None:
     """A hook that reads the body before us leaves it to us, and we leave it to authorize: some sign what they send."""
     seen: list[bytes] = []
 
-    def authorize(own: Request, wish: TokenRequest) -> Admission:
+    def authorize(own: Request, token_request: TokenRequest) -> Admission:
         if reader != "before":
             seen.append(own.get_data())
-        return Admission(ParticipantInfo("ada"), room=wish.room_name)
+        return Admission(ParticipantInfo("ada"), room=token_request.room_name)
 
     app = app_with(token_blueprint(SERVER, authorize=authorize))
 
@@ -190,14 +190,14 @@ class Reset(io.BytesIO):
 
 def test_a_connection_that_is_reset() -> None:
     """A client that goes away is no error of the application's, and none in its log."""
-    app = app_with(token_blueprint(SERVER, authorize=admit_guests()))
+    app = app_with(token_blueprint(SERVER, authorize=allow_guests()))
     answer = post(app, json=None, input_stream=Reset(b"{}"), content_type="application/json")
     assert (400, "body_incomplete") == (answer.status_code, answer.json["error"])
 
 
 def test_the_apps_own_limit() -> None:
     """An application whose limit is lower than ours is obeyed."""
-    app = app_with(token_blueprint(SERVER, authorize=admit_guests()))
+    app = app_with(token_blueprint(SERVER, authorize=allow_guests()))
     app.config["MAX_CONTENT_LENGTH"] = 100
     assert [201, 413] == [
         post(app, data=b"{" + b" " * size + b"}", json=None, content_type="application/json").status_code
@@ -208,7 +208,7 @@ def test_the_apps_own_limit() -> None:
 def test_a_server_found_for_each_request() -> None:
     """A function is given Flask's request and finds the server, for example by host."""
     other = MossVoiceServerSync.from_livekit("wss://other.example", API_KEY, API_SECRET)
-    app = app_with(token_blueprint(lambda own: other if own.host == "other" else SERVER, authorize=admit_guests()))
+    app = app_with(token_blueprint(lambda own: other if own.host == "other" else SERVER, authorize=allow_guests()))
     answers = [post(app, base_url=f"http://{host}").json["server_url"] for host in ("shop", "other")]
     assert [URL, "wss://other.example"] == answers
 
@@ -216,7 +216,7 @@ def test_a_server_found_for_each_request() -> None:
 def test_the_first_request_fetches() -> None:
     """A server that was only constructed answers 503 to the first, and fetches behind it."""
     with FakeMoss() as moss:
-        app = app_with(token_blueprint(MossVoiceServerSync(**moss.arguments), authorize=admit_guests()))
+        app = app_with(token_blueprint(MossVoiceServerSync(**moss.arguments), authorize=allow_guests()))
         assert 0 == moss.count
         answer = post(app)
         assert (503, "unavailable") == (answer.status_code, answer.json["error"])

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from moss_voice_server import MossVoiceServer, ParticipantInfo
 from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, TokenRequest
-from tests import tokens
+from tests.support import tokens
 from tests.endpoint.calls import asgi_answer, asgi_call, http_scope
 from tests.endpoint.wire import Answer, Request
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 pytestmark = pytest.mark.once
 
@@ -35,20 +35,20 @@ READ = [
 ]
 
 
-async def authorize(scope: Any, wish: TokenRequest) -> Admission:
+async def authorize(scope: Any, token_request: TokenRequest) -> Admission:
     """Opens everything that can be opened."""
     return Admission(
         ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}),
-        rooms=lambda room: True,
-        agents=[agent.agent_name for agent in wish.agents],
-        client_sets=("name", "metadata", "attributes"),
+        allowed_rooms=lambda room: True,
+        allowed_agents=[agent.agent_name for agent in token_request.agents],
+        client_may_set=("name", "metadata", "attributes"),
     )
 
 
 SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
 APPS = {
     "off": token_app(SERVER, authorize=authorize),
-    "on": token_app(SERVER, authorize=authorize, origins=["https://app.example"]),
+    "on": token_app(SERVER, authorize=authorize, allow_origins=["https://app.example"]),
 }
 
 
@@ -106,8 +106,8 @@ WISH = st.fixed_dictionaries(
     },
 )
 BODY = st.one_of(
-    WISH.map(lambda wish: json.dumps(wish).encode()),
-    st.dictionaries(TEXT, VALUES, max_size=3).map(lambda wish: json.dumps(wish).encode()),
+    WISH.map(lambda token_request: json.dumps(token_request).encode()),
+    st.dictionaries(TEXT, VALUES, max_size=3).map(lambda token_request: json.dumps(token_request).encode()),
     VALUES.map(lambda value: json.dumps(value).encode()),
     st.binary(max_size=200).map(lambda data: MARK.encode() + data),
     st.integers(0, 20_000).map(lambda size: b'{"room_name":"' + MARK.encode() + b"[" * size),
@@ -148,7 +148,7 @@ def test_any_header(loop: asyncio.AbstractEventLoop, headers: dict[str, str], me
 @QUICK
 @given(WISH, WISH)
 def test_a_wish_means_the_same_twice(
-    loop: asyncio.AbstractEventLoop, wish: dict[str, Any], other: dict[str, Any]
+    loop: asyncio.AbstractEventLoop, token_request: dict[str, Any], other: dict[str, Any]
 ) -> None:
     """What one request said has no effect on the next."""
 
@@ -162,6 +162,6 @@ def test_a_wish_means_the_same_twice(
             del claims["video"]["room"]
         return claims
 
-    first = said(wish)
+    first = said(token_request)
     said(other)
-    assert first == said(wish)
+    assert first == said(token_request)

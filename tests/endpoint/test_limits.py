@@ -9,7 +9,7 @@ import pytest
 from limits.storage import MemoryStorage
 
 from moss_voice_server.errors import InvalidArgument
-from moss_voice_server.limits import RateLimit
+from moss_voice_server.rate_limit import RateLimiter
 from tests.endpoint.everywhere import Everywhere
 from tests.endpoint.wire import Request, bearer
 
@@ -74,7 +74,7 @@ def test_a_limiter_that_fails_lets_nobody_in(everywhere: Everywhere) -> None:
 
 def test_a_session_is_not_limited_by_default() -> None:
     """React's hook asks when the page is shown, at the end, and after each lost connection: ten a minute let it."""
-    limit = RateLimit()
+    limit = RateLimiter()
     assert [0.0] * 10 == [limit("ada") for _ in range(10)]
     assert 1 <= limit("ada") <= 60
     assert 0.0 == limit("bob")
@@ -82,7 +82,7 @@ def test_a_session_is_not_limited_by_default() -> None:
 
 def test_two_limiters_count_for_themselves() -> None:
     """In memory each limiter, as each process, has counts of its own."""
-    one, other = RateLimit("1/hour"), RateLimit("1/hour")
+    one, other = RateLimiter("1/hour"), RateLimiter("1/hour")
     assert [0.0, 0.0] == [one("ada"), other("ada")]
     assert one("ada") > 0
     assert other("ada") > 0
@@ -91,7 +91,7 @@ def test_two_limiters_count_for_themselves() -> None:
 @pytest.mark.parametrize("identity", ["a/b", "a:b", "é", "🎤" * 64, " "])
 def test_every_identity_has_a_count(identity: str) -> None:
     """No identity is mistaken for another, whatever separator the storage uses."""
-    limit = RateLimit("1/hour")
+    limit = RateLimiter("1/hour")
     assert 0.0 == limit(identity)
     assert limit(identity) > 0
     assert [0.0, 0.0] == [limit("a"), limit("b")]
@@ -100,7 +100,7 @@ def test_every_identity_has_a_count(identity: str) -> None:
 def test_a_rate_that_cannot_be_read() -> None:
     """A mistake in the rate shows at once."""
     with pytest.raises(ValueError, match="parse"):
-        RateLimit("ten a minute")
+        RateLimiter("ten a minute")
 
 
 def test_a_storage_that_cannot_work() -> None:
@@ -108,9 +108,9 @@ def test_a_storage_that_cannot_work() -> None:
     import limits.errors
 
     with pytest.raises(limits.errors.ConfigurationError):
-        RateLimit(storage="nowhere://")
+        RateLimiter(storage="nowhere://")
     with pytest.raises(InvalidArgument) as caught:
-        RateLimit(storage="async+memory://")
+        RateLimiter(storage="async+memory://")
     assert "storage" == caught.value.field
 
 
@@ -135,10 +135,10 @@ class Elsewhere(MemoryStorage):
 
 def test_a_shared_storage() -> None:
     """Limiters that name one storage count together; it may be slow, so it is kept off the event loop."""
-    one, other = RateLimit("2/hour", "elsewhere://"), RateLimit("2/hour", "elsewhere://")
+    one, other = RateLimiter("2/hour", "elsewhere://"), RateLimiter("2/hour", "elsewhere://")
     assert [0.0, 0.0] == [one("ada"), other("ada")]
     assert one("ada") > 0
-    assert [False, False, True] == [one.never_blocks, other.never_blocks, RateLimit().never_blocks]
+    assert [False, False, True] == [one.is_nonblocking, other.is_nonblocking, RateLimiter().is_nonblocking]
 
 
 def test_limits_are_per_identity(everywhere: Everywhere) -> None:

@@ -10,21 +10,21 @@ from hypothesis import settings
 from moss_voice_server import MossVoiceServer, ParticipantInfo
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from moss_voice_server.fastapi import token_router
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 
 def authorize(
     credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())],
-    wish: TokenRequest,
+    token_request: TokenRequest,
 ) -> Admission:
     """Opens everything to whoever brings the right token."""
     if credentials.credentials != TOKEN:
         raise Denied(401)
     return Admission(
         ParticipantInfo("ada"),
-        rooms=lambda room: True,
-        agents=[agent.agent_name for agent in wish.agents],
-        client_sets=("name", "metadata", "attributes"),
+        allowed_rooms=lambda room: True,
+        allowed_agents=[agent.agent_name for agent in token_request.agents],
+        client_may_set=("name", "metadata", "attributes"),
     )
 
 

@@ -16,7 +16,7 @@ REFUSED: dict[str, tuple[str, tuple[int, str, str], dict[str, str]]] = {
     "nobody": ("", (401, "unauthenticated", "Sign in first."), SIGN_IN),
     "an unknown token": ("stranger", (401, "unauthenticated", "Sign in first."), SIGN_IN),
     "Denied(401)": ("unauthenticated", (401, "unauthenticated", "Sign in first."), SIGN_IN),
-    "Denied()": ("denied", (403, "forbidden", "This is not allowed."), {}),
+    "Denied()": ("rejected", (403, "forbidden", "This is not allowed."), {}),
     "Denied raised, with a code": ("denied-raised", (403, "trial_over", "This is not allowed."), {}),
     "Denied returned, with a code": ("denied-returned", (403, "trial_over", "This is not allowed."), {}),
     "the framework's own 401": ("framework-401", (401, "unauthenticated", "Sign in first."), SIGN_IN),

@@ -28,7 +28,7 @@ CLAIMS = {
 
 
 def test_a_token(everywhere: Everywhere) -> None:
-    """An empty wish of somebody who is signed in gets a token for a new room, which nobody may keep."""
+    """An empty request of somebody who is signed in gets a token for a new room, which nobody may keep."""
     said = everywhere(Request(ADA))
     assert (201, HEADERS, CLAIMS) == (said.status, said.headers, said.claims)
 
@@ -150,8 +150,8 @@ def test_nothing_asked(everywhere: Everywhere, request_: Request) -> None:
 
 
 def test_what_authorize_is_told(everywhere: Everywhere) -> None:
-    """The wish reaches authorize whole, from a body with a length or in chunks, in ASCII or UTF-8."""
-    wish = {
+    """The request reaches authorize whole, from a body with a length or in chunks, in ASCII or UTF-8."""
+    token_request = {
         "room_name": "Küche 🎤",
         "participant_name": "Ada",
         "participant_identity": "ada",
@@ -160,9 +160,9 @@ def test_what_authorize_is_told(everywhere: Everywhere) -> None:
     }
     told = ["Küche 🎤", "Ada", "ada", None, {"é": "\n"}, [["helper", "m", "beta"]]]
     ways: list[dict[str, Any]] = [
-        {"json": wish},
-        {"body": json.dumps(wish, ensure_ascii=False).encode()},
-        {"json": wish, "chunked": True},
+        {"json": token_request},
+        {"body": json.dumps(token_request, ensure_ascii=False).encode()},
+        {"json": token_request, "chunked": True},
     ]
     for way in ways:
         claims = everywhere(Request(bearer("seen"), **way)).claims

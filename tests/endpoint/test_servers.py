@@ -63,7 +63,9 @@ def test_asking_does_not_make_us_ask(face: Any) -> None:
     """However often clients ask meanwhile, Moss is asked as the renewal's own patience says, and not once for each."""
     with FakeMoss() as moss:
         moss.always(503)
-        app = token_app(face(**moss.arguments), authorize=lambda environ, wish: Admission(ParticipantInfo("ada")))
+        app = token_app(
+            face(**moss.arguments), authorize=lambda environ, token_request: Admission(ParticipantInfo("ada"))
+        )
         assert {503} == {ask_wsgi(app, call(Request())).status for _ in range(500)}
         moss.wait_for(1)
         # The pause doubles from a second on: to ask more often than this, the 500 requests would have to take minutes.

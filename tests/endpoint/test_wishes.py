@@ -12,16 +12,16 @@ from tests.endpoint.wire import Request, bearer
 
 
 def agents(*entries: dict[str, str]) -> dict[str, Any]:
-    """A wish for agents."""
+    """A request for agents."""
     return {"room_config": {"agents": list(entries)}}
 
 
 def attributes(**given: str) -> dict[str, Any]:
-    """A wish for attributes."""
+    """A request for attributes."""
     return {"participant_attributes": given}
 
 
-# Rule, wish, and the claims that come of it.
+# Rule, request, and the claims that come of it.
 GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "the app's room": ("room", {}, {"room": "lobby"}),
     "the app's room, asked for": ("room", {"room_name": "lobby"}, {"room": "lobby"}),
@@ -67,10 +67,10 @@ GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("rule", "wish", "expected"), GRANTED.values(), ids=GRANTED.keys())
-def test_granted(everywhere: Everywhere, rule: str, wish: dict[str, Any], expected: dict[str, Any]) -> None:
-    """A wish that the app allows is in the token."""
-    claims = everywhere(Request(bearer(rule), json=wish)).claims
+@pytest.mark.parametrize(("rule", "token_request", "expected"), GRANTED.values(), ids=GRANTED.keys())
+def test_granted(everywhere: Everywhere, rule: str, token_request: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A request that the app allows is in the token."""
+    claims = everywhere(Request(bearer(rule), json=token_request)).claims
     known = {**claims, "room": claims["video"]["room"], "agents": claims.get("roomConfig", {}).get("agents")}
     assert expected == {name: known[name] for name in expected}
 
@@ -95,10 +95,10 @@ DENIED: dict[str, tuple[str, dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("rule", "wish", "code"), DENIED.values(), ids=DENIED.keys())
-def test_denied(everywhere: Everywhere, rule: str, wish: dict[str, Any], code: str) -> None:
-    """A wish that the app does not allow is a 403 that says which kind of wish it was, and nothing of it."""
-    said = everywhere(Request(bearer(rule), json=wish))
+@pytest.mark.parametrize(("rule", "token_request", "code"), DENIED.values(), ids=DENIED.keys())
+def test_denied(everywhere: Everywhere, rule: str, token_request: dict[str, Any], code: str) -> None:
+    """A request that the app does not allow is a 403 that says which kind of request it was, and nothing of it."""
+    said = everywhere(Request(bearer(rule), json=token_request))
     assert (403, code) == (said.status, json.loads(said.body)["error"])
     assert "access-control-allow-origin" not in said.headers
 

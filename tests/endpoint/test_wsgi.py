@@ -17,15 +17,15 @@ from wsgiref.validate import validator
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.endpoint import Admission, TokenRequest, admit_guests
+from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ask_wsgi, environ
 from tests.endpoint.wire import Request, ask, bearer, exchange
-from tests.tokens import API_KEY, API_SECRET, URL
+from tests.support.tokens import API_KEY, API_SECRET, URL
 
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 ADA = Admission(ParticipantInfo("ada"))
-APP = token_app(SERVER, authorize=lambda environ, wish: ADA)
+APP = token_app(SERVER, authorize=lambda environ, token_request: ADA)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ INPUTS: dict[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.parametrize(("given", "status"), INPUTS.values(), ids=INPUTS.keys())
 def test_every_kind_of_input(given: dict[str, Any], status: int) -> None:
-    """A body is read as far as it is said to go and no further; 403 is a wish for a room that was read and refused."""
+    """A body is read as far as it is said to go and no further; 403 is a request for a room that was read and refused."""
     assert status == ask_wsgi(APP, environ(Request(), **given)).status
     if isinstance(given["wsgi.input"], Endless):
         assert given["wsgi.input"].taken in (0, 16385)
@@ -108,23 +108,23 @@ def test_every_kind_of_input(given: dict[str, Any], status: int) -> None:
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
 
-async def waiting(environ: Any, wish: TokenRequest) -> Admission:
+async def waiting(environ: Any, token_request: TokenRequest) -> Admission:
     """An async authorize that needs a loop, and says what it saw."""
     await asyncio.sleep(0)
     return Admission(ParticipantInfo("ada", None, WHO.get()))
 
 
-def later(environ: Any, wish: TokenRequest) -> Awaitable[Admission]:
+def later(environ: Any, token_request: TokenRequest) -> Awaitable[Admission]:
     """Not async by itself."""
-    return waiting(environ, wish)
+    return waiting(environ, token_request)
 
 
 class Async:
     """An object whose call is async."""
 
-    async def __call__(self, environ: Any, wish: TokenRequest) -> Admission:
+    async def __call__(self, environ: Any, token_request: TokenRequest) -> Admission:
         """As authorize."""
-        return await waiting(environ, wish)
+        return await waiting(environ, token_request)
 
 
 @pytest.mark.parametrize("authorize", [waiting, Async(), later])
@@ -157,7 +157,7 @@ from tests.endpoint.test_wsgi import ADA, SERVER, WHO, Request, ask_wsgi, enviro
 
 inside = []
 
-async def authorize(environ, wish):
+async def authorize(environ, request):
     assert WHO.get() == environ["who"]
     inside.append(1)
     for _ in range(3000):  # until all of them wait here, each on a loop of its own
@@ -186,7 +186,7 @@ def test_an_async_authorize_below_gevent() -> None:
 
 def test_guests() -> None:
     """Guests need no framework."""
-    answer = ask_wsgi(token_app(SERVER, authorize=admit_guests()), environ(Request()))
+    answer = ask_wsgi(token_app(SERVER, authorize=allow_guests()), environ(Request()))
     assert answer.claims["sub"].startswith("guest-")
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tests import tokens
+from tests.support import tokens
 
 LONGEST = 60.0  # seconds for one exchange; only a server that hangs comes near it
 

@@ -11,7 +11,7 @@ import pytest
 from moss_voice_server.testing import FakeMoss
 from tests.examples.apps import APPS, EXAMPLES, SETTINGS, TOKEN_PATH, Running, started
 from tests.processes.program import until
-from tests.tokens import claims
+from tests.support.tokens import claims
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,8 +18,8 @@ from moss_voice_server.testing import FakeMoss
 from moss_voice_server.wsgi import token_app
 from tests.examples.apps import EXAMPLES
 from tests.examples.serving import run
+from tests.support.tokens import API_KEY, API_SECRET, URL
 from tests.test_readme import blocks
-from tests.tokens import API_KEY, API_SECRET, URL
 
 pytestmark = pytest.mark.once
 
@@ -99,40 +99,40 @@ class Case:
     keywords: dict[str, Any] = field(default_factory=dict)
 
 
-def wish(**fields: object) -> Case:
+def token_request(**fields: object) -> Case:
     """A request with these fields."""
     return Case(json.dumps(fields))
 
 
 def agents(*named: str) -> Case:
     """A request for these agents."""
-    return wish(room_config={"agents": [{"agent_name": name} for name in named]})
+    return token_request(room_config={"agents": [{"agent_name": name} for name in named]})
 
 
 CASES = {
     "body_incomplete": Case("{}", headers={"Content-Length": "3"}),
     "invalid_json": Case("{"),
     "too_deep": Case('{"room_config":' + '{"a":' * 9 + "1" + "}" * 10),
-    "unknown_field": wish(roomName="lobby"),
-    "invalid_field": wish(room_name=1),
+    "unknown_field": token_request(roomName="lobby"),
+    "invalid_field": token_request(room_name=1),
     "unauthenticated": Case(denied=Denied(401)),
     "forbidden": Case(denied=Denied(403)),
-    "identity_not_allowed": wish(participant_identity="user-43"),
-    "room_not_allowed": wish(room_name="lobby"),
+    "identity_not_allowed": token_request(participant_identity="user-43"),
+    "room_not_allowed": token_request(room_name="lobby"),
     "agent_not_allowed": agents("auditor"),
-    "name_not_allowed": wish(participant_name="Countess"),
-    "metadata_not_allowed": wish(participant_metadata="vip"),
-    "attribute_not_allowed": wish(participant_attributes={"plan": "gold"}),
-    "room_config_not_allowed": wish(room_config={"max_participants": 2}),
+    "name_not_allowed": token_request(participant_name="Countess"),
+    "metadata_not_allowed": token_request(participant_metadata="vip"),
+    "attribute_not_allowed": token_request(participant_attributes={"plan": "gold"}),
+    "room_config_not_allowed": token_request(room_config={"max_participants": 2}),
     "origin_not_allowed": Case(headers={"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}),
     "method_not_allowed": Case(method="GET"),
-    "body_too_large": wish(participant_metadata="m" * 20_000),
+    "body_too_large": token_request(participant_metadata="m" * 20_000),
     "unsupported_media_type": Case(headers={"Content-Type": "text/plain"}),
-    "invalid_value": wish(participant_name="n" * 300),
+    "invalid_value": token_request(participant_name="n" * 300),
     "too_many_agents": agents(*"abcdefghi"),
     "duplicate_agent": agents("clerk", "clerk"),
-    "rate_limited": Case(keywords={"limiter": lambda _identity: 60}),
-    "internal_error": Case(keywords={"authorize": lambda _environ, _wish: None}),
+    "rate_limited": Case(keywords={"rate_limiter": lambda _identity: 60}),
+    "internal_error": Case(keywords={"authorize": lambda _environ, _token_request: None}),
     "unavailable": Case(fetched=False),
 }
 
@@ -148,7 +148,7 @@ def test_error_has_its_status_and_code(code: str) -> None:
         else:
             server = MossVoiceServerSync(**moss.arguments)
         keywords: dict[str, Any] = {
-            "authorize": lambda _environ, _wish: case.denied or Admission(ParticipantInfo("user-42")),
+            "authorize": lambda _environ, _token_request: case.denied or Admission(ParticipantInfo("user-42")),
             **case.keywords,
         }
         transport = httpx2.WSGITransport(token_app(server, **keywords))

@@ -15,7 +15,7 @@ from tests.examples.walk import WALKS, Reader, fake_moss, steps, terminal, verdi
 from tests.livekit.needs import absent
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 PROGRAMS = Path(sys.executable).parent
 

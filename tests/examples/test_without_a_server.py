@@ -14,7 +14,7 @@ import pytest
 
 from tests.examples.apps import EXAMPLES
 from tests.examples.serving import run
-from tests.tokens import claims
+from tests.support.tokens import claims
 
 if TYPE_CHECKING:
     from moss_voice_server.testing import FakeMoss
@@ -79,6 +79,6 @@ def test_function_answers_the_gateway(event: dict[str, Any], handler: Handler) -
 def test_function_refuses_as_every_adapter_does(
     handler: Handler,
 ) -> None:
-    """The endpoint's rules hold in a function too: the wish for a room is refused."""
+    """The endpoint's rules hold in a function too: the request for a room is refused."""
     answer = handler(event('{"room_name": "the board meeting"}'), None)
     assert (403, "room_not_allowed") == (answer["statusCode"], json.loads(answer["body"])["error"])

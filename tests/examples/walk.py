@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx2
 
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.dev.chromium import Browser, Page, chromium
 from tests.examples.serving import LONGEST, serving
 from tests.processes.program import clean_environ

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from moss_voice_server.testing import FakeMoss
-from tests.faults.faces import ASYNC, SYNC, Face
+from tests.support.faces import ASYNC, SYNC, Face
 
 _STEERING = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from moss_voice_server import MossVoiceServerSync
-from moss_voice_server._core.answer import parse
-from moss_voice_server._core.secret import Secret
-from moss_voice_server._refresh import Keeper
-from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
-from moss_voice_server.errors import CredentialsDenied, CredentialsUnavailable
-from tests.faults.faces import caught
-from tests.faults.world import DOWN, FakeWorld, Source, answer, fields, good, keeper, mint, server, status
+from moss_voice_server._credentials.cache import Keeper
+from moss_voice_server._credentials.response import parse
+from moss_voice_server._secret import Secret
+from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
+from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
+from tests.support.faces import caught
+from tests.support.world import DOWN, FakeWorld, Source, answer, fields, good, keeper, mint, server, status
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -27,7 +27,7 @@ class Case:
     source: Source
     keeper: Keeper
     server: MossVoiceServerSync
-    told: list[CredentialStatus]
+    told: list[CredentialsStatus]
 
     @property
     def state(self) -> str:
@@ -37,7 +37,7 @@ class Case:
 
 def start(random: float = 1.0, policy: RefreshPolicy | None = None) -> Case:
     """A case whose first fetch has just been made."""
-    world, told = FakeWorld(random), list[CredentialStatus]()
+    world, told = FakeWorld(random), list[CredentialsStatus]()
     source = Source(world)
     kept = keeper(world, source, policy, told.append)
     case = Case(world, source, kept, server(kept), told)
@@ -57,7 +57,7 @@ def test_row_21_frozen() -> None:
     case.source.otherwise = good(2)
 
     assert ["key-1"] * 100 == [mint(case.server) for _ in range(100)]
-    assert "soft" == case.state
+    assert "stale" == case.state
     assert 1 == len(case.world.held)
     case.world.run()
     assert "key-2" == mint(case.server)
@@ -85,7 +85,7 @@ def test_row_21_set_back_does_not_keep_them_alive() -> None:
     case.world.mono += 73 * HOUR
 
     assert isinstance(caught(lambda: mint(case.server)), CredentialsUnavailable)
-    assert "hard" == case.state
+    assert "expired" == case.state
 
 
 def test_row_21_monotonic_jump() -> None:
@@ -216,7 +216,7 @@ def test_row_22_late_success_where_there_is_nothing() -> None:
     world.advance(13)
     world.hold = False
     source.answers.extend([status(401), good()])
-    assert isinstance(caught(kept.renew), CredentialsDenied)
+    assert isinstance(caught(kept.renew), CredentialsRejected)
     world.run()
 
     assert "empty" == kept.status().state
@@ -255,7 +255,7 @@ def test_row_23_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
     case.world.advance(30)
     assert "key-2" == mint(case.server)
     assert [logging.WARNING, logging.ERROR, logging.INFO] == [record.levelno for record in caplog.records]
-    assert ["soft", "hard", "fresh"] == [each.state for each in case.told if each.state != "fresh"] + [case.state]
+    assert ["stale", "expired", "fresh"] == [each.state for each in case.told if each.state != "fresh"] + [case.state]
 
 
 def test_row_23_two_outages_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
@@ -277,13 +277,13 @@ def test_row_23_two_outages_two_warnings(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_row_23_for_ever() -> None:
-    """`hard_age=None` serves through any outage."""
-    case = start(policy=RefreshPolicy(hard_age=None))
+    """`expire_after=None` serves through any outage."""
+    case = start(policy=RefreshPolicy(expire_after=None))
     case.source.otherwise = DOWN
     case.world.advance(365 * DAY)
 
     assert "key-1" == mint(case.server)
-    assert "soft" == case.state
+    assert "stale" == case.state
 
 
 # --- row 24: rotation --------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def test_row_24_invalid_answer_keeps_the_old() -> None:
 
     assert "key-1" == mint(case.server)
     assert "wss://livekit-1" == case.server.get_server_url()
-    assert ("soft", "CredentialsInvalid") == (case.state, case.server.status().last_error)
+    assert ("stale", "CredentialsInvalid") == (case.state, case.server.status().last_error)
 
 
 def test_row_24_refresh_takes_it_at_once() -> None:
@@ -383,7 +383,7 @@ def test_row_25_refused() -> None:
     case.source.otherwise = status(403)
     begun = case.world.mono
     while case.world.mono < begun + 60:
-        assert isinstance(caught(case.server.refresh), CredentialsDenied)
+        assert isinstance(caught(case.server.refresh), CredentialsRejected)
         case.world.advance(0.01)
 
     assert case.source.count - 1 <= 60

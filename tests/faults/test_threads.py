@@ -21,13 +21,13 @@ import httpx2
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from moss_voice_server._core.fetch import Exchange, Outcome
-from moss_voice_server._refresh import Flight, Keeper, World
-from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
-from moss_voice_server.errors import CredentialsUnavailable, NotCreated
+from moss_voice_server._credentials.cache import Flight, Keeper, World
+from moss_voice_server._credentials.fetch import Exchange, Outcome
+from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
+from moss_voice_server.errors import CredentialsNotLoaded, CredentialsUnavailable
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.faults.faces import ASYNC, SYNC, Face, caught
-from tests.faults.world import ADA, DOWN, SETTINGS, FakeWorld, Source, claims, fields, good, keeper, mint, server
+from tests.support.faces import ASYNC, SYNC, Face, caught
+from tests.support.world import ADA, DOWN, SETTINGS, FakeWorld, Source, claims, fields, good, keeper, mint, server
 
 HOUR = 3600.0
 
@@ -603,7 +603,7 @@ from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantI
 from moss_voice_server.credentials import RefreshPolicy
 
 kind, arguments = json.loads(sys.argv[1])
-policy = RefreshPolicy(soft_age=0.001)
+policy = RefreshPolicy(refresh_after=0.001)
 if kind == "MossVoiceServer":
     server = asyncio.run(MossVoiceServer.create(**arguments, refresh=policy))
 else:
@@ -667,7 +667,7 @@ def test_callback_that_raises_stops_nothing(caplog: pytest.LogCaptureFixture) ->
     """`on_change` is the application's: what it raises is logged by its class's name, and the renewal stands."""
     world = FakeWorld()
 
-    def broken(_status: CredentialStatus) -> None:
+    def broken(_status: CredentialsStatus) -> None:
         raise ValueError("a secret of the application")
 
     made = server(keeper(world, Source(world), on_change=broken))
@@ -684,7 +684,7 @@ def test_callback_may_call_back() -> None:
     source = Source(world)
     results: list[object] = []
 
-    def curious(told: CredentialStatus) -> None:
+    def curious(told: CredentialsStatus) -> None:
         results.append(told.state)
         if len(results) == 1:
             results.append(made.status().state)
@@ -707,7 +707,7 @@ def test_callback_that_takes_its_time() -> None:
     source = Source(world)
     told, may_return = threading.Event(), threading.Event()
 
-    def slow(_status: CredentialStatus) -> None:
+    def slow(_status: CredentialsStatus) -> None:
         told.set()
         may_return.wait(30)
 
@@ -855,7 +855,7 @@ def test_not_created(face: Face, moss: FakeMoss) -> None:
         made.get_agent_name,
     ):
         error = caught(call)
-        assert isinstance(error, NotCreated)
+        assert isinstance(error, CredentialsNotLoaded)
         assert f"{face.kind.__name__}.create" in str(error)
     assert 0 == moss.count
 
@@ -864,7 +864,7 @@ def test_mint_while_the_first_fetch_is_under_way(face: Face, moss: FakeMoss) -> 
     """It raises at once, says when to come back, and begins no second fetch."""
     made = face.make(moss.arguments)
     moss.script(Answer(hang=True))
-    made.start_fetching()
+    made.refresh_in_background()
     moss.wait_for(1)
     error = caught(lambda: made.create_participant_token(ADA, "room"))
 

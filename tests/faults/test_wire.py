@@ -28,20 +28,20 @@ import pytest
 import trustme
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from moss_voice_server._refresh import World
+from moss_voice_server._credentials.cache import World
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import (
-    CredentialsDenied,
     CredentialsError,
     CredentialsInvalid,
+    CredentialsRejected,
     CredentialsUnavailable,
     InvalidArgument,
     WeakSecretWarning,
 )
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.faults.conftest import Authority
-from tests.faults.faces import ASYNC, SYNC, Face, Server, caught, everything
-from tests.faults.world import ADA, FakeWorld, claims
+from tests.support.faces import ASYNC, SYNC, Face, Server, caught, everything
+from tests.support.world import ADA, FakeWorld, claims
 
 MARK = "a-mark-in-the-body"
 ONCE = RefreshPolicy(attempts=1)
@@ -145,12 +145,12 @@ def test_row_03_retry_after_that_means_nothing(face: Face, moss: FakeMoss, value
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_row_04_refused_at_the_start(face: Face, moss: FakeMoss, status: int, caplog: pytest.LogCaptureFixture) -> None:
-    """One request, `CredentialsDenied`, and what the answer said is nowhere to be seen."""
+    """One request, `CredentialsRejected`, and what the answer said is nowhere to be seen."""
     caplog.set_level(logging.DEBUG)
     moss.always(Answer(status, json={"error": MARK}))
     error = fails(face, moss.arguments)
 
-    assert CredentialsDenied is type(error)
+    assert CredentialsRejected is type(error)
     assert 1 == moss.count
     assert f"HTTP {status}" in str(error)
     assert MARK not in caplog.text
@@ -161,7 +161,7 @@ def test_row_04_wrong_key(face: Face, moss: FakeMoss) -> None:
     """A key that the API does not know gets the same, by the API's own judgement."""
     error = fails(face, {**moss.arguments, "project_key": "some-other-key"})
 
-    assert CredentialsDenied is type(error)
+    assert CredentialsRejected is type(error)
     assert "MOSS_PROJECT_KEY" in str(error)
 
 
@@ -176,19 +176,19 @@ def test_row_05_refused_while_serving(face: Face, moss: FakeMoss) -> None:
     moss.always(Answer(401, json={"error": MARK}))
     for _ in range(2):
         assert key == key_of(server)
-        assert "soft" == server.status().state
+        assert "stale" == server.status().state
         world.advance(301)
     assert 3 == moss.count
     error = caught(lambda: key_of(server))
-    assert isinstance(error, CredentialsDenied)
+    assert isinstance(error, CredentialsRejected)
     assert MARK not in everything(error)
-    assert "denied" == server.status().state
+    assert "rejected" == server.status().state
     assert 4 == moss.count
 
     moss.normal()
     new = moss.rotate()["voice_agent_api_key"]
     world.advance(59)
-    assert isinstance(caught(lambda: key_of(server)), CredentialsDenied)
+    assert isinstance(caught(lambda: key_of(server)), CredentialsRejected)
     assert 4 == moss.count
     world.advance(1)
     assert new == key_of(server)
@@ -1063,12 +1063,13 @@ def black_hole() -> Iterator[int]:
 
 _IMPORTS = """
 import asyncio, json, logging, sys
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync, _refresh
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server._credentials import cache
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError
 
 logging.disable()
-_refresh._load()
+cache._load()
 before = set(sys.modules)
 during = set()
 

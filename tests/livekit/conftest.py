@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moss_voice_server import MossVoiceServerSync
-from moss_voice_server.dev.livekit import (
-    LiveKitServer,
-    LiveKitServerError,
-    build_livekit_server,
-    find_livekit_server,
-)
+from moss_voice_server.testing import LiveKitServer, LiveKitServerError
+from moss_voice_server.testing._livekit_binary import build_livekit_server, find_livekit_server
 from tests.livekit.needs import absent
 
 if TYPE_CHECKING:

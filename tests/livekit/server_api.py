@@ -13,7 +13,7 @@ import jwt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 PATIENCE = 10.0
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from moss_voice_server.dev.livekit import (
+from moss_voice_server.testing import LiveKitServer, LiveKitServerError
+from moss_voice_server.testing._livekit_binary import (
     LIVEKIT_VERSION,
-    LiveKitServer,
-    LiveKitServerError,
     build_livekit_server,
     cache_folder,
     find_livekit_server,

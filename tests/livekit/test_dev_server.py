@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.dev.livekit import LiveKitServer, LiveKitServerError
+from moss_voice_server.testing import LiveKitServer, LiveKitServerError
 from tests.livekit.server_api import validate
 from tests.livekit.signalling import join
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.dev.livekit import LiveKitServer
 from moss_voice_server.grants import AgentDispatch
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.server_api import call
 from tests.livekit.signalling import join
 from tests.livekit.worker import Worker, worker

@@ -16,7 +16,7 @@ from tests.livekit.server_api import call
 from tests.livekit.signalling import join
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

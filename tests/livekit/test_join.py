@@ -13,7 +13,7 @@ from tests.livekit.server_api import call, validate
 from tests.livekit.signalling import join
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

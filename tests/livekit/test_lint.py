@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from moss_voice_server._core.lint import Pair, inspect
-from moss_voice_server._core.secret import Secret
-from tests.core.lint_cases import CASES, KEY, NOW, Case, changed, good
+from moss_voice_server._inspect import Pair, inspect
+from moss_voice_server._secret import Secret
+from tests.inspect.cases import CASES, KEY, NOW, Case, changed, good
 from tests.livekit.signalling import refused_status
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

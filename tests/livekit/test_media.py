@@ -13,7 +13,7 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from tests.livekit.media import RATE, guest, hears, measured, playing
 
 if TYPE_CHECKING:
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

@@ -18,7 +18,7 @@ from tests.livekit.signalling import join, refused_status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.dev.livekit import LiveKitServer
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.livekit.signalling import join, refused_status
 from tests.livekit.worker import worker
 

@@ -16,7 +16,7 @@ from tests.livekit.server_api import signed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moss_voice_server.dev.livekit import LiveKitServer
+    from moss_voice_server.testing import LiveKitServer
 
 PATIENCE = 10.0  # seconds within which a job must have come; it usually takes some milliseconds
 

@@ -17,7 +17,7 @@ from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import MossVoiceError
 from tests.processes.inside import Server, mint
 
-QUICK = RefreshPolicy(soft_age=1, attempt_timeout=2)
+QUICK = RefreshPolicy(refresh_after=1, attempt_timeout=2)
 # Seconds that a request lasts beyond its mint, so that several at once are spread over the workers.
 _PACE = 0.02
 

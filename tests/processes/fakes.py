@@ -13,7 +13,7 @@ import httpx2
 
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.processes.inside import fork, say
-from tests.test_fake_moss import dial, drain, headers_of, path_of, request_of
+from tests.testing.test_fake_moss import dial, drain, headers_of, path_of, request_of
 
 _ALARM = 20  # seconds
 

@@ -30,7 +30,7 @@ from tests.processes.inside import (
 
 # No time-out wakes a thread that waits for an answer.
 PATIENT = RefreshPolicy(attempt_timeout=600, total_timeout=600)
-PATIENT_AND_ALWAYS_DUE = RefreshPolicy(soft_age=1e-6, attempt_timeout=600, total_timeout=600)
+PATIENT_AND_ALWAYS_DUE = RefreshPolicy(refresh_after=1e-6, attempt_timeout=600, total_timeout=600)
 
 
 def with_a_fetch_in_flight(face: str, how: str) -> None:

@@ -10,7 +10,7 @@ from moss_voice_server.errors import CredentialsUnavailable
 from tests.processes.inside import construct, create, mint, refresh, say
 
 # The fetch counts as lost one second after it has begun.
-SHORT = RefreshPolicy(soft_age=1e-6, attempt_timeout=0.5, total_timeout=0.5)
+SHORT = RefreshPolicy(refresh_after=1e-6, attempt_timeout=0.5, total_timeout=0.5)
 
 
 def create_until_it_works(face: str) -> None:

@@ -22,7 +22,7 @@ from moss_voice_server.credentials import RefreshPolicy
 Server = MossVoiceServer | MossVoiceServerSync
 
 # Credentials that are due for renewal as soon as they have come: every mint looks whether it may start one.
-ALWAYS_DUE = RefreshPolicy(soft_age=1e-6)
+ALWAYS_DUE = RefreshPolicy(refresh_after=1e-6)
 
 # What goes wrong on purpose need not be on the standard error, where the tests look for what else does.
 logging.getLogger("moss_voice_server").addHandler(logging.NullHandler())

@@ -17,7 +17,7 @@ from typing_extensions import assert_type
 
 import moss_voice_server
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.credentials import CredentialStatus, RefreshPolicy
+from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants
 from moss_voice_server.testing import FakeMoss
@@ -31,7 +31,7 @@ class MineSync(MossVoiceServerSync):
     """An application's own subclass."""
 
 
-def changed(status: CredentialStatus) -> None:
+def changed(status: CredentialsStatus) -> None:
     """A callback."""
 
 
@@ -51,7 +51,7 @@ async def async_server() -> None:
     async with Mine("p", "k", "v") as mine:
         assert_type(mine, Mine)
 
-    policy = RefreshPolicy(soft_age=60, hard_age=None, total_timeout=timedelta(seconds=8))
+    policy = RefreshPolicy(refresh_after=60, expire_after=None, total_timeout=timedelta(seconds=8))
     transport = httpx2.AsyncHTTPTransport()
     await MossVoiceServer.create("p", "k", "v", refresh=policy, transport=transport, on_change=changed)
 
@@ -101,7 +101,7 @@ def minting(server: MossVoiceServer | MossVoiceServerSync) -> None:
     server.create_participant_token(ada, "lobby", room_config=RoomConfiguration(name="r"))
     assert_type(server.get_server_url(), str)
     assert_type(server.get_agent_name(), str)
-    assert_type(server.status(), CredentialStatus)
+    assert_type(server.status(), CredentialsStatus)
 
     server.create_participant_token("user-42", "lobby")  # type: ignore[arg-type]  # no participant
     server.create_participant_token(ada)  # type: ignore[call-arg]  # no room
@@ -132,13 +132,13 @@ def values() -> None:
     agent.metadata = "m"  # type: ignore[misc]  # frozen
 
 
-def status(of: CredentialStatus) -> None:
+def status(of: CredentialsStatus) -> None:
     """A status has one of five states, which a type checker can tell apart."""
     assert_type(of.age, "float | None")
     assert_type(of.last_error, "str | None")
     assert_type(of.next_attempt_in, "float | None")
     assert_type(of.fingerprint, "str | None")
-    if of.state == "stale":  # type: ignore[comparison-overlap]  # no such state
+    if of.state == "stale":
         raise AssertionError
 
 

@@ -19,7 +19,19 @@ from __future__ import annotations
 from ._answer import Answer
 from ._clock import FrozenClock
 from ._fake import FakeMoss
+from ._livekit import LiveKitServer
+from ._livekit_binary import LiveKitServerError
 from ._request import Headers, RecordedRequest
 from ._tokens import assert_token, decode_token
 
-__all__ = ["Answer", "FakeMoss", "FrozenClock", "Headers", "RecordedRequest", "assert_token", "decode_token"]
+__all__ = [
+    "Answer",
+    "FakeMoss",
+    "FrozenClock",
+    "Headers",
+    "LiveKitServer",
+    "LiveKitServerError",
+    "RecordedRequest",
+    "assert_token",
+    "decode_token",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from .. import _clocks
+from .. import _clock as _clocks
 
 
 class FrozenClock:
@@ -19,7 +19,7 @@ class FrozenClock:
         with FakeMoss() as moss, FrozenClock() as clock:
             server = MossVoiceServerSync.create(**moss.arguments)
             clock.advance(3600)  # now the credentials are due for renewal
-            assert server.status().state == "soft"
+            assert server.status().state == "stale"
     """
 
     def __init__(self, at: float | None = None) -> None:

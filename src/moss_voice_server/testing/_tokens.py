@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from .._core.claims import lifetime
+from .._token.claims import lifetime
 from ..grants import AgentDispatch, ParticipantGrants
 
 _ANY: Any = object()

@@ -1,0 +1,70 @@
+"""Report: what `doctor` and `inspect` show: checks as they are done, findings, each with its remedy below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.table import Table
+from rich.text import Text
+
+from .._doctor.check import Check
+from .._inspect import Finding
+from ._screen import Screen
+
+_OK, _WARNING, _FAILURE = ("✓", "+", "green"), ("!", "!", "yellow"), ("✗", "x", "red")
+_NEUTRAL = ("·", "-", "dim")
+_CHECKS = {"ok": _OK, "warn": _WARNING, "fail": _FAILURE, "skip": _NEUTRAL}
+_SEVERITIES = {"error": _FAILURE, "warning": _WARNING, "info": _NEUTRAL}
+_MARK, _TIME = 1, 8  # columns
+
+
+class Report(Screen):
+    """A screen for checks and findings; `names` are those of the checks to come, for their column's width."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._width = max(map(len, names), default=0)
+
+    def check(self, check: Check) -> None:
+        """One check of the doctor's."""
+        style = "dim" if check.status == "skip" else ""
+        row = Table.grid(padding=(0, 1, 0, 0))
+        row.add_column(width=_MARK)
+        row.add_column(width=self._width, no_wrap=True)
+        row.add_column(width=_TIME, justify="right", no_wrap=True)
+        row.add_column(overflow="fold")
+        spent = f"{check.ms:,.0f} ms" if check.ms >= 1 else ""
+        row.add_row(
+            self._mark(_CHECKS[check.status]),
+            Text(check.name, style or "bold"),
+            Text(spent, "dim"),
+            self._with_remedy(Text(check.detail, style), check.remedy),
+        )
+        self._print(row)
+
+    def finding(self, finding: Finding) -> None:
+        """One finding of the lint's."""
+        mark = _SEVERITIES[finding.severity]
+        row = Table.grid(padding=(0, 1, 0, 0))
+        row.add_column(width=_MARK)
+        row.add_column(overflow="fold")
+        title = Text.assemble((f"{finding.severity} {finding.code}", f"bold {mark[2]}"), ": ", finding.message)
+        row.add_row(self._mark(mark), self._with_remedy(title, finding.remedy))
+        self._print(row)
+
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        """Something that moves while there is nothing to show; on a terminal only."""
+        if not self._console.is_terminal:
+            return nullcontext()
+        return self._console.status(Text(text, "dim"), spinner="dots" if self._is_unicode else "line")
+
+    def _with_remedy(self, what: Text, remedy: str) -> Text:
+        if remedy:
+            what.append("\n→ " if self._is_unicode else "\n-> ", "not dim")
+            what.append(remedy, "not dim")
+        return what
+
+    def _mark(self, mark: tuple[str, str, str]) -> Text:
+        sign, plain, style = mark
+        return Text(sign if self._is_unicode else plain, style)

@@ -1,0 +1,192 @@
+"""Signal: LiveKit's signal connection, joined without media, and as much of its protocol as a look at a room needs.
+
+Frames are protobuf messages (livekit/protocol protobufs/livekit_rtc.proto). A handful of fields are read here by their
+numbers, so that nobody has to install protobuf for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import Any, NamedTuple
+
+from .._secret import Secret
+from .livekit import Server
+from .plan import Plan
+
+_AGENT = 4  # ParticipantInfo.Kind
+_DISCONNECTED = 3  # ParticipantInfo.State
+_LEAVE = b"\x42\x00"  # SignalRequest.leave, field 8, an empty message
+_SLICE = 0.25  # seconds of waiting after which somebody may have lost interest
+JOIN_FAILURE = 7  # DisconnectReason
+
+
+class Refused(NamedTuple):
+    """Why there is no connection: the server's HTTP status, or 0 and a word."""
+
+    status: int
+    word: str
+
+
+class Joined(NamedTuple):
+    """The server's first word."""
+
+    version: str
+    agents: tuple[str, ...]
+    """Identities of the agents that are there already."""
+
+
+class Left(NamedTuple):
+    """The end of the connection."""
+
+    reason: int
+    """Why, as LiveKit counts reasons; 0 where it did not say."""
+
+
+class Agents(NamedTuple):
+    """Agents that have come into the room."""
+
+    agents: tuple[str, ...]
+
+
+Message = Joined | Left | Agents | None
+
+
+class Signal:
+    """One participant's connection."""
+
+    def __init__(self, socket: Any, opened: ExitStack) -> None:
+        self._socket = socket
+        self._opened = opened
+
+    def messages(self, seconds: float) -> Iterator[Message]:
+        """What arrives within so many seconds; `None` for what we do not read, and now and then while nothing comes."""
+        from websockets.exceptions import ConnectionClosed
+
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                frame = self._socket.recv(timeout=min(_SLICE, left))
+            except TimeoutError:
+                yield None
+            except ConnectionClosed:
+                yield Left(0)
+                return
+            else:
+                yield read(frame) if isinstance(frame, bytes) else None
+
+    def close(self) -> None:
+        """Leave the room."""
+        with suppress(Exception):
+            self._socket.send(_LEAVE)
+        with suppress(Exception):
+            self._opened.close()
+
+
+def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
+    """Joins the room that the token names."""
+    from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+    from websockets.sync.client import connect
+
+    from .._http.client import trust
+
+    secure = server.websocket.startswith("wss:")
+    quiet = logging.Logger("moss_voice_server.doctor.signal", logging.CRITICAL + 1)  # its DEBUG shows the token
+    opened = ExitStack()
+    try:
+        socket = opened.enter_context(
+            connect(
+                f"{server.websocket}/rtc?protocol=16&auto_subscribe=0",
+                additional_headers={"Authorization": f"Bearer {token.reveal()}"},
+                ssl=trust() if secure else None,
+                proxy=True if secure else None,
+                open_timeout=plan.timeout,
+                close_timeout=1.0,
+                max_size=1024 * 1024,
+                logger=quiet,
+            )
+        )
+        return Signal(socket, opened)
+    except InvalidStatus as error:
+        return Refused(error.response.status_code, "")
+    except (InvalidHandshake, InvalidURI, EOFError):
+        return Refused(0, "handshake")
+    except TimeoutError:
+        return Refused(0, "timeout")
+    except ssl.SSLError:
+        return Refused(0, "tls")
+    except (OSError, ImportError):  # ImportError: a SOCKS proxy, which needs one more package
+        return Refused(0, "connection")
+
+
+def read(frame: bytes) -> Message:
+    """What a `livekit.SignalResponse` says; `None` for kinds that are not looked at, and for damaged ones."""
+    try:
+        for number, value in _fields(frame):
+            if number == 1:  # join
+                return _joined(value)
+            if number == 5:  # update: a ParticipantUpdate
+                return Agents(tuple(_agents(value, 1)))
+            if number == 8:  # leave
+                return Left(next((reason for field, reason in _fields(value) if field == 2), 0))
+    except (ValueError, TypeError, IndexError):
+        return None
+    return None
+
+
+def _joined(join: bytes) -> Joined:
+    version = ""
+    for number, value in _fields(join):
+        if number == 4 and not version:  # server_version
+            version = value.decode("utf-8", "replace")
+        elif number == 12:  # server_info
+            version = next((text.decode("utf-8", "replace") for field, text in _fields(value) if field == 2), version)
+    return Joined(version, tuple(_agents(join, 3)))
+
+
+def _agents(message: bytes, field: int) -> Iterator[str]:
+    """The identities of the agents among the participants in a repeated field."""
+    for number, participant in _fields(message):
+        if number == field:
+            values = dict(_fields(participant))
+            if values.get(14) == _AGENT and values.get(3) != _DISCONNECTED:
+                yield values.get(2, b"").decode("utf-8", "replace")
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Numbers and values of a message's fields: int for a varint, bytes for the rest (protobuf.dev, "Encoding")."""
+    if not isinstance(message, bytes):
+        raise TypeError
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        kind = tag & 7
+        if kind == 0:
+            value, position = _varint(message, position)
+            yield tag >> 3, value
+            continue
+        if kind == 2:
+            size, position = _varint(message, position)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise ValueError
+        if position + size > len(message):
+            raise ValueError
+        yield tag >> 3, message[position : position + size]
+        position += size
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+        if shift > 63:
+            raise ValueError

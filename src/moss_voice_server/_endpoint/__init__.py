@@ -1,0 +1,1 @@
+"""Token endpoint: parse the request, decide what is allowed, build the response; independent of any framework."""

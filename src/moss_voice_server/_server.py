@@ -1,0 +1,413 @@
+"""Server: the two faces, `MossVoiceServer` (async) and `MossVoiceServerSync`, over one base."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ._credentials.config import DEFAULT_API_URL, from_environment, settings
+from ._secret import Sealed, Secret
+from ._token.claims import DEFAULT_TTL, payload
+from .errors import InvalidArgument, WeakSecretWarning
+from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from typing_extensions import Self
+
+    from ._credentials.cache import Keeper
+    from ._credentials.fetch import Exchange, Outcome
+    from ._credentials.static import Given
+    from ._http.client import AsyncTransport, SyncTransport
+    from .credentials import CredentialsStatus, RefreshPolicy
+
+    OnChange = Callable[[CredentialsStatus], object]
+
+
+class _Server(Sealed):
+    """What both faces share: everything but the waiting."""
+
+    _keeper: Keeper | Given
+
+    def __init__(
+        self,
+        project_id: str,
+        project_key: str,
+        voice_agent_id: str,
+        api_url: str = DEFAULT_API_URL,
+        *,
+        refresh: RefreshPolicy | None = None,
+        transport: Any = None,
+        on_change: OnChange | None = None,
+    ) -> None:
+        # From here on the key is wrapped: a traceback that shows variables must not show it.
+        key = _wrapped(project_key)
+        del project_key
+        api_url = _screened(api_url)
+        # What only making a server needs is imported when one is made: importing the three names takes half the time.
+        from ._credentials.cache import Keeper
+        from .credentials import RefreshPolicy
+
+        if refresh is not None and not isinstance(refresh, RefreshPolicy):
+            raise InvalidArgument(f"refresh must be a RefreshPolicy, not {type(refresh).__name__}", field="refresh")
+        if transport is not None and (isinstance(transport, type) or not hasattr(transport, self._sends_by)):
+            raise InvalidArgument(
+                f"transport must be an httpx2 transport with {self._sends_by}, not {type(transport).__name__}",
+                field="transport",
+            )
+        if on_change is not None and (not callable(on_change) or _is_coroutine_function(on_change)):
+            raise InvalidArgument(
+                "on_change must be a function that takes a CredentialsStatus: a plain one, since it is called on whatever "
+                "thread notices the change",
+                field="on_change",
+            )
+        self._keep(
+            Keeper(
+                type(self).__name__,
+                settings(project_id, key, voice_agent_id, api_url),
+                refresh or RefreshPolicy(),
+                lambda exchange: self._drive(exchange, transport),
+                on_change,
+            )
+        )
+
+    _sends_by: str
+
+    @staticmethod
+    def _drive(exchange: Exchange, transport: Any) -> Outcome:
+        raise AssertionError  # each face has its own
+
+    def _keep(self, keeper: Keeper | Given) -> None:
+        self._keeper = keeper
+        self._wall, self._mono = keeper.world.wall, keeper.world.mono
+        self._warned = ""
+
+    @classmethod
+    def from_livekit(cls, url: str, api_key: str, api_secret: str, agent_name: str = "") -> Self:
+        """A server for LiveKit credentials that you have: a self-hosted LiveKit, tests. No network, nothing to renew.
+
+        Args:
+            url: `wss://…` or `https://…`; `ws://` and `http://` for this machine only.
+            api_key: LiveKit API key, the token's `iss`.
+            api_secret: LiveKit API secret. Under 32 bytes is a `WeakSecretWarning`.
+            agent_name: what `get_agent_name` returns.
+
+        Raises:
+            InvalidArgument: names the argument that is wrong.
+        """
+        secret = _wrapped(api_secret)
+        del api_secret
+        from ._credentials.response import credentials
+        from ._credentials.static import Given
+
+        names = ("url", "api_key", "api_secret", "agent_name")
+        made = credentials(Secret(url), Secret(api_key), secret, Secret(agent_name), names)
+        if isinstance(made, str):
+            raise InvalidArgument(made, field=made.split(" ", 1)[0])
+        server = cls.__new__(cls)
+        server._keep(Given(made))
+        server._warn_if_weak()
+        return server
+
+    @classmethod
+    def lazy_from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
+        """What `from_env` reads, without fetching: for module level, where the network should not be needed yet.
+
+        The token endpoints of FastAPI and ASGI fetch when the application starts; elsewhere call `refresh()` then. Until
+        credentials are there, minting raises `CredentialsNotLoaded` and an endpoint answers 503.
+
+        Raises:
+            InvalidArgument: names the variable that is missing, given twice or unreadable.
+        """
+        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
+        del environ, keywords
+        return cls(**from_environment(hidden, _read, given), **options.reveal())
+
+    def create_participant_token(
+        self,
+        participant: ParticipantInfo,
+        room_name: str,
+        agent_name: str | None = None,
+        *,
+        ttl: timedelta | float = DEFAULT_TTL,
+        grants: ParticipantGrants | None = None,
+        agents: Iterable[AgentDispatch | str] = (),
+        room_config: Any = None,
+    ) -> str:
+        """A signed token (JWT, HS256) with which one participant joins one room. Never waits and never does I/O.
+
+        Args:
+            participant: who joins.
+            room_name: which room, 1 to 256 bytes of UTF-8. LiveKit makes it when the first participant arrives.
+            agent_name: the agent to send for. `None` or `""`: LiveKit's own rules apply, which send for the workers that
+                registered without a name. Naming an agent keeps those out of the room.
+            ttl: how long the token can be used to join, a `timedelta` or seconds, from 1 minute to 24 hours. It does not
+                end a session: LiveKit renews the tokens of those who are in.
+            grants: what the participant may do; `None`: publish, subscribe and send data.
+            agents: more agents to send for, by name or as `AgentDispatch`, after `agent_name`.
+            room_config: LiveKit's room configuration, a mapping in snake_case or a `livekit.protocol` message; its agents
+                come last. LiveKit reads it, and all agents, only when the room is new.
+
+        Raises:
+            InvalidArgument: LiveKit would refuse or misread this; `field` names what to correct.
+            CredentialsNotLoaded: the object was constructed and never fetched.
+            CredentialsUnavailable: the credentials are older than the hard age, or there are none yet; a fetch has been
+                started, unless one failed a moment ago: see `retry_after`.
+            CredentialsRejected: the Moss API has refused repeatedly, or refused the latest fetch where none serve.
+            CredentialsInvalid: the latest answer could not be used, and there are no credentials that serve.
+
+        Source: livekit.io docs, "Tokens & grants"; livekit/protocol `auth/grants.go`.
+        """
+        now = self._wall()
+        wall, mono, held = self._keeper.ready
+        if held is None or now >= wall or self._mono() >= mono:
+            held = self._keeper.lease()
+        signer = held.signer
+        return signer.sign(
+            payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
+        )
+
+    def get_server_url(self) -> str:
+        """The LiveKit address that the client connects to.
+
+        Raises:
+            CredentialsNotLoaded: nothing has been fetched yet.
+            CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
+        """
+        return self._keeper.known().url
+
+    def get_agent_name(self) -> str:
+        """The voice agent's name.
+
+        Raises:
+            CredentialsNotLoaded: nothing has been fetched yet.
+            CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
+        """
+        return self._keeper.known().agent_name
+
+    def status(self) -> CredentialsStatus:
+        """How the credentials are, for health pages and tests; starts nothing."""
+        return self._keeper.status()
+
+    def refresh_in_background(self) -> None:
+        """Begins to fetch the credentials in the background, if that is due, and returns at once; `status()` tells.
+
+        For a server that was only constructed, where nobody can wait: the token endpoint does so at its first request.
+        """
+        self._keeper.start()
+
+    def _warn_if_weak(self) -> None:
+        signer = self._keeper.known().signer
+        if signer.weak and self._warned != signer.fingerprint:
+            self._warned = signer.fingerprint
+            warnings.warn(
+                "the LiveKit API secret has fewer than 32 bytes, less than HS256's own strength (RFC 7518, section 3.2): make a "
+                "longer one for anything but local tests",
+                WeakSecretWarning,
+                stacklevel=_levels_to_the_caller(),
+            )
+
+
+class MossVoiceServer(_Server):
+    """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and mints join tokens with them. Async.
+
+    One object serves a whole application: it may be used from any thread, any event loop (asyncio's or trio's), and by the
+    children of a process that forks. It cannot be pickled; another process makes its own.
+
+    Args:
+        project_id: the Moss project's id (`MOSS_PROJECT_ID`).
+        project_key: its key (`MOSS_PROJECT_KEY`): secret.
+        voice_agent_id: the voice agent's id (`MOSS_VOICE_AGENT_ID`).
+        api_url: the Moss API's address, https.
+        refresh: when and how patiently to fetch; see `RefreshPolicy`.
+        transport: an `httpx2` async transport to send with, for proxies, private certificate authorities and tests. It is
+            used on an event loop of its own, so it must not be bound to one. It is not closed.
+        on_change: a plain function, called with a `CredentialsStatus` when something changes, on the thread that noticed.
+
+    Constructing fetches nothing: use `create` or `from_env`, or `async with`.
+
+    Raises:
+        InvalidArgument: an argument is empty or damaged; a `ValueError`.
+    """
+
+    _sends_by = "handle_async_request"
+
+    @classmethod
+    async def create(
+        cls,
+        project_id: str,
+        project_key: str,
+        voice_agent_id: str,
+        api_url: str = DEFAULT_API_URL,
+        *,
+        refresh: RefreshPolicy | None = None,
+        transport: AsyncTransport | None = None,
+        on_change: OnChange | None = None,
+    ) -> Self:
+        """Fetches the credentials and returns a server that is ready to mint. Arguments as for the class.
+
+        Raises:
+            InvalidArgument: an argument is empty or damaged.
+            CredentialsUnavailable: the Moss API could not be reached within 8 seconds and 3 attempts.
+            CredentialsRejected: it refused.
+            CredentialsInvalid: its answer cannot be used.
+        """
+        key: Any = _wrapped(project_key)
+        del project_key
+        api_url = _screened(api_url)
+        options = _chosen(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(project_id, key, voice_agent_id, api_url, **options)
+        await server.refresh()
+        return server
+
+    @classmethod
+    async def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
+        """`create` with what the environment says (`None`: `os.environ`); `keywords` are those of `create`, and go before it.
+
+        `MOSS_PROJECT_ID`, `MOSS_PROJECT_KEY`, `MOSS_VOICE_AGENT_ID`, and optionally `MOSS_PLATFORM_API_URL`; each may be
+        given as `<NAME>_FILE`, the path of a file that holds the value (Docker and Kubernetes secrets).
+
+        Raises:
+            InvalidArgument: names the variable that is missing, given twice or unreadable.
+            CredentialsError: as for `create`.
+        """
+        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
+        del environ, keywords
+        return await cls.create(**from_environment(hidden, _read, given), **options.reveal())
+
+    async def refresh(self) -> None:
+        """Fetches now, for example when the keys have just been exchanged.
+
+        All who wait share one fetch. A failure is remembered for a moment (1 second, doubling to 30; 1 to 5 after a refusal)
+        and raised again without asking; what was fetched before goes on serving.
+
+        Raises:
+            CredentialsError: as for `create`.
+        """
+        await self._keeper.renew_async()
+        self._warn_if_weak()
+
+    async def aclose(self) -> None:
+        """Stops renewing; the credentials in hand mint on until they are too old. May be called twice."""
+        self._keeper.close()
+
+    async def __aenter__(self) -> Self:
+        if self._keeper.ready[2] is None:
+            await self.refresh()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    @staticmethod
+    def _drive(exchange: Exchange, transport: Any) -> Outcome:
+        from ._http.client import drive_on_own_loop
+
+        return drive_on_own_loop(exchange, transport)
+
+
+class MossVoiceServerSync(_Server):
+    """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and mints join tokens with them. Plain functions.
+
+    The same as `MossVoiceServer` for Flask, Django and scripts; `transport` is an `httpx2` sync transport.
+    """
+
+    _sends_by = "handle_request"
+
+    @classmethod
+    def create(
+        cls,
+        project_id: str,
+        project_key: str,
+        voice_agent_id: str,
+        api_url: str = DEFAULT_API_URL,
+        *,
+        refresh: RefreshPolicy | None = None,
+        transport: SyncTransport | None = None,
+        on_change: OnChange | None = None,
+    ) -> Self:
+        """Fetches the credentials and returns a server that is ready to mint. See `MossVoiceServer.create`."""
+        key: Any = _wrapped(project_key)
+        del project_key
+        api_url = _screened(api_url)
+        options = _chosen(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(project_id, key, voice_agent_id, api_url, **options)
+        server.refresh()
+        return server
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
+        """`create` with what the environment says. See `MossVoiceServer.from_env`."""
+        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
+        del environ, keywords
+        return cls.create(**from_environment(hidden, _read, given), **options.reveal())
+
+    def refresh(self) -> None:
+        """Fetches now. See `MossVoiceServer.refresh`."""
+        self._keeper.renew()
+        self._warn_if_weak()
+
+    def close(self) -> None:
+        """Stops renewing. See `MossVoiceServer.aclose`."""
+        self._keeper.close()
+
+    def __enter__(self) -> Self:
+        if self._keeper.ready[2] is None:
+            self.refresh()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    @staticmethod
+    def _drive(exchange: Exchange, transport: Any) -> Outcome:
+        from ._http.client import drive
+
+        return drive(exchange, transport)
+
+
+def _wrapped(value: Any) -> Secret[Any]:
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def _screened(api_url: Any) -> Any:
+    """The address; wrapped, if it could hold a password, until it is refused for that."""
+    return Secret(api_url) if any(sign in str(api_url) for sign in "@?#") else api_url
+
+
+def _chosen(**options: Any) -> dict[str, Any]:
+    """What is not `None`: a subclass written for 0.1.0 may have an `__init__` that knows none of them."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    from inspect import iscoroutinefunction  # hardly anybody needs it
+
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # its code is looked at
+
+
+def _levels_to_the_caller() -> int:
+    """The `stacklevel` of the first line outside of this package, for a warning of the function that asks."""
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _environment(environ: Mapping[str, str] | None) -> Secret[Mapping[str, str]]:
+    # Not a default value: signatures are shown, by `help` and in documentation, with all that is in it.
+    return Secret(os.environ if environ is None else environ)
+
+
+_LONGEST_FILE = 64 * 1024  # characters: enough for any value, and an end for a path that has none, such as /dev/zero
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read(_LONGEST_FILE)

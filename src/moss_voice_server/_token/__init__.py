@@ -1,0 +1,1 @@
+"""Token: from a participant, a room and grants to a signed join token."""

@@ -1,0 +1,122 @@
+"""Identities and rooms: who a participant is to LiveKit, where a request came from, and which rooms a tenant has."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ._validation import label
+from .errors import InvalidArgument
+
+
+def client_address(request: Any) -> str:
+    """The network address that a request came from, whichever framework's request it is; for `Admission.rate_limit_key`.
+
+    Behind a proxy it is the proxy's, unless the server is told whom to believe (uvicorn's `--forwarded-allow-ips`, Werkzeug's
+    `ProxyFix`). IPv6 addresses are cut to their first 64 bits, which one customer usually has whole. Where there is none, as on
+    a Unix socket, it is "unknown", the same for all.
+    """
+    fields = request if isinstance(request, Mapping) else getattr(request, "META", {})
+    client = request.get("client") if isinstance(request, Mapping) else getattr(request, "client", None)
+    address = (client and client[0]) or fields.get("REMOTE_ADDR") or getattr(request, "remote_addr", None) or "unknown"
+    address = str(address)
+    if ":" not in address:
+        return address
+    from ipaddress import IPv6Address, ip_address, ip_network
+
+    # Some proxies add the port, which is another one for each connection: 192.0.2.7:50000, [2001:db8::1]:50000.
+    for text in (address, address.rpartition(":")[0].strip("[]")):
+        try:
+            known = ip_address(text)
+        except ValueError:
+            continue
+        if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
+            return str(ip_network((known.packed, 64), strict=False))
+        # On a socket for both kinds, IPv4 looks like ::ffff:192.0.2.7: cut like the others, all of them would be one.
+        return str(getattr(known, "ipv4_mapped", None) or known)
+    return address
+
+
+def session_identity(user_id: str, key: bytes) -> str:
+    """An identity that is new for each session and tells nobody who the user is, but can be matched to the user.
+
+    LiveKit throws out the first of two participants with one identity, so a user with two tabs needs two; and it logs
+    identities, so they should not be names or addresses.
+
+    Args:
+        user_id: your own id of the user.
+        key: at least 16 bytes that only your backend knows; the same for all its processes.
+
+    Raises:
+        InvalidArgument: `key` is shorter or no bytes; `user_id` is empty, over 4096 bytes, or holds control characters.
+    """
+    return f"u-{_tag(user_id, key)}-{os.urandom(8).hex()}"
+
+
+def is_session_of(identity: str, user_id: str, key: bytes) -> bool:
+    """Whether `session_identity` made this identity for this user.
+
+    Args:
+        identity: what a participant is called, by anybody: another text is simply not of this user.
+        user_id: your own id of the user.
+        key: the one that `session_identity` was given.
+
+    Raises:
+        InvalidArgument: as `session_identity` does.
+    """
+    tag = _tag(user_id, key)
+    made = re.fullmatch("u-([0-9a-f]{32})-[0-9a-f]{16}", identity)
+    return made is not None and hmac.compare_digest(made[1], tag)
+
+
+def _tag(user_id: str, key: bytes) -> str:
+    if not isinstance(key, bytes) or len(key) < 16:
+        raise InvalidArgument("key must be at least 16 bytes, for example from secrets.token_bytes(32)", field="key")
+    return hmac.new(key, label("user_id", user_id, limit=4096).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def identity_from_sub(sub: str, issuer: str = "") -> str:
+    """A valid identity for an OpenID Connect subject: the same for the same `sub` and issuer, whatever characters they hold.
+
+    A `sub` is unique for its issuer only (OpenID Connect Core, section 2): name the issuer where you take more than one.
+
+    Args:
+        sub: the claim of that name, of a token that you have verified.
+        issuer: the token's `iss`; empty where you take one issuer only.
+
+    Raises:
+        InvalidArgument: `sub` is empty, or one of the two is no text, over 4096 bytes, or holds control characters.
+    """
+    whole = f"{label('issuer', issuer, blank=True, limit=4096)}\n{label('sub', sub, limit=4096)}"
+    return f"sub-{hashlib.sha256(whole.encode()).hexdigest()[:40]}"
+
+
+class TenantRooms:
+    """The rooms of one tenant: names with the tenant's prefix, which no other tenant's rooms can have.
+
+    Give it as `rooms=`: it is a function that says whether a room is the tenant's. `new()` makes a name for `room=`.
+
+    Args:
+        tenant: your own id of the tenant; letters, digits, dots and hyphens, at most 64.
+
+    Raises:
+        InvalidArgument: for another kind of tenant id.
+    """
+
+    def __init__(self, tenant: str) -> None:
+        if not isinstance(tenant, str) or not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", tenant):
+            raise InvalidArgument("tenant must be 1 to 64 letters, digits, dots and hyphens", field="tenant")
+        # The separator is no character that a tenant's id may hold: "a" must not own the rooms of "a-b".
+        self.prefix = f"{tenant}~"
+
+    def __call__(self, room: str) -> bool:
+        """Whether the room is the tenant's."""
+        return room.startswith(self.prefix) and len(room) > len(self.prefix)
+
+    def new(self) -> str:
+        """A new room of the tenant, with 128 random bits."""
+        return f"{self.prefix}{os.urandom(16).hex()}"

@@ -1,0 +1,176 @@
+"""What an operator is told: one record for each change, the gravest only, and a key only by its fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from moss_voice_server._credentials.events import DEBUG, ERROR, INFO, WARNING, News, Told, news, told
+from moss_voice_server._credentials.fetch import Failure, Fetched, NotModified
+from moss_voice_server._credentials.response import Credentials, parse
+from moss_voice_server._credentials.state import Instant, Record, failed, state, succeeded
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
+from tests.support.world import good
+
+HOUR = 3600.0
+POLICY = RefreshPolicy()
+MOST: Callable[[float, float], float] = max
+OUTAGE = Failure(CredentialsUnavailable, "nobody is there")
+REFUSAL = Failure(CredentialsRejected, "we are refused")
+
+
+class Step(NamedTuple):
+    """What happens after so many seconds: credentials of that generation (0: the same, confirmed), a failure, or nothing."""
+
+    after: float
+    happens: int | Failure | None = None
+
+
+def credentials(generation: int) -> Credentials:
+    """Credentials of that generation."""
+    made = parse(good(generation).body)
+    assert isinstance(made, Credentials)
+    return made
+
+
+def story(*steps: Step) -> list[News]:
+    """What is told during these steps, the operator being told after each."""
+    record, known, moment = Record(), Told(), Instant(1_800_000_000.0, 5_000.0)
+    items = []
+    for step in steps:
+        moment = Instant(moment.wall + step.after, moment.mono + step.after)
+        if isinstance(step.happens, Failure):
+            record = failed(record, step.happens, POLICY, moment, MOST)
+        elif step.happens == 0:
+            record = succeeded(record, NotModified(None), POLICY, moment, MOST)
+        elif step.happens is not None:
+            record = succeeded(record, Fetched(credentials(step.happens), "", None), POLICY, moment, MOST)
+        new = told(record, state(record, moment))
+        item = news(known, new, record)
+        known = new
+        if item:
+            items.append(item)
+    return items
+
+
+def short(items: list[News]) -> list[tuple[int, str]]:
+    """Level and event of each."""
+    return [(item.level, item.event) for item in items]
+
+
+def test_normal_life_is_quiet() -> None:
+    """One INFO for the first credentials; renewals that bring the same, or 304, say nothing above DEBUG."""
+    items = story(Step(0, 1), Step(10), Step(HOUR), Step(1, 1), Step(HOUR), Step(1, 0))
+
+    assert [(INFO, "fetched"), *[(DEBUG, "stale"), (DEBUG, "fresh")] * 2] == short(items)
+
+
+def test_rotation_is_info() -> None:
+    """Other credentials: one INFO with both fingerprints."""
+    items = story(Step(0, 1), Step(HOUR), Step(1, 2))
+
+    assert (INFO, "rotated") == short(items)[-1]
+    for generation in (1, 2):
+        assert credentials(generation).signer.fingerprint in items[-1].text
+
+
+def test_new_secret_under_the_same_key_is_a_rotation() -> None:
+    """It is not the key id alone that counts."""
+    one, two = credentials(1), credentials(1)
+    two.signer = credentials(2).signer
+    two.signer.head, two.signer.fingerprint = one.signer.head, one.signer.fingerprint
+
+    item = news(Told("fresh", one), Told("fresh", two), Record(two))
+
+    assert item is not None
+    assert (INFO, "rotated") == (item.level, item.event)
+
+
+def test_outage_is_one_warning() -> None:
+    """However long it lasts: one WARNING when it begins, one INFO when it ends."""
+    items = story(Step(0, 1), Step(HOUR), *[Step(600, OUTAGE)] * 20, Step(600, 1))
+
+    assert [(INFO, "fetched"), (DEBUG, "stale"), (WARNING, "outage"), (INFO, "recovered")] == short(items)
+    assert "minting goes on" in items[2].text
+    assert "nobody is there" in items[2].text
+
+
+def test_each_outage_has_its_warning() -> None:
+    """A second outage is told again."""
+    items = story(Step(0, 1), Step(9, OUTAGE), Step(9, 0), Step(9, OUTAGE), Step(9, 0))
+
+    assert [WARNING, INFO, WARNING, INFO] == [item.level for item in items[1:]]
+
+
+def test_outage_at_the_start() -> None:
+    """Before the first success the warning says that nothing can be minted."""
+    items = story(Step(0, OUTAGE), Step(1, OUTAGE), Step(1, 1))
+
+    assert [(WARNING, "outage"), (INFO, "fetched")] == short(items)
+    assert "nothing to mint with" in items[0].text
+
+
+def test_refusal_is_an_error_at_once() -> None:
+    """One ERROR for the first refusal, though minting goes on; the second adds nothing."""
+    items = story(Step(0, 1), Step(9, REFUSAL), Step(9, REFUSAL))
+
+    assert [(INFO, "fetched"), (ERROR, "refused")] == short(items)
+    assert "minting goes on" in items[1].text
+
+
+def test_refusal_after_an_outage_is_told() -> None:
+    """The graver thing is told though something was wrong already."""
+    items = story(Step(0, 1), Step(9, OUTAGE), Step(9, REFUSAL))
+
+    assert [(INFO, "fetched"), (WARNING, "outage"), (ERROR, "refused")] == short(items)
+
+
+def test_denial_is_an_error_once() -> None:
+    """When minting stops: one ERROR, and one INFO when it goes on."""
+    items = story(Step(0, 1), *[Step(300, REFUSAL)] * 6, Step(60, 0))
+
+    assert [(INFO, "fetched"), (ERROR, "refused"), (ERROR, "rejected"), (INFO, "recovered")] == short(items)
+    assert "minting has stopped" in items[2].text
+
+
+def test_hard_age_in_an_outage_is_an_error_once() -> None:
+    """When the credentials become too old: one ERROR."""
+    items = story(Step(0, 1), Step(HOUR, OUTAGE), Step(72 * HOUR, OUTAGE), Step(600, OUTAGE), Step(600, 2))
+
+    assert [(INFO, "fetched"), (WARNING, "outage"), (ERROR, "expired"), (INFO, "rotated")] == short(items)
+
+
+@pytest.mark.parametrize("brings", [0, 1])
+def test_end_of_an_error_is_told(brings: int) -> None:
+    """An application that nobody used for 72 hours says ERROR, and so INFO when it serves again."""
+    items = story(Step(0, 1), Step(73 * HOUR), Step(1, brings))
+
+    assert [(INFO, "fetched"), (ERROR, "expired"), (INFO, "recovered")] == short(items)
+
+
+def test_nothing_new() -> None:
+    """The same twice is no news."""
+    known = Told("stale", credentials(1), failing=True)
+    assert news(known, known, Record()) is None
+
+
+def test_no_news_shows_a_key() -> None:
+    """Key id, secret and address are in no text."""
+    items = story(
+        Step(0, OUTAGE),
+        Step(1, 1),
+        Step(HOUR),
+        Step(1, 2),
+        Step(9, OUTAGE),
+        Step(9, REFUSAL),
+        Step(73 * HOUR),
+        Step(1, 3),
+    )
+
+    assert 7 <= len(items)
+    for item in items:
+        for part in ("key-", "secret-", "livekit-"):
+            assert part not in item.text

@@ -1,0 +1,512 @@
+"""The fetch, driven by hand: what is sent and when, what each answer means, and what never happens twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moss_voice_server._credentials.config import settings
+from moss_voice_server._credentials.fetch import (
+    Attempt,
+    Failure,
+    Fault,
+    Fetched,
+    NotModified,
+    Outcome,
+    Response,
+    fetch,
+)
+from moss_voice_server._secret import Secret
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
+from tests.support.world import answer, fields, good, status
+
+WALL = 1_800_000_000.0
+KEY = "moss-project-key"
+SETTINGS = settings("project", Secret(KEY), "voice agent/1", "https://moss.example/base/")
+LEAST: Callable[[float, float], float] = min
+MOST: Callable[[float, float], float] = max
+RETRIED = (408, 425, 429, 500, 502, 503, 504)
+DENIALS = (401, 403, 404, 410)
+
+
+class Played(NamedTuple):
+    """A fetch from its beginning to its end."""
+
+    outcome: Outcome
+    attempts: list[Attempt]
+    took: float
+
+    @property
+    def delays(self) -> list[float]:
+        """How long each attempt was waited for."""
+        return [each.delay for each in self.attempts]
+
+    @property
+    def failure(self) -> Failure:
+        """The outcome, which has to be a failure."""
+        assert isinstance(self.outcome, Failure)
+        return self.outcome
+
+
+def play(
+    *answers: Response | Fault | int,
+    attempts: int = 3,
+    budget: float = 8.0,
+    etag: str = "",
+    takes: float = 0.0,
+    uniform: Callable[[float, float], float] = MOST,
+    policy: RefreshPolicy | None = None,
+) -> Played:
+    """Drive a fetch in fake time: each request takes `takes` seconds or its whole time-out; the last answer repeats."""
+    start = 1000.0
+    now = start
+    exchange = fetch(
+        SETTINGS,
+        policy or RefreshPolicy(),
+        attempts=attempts,
+        budget=budget,
+        etag=etag,
+        mono=lambda: now,
+        wall=lambda: WALL + now - start,
+        uniform=uniform,
+    )
+    sent: list[Attempt] = []
+    try:
+        sent.append(next(exchange))
+        while True:
+            now += sent[-1].delay + min(takes, sent[-1].timeout)
+            reply = answers[min(len(sent), len(answers)) - 1]
+            sent.append(exchange.send(status(reply) if isinstance(reply, int) else reply))
+    except StopIteration as finished:
+        return Played(finished.value, sent, now - start)
+
+
+# --- what is sent ------------------------------------------------------------------------------------------
+
+
+def test_request_is_that_of_0_1_0() -> None:
+    """One GET of the published address, with the project's two headers; no compression is asked for."""
+    request = play(good()).attempts[0].request
+
+    assert "https://moss.example/base/api/voice-agent/get-voice-agent?voice_agent_id=voice%20agent/1" == request.url
+    assert (("X-Project-Id", "project"), ("Accept-Encoding", "identity")) == request.headers
+    name, key = request.secret_header
+    assert ("X-Project-Key", KEY) == (name, key.reveal())
+
+
+def test_attempt_does_not_show_the_key() -> None:
+    """What travels between the rules and the driver can be printed."""
+    assert KEY not in repr(play(503, 503, good()))
+
+
+def test_etag_is_sent_back() -> None:
+    """With credentials in hand the request is conditional, in every attempt."""
+    played = play(503, good(), etag='"v1"')
+
+    assert [("If-None-Match", '"v1"')] * 2 == [each.request.headers[-1] for each in played.attempts]
+
+
+# --- how often, when, how long -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("uniform", "expected"), [(LEAST, [0.0, 0.25, 0.5]), (MOST, [0.0, 0.5, 1.0])])
+def test_two_failures_then_success(uniform: Callable[[float, float], float], expected: list[float]) -> None:
+    """503, 503, 200: three requests, the second after 0.25 to 0.5 seconds, the third after 0.5 to 1."""
+    played = play(503, 503, good(), uniform=uniform)
+
+    assert expected == played.delays
+    assert isinstance(played.outcome, Fetched)
+    assert "agent-1" == played.outcome.credentials.agent_name
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_no_more_attempts_than_allowed(attempts: int) -> None:
+    """A source that stays down is asked `attempts` times, and once in the background."""
+    played = play(503, attempts=attempts)
+
+    assert attempts == len(played.attempts)
+    assert CredentialsUnavailable is played.failure.kind
+
+
+def test_delays_grow_to_four_seconds() -> None:
+    """Half a second, doubling up to four."""
+    played = play(503, attempts=8, budget=100.0)
+
+    assert [0.0, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0] == played.delays
+
+
+def test_budget_ends_it() -> None:
+    """A source that hangs: five seconds, then what is left of eight, and no third request."""
+    played = play(Fault("no answer in time", retry=True), takes=99.0)
+
+    assert [0.0, 0.5] == played.delays
+    assert [5.0, 2.5] == [each.timeout for each in played.attempts]
+    assert 8.0 == played.took
+
+
+def test_attempt_timeout_comes_from_the_policy() -> None:
+    """`RefreshPolicy.attempt_timeout` bounds each request."""
+    played = play(Fault("", retry=True), takes=99.0, policy=RefreshPolicy(attempt_timeout=1.5))
+
+    assert [1.5, 1.5, 1.5] == [each.timeout for each in played.attempts]
+
+
+def test_small_budget_bounds_the_first_attempt() -> None:
+    """Where a mint renews in line there are 2.5 seconds in all."""
+    played = play(503, attempts=1, budget=2.5)
+
+    assert [2.5] == [each.timeout for each in played.attempts]
+
+
+def test_frozen_in_the_middle() -> None:
+    """A process that was frozen during a request makes no other one when its budget is over."""
+    played = play(503, takes=9_999.0, policy=RefreshPolicy(attempt_timeout=9_999), budget=8.0)
+
+    assert 1 == len(played.attempts)
+
+
+@given(
+    replies=st.lists(
+        st.one_of(
+            st.sampled_from([*RETRIED, 200, 304]),
+            st.just(Fault("gone", retry=True)),
+            st.integers(0, 20).map(lambda seconds: status(429, retry_after=str(seconds))),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    attempts=st.integers(1, 6),
+    budget=st.floats(0.5, 30),
+    takes=st.floats(0, 12),
+    fraction=st.floats(0, 1),
+)
+def test_bounds_hold_whatever_is_answered(
+    replies: list[Response | Fault | int], attempts: int, budget: float, takes: float, fraction: float
+) -> None:
+    """Never more requests than allowed, never past the budget, never a time-out of nothing, never a delay below zero."""
+    played = play(
+        *replies,
+        attempts=attempts,
+        budget=budget,
+        takes=takes,
+        uniform=lambda low, high: low + fraction * (high - low),
+    )
+
+    assert 1 <= len(played.attempts) <= attempts
+    assert played.took <= budget + 1e-6
+    for each in played.attempts:
+        assert each.delay >= 0
+        assert 0.01 <= each.timeout <= 5.0
+
+
+# --- what each status means --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", RETRIED)
+def test_passing_trouble_is_retried(code: int) -> None:
+    """Time-outs, overload and a broken server are asked again, and are no refusal."""
+    played = play(code)
+
+    assert 3 == len(played.attempts)
+    assert CredentialsUnavailable is played.failure.kind
+    assert str(code) in played.failure.text
+
+
+@pytest.mark.parametrize("code", DENIALS)
+def test_refusal_is_not_retried(code: int) -> None:
+    """401, 403, 404 and 410: the settings are wrong, and asking again does not mend them."""
+    played = play(code)
+
+    assert 1 == len(played.attempts)
+    assert CredentialsRejected is played.failure.kind
+    assert "MOSS_" in played.failure.text
+
+
+@pytest.mark.parametrize("code", [400, 402, 405, 406, 409, 415, 418, 422, 451, 499, 501, 505, 511, 599, 600, 999])
+def test_other_errors_are_not_retried(code: int) -> None:
+    """The rest of 4xx, 501 and 505 come from a wrong request or a wrong server: asked once, and no refusal."""
+    played = play(code)
+
+    assert 1 == len(played.attempts)
+    assert CredentialsUnavailable is played.failure.kind
+    assert str(code) in played.failure.text
+
+
+@pytest.mark.parametrize("code", [300, 301, 302, 303, 305, 307, 308, 399])
+def test_redirect_is_not_followed(code: int) -> None:
+    """Any redirect is an error at once; it names the status and the host, and nothing else of the address."""
+    target = "https://user:pw@elsewhere.example:8443/path?key=query#fragment"
+    played = play(status(code, location=target))
+
+    assert 1 == len(played.attempts)
+    assert f"HTTP {code}, a redirect to elsewhere.example;" in played.failure.text
+    for part in ("user", "pw@", "8443", "/path", "query", "fragment"):
+        assert part not in played.failure.text
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "/relative",
+        "https://[half",
+        f"https://{KEY}.evil.example/",
+        "https://h\x1b[31m/",
+        "https://ö/",
+        "//" + "h" * 300,
+    ],
+)
+def test_redirect_with_an_odd_target_names_no_host(location: str) -> None:
+    """What the other side wrote is shown only if it is a plain host name, and never if it holds the key."""
+    failure = play(status(302, location=location)).failure
+
+    assert "HTTP 302, a redirect; it is not followed" in failure.text
+
+
+def test_not_modified() -> None:
+    """304 to a conditional request is a success that brings no secret, and may move the soft age."""
+    assert NotModified(None) == play(304, etag='"v1"').outcome
+    assert NotModified(600.0) == play(status(304, cache_control="max-age=600"), etag='"v1"').outcome
+
+
+def test_not_modified_that_nobody_asked_for() -> None:
+    """304 to a plain request is an error, asked once: there is nothing that it could confirm."""
+    played = play(304)
+
+    assert 1 == len(played.attempts)
+    assert isinstance(played.outcome, Failure)
+
+
+@given(code=st.integers(100, 999), body=st.binary(max_size=50))
+def test_every_status_has_a_meaning(code: int, body: bytes) -> None:
+    """Whatever status comes, the fetch ends with an outcome, and no error repeats the body."""
+    marked = b"MARK" + body
+    played = play(answer(marked, code))
+
+    assert "MARK" not in played.failure.text
+    assert len(played.attempts) in ((1, 3) if code in RETRIED or code < 300 else (1,))
+
+
+# --- Retry-After -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2", 2.0),
+        ("0", 0.5),
+        (" 2 ", 2.0),
+        (formatdate(WALL + 3, usegmt=True), 3.0),
+        ("-1", 0.5),
+        ("NaN", 0.5),
+        ("inf", 0.5),
+        ("1e400", 0.5),
+        ("2.5", 0.5),
+        ("0x10", 0.5),
+        ("²", 0.5),
+        ("1_0", 0.5),
+        (formatdate(WALL - 3600, usegmt=True), 0.5),
+        ("Fri, 99 Foo 2026 99:99:99 GMT", 0.5),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", 0.5),
+        ("soon", 0.5),
+        ("", 0.5),
+    ],
+)
+def test_retry_after_that_fits(value: str, expected: float) -> None:
+    """Seconds or a date (RFC 9110, section 10.2.3) are waited for; what is neither, or past, leaves our own delay."""
+    played = play(status(429, retry_after=value), good())
+
+    assert [0.0, expected] == played.delays
+    assert isinstance(played.outcome, Fetched)
+
+
+@pytest.mark.parametrize("code", RETRIED)
+def test_retry_after_counts_for_every_retried_status(code: int) -> None:
+    """Not only 429 says when to come back."""
+    assert [0.0, 2.0] == play(status(code, retry_after="2"), good()).delays
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["3600", "301", "9999999999", "9" * 400, formatdate(WALL + 9000, usegmt=True), "Fri, 31 Dec 9999 23:59:59 GMT"],
+)
+def test_retry_after_beyond_the_budget(value: str) -> None:
+    """A wait that does not fit is not waited for: the failure comes at once and says when, five minutes at most."""
+    played = play(status(429, retry_after=value))
+
+    assert 1 == len(played.attempts)
+    assert 0.0 == played.took
+    assert 300.0 == played.failure.retry_after
+
+
+def test_retry_after_just_beyond_the_budget() -> None:
+    """Twenty seconds are more than eight: raise, and say twenty."""
+    played = play(status(503, retry_after="20"))
+
+    assert 1 == len(played.attempts)
+    assert 20.0 == played.failure.retry_after
+
+
+def test_retry_after_in_the_background() -> None:
+    """A single attempt waits for nothing, and what was asked of it is remembered."""
+    assert 2.0 == play(status(503, retry_after="2"), attempts=1).failure.retry_after
+
+
+def test_retry_after_is_capped_by_the_policy() -> None:
+    """`max_retry_after` is the longest that is obeyed, whether it is slept through or remembered."""
+    policy = RefreshPolicy(max_retry_after=60)
+
+    assert 60.0 == play(status(429, retry_after="3600"), policy=policy).failure.retry_after
+    assert [0.0, 60.0] == play(status(429, retry_after="90"), good(), policy=policy, budget=1000.0).delays
+
+
+def test_failure_without_retry_after() -> None:
+    """Nothing sensible asked, nothing remembered; and a refusal is remembered by its own short time only."""
+    assert play(503).failure.retry_after is None
+    assert play(status(503, retry_after=formatdate(WALL - 60, usegmt=True)), attempts=1).failure.retry_after is None
+    assert play(status(403, retry_after="60")).failure.retry_after is None
+    assert play(Fault("gone", retry=True)).failure.retry_after is None
+
+
+# --- the answer --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>busy</html>", b'{"voice_agent_url": "wss://h"', b"\xff\xfe", b"\xef\xbb\xbf{}", b"nul"],
+    ids=["empty", "html", "cut", "utf-8", "bom", "word"],
+)
+def test_broken_answer_is_retried(body: bytes) -> None:
+    """A success whose body is no JSON, a proxy's page for example, is asked again."""
+    played = play(answer(body))
+
+    assert 3 == len(played.attempts)
+    assert CredentialsInvalid is played.failure.kind
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b"{}",
+        b'"text"',
+        b"7",
+        b'{"a": NaN}',
+        b'{"a": 1, "a": 2}',
+        b"[" * 10_000 + b"]" * 10_000,
+        json.dumps({**fields(), "voice_agent_api_secret": None}).encode(),
+    ],
+    ids=["array", "null", "object", "string", "number", "nan", "twice", "deep", "field"],
+)
+def test_whole_answer_that_is_unusable_is_not_retried(body: bytes) -> None:
+    """JSON that arrived as it was sent would be the same the next time."""
+    played = play(answer(body))
+
+    assert 1 == len(played.attempts)
+    assert CredentialsInvalid is played.failure.kind
+
+
+def test_too_long_and_compressed_answers_are_refused() -> None:
+    """More than 64 KiB, and any compression, is an error at once: nothing of it is decoded."""
+    too_long = Response(200, {}, Secret(b""), too_long=True)
+    compressed = good(content_encoding="gzip")
+
+    for played in (play(too_long), play(compressed)):
+        assert 1 == len(played.attempts)
+        assert CredentialsInvalid is played.failure.kind
+
+
+def test_identity_is_no_compression() -> None:
+    """`Content-Encoding: identity` says nothing."""
+    assert isinstance(play(good(content_encoding="Identity")).outcome, Fetched)
+
+
+@pytest.mark.parametrize(("retry", "expected"), [(True, 3), (False, 1)])
+def test_fault(retry: bool, expected: int) -> None:
+    """Whether it is worth another attempt is the driver's to say; its text is passed on."""
+    played = play(Fault("the dog ate it", retry))
+
+    assert expected == len(played.attempts)
+    assert CredentialsUnavailable is played.failure.kind
+    assert "the dog ate it" in played.failure.text
+
+
+def test_last_failure_counts() -> None:
+    """A refusal after trouble is a refusal, and says how often was asked."""
+    played = play(503, 401, good())
+
+    assert CredentialsRejected is played.failure.kind
+    assert "(2 attempts)" in played.failure.text
+
+
+# --- hints -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("max-age=600", 600.0),
+        ("private, Max-Age=600", 600.0),
+        ('max-age="600"', 600.0),
+        ("max-age=0", 60.0),
+        ("max-age=59", 60.0),
+        ("max-age=86401", 86_400.0),
+        ("max-age=999999999", 86_400.0),
+        ("s-maxage=600", None),
+        ("x-max-age=600", None),
+        ("max-age=-5", None),
+        ("max-age=", None),
+        ("max-age=1e3", None),
+        ("no-store", None),
+        ("", None),
+    ],
+)
+def test_max_age(value: str, expected: float | None) -> None:
+    """`Cache-Control: max-age` moves the soft age, between one minute and one day; anything else does not."""
+    outcome = play(good(cache_control=value)).outcome
+
+    assert isinstance(outcome, Fetched)
+    assert expected == outcome.max_age
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('"v1"', '"v1"'),
+        ('W/"v1"', 'W/"v1"'),
+        ('""', '""'),
+        ("v1", ""),
+        ('"a"b"', ""),
+        ('"line\nend"', ""),
+        ('"ö"', ""),
+        (f'"{"x" * 300}"', ""),
+        ("", ""),
+    ],
+)
+def test_etag(value: str, expected: str) -> None:
+    """Only a well-formed entity tag (RFC 9110, section 8.8.3) is kept: it is sent back in a header."""
+    outcome = play(good(etag=value)).outcome
+
+    assert isinstance(outcome, Fetched)
+    assert expected == outcome.etag
+
+
+# --- failures as values ------------------------------------------------------------------------------------
+
+
+def test_failure_makes_a_new_error_each_time() -> None:
+    """Everybody who waits raises an exception of their own: a shared one would collect all frames."""
+    failure = play(503).failure
+    first, second = failure.error(retry_after=1.5), failure.error()
+
+    assert first is not second
+    assert (str(first), type(first), 1.5) == (str(second), type(second), first.retry_after)
+    assert second.retry_after is None

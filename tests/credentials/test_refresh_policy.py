@@ -1,0 +1,96 @@
+"""RefreshPolicy and CredentialsStatus: the defaults, what is refused, and that they are values."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import pickle
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy, seconds
+from moss_voice_server.errors import InvalidArgument
+
+TIMES = ["refresh_after", "expire_after", "attempt_timeout", "total_timeout", "rejection_window", "max_retry_after"]
+
+
+def refused(**fields: Any) -> tuple[str, str]:
+    """The field and the text of the error."""
+    with pytest.raises(InvalidArgument) as caught:
+        RefreshPolicy(**fields)
+    return caught.value.field, str(caught.value)
+
+
+def test_defaults() -> None:
+    """The defaults are those that the documentation tells."""
+    found = {
+        name: value if name in ("attempts", "max_rejections") else seconds(value)
+        for name, value in dataclasses.asdict(RefreshPolicy()).items()
+    }
+
+    assert {
+        "refresh_after": 3600,
+        "expire_after": 72 * 3600,
+        "attempt_timeout": 5,
+        "attempts": 3,
+        "total_timeout": 8,
+        "max_rejections": 3,
+        "rejection_window": 600,
+        "max_retry_after": 300,
+    } == found
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize("value", [60, 60.0, timedelta(minutes=1)], ids=["int", "float", "timedelta"])
+def test_times_are_timedelta_or_seconds(name: str, value: Any) -> None:
+    """A time may be given as a `timedelta` or as seconds."""
+    assert 60 == seconds(getattr(RefreshPolicy(**{"refresh_after": 30, name: value}), name))
+
+
+BAD_TIMES = [0, -1, timedelta(0), timedelta(-1), math.nan, math.inf, -math.inf, True, "60", None, [60], 10**400]
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize("value", BAD_TIMES, ids=[str(value)[:20] for value in BAD_TIMES])
+def test_bad_time_is_refused(name: str, value: Any) -> None:
+    """What is no time, or none that can go by, is refused by name; `None` is a hard age, and zero a span of denials."""
+    if (name, value) == ("expire_after", None) or (name == "rejection_window" and value in (0, timedelta(0))):
+        assert value == getattr(RefreshPolicy(**{name: value}), name)
+    else:
+        assert (name, f"{name} must be a timedelta or a number of seconds, finite and above zero") == refused(
+            **{name: value}
+        )
+
+
+@pytest.mark.parametrize("name", ["attempts", "max_rejections"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None])
+def test_bad_number_is_refused(name: str, value: Any) -> None:
+    """A number of times is a whole number from 1 on."""
+    assert (name, f"{name} must be a whole number from 1 on") == refused(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["attempt_timeout", "total_timeout"])
+@pytest.mark.parametrize("value", [86_400.1, 1e10, timedelta.max])
+def test_nobody_waits_longer_than_a_day(name: str, value: Any) -> None:
+    """A waiting time that the system's clocks cannot count is refused here, and not by an OverflowError in `create`."""
+    assert 86_400 == getattr(RefreshPolicy(**{name: 86_400}), name)
+    assert (name, True) == (refused(**{name: value})[0], "a day at most" in refused(**{name: value})[1])
+
+
+def test_soft_age_beyond_hard_age_is_refused() -> None:
+    """Credentials that expire before they are renewed are a mistake; equal ages, and no hard age, are not."""
+    assert "refresh_after" == refused(refresh_after=61, expire_after=60)[0]
+    assert 60 == RefreshPolicy(refresh_after=60, expire_after=60).refresh_after
+    assert timedelta.max == RefreshPolicy(refresh_after=timedelta.max, expire_after=None).refresh_after
+
+
+def test_they_are_values() -> None:
+    """Both are frozen, compare and hash by content, and can be copied and pickled: nothing in them is secret."""
+    for value in (RefreshPolicy(attempts=1), CredentialsStatus("stale", 1.0, None, 0.0, "0123456789ab")):
+        assert [value] * 3 == [copy.deepcopy(value), pickle.loads(pickle.dumps(value)), dataclasses.replace(value)]
+        assert hash(value) == hash(copy.copy(value))
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            value.attempts = 2  # type: ignore[misc,union-attr]  # that is what is tested

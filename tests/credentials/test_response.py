@@ -1,0 +1,292 @@
+"""Answer: the Moss API's JSON becomes credentials, or one sentence that names the field and repeats nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moss_voice_server._credentials.response import FIELDS, Credentials, Unusable, credentials, parse
+from moss_voice_server._secret import Secret
+
+GOOD = {
+    "voice_agent_url": "wss://example.livekit.cloud",
+    "voice_agent_api_key": "APIexample",
+    "voice_agent_api_secret": "a-secret-for-tests-that-is-long-enough",
+    "voice_agent_name": "example-agent",
+}
+CLAIMS = b'{"sub":"user-42"}'
+
+
+def parsed(content: Any) -> Credentials | Unusable:
+    """What becomes of a JSON answer."""
+    return parse(Secret(json.dumps(content).encode()))
+
+
+def usable(content: Any) -> Credentials:
+    """The credentials in an answer that has some."""
+    found = parsed(content)
+    assert isinstance(found, Credentials)
+    return found
+
+
+# What is taken.
+
+
+def test_answer_becomes_credentials() -> None:
+    """Address, agent name and a signer for key and secret are what is kept."""
+    found = usable(GOOD)
+
+    assert ("wss://example.livekit.cloud", "example-agent") == (found.url, found.agent_name)
+    assert {"sub": "user-42"} == jwt.decode(
+        found.signer.sign(CLAIMS), GOOD["voice_agent_api_secret"], algorithms=["HS256"]
+    )
+    assert '{"iss":"APIexample","nbf":' == found.signer.head
+
+
+@pytest.mark.parametrize("extra", [{"id": 5}, {"a": [{"b": None}], "": 1.5e300}, {"é": "\ud800"}, {"big": 10**4000}])
+def test_unknown_fields_are_ignored(extra: dict[str, Any]) -> None:
+    """Whatever else the API says, of any type, is no reason to fail."""
+    assert usable({**extra, **GOOD}).same_as(usable(GOOD))
+
+
+def test_white_space_and_order_do_not_count() -> None:
+    """JSON's own freedoms are taken: order, white space, escapes."""
+    text = json.dumps(dict(reversed(GOOD.items())), indent=4).replace("wss", "\\u0077ss")
+    found = parse(Secret(f" \r\n\t{text}\n".encode()))
+
+    assert isinstance(found, Credentials)
+    assert found.same_as(usable(GOOD))
+
+
+TAKEN: list[tuple[str, str]] = [
+    ("voice_agent_url", "https://host.example"),
+    ("voice_agent_url", "ws://localhost:7880"),
+    ("voice_agent_url", "http://[::1]:7880"),
+    ("voice_agent_url", "wss://host.example/path"),
+    ("voice_agent_api_key", "x"),
+    ("voice_agent_api_key", "devkey!\"'\\"),
+    ("voice_agent_api_key", "x" * 512),
+    ("voice_agent_api_secret", "secret"),
+    ("voice_agent_api_secret", "x"),
+    ("voice_agent_api_secret", "inner space and é"),
+    ("voice_agent_api_secret", "x" * 10_000),
+    ("voice_agent_name", "x"),
+    ("voice_agent_name", "an agent 🎤"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), TAKEN, ids=[f"{i}-{f}" for i, (f, _) in enumerate(TAKEN)])
+def test_any_good_value_is_taken(field: str, value: str) -> None:
+    """Values that LiveKit takes are taken; a short secret too, for 0.1.0 took it."""
+    assert not usable(GOOD).same_as(usable({**GOOD, field: value}))
+
+
+def test_address_is_in_normal_form() -> None:
+    """Scheme and host come in lower case."""
+    assert (
+        "wss://example.livekit.cloud/Path"
+        == usable({**GOOD, "voice_agent_url": "WSS://Example.LiveKit.Cloud/Path"}).url
+    )
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_credentials_are_the_same_when_all_four_are(field: str) -> None:
+    """Credentials are the same only when all four fields are, the secret included, whose value nobody keeps."""
+    assert usable(GOOD).same_as(usable(dict(GOOD)))
+    assert not usable(GOOD).same_as(usable({**GOOD, field: f"{GOOD[field]}x"}))
+
+
+# What is not.
+
+BROKEN = {
+    "nothing": b"",
+    "HTML": b"<!doctype html><title>hunter2</title>",
+    "text": b"hunter2",
+    "half": json.dumps(GOOD).encode()[:-1],
+    "two": json.dumps(GOOD).encode() * 2,
+    "byte order mark": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
+    "UTF-16": json.dumps(GOOD).encode("utf-16"),
+    "no UTF-8": b'{"voice_agent_url": "hunter2\xff"}',
+    "UTF-8 of a surrogate": b'{"voice_agent_url": "\xed\xa0\x80"}',
+    "single quotes": b"{'voice_agent_url': 'hunter2'}",
+    "trailing comma": b'{"voice_agent_url": "hunter2",}',
+    "comment": b'{} // "hunter2"',
+    "control character": b'{"voice_agent_url": "hunter2\n"}',
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_no_json_may_be_asked_for_again(body: bytes) -> None:
+    """What is no JSON may have been damaged on its way: it is not whole."""
+    assert Unusable("the answer is not JSON", whole=False) == parse(Secret(body))
+
+
+@pytest.mark.parametrize("depth", [5_000, 20_000])
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_absurd_nesting_is_an_answer_too(depth: int, opening: str) -> None:
+    """Nesting beyond what the interpreter can follow is told, and no crash."""
+    found = parse(Secret((opening * depth).encode()))
+
+    # Python 3.13 follows further than its predecessors, and finds the end missing.
+    assert found in (Unusable("the answer is nested too deeply", True), Unusable("the answer is not JSON", False))
+
+
+ODD = {
+    "duplicate field": '{"voice_agent_url": "hunter2", "voice_agent_url": "wss://h"}',
+    "duplicate inside": '{"a": {"b": 1, "b": 1}}',
+    "NaN": '{"a": NaN}',
+    "Infinity": '{"a": [Infinity]}',
+    "-Infinity": '{"voice_agent_url": -Infinity}',
+}
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
+def test_doubtful_json_is_refused(body: str) -> None:
+    """A field that comes twice has no meaning, and JSON has no NaN: asking again would bring the same."""
+    expected = Unusable("the answer repeats a field or holds a number that JSON does not have", whole=True)
+
+    assert expected == parse(Secret(body.encode()))
+
+
+KINDS: list[tuple[Any, str]] = [
+    ([], "array"),
+    ([GOOD], "array"),
+    ("hunter2", "string"),
+    (5, "number"),
+    (1.5, "number"),
+    (True, "boolean"),
+    (False, "boolean"),
+    (None, "null"),
+]
+
+
+@pytest.mark.parametrize(("content", "kind"), KINDS, ids=[repr(content)[:9] for content, _ in KINDS])
+def test_other_json_is_named_by_its_kind(content: Any, kind: str) -> None:
+    """JSON that is no object is named in JSON's own words."""
+    assert Unusable(f"the answer is a JSON {kind}, not an object", whole=True) == parsed(content)
+
+
+def test_missing_fields_are_all_named() -> None:
+    """Every field that is missing is named, in the order of the documentation."""
+    assert Unusable(f"the answer lacks the field {', '.join(FIELDS)}", whole=True) == parsed({})
+    for field in FIELDS:
+        content = {name: value for name, value in GOOD.items() if name != field}
+        assert Unusable(f"the answer lacks the field {field}", whole=True) == parsed(content)
+
+
+@pytest.mark.parametrize("value", [None, 5, 1.5, True, ["hunter2"], {"a": "hunter2"}])
+@pytest.mark.parametrize("field", FIELDS)
+def test_field_of_another_type_is_named(field: str, value: Any) -> None:
+    """A field that is no string is named without its value."""
+    assert Unusable(f"the answer's field {field} is not a string", whole=True) == parsed({**GOOD, field: value})
+
+
+BAD: list[tuple[str, str, str]] = [
+    ("voice_agent_url", "", "must be a str such as wss://host.example"),
+    ("voice_agent_url", "hunter2", "is not an address"),
+    ("voice_agent_url", "ws://hunter2.example", "must begin with wss://"),
+    ("voice_agent_url", "http://hunter2.example", "must begin with wss://"),
+    ("voice_agent_url", "javascript:hunter2", "is not an address"),
+    ("voice_agent_url", "wss://user:hunter2@host.example", "may hold no space"),
+    ("voice_agent_url", "wss://host.example?hunter2", "may hold no space"),
+    ("voice_agent_url", " wss://hunter2.example", "may hold no space"),
+    ("voice_agent_api_key", "", "must be 1 to 512 visible ASCII characters"),
+    ("voice_agent_api_key", "hünter2", "must be 1 to 512 visible ASCII characters"),
+    ("voice_agent_api_key", "hun ter2", "must be 1 to 512 visible ASCII characters"),
+    ("voice_agent_api_key", "x" * 513, "must be 1 to 512 visible ASCII characters"),
+    ("voice_agent_api_key", "hunter2\n", "begins or ends with white space"),
+    ("voice_agent_api_secret", "", "is empty"),
+    ("voice_agent_api_secret", " ", "begins or ends with white space"),
+    ("voice_agent_api_secret", "hunter2\n", "begins or ends with white space"),
+    ("voice_agent_api_secret", "\u00a0hunter2", "begins or ends with white space"),
+    ("voice_agent_api_secret", "hunter2\ud800", "holds a lone surrogate"),
+    ("voice_agent_name", "", "is empty"),
+    ("voice_agent_name", " hunter2", "begins or ends with white space"),
+    ("voice_agent_name", "\t", "begins or ends with white space"),
+    ("voice_agent_name", "hunter2\udfff", "holds a lone surrogate"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "reason"), BAD, ids=[f"{i}-{f}" for i, (f, _, _) in enumerate(BAD)])
+def test_bad_value_is_named_without_itself(field: str, value: str, reason: str) -> None:
+    """A value that cannot be used is told by field and reason, and not shown; asking again would bring the same."""
+    found = parsed({**GOOD, field: value})
+
+    assert isinstance(found, Unusable)
+    assert (True, True) == (found.text.startswith(f"the answer's field {field} {reason}"), found.whole)
+    assert [] == [part for part in ("hunter2", "hünter2", "x" * 99) if part in found.text]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), inner, max_size=5)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=80) | JSON.map(lambda content: json.dumps(content).encode()))
+def test_any_bytes_are_an_answer(body: bytes) -> None:
+    """Whatever arrives, there is an outcome and never an exception."""
+    found = parse(Secret(body))
+
+    assert isinstance(found, (Credentials, Unusable))
+
+
+# From arguments.
+
+NAMES = ("url", "api_key", "api_secret", "agent_name")
+
+
+def given_by_hand(*values: Any) -> Credentials | str:
+    """Credentials from four values."""
+    url, api_key, api_secret, agent_name = map(Secret, values)
+    return credentials(url, api_key, api_secret, agent_name, NAMES)
+
+
+def test_credentials_by_hand() -> None:
+    """Four values by hand make the same credentials; the agent's name may be empty."""
+    made = given_by_hand(*GOOD.values())
+    assert isinstance(made, Credentials)
+    assert made.same_as(usable(GOOD))
+
+    nameless = given_by_hand("ws://127.0.0.1:7880", "devkey", "secret", "")
+    assert isinstance(nameless, Credentials)
+    assert ("", True) == (nameless.agent_name, nameless.signer.weak)
+
+
+@pytest.mark.parametrize("place", range(4), ids=NAMES)
+@pytest.mark.parametrize("value", [None, 5, b"hunter2", ["hunter2"]], ids=["None", "int", "bytes", "list"])
+def test_value_of_another_type_is_named(place: int, value: Any) -> None:
+    """A value of another type is told by the argument's name, without the value."""
+    values: list[Any] = list(GOOD.values())
+    values[place] = value
+    found = given_by_hand(*values)
+
+    assert isinstance(found, str)
+    assert (True, False) == (found.startswith(f"{NAMES[place]} must be a str"), "hunter2" in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_problem_begins_with_the_arguments_name(name: str) -> None:
+    """What is wrong begins with the name of the argument, a space behind it."""
+    values = {**dict(zip(NAMES, GOOD.values(), strict=True)), name: "\n"}
+    found = given_by_hand(*values.values())
+
+    assert isinstance(found, str)
+    assert name == found.split(" ", 1)[0]
+
+
+def test_credentials_show_nothing() -> None:
+    """Credentials show neither their secret nor their key in any text."""
+    found = usable(GOOD)
+    shown = f"{found} {found!r} {found.signer} {json.dumps(found, default=str)}"
+
+    assert [False, False] == [GOOD[name] in shown for name in ("voice_agent_api_key", "voice_agent_api_secret")]

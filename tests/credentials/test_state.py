@@ -1,0 +1,443 @@
+"""The credentials' life cycle as pure rules: five states, two clocks, and what success and failure leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moss_voice_server._credentials.fetch import Failure, Fetched, NotModified
+from moss_voice_server._credentials.response import Credentials, parse
+from moss_voice_server._credentials.state import (
+    Instant,
+    Record,
+    by_hand,
+    failed,
+    redrawn,
+    refusal,
+    state,
+    status,
+    succeeded,
+    waiting,
+)
+from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
+from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
+from tests.support.world import good
+
+HOUR = 3600.0
+POLICY = RefreshPolicy()
+START = Instant(1_800_000_000.0, 5_000.0)
+LEAST: Callable[[float, float], float] = min
+MOST: Callable[[float, float], float] = max
+OUTAGE = Failure(CredentialsUnavailable, "nobody is there")
+REFUSAL = Failure(CredentialsRejected, "no")
+fractions = st.floats(0, 1)
+
+
+def credentials(generation: int = 1) -> Credentials:
+    """Credentials of that generation."""
+    made = parse(good(generation).body)
+    assert isinstance(made, Credentials)
+    return made
+
+
+ONE = credentials()
+
+
+def after(seconds: float, start: Instant = START) -> Instant:
+    """So many seconds later, on both clocks."""
+    return Instant(start.wall + seconds, start.mono + seconds)
+
+
+def fetched(
+    policy: RefreshPolicy = POLICY, max_age: float | None = None, uniform: Callable[[float, float], float] = MOST
+) -> Record:
+    """What is remembered after the first success."""
+    return succeeded(Record(), Fetched(ONE, '"v1"', max_age), policy, START, uniform)
+
+
+def draw(fraction: float) -> Callable[[float, float], float]:
+    """A random number that is pinned."""
+    return lambda low, high: low + fraction * (high - low)
+
+
+# --- states and ages ---------------------------------------------------------------------------------------
+
+
+def test_empty() -> None:
+    """Before the first success there is nothing to mint with, and nothing to wait for."""
+    assert "empty" == state(Record(), START)
+    assert 0.0 == waiting(Record(), START, background=False)
+    assert CredentialsStatus("empty", None, None, None, None) == status(Record(), START)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (0.0, "fresh"),
+        (HOUR - 0.001, "fresh"),
+        (HOUR, "stale"),
+        (63 * HOUR, "stale"),
+        (72 * HOUR - 0.001, "stale"),
+        (72 * HOUR, "expired"),
+        (9_999 * HOUR, "expired"),
+    ],
+)
+def test_ages(age: float, expected: str) -> None:
+    """Fresh for the drawn soft age, soft up to 72 hours, hard from there on."""
+    assert expected == state(fetched(), after(age))
+
+
+def test_hard_age_of_none() -> None:
+    """`expire_after=None`: they serve for ever."""
+    assert "stale" == state(fetched(RefreshPolicy(expire_after=None)), after(10.0**9))
+
+
+@given(fractions)
+def test_soft_age_is_drawn(fraction: float) -> None:
+    """Between half of the policy's soft age and all of it, so that a fleet does not ask at once."""
+    assert HOUR / 2 <= fetched(uniform=draw(fraction)).soft <= HOUR
+
+
+def test_soft_age_is_drawn_anew_each_time() -> None:
+    """Each success draws again."""
+    record = fetched(uniform=MOST)
+    assert HOUR / 2 == succeeded(record, NotModified(None), POLICY, after(HOUR), LEAST).soft
+
+
+def test_soft_age_from_the_api() -> None:
+    """The API's max-age takes the soft age's place, draw included, and never goes beyond the hard age."""
+    assert 600.0 == fetched(max_age=600.0).soft
+    assert 300.0 == fetched(max_age=600.0, uniform=LEAST).soft
+    short = RefreshPolicy(refresh_after=60, expire_after=120)
+    assert 120.0 == fetched(short, max_age=86_400.0).soft
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (Instant(START.wall + 2 * HOUR, START.mono), "stale"),
+        (Instant(START.wall, START.mono + 2 * HOUR), "stale"),
+        (Instant(START.wall - 11 * 86_400, START.mono + 60), "fresh"),
+        (Instant(START.wall - 11 * 86_400, START.mono + 2 * HOUR), "stale"),
+        (Instant(START.wall - 11 * 86_400, START.mono + 80 * HOUR), "expired"),
+        (Instant(START.wall + 80 * HOUR, START.mono), "expired"),
+        (Instant(START.wall - HOUR, START.mono - HOUR), "fresh"),
+    ],
+    ids=["frozen", "mono", "set-back", "set-back-2h", "set-back-80h", "frozen-80h", "both-back"],
+)
+def test_the_larger_clock_counts(moment: Instant, expected: str) -> None:
+    """Age is what the clock says that has gone on further: one stops while a machine sleeps, the other is set back."""
+    assert expected == state(fetched(), moment)
+
+
+@given(
+    wall=st.floats(-1e7, 1e7),
+    mono=st.floats(0, 1e7),
+    fraction=fractions,
+    refusals=st.integers(0, 4),
+    outages=st.integers(0, 2),
+)
+def test_what_a_mint_looks_at_agrees_with_the_state(
+    wall: float, mono: float, fraction: float, refusals: int, outages: int
+) -> None:
+    """The two times that a mint compares say `fresh` exactly when the careful rule does, to a microsecond."""
+    record = fetched(uniform=draw(fraction))
+    for number in range(refusals):
+        record = failed(record, REFUSAL, POLICY, after(300.0 * number), draw(fraction))
+    for _ in range(outages):
+        record = failed(record, OUTAGE, POLICY, after(2000.0), draw(fraction))
+    now = Instant(START.wall + wall, START.mono + mono)
+
+    fast = now.wall < record.fresh_wall and now.mono < record.fresh_mono
+
+    if abs(now.since(START) - record.soft) > 1e-6:
+        assert (state(record, now) == "fresh") is fast
+
+
+def test_by_hand_stays_fresh() -> None:
+    """Credentials that were given do not age, whatever the clocks say."""
+    record = by_hand(ONE)
+    for moment in (START, after(10.0**9), Instant(-inf, inf)):
+        assert "fresh" == state(record, moment)
+    assert START.wall < record.fresh_wall
+    assert CredentialsStatus("fresh", None, None, None, ONE.signer.fingerprint) == status(record, after(10.0**9))
+
+
+# --- success -----------------------------------------------------------------------------------------------
+
+
+def test_success_forgets_failures() -> None:
+    """New credentials end an outage and a denial: nothing of them is left."""
+    record = fetched()
+    for number in range(5):
+        record = failed(record, REFUSAL, POLICY, after(600.0 * number), MOST)
+    assert "rejected" == state(record, after(3000.0))
+
+    two = credentials(2)
+    record = succeeded(record, Fetched(two, "", None), POLICY, after(3000.0), MOST)
+
+    assert succeeded(Record(), Fetched(two, "", None), POLICY, after(3000.0), MOST) == record
+    assert (two, after(3000.0), None, 0) == (record.credentials, record.fetched, record.failure, record.max_rejections)
+
+
+def test_not_modified_confirms() -> None:
+    """304: the same credentials and tag, as young as if they had just come."""
+    record = succeeded(fetched(), NotModified(None), POLICY, after(HOUR), MOST)
+
+    assert (ONE, '"v1"', after(HOUR)) == (record.credentials, record.etag, record.fetched)
+    assert "fresh" == state(record, after(1.5 * HOUR))
+
+
+# --- failure -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [OUTAGE, REFUSAL, Failure(CredentialsInvalid, "odd")])
+def test_failure_keeps_the_credentials(failure: Failure) -> None:
+    """Whatever went wrong, what there was goes on serving, and is as old as it was."""
+    record = failed(fetched(), failure, POLICY, after(HOUR), MOST)
+
+    assert (ONE, START, '"v1"') == (record.credentials, record.fetched, record.etag)
+    assert "stale" == state(record, after(HOUR))
+    assert "expired" == state(record, after(72 * HOUR))
+
+
+@pytest.mark.parametrize(("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"])
+def test_memory_of_a_failure_for_those_who_wait(uniform: Callable[[float, float], float], factor: float) -> None:
+    """One second doubling to thirty, times 0.5 to 1."""
+    record, holds = Record(), []
+    for _ in range(8):
+        record = failed(record, OUTAGE, POLICY, START, uniform)
+        holds.append(waiting(record, START, background=False))
+
+    assert [factor * each for each in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0)] == holds
+
+
+@pytest.mark.parametrize(("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"])
+def test_pause_of_the_background(uniform: Callable[[float, float], float], factor: float) -> None:
+    """Thirty seconds doubling to ten minutes, times 0.5 to 1, while the credentials in hand serve."""
+    record, pauses = fetched(), []
+    for _ in range(8):
+        record = failed(record, OUTAGE, POLICY, after(HOUR), uniform)
+        pauses.append(waiting(record, after(HOUR), background=True))
+
+    assert [factor * each for each in (30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 600.0)] == pauses
+
+
+def test_many_failures() -> None:
+    """A year of failures overflows nothing."""
+    record = Record()._replace(failures=100_000)
+    assert 30.0 == waiting(failed(record, OUTAGE, POLICY, START, MOST), START, background=False)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_background_is_as_quick_where_nothing_serves(background: bool) -> None:
+    """EMPTY and HARD wait only for the short memory: every second of them is an outage of the application."""
+    empty = failed(Record(), OUTAGE, POLICY, START, MOST)
+    hard = failed(fetched(), OUTAGE, POLICY, after(73 * HOUR), MOST)
+
+    assert 1.0 == waiting(empty, START, background=background)
+    assert 1.0 == waiting(hard, after(73 * HOUR), background=background)
+
+
+@given(fractions)
+def test_memory_of_a_refusal(fraction: float) -> None:
+    """One to five seconds, however often."""
+    record = Record()
+    for _ in range(4):
+        record = failed(record, REFUSAL, POLICY, START, draw(fraction))
+        assert 1.0 <= waiting(record, START, background=False) <= 5.0
+
+
+def test_memory_runs_out() -> None:
+    """The time that has gone by counts, on the clock that has gone on further."""
+    record = failed(Record(), OUTAGE, POLICY, START, MOST)
+
+    assert 0.75 == waiting(record, after(0.25), background=False)
+    assert 0.0 == waiting(record, after(1.0), background=False)
+    assert 0.0 == waiting(record, Instant(START.wall + 7200, START.mono), background=False)
+    assert 1.0 == waiting(record, Instant(START.wall - 7200, START.mono), background=False)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_retry_after_is_obeyed(background: bool) -> None:
+    """What the API asked for lengthens both waits and shortens none."""
+    asked = OUTAGE._replace(retry_after=300.0)
+    record = failed(fetched(), asked, POLICY, after(HOUR), MOST)
+    assert 300.0 == waiting(record, after(HOUR), background=background)
+
+    little = failed(fetched(), OUTAGE._replace(retry_after=0.1), POLICY, after(HOUR), MOST)
+    assert (30.0 if background else 1.0) == waiting(little, after(HOUR), background=background)
+
+
+# --- refusals ----------------------------------------------------------------------------------------------
+
+
+def refused(*moments: float, record: Record | None = None, policy: RefreshPolicy = POLICY) -> Record:
+    """What is remembered after refusals at these moments."""
+    record = record or fetched()
+    for moment in moments:
+        record = failed(record, REFUSAL, policy, after(moment), MOST)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("moments", "expected"),
+    [
+        ((10,), "stale"),
+        ((10, 2000), "stale"),
+        ((10, 20, 30), "stale"),
+        ((10, 300, 609), "stale"),
+        ((10, 300, 610), "rejected"),
+        ((10, 20, 30, 609), "stale"),
+        ((10, 20, 30, 610), "rejected"),
+    ],
+)
+def test_denied_takes_three_refusals_over_ten_minutes(moments: tuple[float, ...], expected: str) -> None:
+    """One bad deploy at the other end must not stop every customer: fewer, or all at once, leave it serving."""
+    assert expected == state(refused(*moments), after(moments[-1]))
+
+
+def test_denied_by_a_stricter_policy() -> None:
+    """`denials=1, rejection_window=0` stops at the first refusal."""
+    strict = RefreshPolicy(max_rejections=1, rejection_window=0)
+    assert "rejected" == state(refused(10, policy=strict), after(10))
+
+
+def test_refusals_count_in_a_row() -> None:
+    """Another kind of failure in between starts the count again."""
+    record = failed(refused(0, 300), OUTAGE, POLICY, after(600), MOST)
+    assert "stale" == state(refused(900, 1000, record=record), after(1000))
+    assert "rejected" == state(refused(900, 1000, 1500, record=record), after(1500))
+
+
+def test_refusal_makes_a_renewal_due() -> None:
+    """Fresh credentials that were refused are soft at once; a mint sees it without any rule."""
+    record = refused(10)
+
+    assert "stale" == state(record, after(10))
+    assert -inf == record.fresh_wall
+    assert -inf == record.fresh_mono
+
+
+def test_outage_leaves_fresh_credentials_fresh() -> None:
+    """A failed refresh() says nothing about what is in hand."""
+    record = failed(fetched(), OUTAGE, POLICY, after(10), MOST)
+
+    assert "fresh" == state(record, after(10))
+    assert (START.wall + HOUR, START.mono + HOUR) == (record.fresh_wall, record.fresh_mono)
+
+
+def test_only_success_ends_a_denial() -> None:
+    """An outage is no sign that the refusal is over, and old age does not hide it."""
+    denied = refused(0, 300, 600)
+    later = failed(denied, OUTAGE, POLICY, after(700), MOST)
+
+    assert "rejected" == state(later, after(700))
+    assert "rejected" == state(later, after(100 * HOUR))
+    assert "fresh" == state(succeeded(later, NotModified(None), POLICY, after(800), MOST), after(800))
+
+
+@given(fractions)
+def test_probe_of_the_denied(fraction: float) -> None:
+    """One attempt in 30 to 60 seconds, of whatever kind the failures are."""
+    record = refused(0, 300)
+    for moment, failure in ((600, REFUSAL), (700, OUTAGE), (800, REFUSAL), (900, REFUSAL)):
+        record = failed(record, failure, POLICY, after(moment), draw(fraction))
+        assert 30.0 <= waiting(record, after(moment), background=True) <= 60.0
+
+
+def test_refused_before_the_first_success() -> None:
+    """Nothing to stop: EMPTY stays EMPTY, and asks again after the short memory."""
+    record = refused(0, 300, 600, 900, record=Record())
+
+    assert ("empty", False) == (state(record, after(900)), record.denied)
+    assert 0.0 == waiting(record, after(905), background=True)
+
+
+# --- forks -------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(fractions, min_size=1, max_size=6), st.sampled_from([None, 60.0, 7200.0]))
+def test_each_process_draws_between_half_and_all(draws: list[float], max_age: float | None) -> None:
+    """A child, and a child's child, draws from the whole soft age: it does not shrink from one to the next."""
+    record = fetched(max_age=max_age)
+    longest = max_age or HOUR
+    for fraction in draws:
+        record = redrawn(record, draw(fraction))
+        assert longest / 2 <= record.soft <= longest
+        assert (START.wall + record.soft, START.mono + record.soft) == (record.fresh_wall, record.fresh_mono)
+
+
+def test_redrawn_keeps_the_rest() -> None:
+    """A fork changes only when the renewal is due: no failure is forgotten, nothing becomes younger."""
+    record = failed(fetched(), OUTAGE, POLICY, after(10), MOST)
+    child = redrawn(record, LEAST)
+
+    assert record._replace(soft=child.soft, fresh_wall=child.fresh_wall, fresh_mono=child.fresh_mono) == child
+
+
+@pytest.mark.parametrize("record", [Record(), by_hand(ONE), refused(10)], ids=["empty", "by-hand", "refused"])
+def test_nothing_to_redraw(record: Record) -> None:
+    """Where no renewal lies ahead, the child has what the parent has; a refusal is not forgotten."""
+    assert record == redrawn(record, LEAST)
+
+
+# --- what is told ------------------------------------------------------------------------------------------
+
+
+def test_status_while_fresh() -> None:
+    """Age and fingerprint; no attempt is due."""
+    assert CredentialsStatus("fresh", 60.0, None, None, ONE.signer.fingerprint) == status(fetched(), after(60))
+
+
+def test_status_while_soft() -> None:
+    """The next attempt may be made now, or once the pause is over; the latest failure goes by its class's name."""
+    assert CredentialsStatus("stale", HOUR, None, 0.0, ONE.signer.fingerprint) == status(fetched(), after(HOUR))
+
+    record = failed(fetched(), OUTAGE, POLICY, after(HOUR), MOST)
+    expected = CredentialsStatus("stale", HOUR + 10, "CredentialsUnavailable", 20.0, ONE.signer.fingerprint)
+    assert expected == status(record, after(HOUR + 10))
+
+
+def test_status_when_denied() -> None:
+    """The next probe is told."""
+    told = status(refused(0, 300, 600), after(630))
+    assert ("rejected", 630.0, "CredentialsRejected", 30.0) == (
+        told.state,
+        told.age,
+        told.last_error,
+        told.next_attempt_in,
+    )
+
+
+def test_status_when_empty_after_a_failure() -> None:
+    """No age, no fingerprint, and when it is worth asking again."""
+    record = failed(Record(), OUTAGE, POLICY, START, MOST)
+    assert CredentialsStatus("empty", None, "CredentialsUnavailable", 0.5, None) == status(record, after(0.5))
+
+
+@pytest.mark.parametrize(
+    ("record", "moment", "expected"),
+    [
+        (failed(Record(), OUTAGE, POLICY, START, MOST), START, CredentialsUnavailable),
+        (refused(0, record=Record()), START, CredentialsRejected),
+        (fetched(), after(72 * HOUR), CredentialsUnavailable),
+        (failed(fetched(), OUTAGE, POLICY, after(72 * HOUR), MOST), after(72 * HOUR), CredentialsUnavailable),
+        (refused(0, 300, 600), after(600), CredentialsRejected),
+        (failed(refused(0, 300, 600), OUTAGE, POLICY, after(601), MOST), after(601), CredentialsRejected),
+    ],
+    ids=["empty-outage", "empty-refused", "hard-idle", "hard-outage", "rejected", "denied-then-outage"],
+)
+def test_refusal_has_the_kind_of_its_cause(record: Record, moment: Instant, expected: type[Exception]) -> None:
+    """What a mint raises tells an outage from a refusal, and always says why."""
+    told = refusal(record, moment)
+
+    assert expected is told.kind
+    assert told.text
+    assert ("no tokens are made" in told.text) is record.denied
+    if record.failure:
+        assert record.failure.text in told.text

@@ -1,0 +1,50 @@
+"""The endpoint's course driven by hand, for what no client can bring about on purpose."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server._endpoint.handler import Endpoint, run
+from moss_voice_server.endpoint import Admission
+from moss_voice_server.testing import FakeMoss, decode_token
+
+HEADERS = {"content-type": "application/json"}
+
+
+def admit(request: Any, token_request: Any) -> Admission:
+    """Everybody is Ada."""
+    return Admission(ParticipantInfo("ada"))
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_limiter_that_says_yes_or_no_is_a_mistake(answer: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A bool is no time: whoever meant `True` as "go on" is told so in the log, and nobody gets in by it."""
+    server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+    endpoint = Endpoint(server, admit, rate_limiter=lambda key: answer)
+    reply = run(endpoint.course(None, "POST", HEADERS, lambda limit: b"{}"))
+    assert (500, True) == (reply.status, "limiter must return the seconds to wait" in caplog.text)
+
+
+def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that are exchanged while an answer is made do not send the new token to the old server."""
+    with FakeMoss(url="wss://old.example") as moss:
+        server = MossVoiceServerSync.create(**moss.arguments)
+        mint = server.create_participant_token
+        minted: list[str] = []
+
+        def exchange_and_mint(*arguments: Any, **keywords: Any) -> str:
+            if not minted:
+                moss.rotate(url="wss://new.example")
+                server.refresh()
+            minted.append(mint(*arguments, **keywords))
+            return minted[-1]
+
+        monkeypatch.setattr(server, "create_participant_token", exchange_and_mint)
+        reply = run(Endpoint(server, admit).course(None, "POST", HEADERS, lambda limit: b"{}"))
+    answer = json.loads(reply.body)
+    key = decode_token(answer["participant_token"])["iss"]
+    assert ("wss://new.example", moss.credentials["voice_agent_api_key"]) == (answer["server_url"], key)

@@ -1,0 +1,25 @@
+"""Span: times in words, as people would say them."""
+
+from __future__ import annotations
+
+import pytest
+
+from moss_voice_server._duration import spoken
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.05, "0.05 seconds"),
+        (0.6, "0.6 seconds"),
+        (4.999938271, "5 seconds"),
+        (8.5, "8.5 seconds"),
+        (90, "90 seconds"),
+        (600, "10 minutes"),
+        (72 * 3600, "72 hours"),
+        (10_000 * 3600, "10000 hours"),
+    ],
+)
+def test_spoken(seconds: float, expected: str) -> None:
+    """A time has the unit that fits and at most three digits that matter."""
+    assert expected == spoken(seconds)

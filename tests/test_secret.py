@@ -1,0 +1,93 @@
+"""Secret: a value that no rendering shows and nothing carries out of the process."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import pprint
+import traceback
+from typing import Any
+
+import pytest
+
+from moss_voice_server._secret import Sealed, Secret
+
+VALUE = "hunter2-is-the-value"
+
+
+class Holder(Sealed):
+    """Something that holds a secret in a plain attribute."""
+
+    def __init__(self) -> None:
+        self.value = VALUE
+
+
+RENDERINGS = {
+    "repr": repr,
+    "str": str,
+    "ascii": ascii,
+    "format": format,
+    "f-string": lambda each: f"{each} {each!r} {each!s} {each!a}",
+    "f-string with =": lambda each: f"{each=}",
+    "format with width": lambda each: f"{each:>40}",
+    "percent": lambda each: "%s %r" % (each, each),  # noqa: UP031  # this is the rendering that is tested
+    "in a list": lambda each: str([each]),
+    "in a dict": lambda each: str({"key": each}),
+    "in a tuple of exceptions": lambda each: repr(ValueError(each)),
+    "json": lambda each: json.dumps({"key": each}, default=str),
+    "pprint": pprint.pformat,
+}
+
+
+@pytest.mark.parametrize("render", RENDERINGS.values(), ids=RENDERINGS.keys())
+@pytest.mark.parametrize(
+    "held", [Secret(VALUE), Secret([VALUE]), Secret({"a": VALUE}), Holder()], ids=["text", "list", "dict", "subclass"]
+)
+def test_no_rendering_shows_the_value(render: Any, held: Any) -> None:
+    """Whatever turns an object into text shows its class and not its value."""
+    shown = render(held)
+
+    assert (False, True) == (VALUE in shown, f"<{type(held).__name__}: hidden>" in shown)
+
+
+@pytest.mark.parametrize("held", [Secret(VALUE), Holder()], ids=repr)
+@pytest.mark.parametrize("carry", [copy.copy, copy.deepcopy, *(range(pickle.HIGHEST_PROTOCOL + 1))])
+def test_nothing_carries_it_away(held: Any, carry: Any) -> None:
+    """Copying and pickling, by every protocol, are refused with the reason and the way out."""
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(held, carry) if isinstance(carry, int) else carry(held)
+
+    expected = (
+        f"{type(held).__name__} holds a secret and cannot be pickled or copied: pass on the object itself, and in another "
+        "process make a new one there, from that process's own environment"
+    )
+    assert (expected, False) == (str(caught.value), VALUE in "".join(frames(caught.value)))
+
+
+def frames(error: BaseException) -> list[str]:
+    """The traceback with every variable of its frames."""
+    return list(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+def test_secret_has_no_attributes_to_list() -> None:
+    """A secret has no `__dict__`, and nobody can hang something on it."""
+    with pytest.raises(TypeError):
+        vars(Secret(VALUE))
+    with pytest.raises(AttributeError):
+        Secret(VALUE).other = 1  # type: ignore[attr-defined]  # that is what is tested
+
+
+@pytest.mark.parametrize("value", [VALUE, b"bytes", None, 5, "\ud800", ["list"]])
+def test_reveal_is_the_value_itself(value: Any) -> None:
+    """A secret takes any value and gives the very same back."""
+    assert value is Secret(value).reveal()
+
+
+def test_equal_secrets_are_not_told() -> None:
+    """Secrets are equal only to themselves, and have no hash that would tell."""
+    one, other = Secret(VALUE), Secret(VALUE)
+
+    assert [True, False, False, True] == [one == one, one == other, one == VALUE, one != other]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)

@@ -1,0 +1,189 @@
+"""Addresses: what is taken, what it becomes, and why the rest is refused."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moss_voice_server._urls import LOOPBACK, address
+
+TAKEN = {
+    "https://service.usemoss.dev": "https://service.usemoss.dev",
+    "https://h": "https://h",
+    "HTTPS://Host.Example:8443/Base/Path": "https://host.example:8443/Base/Path",
+    "https://host.example/": "https://host.example/",
+    "https://host.example/a//b/../c;d=e%0A": "https://host.example/a//b/../c;d=e%0A",
+    "https://host.example.": "https://host.example.",
+    "https://under_score.example": "https://under_score.example",
+    "https://xn--bcher-kva.example": "https://xn--bcher-kva.example",
+    "https://192.0.2.1:1": "https://192.0.2.1:1",
+    "https://[2001:DB8::1]:65535/x": "https://[2001:db8::1]:65535/x",
+    "https://host.example:0443": "https://host.example:0443",
+    "http://localhost": "http://localhost",
+    "http://LOCALHOST:8080": "http://localhost:8080",
+    "http://127.0.0.1:1/x": "http://127.0.0.1:1/x",
+    "http://[::1]:1": "http://[::1]:1",
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), TAKEN.items(), ids=TAKEN.keys())
+def test_address_in_normal_form(value: str, expected: str) -> None:
+    """An address is taken with scheme and host in lower case and its path untouched; once normal, it stays so."""
+    assert (expected, "") == address(value, secure=("https",), plain=("http",))
+    assert (expected, "") == address(expected, secure=("https",), plain=("http",))
+
+
+SIGNS = "may hold no space, control or non-ASCII character, backslash, query, fragment or user name"
+SHAPE = "is not an address with a host and, optionally, a port from 1 to 65535"
+SCHEME = "must begin with https://"
+
+REFUSED = {
+    # Not this machine, however much it looks like it.
+    "http://host.example": SCHEME,
+    "http://localhost.evil.test": SCHEME,
+    "http://127.0.0.1.evil.test": SCHEME,
+    "http://localhost.": SCHEME,
+    "http://127.0.0.1.": SCHEME,
+    "http://127.1": SCHEME,
+    "http://127.0.0.2": SCHEME,
+    "http://0.0.0.0": SCHEME,
+    "http://0x7f.1": SCHEME,
+    "http://2130706433": SCHEME,
+    "http://[::ffff:127.0.0.1]": SCHEME,
+    "http://[0:0:0:0:0:0:0:1]": SCHEME,
+    "http://[::1].evil.test": SHAPE,
+    "http://[::1]evil.test:80": SHAPE,
+    "http://evil.test[::1]": SHAPE,
+    "https://[::1]x": SHAPE,
+    "http://localhost@evil.test": SIGNS,
+    "http://localhost:80@evil.test": SIGNS,
+    "http://evil.test#@localhost": SIGNS,
+    "http://evil.test?@localhost": SIGNS,
+    "http://evil.test\\@localhost": SIGNS,
+    "http:\\\\localhost": SIGNS,
+    # Other schemes.
+    "httpsx://host.example": SCHEME,
+    "https+x://host.example": SCHEME,
+    "ftp://localhost": SCHEME,
+    "ws://localhost": SCHEME,
+    "wss://host.example": SCHEME,
+    "//host.example": SCHEME,
+    # No address.
+    "host.example": SHAPE,
+    "host.example:443": SHAPE,
+    "javascript:alert(1)": SHAPE,
+    "file:///etc/passwd": SHAPE,
+    "https:": SHAPE,
+    "https:/host.example": SHAPE,
+    "https://": SHAPE,
+    "https:///path": SHAPE,
+    "https://:443": SHAPE,
+    "https://host.example:": SHAPE,
+    "https://host.example:0": SHAPE,
+    "https://host.example:65536": SHAPE,
+    "https://host.example:-1": SHAPE,
+    "https://host.example:+443": SHAPE,
+    "https://host.example:4_43": SHAPE,
+    "https://host.example:port": SHAPE,
+    "https://1:2:3": SHAPE,
+    "https://::1": SHAPE,
+    "https://[::1": SHAPE,
+    "https://::1]": SHAPE,
+    "https://[fe80::1%25eth0]": SHAPE,
+    "https://[host.example]": SHAPE,
+    "https://[v1.x]": SHAPE,
+    "https://[1]": SHAPE,
+    "https://[:::]": SHAPE,
+    "https://[1.2.3.4]": SHAPE,
+    "https://[::12345]": SHAPE,
+    "http://[127.0.0.1]": SHAPE,
+    "https://-host.example": SHAPE,
+    "https://.example": SHAPE,
+    "https://%68ost.example": SHAPE,
+    "https://host.example,other.example": SHAPE,
+    "https://'": SHAPE,
+    # Signs that have no place in one.
+    " https://host.example": SIGNS,
+    "https://host.example ": SIGNS,
+    "https://host.example\n": SIGNS,
+    "https://host.example/\t": SIGNS,
+    "https://host\0.example": SIGNS,
+    "https://host.example\x7f": SIGNS,
+    "https://bücher.example": SIGNS,
+    "https://host。example": SIGNS,
+    "https://host.example/é": SIGNS,
+    "https://host.example:٣": SIGNS,
+    "https://user:word@host.example": SIGNS,
+    "https://user@host.example": SIGNS,
+    "https://host.example?": SIGNS,
+    "https://host.example?a=b": SIGNS,
+    "https://host.example#": SIGNS,
+    "https://host.example/\\": SIGNS,
+    "https://\ud800": SIGNS,
+}
+
+
+@pytest.mark.parametrize(("value", "reason"), REFUSED.items(), ids=map(ascii, REFUSED))
+def test_anything_else_is_refused_with_the_reason(value: str, reason: str) -> None:
+    """What is no address, or one where secrets would travel in the clear, is refused."""
+    normal, problem = address(value, secure=("https",), plain=("http",))
+
+    assert ("", True) == (normal, problem.startswith(reason))
+
+
+@pytest.mark.parametrize("value", ["https://user:hunter2@h", "http://hunter2.example", "hunter2", "https://h:hunter2"])
+def test_refusal_does_not_repeat_the_address(value: str) -> None:
+    """A password may stand in an address that was pasted: no text repeats any of it."""
+    assert "hunter2" not in address(value, secure=("https",), plain=("http",))[1]
+
+
+@pytest.mark.parametrize("value", ["", None, 5, b"https://host.example", ["https://host.example"], True])
+def test_other_types_and_nothing_are_refused(value: Any) -> None:
+    """What is no text, and an empty one, is refused with an example."""
+    assert ("", "must be a str such as wss://host.example") == address(value, secure=("wss", "https"), plain=("ws",))
+
+
+def test_several_schemes() -> None:
+    """LiveKit's addresses may begin with wss or https, on this machine with ws or http; the text says so."""
+    schemes: Any = {"secure": ("wss", "https"), "plain": ("ws", "http")}
+
+    for value in ("wss://h", "https://h", "ws://localhost", "http://[::1]"):
+        assert (value, "") == address(value, **schemes)
+    expected = (
+        "must begin with wss://, https://; ws://, http:// would send secrets in the clear and is taken only for localhost, "
+        "127.0.0.1 and [::1]"
+    )
+    assert [("", expected)] * 2 == [address(value, **schemes) for value in ("ws://h", "http://h")]
+
+
+def test_loopback_is_three_names() -> None:
+    """This machine has three names and no more."""
+    assert {"localhost", "127.0.0.1", "::1"} == LOOPBACK
+
+
+class Place(str, enum.Enum):
+    """A text that introduces itself by another name."""
+
+    HERE = "http://localhost:8080"
+
+
+def test_enumeration_counts_by_its_value() -> None:
+    """A member of an enumeration of texts is its value."""
+    assert ("http://localhost:8080", "") == address(Place.HERE, secure=("https",), plain=("http",))
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.text("htps:/[]@.#?\\%1localevi \n\u3002", max_size=30).map("http://".__add__))
+def test_plain_scheme_never_leaves_this_machine(value: str) -> None:
+    """Whatever is put together from the signs of an address: plain http is only ever taken for this machine's names."""
+    normal, problem = address(value, secure=("https",), plain=("http",))
+
+    assert bool(normal) != bool(problem)
+    if normal:
+        host = normal.removeprefix("http://").partition("/")[0]
+        name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+        assert name in LOOPBACK

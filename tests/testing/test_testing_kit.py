@@ -1,0 +1,137 @@
+"""The testing kit as users have it: fixtures, the frozen clock, and assertions about tokens."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.grants import AgentDispatch, ParticipantGrants
+from moss_voice_server.testing import FakeMoss, FrozenClock, assert_token, decode_token
+
+
+def test_fixtures_are_found(fake_moss: FakeMoss, moss_server: MossVoiceServerSync) -> None:
+    """pytest finds the fixtures by itself, and they belong together."""
+    assert_token(
+        moss_server.create_participant_token(ParticipantInfo("ada"), "hall"),
+        api_key=fake_moss.credentials["voice_agent_api_key"],
+        api_secret=fake_moss.credentials["voice_agent_api_secret"],
+    )
+
+
+def test_clock_moves_credentials_and_tokens(frozen_clock: FrozenClock, fake_moss: FakeMoss) -> None:
+    """A server made under the frozen clock sees no other time: its tokens are of that time, its credentials age by it."""
+    server = MossVoiceServerSync.create(**fake_moss.arguments)
+    first = decode_token(server.create_participant_token(ParticipantInfo("ada"), "hall"))
+    frozen_clock.advance(7200)
+    state = server.status().state
+    server.close()
+    second = decode_token(server.create_participant_token(ParticipantInfo("ada"), "hall"))
+    assert ("stale", 7200) == (state, second["nbf"] - first["nbf"])
+
+
+def test_clock_is_given_back() -> None:
+    """After the `with` new servers have the real time again; one given by hand is frozen inside as well."""
+    with FrozenClock(at=1_000_000):
+        inside = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+    outside = MossVoiceServer.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+    tokens = [decode_token(each.create_participant_token(ParticipantInfo("ada"), "hall")) for each in (inside, outside)]
+    assert tokens[0]["nbf"] == 1_000_000 < tokens[1]["nbf"]
+
+
+def test_everything_can_be_compared(moss_server: MossVoiceServerSync) -> None:
+    """A token passes when all that is asked is so."""
+    agents: list[AgentDispatch | str] = ["plain", AgentDispatch("other", "metadata", "blue", {"key": "value"})]
+    grants = ParticipantGrants(can_publish=False, can_publish_sources=("microphone",), hidden=True)
+    token = moss_server.create_participant_token(
+        ParticipantInfo("ada", "Ada", "notes", {"plan": "gold"}), "hall", ttl=60, grants=grants, agents=agents
+    )
+    claims = assert_token(
+        token,
+        identity="ada",
+        room="hall",
+        name="Ada",
+        metadata="notes",
+        attributes={"plan": "gold"},
+        agents=agents,
+        grants=grants,
+        ttl=60,
+    )
+    assert "ada" == claims["sub"]
+
+
+def test_absences_can_be_compared(moss_server: MossVoiceServerSync) -> None:
+    """`None` and empty mean that the token says nothing of it."""
+    token = moss_server.create_participant_token(ParticipantInfo("ada"), "hall")
+    assert_token(token, name=None, metadata=None, attributes=None, agents=(), grants=None, ttl=900)
+
+
+def test_all_differences_are_told(moss_server: MossVoiceServerSync) -> None:
+    """The error names each difference, what was expected and what is said, and nothing else."""
+    token = moss_server.create_participant_token(ParticipantInfo("ada"), "hall")
+    with pytest.raises(AssertionError) as caught:
+        assert_token(token, identity="bob", room="hall", ttl=60, agents=["echo"], api_secret="wrong")
+    assert str(caught.value).splitlines() == [
+        "the token differs:",
+        "  identity: expected 'bob', the token says 'ada'",
+        "  ttl in seconds: expected 60, the token says 900",
+        "  agents: expected [{'agentName': 'echo'}], the token says []",
+        "  signature: not made with this api_secret",
+    ]
+
+
+@pytest.mark.parametrize("token", ["", "a.b.c", "a.W10.c", None, "a.b", b"a.b", 5], ids=repr)
+def test_what_is_no_token_is_said(token: Any) -> None:
+    """Something else than a token is an assertion error, not a puzzle."""
+    with pytest.raises(AssertionError, match="not a token"):
+        assert_token(token, identity="ada")
+
+
+def test_tokens_of_other_makers() -> None:
+    """Whatever the claims are, and whatever stands for a signature, what differs is told."""
+    claims = base64.urlsafe_b64encode(b'{"video": null, "roomConfig": null}').decode().rstrip("=")
+    with pytest.raises(AssertionError, match=r"the token differs:\n  room: .*None\n  signature: not made") as caught:
+        assert_token(f"e30.{claims}.\u00e9", room="hall", agents=[], api_secret="s" * 32)
+    assert "agents" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["e30.e30.c2ln", "no token"])
+def test_failure_shows_the_line_of_the_test(token: str) -> None:
+    """What pytest shows of a failure is the test's own line, and nothing of our code."""
+    with pytest.raises(AssertionError) as caught:
+        assert_token(token, identity="ada")
+    assert [Path(__file__)] == [entry.path for entry in caught.traceback.filter(caught)]
+
+
+def test_plugin_costs_other_suites_nothing(tmp_path: Path) -> None:
+    """A suite that does not use the fixtures imports neither the HTTP client nor the server through the plugin."""
+    (tmp_path / "test_other.py").write_text(
+        "import sys\n\ndef test_nothing_came_along():\n"
+        "    assert not {'httpx2', 'moss_voice_server.server', 'moss_voice_server.testing._fake'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "moss_voice_server.pytest_plugin",
+            tmp_path,
+        ],
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=tmp_path,
+    )
+    assert 0 == done.returncode, done.stdout

@@ -1,0 +1,487 @@
+"""Oracle: for any request our claims are livekit-api's, and livekit-api and PyJWT verify our tokens.
+
+One difference is meant: with `can_publish=False` livekit-api still grants data, unless told otherwise. We follow the
+LiveKit server, where data follows publishing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jwt
+import pytest
+from google.protobuf.json_format import ParseDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from livekit.api import AccessToken, TokenVerifier, VideoGrants
+from livekit.protocol.agent_dispatch import RoomAgentDispatch
+from livekit.protocol.room import RoomConfiguration
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server._token.claims import payload
+from moss_voice_server.errors import InvalidArgument
+from moss_voice_server.grants import PUBLISH_SOURCES, AgentDispatch, ParticipantGrants
+from tests.support.tokens import API_KEY, API_SECRET, URL, claims, header
+
+pytestmark = pytest.mark.once
+
+SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+# Made-up requests are large, and their number is what counts: no deadline, and no complaint about their size.
+MANY = settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+class Request(NamedTuple):
+    """Everything that `create_participant_token` can be asked for. The room config is a mapping in snake_case."""
+
+    participant: ParticipantInfo
+    room: str
+    agent_name: str | None
+    seconds: int
+    grants: ParticipantGrants | None
+    agents: tuple[AgentDispatch | str, ...]
+    room_config: dict[str, Any] | None
+
+    def mint(self, room_config: Any = ...) -> str:
+        """Our token; `room_config` in another form if given."""
+        return SERVER.create_participant_token(
+            self.participant,
+            self.room,
+            self.agent_name,
+            ttl=self.seconds,
+            grants=self.grants,
+            agents=self.agents,
+            room_config=self.room_config if room_config is ... else room_config,
+        )
+
+    @property
+    def message(self) -> RoomConfiguration | None:
+        """The room config as LiveKit's own message."""
+        return None if self.room_config is None else ParseDict(self.room_config, RoomConfiguration())
+
+
+# Requests that LiveKit can serve.
+
+CHARACTERS = st.characters(exclude_categories=["Cs"])
+VISIBLE = st.characters(exclude_categories=["Cs", "Cc"])
+TEXT = st.text(CHARACTERS, max_size=30) | st.sampled_from(
+    ['{"a": [1, "\\u0000"]}', "\0\x1f\x7f\x85\u2028", '"\\', "🏳️‍🌈 שלום"]
+)
+LABEL = (
+    st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=40)
+    | st.text(VISIBLE, min_size=1, max_size=64)
+    | st.text("é\u2028🎤x", min_size=100, max_size=128).map(lambda text: text.encode()[:256].decode(errors="ignore"))
+)
+TITLE = LABEL.filter(lambda text: bool(text.strip()))  # where blank is refused
+TEXTS = st.dictionaries(TEXT, TEXT, max_size=4)
+DEPLOYMENT = st.text(st.characters(codec="ascii", min_codepoint=0x21, exclude_characters="_\x7f"), max_size=64)
+
+PARTICIPANTS = st.builds(ParticipantInfo, TITLE, st.none() | st.just("") | LABEL, st.none() | TEXT, st.none() | TEXTS)
+GRANTS = st.builds(
+    ParticipantGrants,
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.booleans(),
+    st.lists(st.sampled_from(PUBLISH_SOURCES), max_size=5).map(tuple),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+DISPATCHES = st.builds(AgentDispatch, st.just("") | TITLE, TEXT, DEPLOYMENT, TEXTS)
+NUMBER = st.integers(0, 2**32 - 1)
+# Only what protobuf's JSON would write back: it leaves out what has its default value.
+TRUE, WORD = st.just(True), st.text(VISIBLE, min_size=1, max_size=12)
+FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        "filepath": WORD,
+        "file_type": st.sampled_from(["MP4", "OGG"]),
+        "disable_manifest": TRUE,
+        "s3": st.fixed_dictionaries({}, optional={"access_key": WORD, "bucket": WORD, "force_path_style": TRUE}),
+    },
+)
+EGRESS = st.fixed_dictionaries(
+    {},
+    optional={
+        "room": st.fixed_dictionaries(
+            {},
+            optional={
+                "room_name": WORD,
+                "layout": WORD,
+                "audio_only": TRUE,
+                "custom_base_url": WORD,
+                "preset": st.sampled_from(["H264_720P_60", "PORTRAIT_H264_1080P_30"]),
+                "file_outputs": st.lists(FILES, min_size=1, max_size=2),
+            },
+        ),
+        "participant": st.fixed_dictionaries({}, optional={"file_outputs": st.lists(FILES, min_size=1, max_size=2)}),
+        "tracks": st.fixed_dictionaries({}, optional={"filepath": WORD, "aliOSS": st.just({"bucket": "b"})}),
+    },
+)
+CONFIG_AGENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "agent_name": LABEL | st.just(""),
+        "metadata": TEXT,
+        "restart_policy": st.sampled_from(["JRP_ON_FAILURE", "JRP_NEVER", 0, 1]),
+        "deployment": DEPLOYMENT,
+        "attributes": TEXTS,
+    },
+)
+ROOM_CONFIGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": LABEL | st.just(""),
+        "empty_timeout": NUMBER,
+        "departure_timeout": NUMBER,
+        "max_participants": NUMBER,
+        "egress": EGRESS,
+        "min_playout_delay": NUMBER,
+        "max_playout_delay": NUMBER,
+        "sync_streams": st.booleans(),
+        "agents": st.lists(CONFIG_AGENTS, max_size=3),
+        "metadata": TEXT,
+        "tags": TEXTS,
+    },
+)
+REQUESTS = st.builds(
+    Request,
+    PARTICIPANTS,
+    TITLE,
+    st.none() | st.just("") | TITLE,
+    st.integers(60, 86_400),
+    st.none() | GRANTS,
+    st.lists(DISPATCHES | TITLE, max_size=3).map(tuple),
+    st.none() | ROOM_CONFIGS,
+)
+
+
+# The same request, put to livekit-api.
+
+
+def theirs(request: Request) -> str:
+    """The token that livekit-api makes, written as its documentation shows it."""
+    who, may = request.participant, request.grants or ParticipantGrants()
+    token = (
+        AccessToken(API_KEY, API_SECRET)
+        .with_identity(who.identity)
+        .with_ttl(timedelta(seconds=request.seconds))
+        .with_grants(
+            VideoGrants(
+                room_join=True,
+                room=request.room,
+                can_publish=may.can_publish,
+                can_subscribe=may.can_subscribe,
+                # The difference that is meant: their default is True, whatever can_publish says.
+                can_publish_data=may.can_publish if may.can_publish_data is None else may.can_publish_data,
+                can_publish_sources=list(may.can_publish_sources) or None,
+                can_update_own_metadata=may.can_update_own_metadata or None,
+                can_subscribe_metrics=may.can_subscribe_metrics or None,
+                can_manage_agent_session=may.can_manage_agent_session or None,
+                hidden=may.hidden or None,
+            )
+        )
+    )
+    if who.name is not None:
+        token = token.with_name(who.name)
+    if who.metadata is not None:
+        token = token.with_metadata(who.metadata)
+    if who.attributes is not None:
+        token = token.with_attributes(dict(who.attributes))
+    named = ([AgentDispatch(request.agent_name)] if request.agent_name else []) + [
+        AgentDispatch(agent) if isinstance(agent, str) else agent for agent in request.agents
+    ]
+    if named or request.room_config is not None:
+        config = request.message or RoomConfiguration()
+        dispatches = [
+            RoomAgentDispatch(
+                agent_name=agent.agent_name,
+                metadata=agent.metadata,
+                deployment=agent.deployment,
+                attributes=dict(agent.attributes),
+            )
+            for agent in named
+        ]
+        dispatches += config.agents
+        config.ClearField("agents")
+        config.agents.extend(dispatches)
+        token = token.with_room_config(config)
+    return token.to_jwt()
+
+
+def both(request: Request) -> tuple[str, str]:
+    """Our token and theirs, made within the same second."""
+    while True:
+        second = int(time.time())
+        pair = request.mint(), theirs(request)
+        if second == int(time.time()):
+            return pair
+
+
+@MANY
+@given(REQUESTS)
+def test_claims_are_those_of_livekit_api(request: Request) -> None:
+    """For any request every claim, the times included, is the one that livekit-api makes."""
+    mine, other = both(request)
+
+    assert claims(other) == claims(mine)
+    assert header(other) == header(mine)
+
+
+@MANY
+@given(REQUESTS)
+def test_room_config_may_be_a_mapping_or_a_message(request: Request) -> None:
+    """A room config as LiveKit's message, as a read-only or as an ordered mapping makes the same claims as a dict."""
+    expected = claims(request.mint())
+    forms: list[Any] = [request.message]
+    if request.room_config is not None:
+        forms += [MappingProxyType(request.room_config), OrderedDict(request.room_config)]
+    for form in forms:
+        found = claims(request.mint(form))
+        assert {**expected, "nbf": 0, "exp": 0} == {**found, "nbf": 0, "exp": 0}
+
+
+@MANY
+@given(REQUESTS)
+def test_livekit_api_verifies_our_tokens(request: Request) -> None:
+    """livekit-api's verifier accepts our token and reads in it what it reads in its own."""
+    mine, other = both(request)
+    verifier = TokenVerifier(API_KEY, API_SECRET)
+
+    assert verifier.verify(other) == verifier.verify(mine)
+    assert request.participant.identity == verifier.verify(mine).identity
+    for wrong in (TokenVerifier("APIother", API_SECRET), TokenVerifier(API_KEY, "x" * 40)):
+        with pytest.raises(jwt.InvalidTokenError):
+            wrong.verify(mine)
+
+
+@MANY
+@given(REQUESTS)
+def test_pyjwt_verifies_our_tokens(request: Request) -> None:
+    """PyJWT accepts our token, with every check it has, and reads the same claims as we do without it."""
+    token = request.mint()
+    decoded = jwt.decode(
+        token,
+        API_SECRET,
+        algorithms=["HS256"],
+        issuer=API_KEY,
+        subject=request.participant.identity,
+        options={"require": ["iss", "sub", "nbf", "exp"], "verify_signature": True, "strict_aud": True},
+    )
+
+    assert claims(token) == decoded
+    assert {"alg": "HS256", "typ": "JWT"} == jwt.get_unverified_header(token)
+    assert request.seconds == decoded["exp"] - decoded["nbf"]
+
+
+def test_requests_reach_every_claim() -> None:
+    """The requests that are tried out are not too tame: there is one with all claims, and livekit-api's are equal."""
+    full = Request(
+        ParticipantInfo("é🎤", "Ada", '{"a": 1}', {"k": "", "": "v"}),
+        "שלום",
+        "first",
+        86_400,
+        ParticipantGrants(False, False, True, PUBLISH_SOURCES, True, True, True, True),
+        ("second", AgentDispatch("third", "m", "blue", {"a": "b"}), AgentDispatch("")),
+        {
+            "name": "preset",
+            "empty_timeout": 1,
+            "departure_timeout": 2,
+            "max_participants": 3,
+            "egress": {"room": {"file_outputs": [{"filepath": "a.mp4", "s3": {"bucket": "b"}}]}},
+            "min_playout_delay": 4,
+            "max_playout_delay": 5,
+            "sync_streams": True,
+            "agents": [{"agent_name": "fourth", "restart_policy": "JRP_NEVER", "attributes": {"c": "d"}}],
+            "metadata": "m",
+            "tags": {"t": "u"},
+        },
+    )
+    mine, other = both(full)
+
+    assert claims(other) == claims(mine)
+    assert {"iss", "sub", "nbf", "exp", "name", "metadata", "attributes", "video", "roomConfig"} == set(claims(mine))
+    assert {field.json_name for field in RoomConfiguration.DESCRIPTOR.fields} == set(claims(mine)["roomConfig"])
+    names = ["first", "second", "third", None, "fourth"]
+    assert names == [agent.get("agentName") for agent in claims(mine)["roomConfig"]["agents"]]
+
+
+def test_the_difference_that_is_meant() -> None:
+    """With `can_publish=False` livekit-api grants data all the same; ours does not, which is the server's rule."""
+    their = AccessToken(API_KEY, API_SECRET).with_identity("user-42")
+    their = their.with_grants(VideoGrants(room_join=True, room="lobby", can_publish=False))
+    mine = SERVER.create_participant_token(
+        ParticipantInfo("user-42"), "lobby", grants=ParticipantGrants(can_publish=False)
+    )
+
+    assert (True, False) == (claims(their.to_jwt())["video"]["canPublishData"], claims(mine)["video"]["canPublishData"])
+    assert {**claims(their.to_jwt())["video"], "canPublishData": False} == claims(mine)["video"]
+
+
+DEFAULTS = {
+    "room": {"audio_only": False, "layout": "", "file_outputs": [{"file_type": "DEFAULT_FILETYPE"}]},
+    "tracks": {},
+}
+
+
+def test_defaults_inside_an_egress_mean_the_same() -> None:
+    """An egress that spells defaults out, or numbers in place of names, is the same message to LiveKit."""
+    for egress in (DEFAULTS, {"room": {"preset": 2, "file_outputs": [{"file_type": 1}]}}):
+        token = SERVER.create_participant_token(ParticipantInfo("user-42"), "lobby", room_config={"egress": egress})
+
+        expected = ParseDict({"egress": egress}, RoomConfiguration())
+        assert expected == ParseDict(claims(token)["roomConfig"], RoomConfiguration())
+        assert expected == TokenVerifier(API_KEY, API_SECRET).verify(token).room_config
+
+
+# The short way and the careful way.
+
+
+class Label(str):
+    """A text that is no plain str, so that nothing can take it at one look."""
+
+    __slots__ = ()
+
+
+def careful(value: Any) -> Any:
+    """The same value of types that no short cut takes."""
+    if isinstance(value, str):
+        return Label(value)
+    if isinstance(value, Mapping):
+        return MappingProxyType({careful(key): careful(each) for key, each in value.items()})
+    return [careful(each) for each in value] if isinstance(value, list) else value
+
+
+@MANY
+@given(REQUESTS)
+def test_short_and_careful_way_write_the_same_bytes(request: Request) -> None:
+    """The same request in types that no short cut takes makes the same payload, byte for byte."""
+    who = request.participant
+    slow = ParticipantInfo(careful(who.identity), careful(who.name), careful(who.metadata), careful(who.attributes))
+    agents = [
+        careful(agent) if isinstance(agent, str) else replace(agent, agent_name=careful(agent.agent_name))
+        for agent in request.agents
+    ]
+
+    expected = payload(
+        "{",
+        1.5,
+        who,
+        request.room,
+        request.agent_name,
+        request.seconds,
+        request.grants,
+        request.agents,
+        request.room_config,
+    )
+    found = payload(
+        "{",
+        1.5,
+        slow,
+        careful(request.room),
+        careful(request.agent_name),
+        timedelta(seconds=request.seconds),
+        request.grants or ParticipantGrants(),
+        iter(agents),
+        careful(request.room_config),
+    )
+
+    assert expected == found
+
+
+@MANY
+@given(REQUESTS, st.text(st.characters(codec="ascii"), max_size=270), st.sampled_from(["identity", "room", "name"]))
+def test_both_ways_draw_the_same_line(request: Request, text: str, place: str) -> None:
+    """Whether any ASCII text is taken or refused, and with which words, is the same by both ways."""
+    plain, slow = (outcome(request, place, value) for value in (text, Label(text)))
+
+    assert plain == slow
+
+
+def outcome(request: Request, place: str, value: str) -> Any:
+    """The claims of the request with this value in its place, or the error's field and text."""
+    if place == "room":
+        request = request._replace(room=value)
+    else:
+        changed: dict[str, Any] = {place: value}
+        request = request._replace(participant=replace(request.participant, **changed))
+    try:
+        return {**claims(request.mint()), "nbf": 0, "exp": 0}
+    except InvalidArgument as error:
+        return error.field, str(error)
+
+
+# What is refused, whatever the rest of the request says.
+
+LABEL_FAULTS = [
+    "a\n",
+    "\0",
+    "\x1b[31m",
+    "\x7f",
+    "\x85",
+    "\ud800",
+    "a\udfffb",
+    "x" * 257,
+    "é" * 129,
+    b"bytes",
+    5,
+    True,
+    ["a"],
+]
+TEXT_FAULTS = ["\ud800", "x\udfff", "x" * (512 * 1024 + 1), b"bytes", 5, {"a": 1}, ["a"]]
+MAP_FAULTS = [{"a": 5}, {"a": None}, {5: "a"}, {"a": "\ud800"}, {"\ud800": "a"}, [("a", "b")], "a", {"a": "x" * 65_536}]
+
+FAULTS: list[tuple[str, Any, str]] = [
+    *(("identity", value, "identity") for value in ("", " ", "\u2003", None, *LABEL_FAULTS)),
+    *(("room", value, "room_name") for value in ("", " ", "\u2003", None, *LABEL_FAULTS)),
+    *(("name", value, "name") for value in LABEL_FAULTS),
+    *(("metadata", value, "metadata") for value in TEXT_FAULTS),
+    *(("attributes", value, "attributes") for value in MAP_FAULTS),
+    *(("agent_name", value, "agent_name") for value in (" ", *LABEL_FAULTS)),
+    *(("agents", ["good", value], "agents[1]") for value in ("", " ", None, *LABEL_FAULTS)),
+    *(("ttl", value, "ttl") for value in (59, 86_401, 0, -900, True, None, "900", float("nan"), float("inf"), 10**400)),
+    *(("grants", value, "grants") for value in ({}, {"can_publish": True}, True, VideoGrants())),
+    ("room_config", {"name": "a\n"}, "room_config.name"),
+    ("room_config", {"metadata": {"a": 1}}, "room_config.metadata"),
+    ("room_config", {"maxParticipants": 2}, "room_config"),
+    ("room_config", {"agents": [{"agent_name": "\x85"}]}, "room_config.agents[0].agent_name"),
+    ("room_config", {"agents": [{"deployment": "a_b"}]}, "room_config.agents[0].deployment"),
+    ("room_config", {"egress": {"tracks": {"s3": {"secret": "x"}}}}, "room_config.egress.tracks.s3.secret"),
+    ("room_config", {"egress": {"room": {"streamOutputs": [{}]}}}, "room_config.egress.room.streamOutputs"),
+    ("room_config", "{}", "room_config"),
+]
+
+
+@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(REQUESTS, st.sampled_from(FAULTS))
+def test_one_fault_is_refused_in_any_request(request: Request, fault: tuple[str, Any, str]) -> None:
+    """One fault in an otherwise good request is refused before signing, with the name of just that field."""
+    place, value, field = fault
+    who = request.participant
+    keywords: dict[str, Any] = {
+        "room_name": request.room,
+        "agent_name": request.agent_name,
+        "ttl": request.seconds,
+        "grants": request.grants,
+        "agents": request.agents,
+        "room_config": request.room_config,
+    }
+    if place in ("identity", "name", "metadata", "attributes"):
+        who = replace(who, **{place: value})
+    else:
+        keywords["room_name" if place == "room" else place] = value
+
+    with pytest.raises(InvalidArgument) as caught:
+        SERVER.create_participant_token(who, **keywords)
+
+    assert field == caught.value.field.partition(" ")[0].partition("['")[0]
+    assert str(caught.value).startswith((field, f"a value in {field}"))
+    assert str(caught.value).isprintable()

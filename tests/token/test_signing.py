@@ -1,0 +1,146 @@
+"""Signer: tokens as RFC 7515 and RFC 7518 define them, checked by other people's code."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import hashlib
+import hmac
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moss_voice_server._secret import Secret
+from moss_voice_server._token.signing import MIN_SECRET_BYTES, Signer
+
+KEY = "APIexample"
+SECRET = "a-secret-for-tests-that-is-long-enough"
+HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+
+
+def signer(secret: str = SECRET, key: str = KEY) -> Signer:
+    """A signer."""
+    return Signer(key, Secret(secret))
+
+
+def base64url(data: bytes) -> str:
+    """Base64url without padding, RFC 7515 section 2."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def test_known_token() -> None:
+    """One token, worked out by hand with OpenSSL's `dgst -sha256 -hmac`, stays what it is."""
+    assert (
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJBUElleGFtcGxlIn0.kVVClPQGcixxnDieJlamOkeY0lhJgisewCwbQvTxmWQ"
+        == signer().sign(b'{"iss":"APIexample"}')
+    )
+
+
+def test_header_is_constant() -> None:
+    """The header says HS256 and JWT, whatever is signed: no payload can choose another algorithm."""
+    header, _, _ = signer().sign(b'{"alg":"none"}').split(".")
+
+    assert HEADER == header == base64url(b'{"alg":"HS256","typ":"JWT"}')
+
+
+# Around the block size of SHA-256 and the least length; what is longer than a block is hashed first (RFC 2104).
+SIZES = [1, 6, 31, 32, 33, 63, 64, 65, 128, 1000]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("char", ["k", "é"])
+def test_signature_of_secrets_of_every_length(size: int, char: str) -> None:
+    """Secrets shorter and longer than a block of SHA-256 sign as the standard library's HMAC does."""
+    secret = (char * size).encode()[:size].decode("utf-8", "ignore") or "k"
+    message, _, signature = signer(secret).sign(b"{}").rpartition(".")
+
+    assert base64url(hmac.digest(secret.encode(), message.encode(), "sha256")) == signature
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=150), st.binary(max_size=300))
+def test_signature_agrees_with_the_standard_library(secret: str, payload: bytes) -> None:
+    """For any secret and any payload the token is what RFC 7515 makes of header, payload and HMAC."""
+    message = f"{HEADER}.{base64url(payload)}"
+    expected = f"{message}.{base64url(hmac.digest(secret.encode(), message.encode(), hashlib.sha256))}"
+
+    assert expected == signer(secret).sign(payload)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers() | st.booleans()))
+def test_pyjwt_reads_what_is_signed(claims: dict[str, Any]) -> None:
+    """PyJWT verifies the signature and reads the claims."""
+    token = signer().sign(json.dumps({"c": claims}).encode())
+
+    assert {"c": claims} == jwt.decode(token, SECRET, algorithms=["HS256"])
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, SECRET + ".", algorithms=["HS256"])
+
+
+def test_signer_signs_again_and_again() -> None:
+    """The prepared states are not used up: the same payload has the same token, in between others too."""
+    one = signer()
+    expected = one.sign(b"a")
+    others = {one.sign(bytes([number])) for number in range(100)}
+
+    assert (expected, 100, False) == (one.sign(b"a"), len(others), expected in others - {expected})
+
+
+def test_eight_threads_sign_as_one() -> None:
+    """One signer serves eight threads at once, and each gets its own token."""
+    one = signer()
+    payloads = [str(number).encode() * 50 for number in range(400)]
+    expected = [one.sign(payload) for payload in payloads]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: [one.sign(payload) for payload in payloads], range(8)))
+
+    assert [expected] * 8 == found
+
+
+def test_weak_is_less_than_32_bytes() -> None:
+    """A secret is weak below 32 bytes of UTF-8, not characters."""
+    secrets = ["", "secret", "k" * 31, "k" * 32, "é" * 15, "é" * 16, "🎤" * 8]
+
+    assert 32 == MIN_SECRET_BYTES
+    assert [True, True, True, False, True, False, False] == [signer(secret).weak for secret in secrets]
+
+
+@pytest.mark.parametrize("key", ["APIexample", 'quo"te', "back\\slash", "\x7f", "ü"])
+def test_head_begins_every_payload_with_the_key(key: str) -> None:
+    """The head is the JSON up to the time, the key quoted in it."""
+    head = signer(key=key).head
+
+    assert {"iss": key, "nbf": 5} == json.loads(head + "5}")
+
+
+def test_fingerprint_tells_keys_apart_and_nothing_of_the_secret() -> None:
+    """The fingerprint is 12 hexadecimal digits of the key's hash, the same for any secret."""
+    expected = hashlib.sha256(b"APIexample").hexdigest()[:12]
+
+    assert [expected, expected] == [signer().fingerprint, signer("another").fingerprint]
+    assert expected != signer(key="APIother").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("secret", "key", "expected"),
+    [(SECRET, KEY, True), (SECRET + ".", KEY, False), (SECRET, "APIother", False), ("x", "APIother", False)],
+)
+def test_signers_are_alike_when_key_and_secret_are(secret: str, key: str, expected: bool) -> None:
+    """A new secret under an old key id is another signer; the same pair is the same, whoever made it."""
+    assert [expected] * 2 == [signer().signs_like(signer(secret, key)), signer(secret, key).signs_like(signer())]
+
+
+def test_secret_is_not_kept() -> None:
+    """Nothing that a signer holds is the secret or contains it; nor do its renderings."""
+    one = signer()
+    held = [repr(each) for each in gc.get_referents(one)] + [repr(one), str(one), f"{one}", repr(one.head)]
+
+    assert [] == [text for text in held if SECRET in text or SECRET.encode().hex() in text]
+    assert "<Signer: hidden>" == repr(one)
