@@ -127,7 +127,7 @@ def test_names_are_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rejected", "status", "code"),
+    ("denied", "status", "code"),
     [
         (Denied(), 403, "forbidden"),
         (Denied(401), 401, "unauthenticated"),
