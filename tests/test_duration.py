@@ -1,10 +1,10 @@
-"""Span: times in words, as people would say them."""
+"""`format_duration`: the unit and the digits that a reader needs."""
 
 from __future__ import annotations
 
 import pytest
 
-from moss_voice_server._duration import spoken
+from moss_voice_server._duration import format_duration
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,11 @@ from moss_voice_server._duration import spoken
         (90, "90 seconds"),
         (600, "10 minutes"),
         (72 * 3600, "72 hours"),
-        (10_000 * 3600, "10000 hours"),
+        (1, "1 second"),
+        (10_000 * 3600, "417 days"),
+        (10 * 365 * 86400, "10 years"),
     ],
 )
-def test_spoken(seconds: float, expected: str) -> None:
+def test_format_duration(seconds: float, expected: str) -> None:
     """A time has the unit that fits and at most three digits that matter."""
-    assert expected == spoken(seconds)
+    assert expected == format_duration(seconds)

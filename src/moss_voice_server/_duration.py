@@ -1,14 +1,22 @@
-"""Span: a length of time in words, for the texts that people read."""
+"""Format a duration for a text that people read."""
 
 from __future__ import annotations
 
+_DAY = 86400
+# Unit in seconds, its name, and the shortest duration written in it; up to four days, hours are easier to compare.
+_UNITS = (
+    (365 * _DAY, "year", 2 * 365 * _DAY),
+    (_DAY, "day", 4 * _DAY),
+    (3600, "hour", 2 * 3600),
+    (60, "minute", 2 * 60),
+)
 
-def spoken(seconds: float) -> str:
-    """`0.4 seconds`, `90 seconds`, `10 minutes`, `72 hours`: rounded to what matters to a reader."""
-    for size, name in ((3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{_number(seconds / size)} {name}"
-    return f"{_number(seconds)} seconds"
+
+def format_duration(seconds: float) -> str:
+    """`0.4 seconds`, `90 seconds`, `10 minutes`, `72 hours`, `30 days`: three significant digits."""
+    size, name = next(((size, name) for size, name, shortest in _UNITS if seconds >= shortest), (1, "second"))
+    number = _number(seconds / size)
+    return f"{number} {name}" if number == "1" else f"{number} {name}s"
 
 
 def _number(value: float) -> str:

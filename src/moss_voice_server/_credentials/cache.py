@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import _clock as _clocks
-from .._duration import spoken
+from .._duration import format_duration
 from .._secret import Sealed
 from ..credentials import CredentialsStatus, RefreshPolicy, seconds
 from ..errors import CredentialsNotLoaded, CredentialsUnavailable
@@ -416,7 +416,7 @@ def _overdue(patience: float) -> Failure:
     # after the other on several addresses that do not answer.
     return Failure(
         CredentialsUnavailable,
-        f"no fetch came to an end within {spoken(patience)}: check the machine's DNS and whether a firewall is in the way",
+        f"no fetch came to an end within {format_duration(patience)}: check the machine's DNS and whether a firewall is in the way",
     )
 
 

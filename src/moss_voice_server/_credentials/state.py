@@ -15,7 +15,7 @@ from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
-from .._duration import spoken
+from .._duration import format_duration
 from ..credentials import CredentialsStatus, RefreshPolicy, State, seconds
 from ..errors import CredentialsRejected, CredentialsUnavailable
 from .fetch import Failure, Fetched, NotModified
@@ -162,7 +162,9 @@ def refusal(record: Record, now: Instant) -> Failure:
     kind = record.failure.kind if record.failure else CredentialsUnavailable
     if record.credentials is None:
         return Failure(kind, f"there are no LiveKit credentials yet: {why}")
-    return Failure(kind, f"the LiveKit credentials are older than {spoken(record.hard)} and serve no more: {why}")
+    return Failure(
+        kind, f"the LiveKit credentials are older than {format_duration(record.hard)} and serve no more: {why}"
+    )
 
 
 def status(record: Record, now: Instant) -> CredentialsStatus:

@@ -29,7 +29,7 @@ from urllib.request import getproxies_environment
 import httpx2
 
 from .._credentials.fetch import MAX_BODY, Attempt, Exchange, Failure, Fault, Outcome, Request, Response
-from .._duration import spoken
+from .._duration import format_duration
 from .._secret import Sealed, Secret
 from ..errors import CredentialsUnavailable
 
@@ -457,8 +457,8 @@ def _fault(error: Exception, attempt: Attempt, own_transport: bool) -> Fault:
         found = next((each for each in chain if isinstance(each, kind.error)), None)
         if found is not None:
             text = kind.text.format(
-                timeout=spoken(attempt.timeout),
-                connect=spoken(min(_CONNECT_TIMEOUT, attempt.timeout)),
+                timeout=format_duration(attempt.timeout),
+                connect=format_duration(min(_CONNECT_TIMEOUT, attempt.timeout)),
                 certificate=getattr(found, "verify_message", "") or "verification failed",
             )
             return Fault(text + hint, kind.retry, kind.error.__name__)
