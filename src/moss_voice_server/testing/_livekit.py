@@ -1,18 +1,12 @@
-"""A LiveKit server on this machine's loopback, started and stopped: for development and tests."""
+"""A LiveKit server on this machine's loopback: for development and tests."""
 
 from __future__ import annotations
 
 import atexit
 import http.client
-import json
 import os
-import random
 import re
-import secrets
 import shutil
-import socket
-import string
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -20,13 +14,9 @@ from typing import TYPE_CHECKING
 
 from moss_voice_server._secret import Secret
 
-from ._livekit_binary import (
-    LIVEKIT_VERSION,
-    LiveKitServerError,
-    build_livekit_server,
-    cache_folder,
-    find_livekit_server,
-)
+from ._guarded import GuardedProcess
+from ._livekit_binary import LiveKitServerError, find_livekit_server
+from ._livekit_config import HOST, checked_keys, config, free_port, random_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,48 +24,32 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = [
-    "LIVEKIT_VERSION",
-    "LiveKitServer",
-    "LiveKitServerError",
-    "build_livekit_server",
-    "cache_folder",
-    "find_livekit_server",
-]
-
-_HOST = "127.0.0.1"
-# Below the ranges from which systems take the ports of outgoing connections (Linux from 32768, others 49152):
-# no client's own port can be in the way, neither now nor when the server is started again on the same port.
-_PORTS = range(20_000, 32_000)
 _PORT_ATTEMPTS = 5
 _READY_POLL = 0.02  # seconds between two looks at a starting server
-_TERM_EVERY = 0.3  # LiveKit waits for its participants after one SIGTERM and leaves at once after a second
-_BASE62 = string.ascii_letters + string.digits
 _TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*){1,2}")
-# LiveKit takes every setting from a variable as well; only what a program needs to run at all is passed on.
+# LiveKit also reads its settings from variables; only what any program needs is passed on.
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "TEMP", "SYSTEMROOT")
 
 
 class LiveKitServer:
-    """A LiveKit server of its own on free loopback ports; a context manager.
+    """A LiveKit server on free loopback ports; a context manager.
 
-    Nothing listens beyond loopback and nothing is sent there: signalling and media are bound to 127.0.0.1,
-    ICE over TCP (which LiveKit would bind to every interface) is off, and clients are told of no public STUN
-    server. The configuration, which holds the secrets, lies in a private temporary folder and goes with it.
-    The server is also stopped when the interpreter exits; a process that is killed outright (SIGKILL, or
-    SIGTERM without a handler) leaves it running.
+    Nothing listens beyond loopback and nothing is sent there: signalling and media are bound to 127.0.0.1, ICE over
+    TCP (which LiveKit would bind to every interface) is off, and clients get no public STUN server. The keys are in
+    no file. The server stops with `stop`, when the interpreter exits, and when this process is killed (on Windows
+    not in the last case).
 
     Args:
-        binary: the executable; by default what `find_livekit_server` finds.
-        keys: API keys and their secrets; the first pair is what `api_key` and `api_secret` tell. By default
-            one random pair.
-        start_timeout: seconds to wait for the server to answer.
-        stop_timeout: seconds to wait for it to end before it is killed.
+        binary: the executable; by default the first of `LIVEKIT_SERVER_BIN`, `PATH`, the cache folder.
+        keys: API keys and their secrets; `api_key` and `api_secret` return the first pair. By default one random
+            pair.
+        start_timeout: seconds to wait until the server answers.
+        stop_timeout: seconds to wait until it ends, before it is killed.
 
     Raises:
-        ValueError: `keys` is empty, or holds an empty key or secret.
-        LiveKitServerError: on `start` and `restart`, when no server is found or it does not come up; the text
-            ends with the last lines of its log, secrets and tokens masked.
+        ValueError: `keys` is empty, or contains an empty key or secret.
+        LiveKitServerError: by `start` and `restart`, when no server is found or it does not start; the text ends with
+            the last lines of its log, secrets and tokens masked.
     """
 
     def __init__(
@@ -87,13 +61,13 @@ class LiveKitServer:
         stop_timeout: float = 5.0,
     ) -> None:
         self._binary = None if binary is None else Path(binary)
-        self._keys = _sealed(_random_pair() if keys is None else keys)
-        self._masked = [self._keys]  # all that the log may tell of
+        self._keys = checked_keys(random_keys() if keys is None else keys)
+        self._masked = [self._keys]  # every pair that may be in the log
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._port = 0
         self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: GuardedProcess | None = None
         self._owner = 0
         self._last_log = ""
 
@@ -113,12 +87,12 @@ class LiveKitServer:
     @property
     def url(self) -> str:
         """What clients connect to: `ws://127.0.0.1:` and the port, which is 0 before the first start."""
-        return f"ws://{_HOST}:{self._port}"
+        return f"ws://{HOST}:{self._port}"
 
     @property
     def http_url(self) -> str:
         """The same server for HTTP requests, such as `/rtc/validate`."""
-        return f"http://{_HOST}:{self._port}"
+        return f"http://{HOST}:{self._port}"
 
     @property
     def api_key(self) -> str:
@@ -138,25 +112,25 @@ class LiveKitServer:
     def start(self) -> None:
         """Start the server and return when it answers; entering the context does the same."""
         if self._folder is not None:
-            raise LiveKitServerError("this LiveKit server was started already: stop() or restart() it")
+            raise LiveKitServerError("this LiveKit server is running already: call stop() or restart()")
         if self._binary is None:
             self._binary = find_livekit_server()
         if self._binary is None:
             raise LiveKitServerError(
-                "no livekit-server was found: name one in LIVEKIT_SERVER_BIN, put livekit-server on PATH, or "
-                "let build_livekit_server() build one (it needs Go)"
+                "no livekit-server was found: set LIVEKIT_SERVER_BIN, put livekit-server on PATH, or run "
+                "`moss-voice-server dev`, which builds one with Go"
             )
         self._folder = Path(tempfile.mkdtemp(prefix="livekit-server-"))
         self._owner = os.getpid()
         atexit.register(self.stop)
         try:
             for attempt in range(1, _PORT_ATTEMPTS + 1):
-                self._port = _free_port()
+                self._port = free_port()
                 try:
                     self._launch(self._binary, self._folder)
                     return
                 except LiveKitServerError as error:
-                    # Between our look at the port and the server's own, somebody else may have taken it.
+                    # Another program may have taken the port after we found it free.
                     if attempt == _PORT_ATTEMPTS or "address already in use" not in str(error):
                         raise
         except BaseException:
@@ -164,14 +138,14 @@ class LiveKitServer:
             raise
 
     def restart(self, *, keys: Mapping[str, str] | None = None) -> None:
-        """Stop the server and start it on the same ports, with other `keys` if given: keys are exchanged so.
+        """Stop the server and start it on the same ports, with other `keys` if given, as in a rotation.
 
         Rooms and participants are gone, as after any restart of a LiveKit server without Redis.
         """
         if self._folder is None or self._binary is None:
-            raise LiveKitServerError("this LiveKit server is not running: start() it first")
+            raise LiveKitServerError("this LiveKit server is not running: call start() first")
         if keys is not None:
-            self._keys = _sealed(keys)
+            self._keys = checked_keys(keys)
             self._masked.append(self._keys)
         self._end_process()
         try:
@@ -207,33 +181,28 @@ class LiveKitServer:
 
     def _launch(self, binary: Path, folder: Path) -> None:
         """Run the server on our port and wait until it answers."""
-        config = folder / "config.yaml"
-        config.unlink(missing_ok=True)
-        descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(_config(self._port, self._keys.reveal())))  # JSON is YAML
+        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environ: Secret[Mapping[str, str]] = Secret(
+            {**passed_on, "LIVEKIT_CONFIG": config(self._port, self._keys).reveal()}
+        )
         with (folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the server that the caller named, or that was found
-                [binary, "--config", config],
-                cwd=folder,
-                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            try:
+                self._process = GuardedProcess([binary], folder, environ, log)
+            except OSError as error:
+                raise LiveKitServerError(f"{binary} could not be started: {error.strerror}") from None
         try:
             self._wait_until_ready(self._process)
         except BaseException:
             self._end_process()
             raise
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, process: GuardedProcess) -> None:
         deadline = time.monotonic() + self._start_timeout
         ready = False
         while True:
-            # After an answer look once more: it may have been somebody else who answered on this port.
+            # After an answer look once more: another program may have answered on this port.
             if process.poll() is not None:
-                raise self._failure(f"ended by itself with exit status {process.returncode}")
+                raise self._failure(f"exited with status {process.poll()}")
             if ready:
                 return
             if time.monotonic() > deadline:
@@ -244,7 +213,7 @@ class LiveKitServer:
 
     def _answers(self) -> bool:
         """Whether `GET /` is answered with 200, as LiveKit does when it is ready."""
-        connection = http.client.HTTPConnection(_HOST, self._port, timeout=1.0)
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=1.0)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status == 200
@@ -257,71 +226,6 @@ class LiveKitServer:
         return LiveKitServerError(f"{self._binary} {what}; its log ends:\n{self.log_tail() or '(empty)'}")
 
     def _end_process(self) -> None:
-        """End the server by its process id and collect it: SIGTERM as often as it takes, SIGKILL at last."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        deadline = time.monotonic() + self._stop_timeout
-        try:
-            while time.monotonic() < deadline:
-                process.terminate()
-                try:
-                    process.wait(_TERM_EVERY)
-                    return
-                except subprocess.TimeoutExpired:
-                    continue
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-
-def _random_pair() -> dict[str, str]:
-    """A key and its secret in the form that `livekit-server generate-keys` prints."""
-    key = "API" + "".join(secrets.choice(_BASE62) for _ in range(12))
-    return {key: "".join(secrets.choice(_BASE62) for _ in range(43))}
-
-
-def _sealed(keys: Mapping[str, str]) -> Secret[dict[str, str]]:
-    """A copy of `keys` that cannot be printed."""
-    if not keys or "" in keys or "" in keys.values():
-        raise ValueError("keys must map at least one API key to its secret, neither of them empty")
-    return Secret(dict(keys))
-
-
-def _free_port() -> int:
-    """A port that is free on loopback for TCP (signalling) and for UDP (media)."""
-    for port in random.sample(_PORTS, k=100):
-        try:
-            with (
-                socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            ):
-                tcp.bind((_HOST, port))
-                udp.bind((_HOST, port))
-        except OSError:
-            continue
-        return port
-    raise LiveKitServerError(f"no free port on {_HOST} between {_PORTS.start} and {_PORTS.stop}")
-
-
-def _config(port: int, keys: Mapping[str, str]) -> dict[str, object]:
-    """LiveKit's configuration: signalling and media on loopback only."""
-    return {
-        "port": port,
-        "bind_addresses": [_HOST],
-        "keys": dict(keys),
-        "logging": {"level": "info"},
-        "rtc": {
-            "node_ip": _HOST,
-            "udp_port": port,
-            "tcp_port": 0,  # off: LiveKit binds this one to every interface, whatever bind_addresses says
-            "allow_tcp_fallback": False,
-            "use_external_ip": False,
-            "enable_loopback_candidate": True,
-            "ips": {"includes": [f"{_HOST}/32"]},  # else the UDP port is bound on every address
-            # Else clients are told to ask public ones. Nobody is there, and nobody is needed on loopback; it must
-            # not be our own port: clients take its traffic for STUN then, and never connect.
-            "stun_servers": [f"{_HOST}:9"],
-        },
-    }
+        if process is not None:
+            process.end(self._stop_timeout)

@@ -1,4 +1,4 @@
-"""Where a `livekit-server` comes from: named, on PATH, in the cache folder, or built by Go into it."""
+"""Find a `livekit-server` executable, or build one with Go into the cache folder."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 LIVEKIT_VERSION = "v1.13.5"
 """The LiveKit release that this package is tested against."""
 
 _GO_PACKAGE = f"github.com/livekit/livekit-server/cmd/server@{LIVEKIT_VERSION}"
 _EXE = ".exe" if sys.platform == "win32" else ""
-_LOCK_POLL = 0.2  # seconds between two looks at a lock that another process holds
+_LOCK_POLL = 0.2  # seconds between two attempts to get a lock
+_SHOWN_LINES = 15  # of Go's output, in an error
 
 
 class LiveKitServerError(RuntimeError):
-    """A LiveKit server could not be found, built or started; the text says why and what to do."""
+    """A LiveKit server could not be found, built or started; the text gives the cause and the remedy."""
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder `moss-voice-server` below `XDG_CACHE_HOME`, or below `~/.cache`.
 
-    A relative `XDG_CACHE_HOME` is ignored, as the XDG base directory specification demands.
+    A relative `XDG_CACHE_HOME` is ignored, as the XDG base directory specification requires.
     """
     named = environ.get("XDG_CACHE_HOME", "")
     base = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
@@ -39,20 +42,16 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def find_livekit_server(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The `livekit-server` to use, or None when there is none.
-
-    Looked for in this order: the file that `LIVEKIT_SERVER_BIN` names, `livekit-server` on `PATH`, the one
-    that `build_livekit_server` has put into the cache folder.
+    """The first `livekit-server` of `LIVEKIT_SERVER_BIN`, `PATH` and the cache folder, or `None`.
 
     Raises:
-        LiveKitServerError: `LIVEKIT_SERVER_BIN` names something that cannot be executed; falling back to
-            another server would hide the mistake.
+        LiveKitServerError: `LIVEKIT_SERVER_BIN` is not an executable file; using another server would hide that.
     """
     named = environ.get("LIVEKIT_SERVER_BIN", "")
     if named:
         if not _is_executable(Path(named)):
             raise LiveKitServerError(
-                f"LIVEKIT_SERVER_BIN names {named!r}, which is not an executable file: correct it or unset it"
+                f"LIVEKIT_SERVER_BIN is {named!r}, which is not an executable file: correct it or unset it"
             )
         return Path(named)
     on_path = shutil.which("livekit-server", path=environ.get("PATH", os.defpath))
@@ -62,57 +61,92 @@ def find_livekit_server(environ: Mapping[str, str] = os.environ) -> Path | None:
     return cached if _is_executable(cached) else None
 
 
-def build_livekit_server(environ: Mapping[str, str] = os.environ, *, timeout: float = 1200.0) -> Path:
+def go_command(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The path of the program `go`, or `None`."""
+    return shutil.which("go", path=environ.get("PATH", os.defpath))
+
+
+def build_livekit_server(
+    environ: Mapping[str, str] = os.environ,
+    *,
+    timeout: float = 1200.0,
+    on_output: Callable[[str], object] = lambda line: None,
+) -> Path:
     """Build LiveKit's server (release `LIVEKIT_VERSION`) into the cache folder, once, and return its path.
 
-    Needs Go, and on the first call the network: Go fetches the module and its dependencies and compiles them,
-    one to three minutes. Processes that build at the same time wait for the first one and share its result.
-    `timeout` is in seconds and bounds the waiting and the building, each.
+    Needs Go, and on the first call the network: Go downloads the module and its dependencies and compiles them, in
+    one to four minutes. Processes that build at the same time wait for the first one and share its result.
+
+    Args:
+        environ: variables for Go; `PATH` locates it.
+        timeout: seconds, for waiting and for building.
+        on_output: called with each line that Go prints, such as the name of a package that it compiles.
 
     Raises:
-        LiveKitServerError: Go is absent, the build failed, or the time is up.
+        LiveKitServerError: Go is absent, the build failed, or it took longer than `timeout`.
     """
     target = _cached_binary(environ)
     if _is_executable(target):
         return target
-    go = shutil.which("go", path=environ.get("PATH", os.defpath))
+    go = go_command(environ)
     if go is None:
         raise LiveKitServerError(
             f"Go is needed to build livekit-server {LIVEKIT_VERSION} and was not found on PATH: install Go "
-            "(https://go.dev/dl), or install livekit-server and name it in LIVEKIT_SERVER_BIN"
+            "(https://go.dev/dl), or install livekit-server and set LIVEKIT_SERVER_BIN"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.parent / "build.lock", timeout):
-        if not _is_executable(target):  # whoever held the lock before may have built it
-            _go_install(go, target, environ, timeout)
+        if not _is_executable(target):  # the process that held the lock before may have built it
+            _go_install(go, target, environ, timeout, on_output)
     return target
 
 
-def _go_install(go: str, target: Path, environ: Mapping[str, str], timeout: float) -> None:
-    """Build in a folder of its own and move the finished file, so that `target` is never half a server."""
+def _go_install(
+    go: str, target: Path, environ: Mapping[str, str], timeout: float, on_output: Callable[[str], object]
+) -> None:
+    """Build in a temporary folder and move the finished file, so that `target` is always complete."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
+        command = [go, "install", "-v", _GO_PACKAGE]
+        process = subprocess.Popen(  # noqa: S603 - a fixed command, and Go as PATH finds it
+            command,
+            cwd=folder,  # no go.mod or go.work of the caller's folder may take part
+            env={**environ, "GOBIN": folder},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        is_late = threading.Event()
+
+        def give_up() -> None:
+            is_late.set()
+            process.kill()
+
+        alarm = threading.Timer(timeout, give_up)
+        alarm.daemon = True
+        alarm.start()
+        lines: deque[str] = deque(maxlen=_SHOWN_LINES)
         try:
-            done = subprocess.run(  # noqa: S603 - a fixed command, and Go as PATH finds it
-                [go, "install", _GO_PACKAGE],
-                cwd=folder,  # no go.mod or go.work of the caller's folder may take part
-                env={**environ, "GOBIN": folder},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise LiveKitServerError(
-                f"`go install {_GO_PACKAGE}` did not end within {timeout:g} s: run it by hand to see why"
-            ) from None
-        if done.returncode != 0:
-            # A module proxy's address may carry a password.
-            tail = re.sub(r"//[^/\s@]+@", "//***@", "\n".join(done.stdout.splitlines()[-15:]))
-            raise LiveKitServerError(f"`go install {_GO_PACKAGE}` failed; its last words:\n{tail}")
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                on_output(lines[-1])
+            process.wait()
+        finally:
+            alarm.cancel()
+            process.kill()
+            process.communicate()
+        if is_late.is_set():
+            raise LiveKitServerError(f"`{_shown(command)}` did not finish within {timeout:g} s: run it to see why")
+        if process.returncode != 0:
+            # The URL of a module proxy may contain a password.
+            tail = re.sub(r"//[^/\s@]+@", "//***@", "\n".join(lines))
+            raise LiveKitServerError(f"`{_shown(command)}` failed; its output ends:\n{tail}")
         os.replace(Path(folder, f"server{_EXE}"), target)
+
+
+def _shown(command: list[str]) -> str:
+    return " ".join(["go", *command[1:]])
 
 
 def _cached_binary(environ: Mapping[str, str]) -> Path:
@@ -125,17 +159,17 @@ def _is_executable(path: Path) -> bool:
 
 @contextmanager
 def _locked(path: Path, timeout: float) -> Iterator[None]:
-    """Hold an operating system's lock on `path`; it is let go when the process ends, however it ends."""
+    """Hold the operating system's lock on `path`; it is released when the process ends for any reason."""
     with path.open("a+b") as file:
         deadline = time.monotonic() + timeout
         while not _try_lock(file.fileno()):
             if time.monotonic() > deadline:
                 raise LiveKitServerError(
                     f"another process has been building livekit-server for {timeout:g} s (it holds {path}): "
-                    "end it, or wait for it"
+                    "wait for it or stop it"
                 )
             time.sleep(_LOCK_POLL)
-        yield  # closing the file lets the lock go
+        yield  # closing the file releases the lock
 
 
 if sys.platform == "win32":

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.livekit
+PATIENCE = 20.0  # seconds
 
 
 @pytest.fixture
@@ -52,7 +54,9 @@ def is_alive(pid: int) -> bool:
 def program(path: Path, text: str) -> Path:
     """A program that takes a LiveKit server's place: this Python, with `config` as the server would read it."""
     path.write_text(
-        f"#!{sys.executable}\n" + "import json, os, sys\nconfig = json.load(open(sys.argv[2]))\n" + dedent(text)
+        f"#!{sys.executable}\n"
+        + "import json, os, sys\nconfig = json.loads(os.environ['LIVEKIT_CONFIG'])\n"
+        + dedent(text)
     )
     path.chmod(0o700)
     return path
@@ -122,21 +126,50 @@ def test_environment_does_not_leak_in(livekit_binary: Path, monkeypatch: pytest.
         assert 200 == validate(server, token_of(server))[0]
 
 
-def test_configuration_is_private_and_goes_with_the_server(livekit_binary: Path, tmp_path: Path) -> None:
-    """Only the owner can read the file that holds the secret, and it is gone when the server is."""
-    spy = program(
-        tmp_path / "spy",
-        f"""
-        mode = [oct(os.stat(path).st_mode & 0o777) for path in (os.path.dirname(sys.argv[2]), sys.argv[2])]
-        json.dump([*mode, sys.argv[2]], open({str(tmp_path / "seen")!r}, "w"))
-        os.execv({str(livekit_binary)!r}, sys.argv)
-        """,
-    )
-    with LiveKitServer(spy):
-        folder_mode, file_mode, config = json.loads((tmp_path / "seen").read_text())
-        assert ("0o700", "0o600", True) == (folder_mode, file_mode, Path(config).exists())
+def test_keys_are_in_no_file(livekit_binary: Path) -> None:
+    """The server's folder is private and contains no secret, and `stop` removes it."""
+    server = LiveKitServer(livekit_binary)
+    with server:
+        folder = server._folder
+        assert folder is not None
+        texts = [path.read_text() for path in folder.iterdir()]
+        assert ("0o700", [False]) == (oct(folder.stat().st_mode & 0o777), [server.api_secret in text for text in texts])
+    assert not folder.exists()
 
-    assert not Path(config).parent.exists()
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT, signal.SIGTERM], ids=["KILL", "QUIT", "TERM"])
+def test_killed_parent_takes_the_server_along(number: int, livekit_binary: Path) -> None:
+    """When the process that started a server is killed, the server ends and its folder is removed."""
+    code = f"""
+import time
+from moss_voice_server.testing import LiveKitServer
+server = LiveKitServer({str(livekit_binary)!r})
+server.start()
+print(server.pid, server._folder, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, folder = parent.stdout.readline().split()
+        assert is_alive(int(pid))
+        parent.send_signal(number)
+        parent.wait(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(int(pid)) or Path(folder).exists():
+        assert time.monotonic() < deadline, "the server outlived its parent"
+        time.sleep(0.02)
+
+
+def test_program_that_cannot_be_started(tmp_path: Path) -> None:
+    """A file that is no program is an error that names it, and no frame of the error holds the secret."""
+    server = LiveKitServer(tmp_path / "absent")
+    with pytest.raises(LiveKitServerError, match="absent could not be started") as failed:
+        server.start()
+    frames, error = [], failed.value.__traceback__
+    while error is not None:
+        frames.append(repr(error.tb_frame.f_locals))
+        error = error.tb_next
+    assert [] == [text for text in frames if server.api_secret in text]
 
 
 def test_secret_is_shown_nowhere(own_server: LiveKitServer) -> None:
@@ -158,7 +191,7 @@ def test_log_hides_tokens(own_server: LiveKitServer) -> None:
     assert own_server.log_tail(1000).count("starting LiveKit server") == 1
 
 
-def test_restart_exchanges_the_keys(own_server: LiveKitServer) -> None:
+def test_restart_rotates_the_keys(own_server: LiveKitServer) -> None:
     """After `restart(keys=…)` the server has the same address, knows the new pair, and no longer the old one."""
     url, pid, old = own_server.url, own_server.pid, token_of(own_server)
 
@@ -200,7 +233,7 @@ def test_stop_ends_the_process_with_guests_inside(livekit_binary: Path) -> None:
 
 def test_starting_twice_is_an_error(own_server: LiveKitServer) -> None:
     """A running server is not started over: that would lose the first process."""
-    with pytest.raises(LiveKitServerError, match="started already"):
+    with pytest.raises(LiveKitServerError, match="running already"):
         own_server.start()
     with pytest.raises(LiveKitServerError, match="not running"):
         LiveKitServer().restart()
@@ -221,7 +254,7 @@ def test_server_that_ends_by_itself_is_reported(tmp_path: Path) -> None:
         server.start()
 
     text = str(failed.value)
-    assert "ended by itself with exit status 3" in text
+    assert "exited with status 3" in text
     assert f"my keys are {{'{server.api_key}': '[secret]'}} and a token [token]" in text
     assert server.pid is None
 
@@ -273,7 +306,7 @@ def run(livekit_binary: Path, text: str) -> list[str]:
     """Run Python code with a started `server` in an interpreter of its own; the lines that it prints."""
     code = f"""
 import os, sys
-from moss_voice_server.dev.livekit import LiveKitServer
+from moss_voice_server.testing import LiveKitServer
 server = LiveKitServer({str(livekit_binary)!r})
 server.start()
 print(server.pid, flush=True)

@@ -75,7 +75,7 @@ def test_named_file_must_be_a_program(damage: str, environ: dict[str, str], tmp_
         named.mkdir()
     environ["LIVEKIT_SERVER_BIN"] = str(named)
 
-    with pytest.raises(LiveKitServerError, match=f"LIVEKIT_SERVER_BIN names '{named}'"):
+    with pytest.raises(LiveKitServerError, match=f"LIVEKIT_SERVER_BIN is '{named}'"):
         find_livekit_server(environ)
 
 
@@ -101,13 +101,15 @@ def test_build_needs_go(environ: dict[str, str]) -> None:
 
 def test_build_puts_the_server_into_the_cache(environ: dict[str, str], tmp_path: Path) -> None:
     """Go is asked for the pinned release once; then the server is found, and Go is no longer needed."""
-    fake_go(environ, BUILDS)
+    fake_go(environ, f"print('github.com/livekit/protocol/livekit'); {BUILDS}")
+    seen: list[str] = []
 
-    built = build_livekit_server(environ)
+    built = build_livekit_server(environ, on_output=seen.append)
     Path(environ["PATH"], "go").unlink()
 
     assert tmp_path / "cache" / CACHED == built == build_livekit_server(environ) == find_livekit_server(environ)
-    asked = f"install github.com/livekit/livekit-server/cmd/server@{LIVEKIT_VERSION}"
+    assert ["github.com/livekit/protocol/livekit"] == seen
+    asked = f"install -v github.com/livekit/livekit-server/cmd/server@{LIVEKIT_VERSION}"
     assert [asked] == (tmp_path / "calls").read_text().splitlines()
     assert {"livekit-server", "build.lock"} == {path.name for path in built.parent.iterdir()}
 
@@ -150,7 +152,7 @@ def test_build_ends_in_time(environ: dict[str, str]) -> None:
     """A build that takes longer than `timeout` is given up with an error."""
     fake_go(environ, "import signal; signal.pause()")
 
-    with pytest.raises(LiveKitServerError, match=r"did not end within 0\.5 s"):
+    with pytest.raises(LiveKitServerError, match=r"did not finish within 0\.5 s"):
         build_livekit_server(environ, timeout=0.5)
 
 
@@ -178,5 +180,5 @@ def test_server_without_a_binary_says_how_to_get_one(environ: dict[str, str], mo
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    with pytest.raises(LiveKitServerError, match=r"LIVEKIT_SERVER_BIN, .* PATH, .* build_livekit_server\(\)"):
+    with pytest.raises(LiveKitServerError, match=r"LIVEKIT_SERVER_BIN, .* PATH, .*moss-voice-server dev"):
         LiveKitServer().start()
