@@ -1006,3 +1006,12 @@ def test_tls_ends_and_breaks_as_told(tls_moss: FakeMoss, certificate: Path) -> N
             assert "end" == drain(client)[1]
         tls_moss.close()
         assert (b"", "end") == drain(silent)
+
+
+def test_kept_requests_are_bounded() -> None:
+    """With `kept_requests` only the newest are kept, authorized or not, and `count` counts all."""
+    with FakeMoss(kept_requests=2) as moss:
+        for number in range(4):
+            httpx2.get(f"{moss.url}/{number}")
+        assert ["/2", "/3"] == [each.path for each in moss.requests]
+        assert (4, "/3") == (moss.count, moss.wait_for(4)[-1].path)

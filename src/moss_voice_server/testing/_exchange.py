@@ -33,13 +33,19 @@ class Exchange:
 class Exchanges:
     """Hands out the scripted answers in order and remembers who asked; safe from any thread."""
 
-    def __init__(self, clock: Callable[[], float], settle: Callable[[Answer, RecordedRequest], Answer]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        settle: Callable[[Answer, RecordedRequest], Answer],
+        kept_requests: int | None = None,
+    ) -> None:
         self._clock = clock
         self._settle = settle
         self._changed = threading.Condition()
         self._script: deque[Answer] = deque()
         self._otherwise = Answer()
-        self._requests: list[RecordedRequest] = []
+        self._requests: deque[RecordedRequest] = deque(maxlen=kept_requests)
+        self._count = 0
         self._live: set[Exchange] = set()
         self._bytes_sent = 0
 
@@ -75,6 +81,7 @@ class Exchanges:
         request = RecordedRequest(method, path, headers, self._clock())
         exchange = Exchange(request, self._settle(answer, request))
         self._requests.append(request)
+        self._count += 1
         self._live.add(exchange)
         self._changed.notify_all()
         return exchange
@@ -111,6 +118,12 @@ class Exchanges:
             return tuple(self._requests)
 
     @property
+    def count(self) -> int:
+        """How many requests arrived, with those that are no longer kept."""
+        with self._changed:
+            return self._count
+
+    @property
     def in_flight(self) -> int:
         """How many answers are held."""
         with self._changed:
@@ -125,10 +138,8 @@ class Exchanges:
     def wait_for(self, count: int, timeout: float) -> tuple[RecordedRequest, ...]:
         """Block until so many requests arrived; an AssertionError tells how many did."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._requests) >= count, timeout):
-                raise AssertionError(
-                    f"FakeMoss: {len(self._requests)} of {count} requests arrived within {timeout:g} s"
-                )
+            if not self._changed.wait_for(lambda: self._count >= count, timeout):
+                raise AssertionError(f"FakeMoss: {self._count} of {count} requests arrived within {timeout:g} s")
             return tuple(self._requests)
 
     def wait_idle(self, timeout: float) -> None:

@@ -37,6 +37,7 @@ class FakeMoss:
             secret longer than 32 bytes.
         ssl_context: a server's context with its certificate makes it https.
         clock: what `RecordedRequest.time` is read from.
+        kept_requests: how many requests `requests` keeps, the newest; `None`: all.
 
     Attributes, to be set at any time:
         etag: True: answers carry an ETag, and If-None-Match gets 304.
@@ -55,6 +56,7 @@ class FakeMoss:
         agent_name: str = "example-agent",
         ssl_context: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
+        kept_requests: int | None = None,
     ) -> None:
         self.etag = False
         self.max_age: float | None = None
@@ -64,7 +66,7 @@ class FakeMoss:
             voice_agent_id or f"voice-agent-{secrets.token_hex(8)}",
         )
         self._credentials = _credentials(url, api_key, api_secret, agent_name)
-        self._exchanges = Exchanges(clock, self._settle)
+        self._exchanges = Exchanges(clock, self._settle, kept_requests)
         self._server = SocketServer(self._exchanges, ssl_context)
         self._scheme = "http" if ssl_context is None else "https"
         self._port = 0
@@ -177,13 +179,13 @@ class FakeMoss:
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
-        """Everything that arrived, oldest first."""
+        """The requests that arrived, oldest first; the newest `kept_requests` of them."""
         return self._exchanges.requests
 
     @property
     def count(self) -> int:
         """How many requests arrived."""
-        return len(self._exchanges.requests)
+        return self._exchanges.count
 
     @property
     def in_flight(self) -> int:
