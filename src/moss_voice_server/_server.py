@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._credentials.config import DEFAULT_API_URL, from_environment, settings
 from ._secret import Sealed, Secret
-from ._token.claims import DEFAULT_TTL, payload
+from ._token.claims import API_DEFAULT_TTL, DEFAULT_TTL, payload
 from .errors import InvalidArgument, WeakSecretWarning
-from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
+from .grants import AgentDispatch, ApiGrants, ConnectionDetails, ParticipantGrants, ParticipantInfo, RoomConfig
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ._credentials.cache import Keeper
     from ._credentials.fetch import Exchange, Outcome
+    from ._credentials.response import Credentials
     from ._credentials.static import Given
     from ._http.client import AsyncTransport, SyncTransport
     from .credentials import CredentialsStatus, RefreshPolicy
@@ -137,7 +138,7 @@ class _Server(Sealed):
         ttl: timedelta | float = DEFAULT_TTL,
         grants: ParticipantGrants | None = None,
         agents: Iterable[AgentDispatch | str] = (),
-        room_config: Any = None,
+        room_config: RoomConfig | None = None,
     ) -> str:
         """A signed token (JWT, HS256) with which one participant joins one room. Never waits and never does I/O.
 
@@ -171,6 +172,58 @@ class _Server(Sealed):
         return signer.sign(
             payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
         )
+
+    def create_connection_details(
+        self,
+        participant: ParticipantInfo,
+        room_name: str,
+        agent_name: str | None = None,
+        *,
+        ttl: timedelta | float = DEFAULT_TTL,
+        grants: ParticipantGrants | None = None,
+        agents: Iterable[AgentDispatch | str] = (),
+        room_config: RoomConfig | None = None,
+    ) -> ConnectionDetails:
+        """A join token together with the URL that it is valid for, even while the credentials are rotated.
+
+        Arguments and errors as for `create_participant_token`.
+        """
+        now = self._wall()
+        credentials = self._usable(now)
+        signer = credentials.signer
+        token = signer.sign(
+            payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
+        )
+        name = participant.name
+        return ConnectionDetails(credentials.url, token, str.__str__(room_name), str.__str__(name) if name else "")
+
+    def create_api_token(self, grants: ApiGrants, *, ttl: timedelta | float = API_DEFAULT_TTL) -> str:
+        """A signed token for LiveKit's server API. Never waits and never does I/O.
+
+        Whoever has this token controls rooms: it never leaves the backend. Do not return it to a client.
+
+        Args:
+            grants: what the token permits.
+            ttl: how long it can be used, a `timedelta` or seconds, from 10 seconds to 10 minutes.
+
+        Raises:
+            InvalidArgument: `grants` is not an `ApiGrants`, or `ttl` is out of range.
+            CredentialsError: as for `create_participant_token`.
+
+        Source: livekit.io docs, "Server APIs"; livekit/protocol `auth/grants.go`.
+        """
+        from ._token.api_claims import api_payload
+
+        now = self._wall()
+        signer = self._usable(now).signer
+        return signer.sign(api_payload(signer.head, now, grants, ttl))
+
+    def _usable(self, now: float) -> Credentials:
+        """The credentials to sign with; `create_participant_token` has the same lines inline, to save the call."""
+        wall, mono, held = self._keeper.ready
+        if held is None or now >= wall or self._mono() >= mono:
+            held = self._keeper.lease()
+        return held
 
     def get_server_url(self) -> str:
         """The LiveKit address that the client connects to.

@@ -1,9 +1,10 @@
-"""Grants: what a join token may say: who joins (`ParticipantInfo`), what they may do, and which agents are sent for."""
+"""Grants: who joins, what a token permits, which agents are dispatched, and the details a client needs to connect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Literal, Protocol
 
 from . import _validation
 from .errors import InvalidArgument
@@ -132,3 +133,98 @@ class AgentDispatch:
         _validation.attributes("agent attributes", self.attributes)
         # A private copy: what was checked is what will be signed.
         object.__setattr__(self, "attributes", dict(self.attributes))
+
+
+class RoomConfigMessage(Protocol):
+    """The protobuf message `livekit.protocol.room.RoomConfiguration`, without a dependency on protobuf."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  # protobuf's name
+        """The message in protobuf's binary format."""
+
+
+RoomConfig = Mapping[str, object] | RoomConfigMessage
+"""LiveKit's room configuration: a mapping with the field names in snake_case, or the protobuf message."""
+
+
+@dataclass(frozen=True)
+class ApiGrants:
+    """What an API token permits on LiveKit's server API. An API token never leaves the backend.
+
+    Args:
+        room: the room that `room_admin` applies to.
+        room_admin: manage participants and dispatches of `room`. Requires `room`.
+        room_create: create and delete rooms.
+        room_list: list rooms.
+        room_record: record rooms (egress).
+        ingress_admin: manage ingress.
+        sip_admin: manage SIP trunks and dispatch rules.
+        sip_call: place SIP calls.
+
+    Raises:
+        InvalidArgument: a value is not a bool, `room` is not a valid room name, or `room_admin` has no `room`.
+
+    Source: livekit/protocol `auth/grants.go`, `VideoGrant` and `SIPGrant`.
+    """
+
+    room: str | None = None
+    room_admin: bool = False
+    room_create: bool = False
+    room_list: bool = False
+    room_record: bool = False
+    ingress_admin: bool = False
+    sip_admin: bool = False
+    sip_call: bool = False
+
+    def __post_init__(self) -> None:
+        if self.room is not None:
+            object.__setattr__(self, "room", _validation.label("room", self.room))
+        for each in fields(self)[1:]:
+            value = getattr(self, each.name)
+            if not isinstance(value, bool):
+                raise InvalidArgument(f"{each.name} must be True or False, not {type(value).__name__}", field=each.name)
+        if self.room_admin and self.room is None:
+            raise InvalidArgument("room_admin requires a room", field="room", remedy="set room to the room's name")
+
+
+@dataclass(frozen=True)
+class ConnectionDetails:
+    """What a client needs to join: the LiveKit URL and a token that was signed with the credentials of that URL.
+
+    Attributes:
+        server_url: the LiveKit URL.
+        participant_token: the join token; `repr` does not show it.
+        room_name: the room of the token.
+        participant_name: the participant's display name; empty if it has none.
+    """
+
+    server_url: str
+    participant_token: str = field(repr=False)
+    room_name: str
+    participant_name: str = ""
+
+    def as_dict(self, keys: Literal["snake", "camel", "both"] = "snake") -> dict[str, str]:
+        """The JSON object to return to the client.
+
+        Args:
+            keys: `snake`: `server_url` and `participant_token`, LiveKit's standard. `camel`: `serverUrl`,
+                `participantToken`, `roomName` and `participantName`, as LiveKit's starter apps read them. `both`: all six.
+
+        Raises:
+            InvalidArgument: `keys` has another value.
+
+        Source: livekit.io docs, "Endpoint token generation"; livekit-examples/agent-starter-react.
+        """
+        snake = {"server_url": self.server_url, "participant_token": self.participant_token}
+        camel = {
+            "serverUrl": self.server_url,
+            "participantToken": self.participant_token,
+            "roomName": self.room_name,
+            "participantName": self.participant_name,
+        }
+        if keys == "snake":
+            return snake
+        if keys == "camel":
+            return camel
+        if keys == "both":
+            return snake | camel
+        raise InvalidArgument("keys is unknown", field="keys", remedy='use "snake", "camel" or "both"')

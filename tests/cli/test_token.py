@@ -303,8 +303,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "key twice": (["--attribute", "a=b", "--attribute", "a=c"], "--attribute: a key is given twice: keep one of them"),
     "ttl out of range": (
         ["--ttl", "30s"],
-        "--ttl: ttl is out of range: a token may live from 1 minute to 24 hours (the default is 15 minutes; it is needed for "
-        "joining only, LiveKit renews the tokens of those who are in)",
+        "--ttl: ttl is out of range: choose 1 minute to 24 hours; a session does not end with its token",
     ),
     "unknown source": (
         ["--source", "mic"],

@@ -177,7 +177,7 @@ def test_ttl_out_of_range_is_refused(ttl: float) -> None:
     """Less than a minute, more than a day, infinite and no number at all are refused with the range."""
     field, text = refused(written, ttl=ttl)
 
-    assert ("ttl", True) == (field, text.startswith("ttl is out of range: a token may live from 1 minute to 24 hours"))
+    assert ("ttl", True) == (field, "1 minute to 24 hours" in text)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _validation as labels
 from ..errors import InvalidArgument
@@ -12,6 +12,7 @@ from ..grants import ParticipantGrants, ParticipantInfo
 from .json_string import quoted
 
 DEFAULT_TTL = timedelta(minutes=15)
+API_DEFAULT_TTL = timedelta(minutes=1)
 # Seconds. Below a minute no LiveKit client caches a token, and a minute is the leeway between clocks.
 MIN_TTL, MAX_TTL = 60, 24 * 60 * 60
 _DEFAULT_SECONDS = 15 * 60
@@ -94,8 +95,20 @@ def _default_times(start: int) -> str:
     return _times(start, start + _DEFAULT_SECONDS)
 
 
-def lifetime(ttl: Any, field: str = "ttl") -> float:
-    """A token's life in seconds, from a `timedelta` or a number of seconds."""
+class TtlRange(NamedTuple):
+    """How long a kind of token may live, in seconds."""
+
+    minimum: int
+    maximum: int
+    remedy: str
+
+
+JOIN_TTL = TtlRange(MIN_TTL, MAX_TTL, "choose 1 minute to 24 hours; a session does not end with its token")
+API_TTL = TtlRange(10, 10 * 60, "choose 10 seconds to 10 minutes")
+
+
+def lifetime(ttl: Any, field: str = "ttl", allowed: TtlRange = JOIN_TTL) -> float:
+    """A token's lifetime in seconds, from a `timedelta` or a number of seconds."""
     seconds: float
     if isinstance(ttl, timedelta):
         seconds = ttl.total_seconds()
@@ -105,12 +118,8 @@ def lifetime(ttl: Any, field: str = "ttl") -> float:
         raise InvalidArgument(
             f"{field} must be a timedelta or a number of seconds, not {type(ttl).__name__}", field=field
         )
-    if not MIN_TTL <= seconds <= MAX_TTL:  # not-a-number fails here as well
-        raise InvalidArgument(
-            f"{field} is out of range: a token may live from 1 minute to 24 hours (the default is 15 minutes; it is needed "
-            "for joining only, LiveKit renews the tokens of those who are in)",
-            field=field,
-        )
+    if not allowed.minimum <= seconds <= allowed.maximum:  # NaN fails here as well
+        raise InvalidArgument(f"{field} is out of range", field=field, remedy=allowed.remedy)
     return float(seconds)
 
 
