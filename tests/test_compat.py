@@ -24,8 +24,8 @@ import moss_voice_server
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.support import tokens
 from tests.livekit.needs import absent
+from tests.support import tokens
 from tests.support.classes import ASYNC, SYNC, Class
 
 CREDENTIALS = {

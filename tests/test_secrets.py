@@ -28,7 +28,8 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._credentials.config import settings
-from moss_voice_server._credentials.fetch import Response, fetch
+from moss_voice_server._credentials.fetch import fetch
+from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Sealed, Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError, WeakSecretWarning

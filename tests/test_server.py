@@ -271,7 +271,7 @@ def test_transport_that_fails_is_named(face: Class, moss: FakeMoss) -> None:
     with pytest.raises(CredentialsUnavailable) as caught:
         face.create(**moss.arguments, transport=transport)
 
-    assert "the Moss API could not be asked: the transport that was handed in failed with " in str(caught.value)
+    assert "request to the Moss API failed: the custom transport raised " in str(caught.value)
 
 
 def test_create_of_a_subclass(face: Class, moss: FakeMoss) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._credentials.cache import Keeper
-    from ._credentials.fetch import Exchange, Outcome
+    from ._credentials.fetch import FetchFlow, FetchResult
     from ._credentials.response import Credentials
     from ._credentials.static import Given
     from ._http.client import AsyncTransport, SyncTransport
@@ -80,7 +80,7 @@ class _Server(Sealed):
     _sends_by: str
 
     @staticmethod
-    def _drive(exchange: Exchange, transport: Any) -> Outcome:
+    def _drive(flow: FetchFlow, transport: Any) -> FetchResult:
         raise AssertionError  # each face has its own
 
     def _keep(self, keeper: Keeper | Given) -> None:
@@ -358,10 +358,11 @@ class MossVoiceServer(_Server):
         await self.aclose()
 
     @staticmethod
-    def _drive(exchange: Exchange, transport: Any) -> Outcome:
-        from ._http.client import drive_on_own_loop
+    def _drive(flow: FetchFlow, transport: Any) -> FetchResult:
+        from ._http.drivers import run, run_on_own_loop
 
-        return drive_on_own_loop(exchange, transport)
+        # The refresh has a thread of its own in either class: without an async transport it needs no event loop.
+        return run(flow) if transport is None else run_on_own_loop(flow, transport)
 
 
 class MossVoiceServerSync(_Server):
@@ -418,10 +419,10 @@ class MossVoiceServerSync(_Server):
         self.close()
 
     @staticmethod
-    def _drive(exchange: Exchange, transport: Any) -> Outcome:
-        from ._http.client import drive
+    def _drive(flow: FetchFlow, transport: Any) -> FetchResult:
+        from ._http.drivers import run
 
-        return drive(exchange, transport)
+        return run(flow, transport)
 
 
 def _wrapped(value: Any) -> Secret[Any]:

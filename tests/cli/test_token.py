@@ -461,19 +461,19 @@ def test_wrong_standard_input(typed: bytes, livekit_shell: Shell) -> None:
 FAILURES: dict[str, tuple[Answer | int, str]] = {
     "refused": (
         401,
-        "the Moss API does not accept the project id and key (HTTP 401): check MOSS_PROJECT_ID and MOSS_PROJECT_KEY",
+        "the Moss API rejected the project ID and key (HTTP 401): check MOSS_PROJECT_ID and MOSS_PROJECT_KEY",
     ),
     "no such agent": (
         404,
-        "the Moss API knows no such voice agent (HTTP 404): check MOSS_VOICE_AGENT_ID, and that it belongs to this project",
+        "voice agent not found at http",
     ),
     "busy": (
         Answer.retry_after("120"),
-        "the Moss API answered HTTP 429: it should pass; nothing to do here; try again in 120 s",
+        "the Moss API returned HTTP 429: retry later; this error is temporary; try again in 120 s",
     ),
     "unusable": (
         Answer(json={"voice_agent_url": "wss://x"}),
-        "the Moss API's answer cannot be used: the answer lacks the field ",
+        "the Moss API's response cannot be used: the answer lacks the field ",
     ),
 }
 
@@ -491,7 +491,8 @@ def test_no_credentials(answer: Answer | int, text: str, moss_shell: Shell, moss
 def test_nobody_there(moss_shell: Shell, moss: FakeMoss) -> None:
     """A Moss API that is down is told as such, after three attempts."""
     moss.close()
-    text = "the Moss API could not be asked: the connection was refused: check api_url's host and port (3 attempts)"
+    text = "request to the Moss API failed: connection refused (3 attempts): "
+    text += "check the host and port in api_url (MOSS_PLATFORM_API_URL)"
     assert Done(1, "", error(text)) == moss_shell("token")
 
 

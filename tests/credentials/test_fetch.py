@@ -12,16 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moss_voice_server._credentials.config import settings
-from moss_voice_server._credentials.fetch import (
-    Attempt,
-    Failure,
-    Fault,
-    Fetched,
-    NotModified,
-    Outcome,
-    Response,
-    fetch,
-)
+from moss_voice_server._credentials.fetch import Failure, Fetched, FetchResult, NotModified, fetch
+from moss_voice_server._http.model import Attempt, Response, TransportError
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
@@ -39,7 +31,7 @@ DENIALS = (401, 403, 404, 410)
 class Played(NamedTuple):
     """A fetch from its beginning to its end."""
 
-    outcome: Outcome
+    outcome: FetchResult
     attempts: list[Attempt]
     took: float
 
@@ -56,7 +48,7 @@ class Played(NamedTuple):
 
 
 def play(
-    *answers: Response | Fault | int,
+    *answers: Response | TransportError | int,
     attempts: int = 3,
     budget: float = 8.0,
     etag: str = "",
@@ -96,8 +88,8 @@ def test_request_is_that_of_0_1_0() -> None:
     request = play(good()).attempts[0].request
 
     assert "https://moss.example/base/api/voice-agent/get-voice-agent?voice_agent_id=voice%20agent/1" == request.url
-    assert (("X-Project-Id", "project"), ("Accept-Encoding", "identity")) == request.headers
-    name, key = request.secret_header
+    assert ("GET", (("X-Project-Id", "project"),), None) == (request.method, request.headers, request.body)
+    ((name, key),) = request.secret_headers
     assert ("X-Project-Key", KEY) == (name, key.reveal())
 
 
@@ -144,7 +136,7 @@ def test_delays_grow_to_four_seconds() -> None:
 
 def test_budget_ends_it() -> None:
     """A source that hangs: five seconds, then what is left of eight, and no third request."""
-    played = play(Fault("no answer in time", retry=True), takes=99.0)
+    played = play(TransportError("no answer in time", retry=True), takes=99.0)
 
     assert [0.0, 0.5] == played.delays
     assert [5.0, 2.5] == [each.timeout for each in played.attempts]
@@ -153,7 +145,7 @@ def test_budget_ends_it() -> None:
 
 def test_attempt_timeout_comes_from_the_policy() -> None:
     """`RefreshPolicy.attempt_timeout` bounds each request."""
-    played = play(Fault("", retry=True), takes=99.0, policy=RefreshPolicy(attempt_timeout=1.5))
+    played = play(TransportError("", retry=True), takes=99.0, policy=RefreshPolicy(attempt_timeout=1.5))
 
     assert [1.5, 1.5, 1.5] == [each.timeout for each in played.attempts]
 
@@ -176,7 +168,7 @@ def test_frozen_in_the_middle() -> None:
     replies=st.lists(
         st.one_of(
             st.sampled_from([*RETRIED, 200, 304]),
-            st.just(Fault("gone", retry=True)),
+            st.just(TransportError("gone", retry=True)),
             st.integers(0, 20).map(lambda seconds: status(429, retry_after=str(seconds))),
         ),
         min_size=1,
@@ -188,7 +180,7 @@ def test_frozen_in_the_middle() -> None:
     fraction=st.floats(0, 1),
 )
 def test_bounds_hold_whatever_is_answered(
-    replies: list[Response | Fault | int], attempts: int, budget: float, takes: float, fraction: float
+    replies: list[Response | TransportError | int], attempts: int, budget: float, takes: float, fraction: float
 ) -> None:
     """Never more requests than allowed, never past the budget, never a time-out of nothing, never a delay below zero."""
     played = play(
@@ -267,7 +259,7 @@ def test_redirect_with_an_odd_target_names_no_host(location: str) -> None:
     """What the other side wrote is shown only if it is a plain host name, and never if it holds the key."""
     failure = play(status(302, location=location)).failure
 
-    assert "HTTP 302, a redirect; it is not followed" in failure.text
+    assert "HTTP 302, a redirect; it is not followed" in failure.message
 
 
 def test_not_modified() -> None:
@@ -372,7 +364,7 @@ def test_failure_without_retry_after() -> None:
     assert play(503).failure.retry_after is None
     assert play(status(503, retry_after=formatdate(WALL - 60, usegmt=True)), attempts=1).failure.retry_after is None
     assert play(status(403, retry_after="60")).failure.retry_after is None
-    assert play(Fault("gone", retry=True)).failure.retry_after is None
+    assert play(TransportError("gone", retry=True)).failure.retry_after is None
 
 
 # --- the answer --------------------------------------------------------------------------------------------
@@ -416,7 +408,7 @@ def test_whole_answer_that_is_unusable_is_not_retried(body: bytes) -> None:
 
 def test_too_long_and_compressed_answers_are_refused() -> None:
     """More than 64 KiB, and any compression, is an error at once: nothing of it is decoded."""
-    too_long = Response(200, {}, Secret(b""), too_long=True)
+    too_long = Response(200, {}, Secret(b""), is_truncated=True)
     compressed = good(content_encoding="gzip")
 
     for played in (play(too_long), play(compressed)):
@@ -432,11 +424,12 @@ def test_identity_is_no_compression() -> None:
 @pytest.mark.parametrize(("retry", "expected"), [(True, 3), (False, 1)])
 def test_fault(retry: bool, expected: int) -> None:
     """Whether it is worth another attempt is the driver's to say; its text is passed on."""
-    played = play(Fault("the dog ate it", retry))
+    played = play(TransportError("the dog ate it", "feed the dog", retry))
 
     assert expected == len(played.attempts)
     assert CredentialsUnavailable is played.failure.kind
-    assert "the dog ate it" in played.failure.text
+    assert "the dog ate it" in played.failure.message
+    assert "feed the dog" == played.failure.remedy
 
 
 def test_last_failure_counts() -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from moss_voice_server._credentials.fetch import Fault, Response
+from moss_voice_server._http.model import Response, TransportError
 from moss_voice_server.errors import CredentialsError
 from tests.support.world import DOWN, FakeWorld, Source, answer, good, keeper, mint, server, status
 
@@ -49,7 +49,7 @@ class Weather:
         self._source.otherwise = self._answer(self.kind)
         self._source.takes = 4.0 if self.kind == "slow" else self._random.uniform(0.01, 0.5)
 
-    def _answer(self, kind: str) -> Response | Fault:
+    def _answer(self, kind: str) -> Response | TransportError:
         if kind == "flapping":
             kind = self._random.choice(["well", "down", "refusing", "busy"])
         if kind in ("well", "slow"):
@@ -61,7 +61,7 @@ class Weather:
         return self._random.choice(_REFUSING if kind == "refusing" else _BROKEN)
 
 
-_DOWN: list[Response | Fault] = [DOWN, status(503), status(500)]
+_DOWN: list[Response | TransportError] = [DOWN, status(503), status(500)]
 _BUSY = [status(429, retry_after=value) for value in ("5", "60", "3600", "-1")]
 _REFUSING = [status(code) for code in (401, 403, 404)]
 _BROKEN = [answer(body) for body in (b"<html>", b"{}", b"")]

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from moss_voice_server._credentials.fetch import Exchange, Fault, Outcome, Response
+from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
+from moss_voice_server._http.model import Response, TransportError
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError
 from tests.support.faces import everything
@@ -92,7 +93,7 @@ class Watched(Source):
 
     under_way = 0
 
-    def drive(self, exchange: Exchange) -> Outcome:
+    def drive(self, exchange: FetchFlow) -> FetchResult:
         """As `Source.drive`."""
         self.under_way += 1
         assert 1 == self.under_way
@@ -141,7 +142,7 @@ class Life(RuleBasedStateMachine):
         """What the source says from here on; `ok` brings another generation each time."""
         self.kind = kind
         self.sent += kind == "ok"
-        replies: dict[str, Response | Fault] = {
+        replies: dict[str, Response | TransportError] = {
             "ok": good(self.sent),
             "down": (self.sent % 2 and status(503)) or DOWN,
             "rejected": answer(b"BODY", 401 + 2 * (self.sent % 2)),

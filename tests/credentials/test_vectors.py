@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server._credentials.fetch import Fault, Response
+from moss_voice_server._http.model import Response, TransportError
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError
 from tests.support.world import DOWN, FakeWorld, Source, answer, good, keeper, mint, server, status
@@ -48,7 +48,7 @@ class Run:
         self.source.answers.extend(answers)
         self.source.otherwise = answers[-1]
 
-    def _answer(self, each: Any) -> Response | Fault:
+    def _answer(self, each: Any) -> Response | TransportError:
         if each == "unreachable":
             return DOWN
         told: dict[str, Any] = {"status": each} if isinstance(each, int) else each

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
-from moss_voice_server._credentials.fetch import Response
 from moss_voice_server._doctor import clock
 from moss_voice_server._doctor.check import Check, Stopwatch, shown, split
 from moss_voice_server._doctor.clock import Reading
 from moss_voice_server._doctor.redact import Redactor
 from moss_voice_server._doctor.signal import Agents, Joined, Left, read
+from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Secret
 
 KINDS = models.ParticipantInfo

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.support import tokens
 from tests.endpoint.policy_names import MODES
 from tests.endpoint.programs import Program
 from tests.endpoint.wire import Answer, Request
+from tests.support import tokens
 
 # What we say. Servers add Date and Server, Django its own middlewares' headers.
 OURS = {

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from moss_voice_server import MossVoiceServer, ParticipantInfo
 from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, TokenRequest
-from tests.support import tokens
 from tests.endpoint.calls import asgi_answer, asgi_call, http_scope
 from tests.endpoint.wire import Answer, Request
+from tests.support import tokens
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
 pytestmark = pytest.mark.once

@@ -22,7 +22,7 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._credentials.cache import Flight, Keeper, World
-from moss_voice_server._credentials.fetch import Exchange, Outcome
+from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsNotLoaded, CredentialsUnavailable
 from moss_voice_server.testing import Answer, FakeMoss
@@ -182,7 +182,7 @@ class Turning:
         self.generation = 0
         self._world = world
 
-    def drive(self, exchange: Exchange) -> Outcome:
+    def drive(self, exchange: FetchFlow) -> FetchResult:
         """As `Source.drive`."""
         self.generation += 1
         source = Source(self._world)

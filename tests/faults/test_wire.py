@@ -250,7 +250,7 @@ def test_row_07_drip(face: Face, moss: FakeMoss, answer: Answer) -> None:
     error = fails(face, moss.arguments, refresh=HASTY)
 
     assert CredentialsUnavailable is type(error)
-    assert "no whole answer within 0.6 seconds" in str(error)
+    assert "response timed out after 0.6 seconds" in str(error)
     assert time.monotonic() - started >= 0.6
     # The whole would take more than fifteen seconds; the head alone ten, and is sent at once where the body drips.
     assert moss.bytes_sent < 250
@@ -289,7 +289,7 @@ def test_row_07_endless_early_hints(face: Face) -> None:
 
         assert 1 == len(accepted)
     assert CredentialsUnavailable is type(error)
-    assert "no whole answer within 0.6 seconds" in str(error)
+    assert "response timed out after 0.6 seconds" in str(error)
 
 
 def test_row_07_handshake_after_a_dead_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -688,7 +688,7 @@ def test_row_26_connection_refused(face: Face) -> None:
     error = fails(face, arguments, refresh=TWICE)
 
     assert CredentialsUnavailable is type(error)
-    assert "connection was refused" in str(error)
+    assert "connection refused" in str(error)
     assert "(2 attempts)" in str(error)
 
 
@@ -701,9 +701,7 @@ def test_row_26_black_hole() -> None:
 
     for error in errors:
         assert CredentialsUnavailable is type(error)
-        assert "no connection within 3 seconds: check the machine's DNS and whether a firewall is in the way" in str(
-            error
-        )
+        assert "connection timed out after 3 seconds" in str(error)
 
 
 def test_row_26_black_hole_is_retried(face: Face) -> None:
@@ -713,7 +711,7 @@ def test_row_26_black_hole_is_retried(face: Face) -> None:
         error = fails(face, arguments_for(f"http://127.0.0.1:{port}"), refresh=policy)
 
     assert CredentialsUnavailable is type(error)
-    assert "within 0.4 seconds" in str(error)
+    assert "after 0.4 seconds" in str(error)
     assert "(2 attempts)" in str(error)
 
 
@@ -729,7 +727,7 @@ def test_row_26_many_dead_addresses(face: Face, monkeypatch: pytest.MonkeyPatch)
 
     assert CredentialsUnavailable is type(error)
     assert took < 0.8 + 5  # one after the other they would take nine seconds
-    assert "firewall" in str(error) or "no whole answer within 0.3 seconds" in str(error)
+    assert "firewall" in str(error) or "response timed out after 0.3 seconds" in str(error)
 
 
 class Counting(ssl.SSLContext):
@@ -786,7 +784,7 @@ def test_row_26_certificate(
         assert 0 == moss.count
     assert CredentialsUnavailable is type(error)
     assert 1 == context.connections
-    assert "certificate is not trusted" in str(error)
+    assert "certificate not trusted" in str(error)
     assert words in str(error)
 
 
@@ -833,7 +831,7 @@ def test_row_26_plain_server_on_a_tls_port(face: Face) -> None:
         error = fails(face, arguments_for(f"https://127.0.0.1:{port}"), refresh=ONCE)
 
     assert CredentialsUnavailable is type(error)
-    assert "is there a TLS server at api_url's port?" in str(error)
+    assert "port of a TLS server" in error.remedy
 
 
 def test_row_26_tls_server_on_a_plain_port(face: Face, authority: Authority) -> None:
@@ -874,7 +872,7 @@ def test_row_27_dead_proxy(
     error = fails(face, secure.arguments, refresh=ONCE)
 
     assert CredentialsUnavailable is type(error)
-    assert "HTTPS_PROXY" in str(error)
+    assert variable in error.remedy
     assert 0 == secure.count
 
 
@@ -967,24 +965,24 @@ def test_too_many_open_files(moss: FakeMoss, what: str) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert CredentialsUnavailable is type(error)
-    assert "too many files are open" in str(error)
+    assert "too many open files" in str(error)
     SYNC.refresh(server)
     assert 2 == moss.count
 
 
 def test_too_many_open_files_for_a_loop(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same where the async class makes its loop. Not by the system's limit: CPython would complain of half a loop."""
+    """The same where an async transport gets its event loop. Not by the system's limit: CPython would complain of half a loop."""
 
     def refuse() -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     async def story() -> None:
         monkeypatch.setattr(asyncio, "SelectorEventLoop", refuse)
-        await MossVoiceServer(**moss.arguments).refresh()
+        await MossVoiceServer(**moss.arguments, transport=httpx2.AsyncHTTPTransport(verify=False)).refresh()
 
     error = caught(lambda: asyncio.run(story()))
     assert CredentialsUnavailable is type(error)
-    assert "too many files are open" in str(error)
+    assert "too many open files" in str(error)
 
 
 # --- servers that do not speak HTTP ------------------------------------------------------------------------

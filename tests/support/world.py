@@ -11,14 +11,15 @@ from typing import Any
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._credentials.cache import Keeper, World
 from moss_voice_server._credentials.config import settings
-from moss_voice_server._credentials.fetch import Attempt, Exchange, Fault, Outcome, Response
+from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
 from moss_voice_server._credentials.response import FIELDS
+from moss_voice_server._http.model import Attempt, Response, TransportError
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 
 ADA = ParticipantInfo("ada")
 SETTINGS = settings("project", Secret("moss-project-key"), "agent", "https://moss.example")
-DOWN = Fault("nobody is there", retry=True)
+DOWN = TransportError("connection refused", retry=True)
 
 
 class FakeWorld:
@@ -74,8 +75,8 @@ class Source:
     """
 
     def __init__(self, world: FakeWorld) -> None:
-        self.answers: deque[Response | Fault] = deque()
-        self.otherwise: Response | Fault = good()
+        self.answers: deque[Response | TransportError] = deque()
+        self.otherwise: Response | TransportError = good()
         self.takes = 0.0
         self.attempts: list[Attempt] = []
         self._world = world
@@ -85,18 +86,18 @@ class Source:
         """How many requests there were."""
         return len(self.attempts)
 
-    def drive(self, exchange: Exchange) -> Outcome:
-        """As `_http.drive`."""
+    def drive(self, flow: FetchFlow) -> FetchResult:
+        """As `_http.drivers.run`."""
         try:
-            attempt = next(exchange)
+            attempt = next(flow)
             while True:
                 self._world.advance(attempt.delay)
                 self.attempts.append(attempt)
                 answer = self.answers.popleft() if self.answers else self.otherwise
                 self._world.advance(min(self.takes, attempt.timeout))
-                attempt = exchange.send(answer)
+                attempt = flow.send(answer)
         except StopIteration as finished:
-            outcome: Outcome = finished.value
+            outcome: FetchResult = finished.value
             return outcome
 
 

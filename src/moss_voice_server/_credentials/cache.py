@@ -21,7 +21,7 @@ from .._secret import Sealed
 from ..credentials import CredentialsStatus, RefreshPolicy, seconds
 from ..errors import CredentialsNotLoaded, CredentialsUnavailable
 from .events import Told, news, told
-from .fetch import Exchange, Failure, Outcome, fetch
+from .fetch import Failure, FetchFlow, FetchResult, fetch
 from .state import Instant, Record, failed, redrawn, refusal, state, status, succeeded, waiting
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Keeper(Sealed):
         owner: str,
         settings: Settings,
         policy: RefreshPolicy,
-        drive: Callable[[Exchange], Outcome],
+        drive: Callable[[FetchFlow], FetchResult],
         on_change: Callable[[CredentialsStatus], object] | None = None,
         world: World | None = None,
     ) -> None:
@@ -175,12 +175,12 @@ class Keeper(Sealed):
 
     async def renew_async(self) -> None:
         """The same for a coroutine, on whatever event loop it runs: asyncio's, or trio's."""
-        from .._http.client import on_a_loop, on_a_thread
+        from .._http.drivers import asyncio_is_running, run_in_thread
 
-        if on_a_loop():
+        if asyncio_is_running():
             await self._renew_on_loop()
         else:
-            await on_a_thread(self.renew)
+            await run_in_thread(self.renew)
 
     async def _renew_on_loop(self) -> None:
         import asyncio
@@ -287,7 +287,7 @@ class Keeper(Sealed):
             self._fly(flight, attempts, inline_budget or budget)
 
     def _fly(self, flight: Flight, attempts: int, budget: float) -> None:
-        outcome: Outcome = Failure(CredentialsUnavailable, "the fetch was interrupted")
+        outcome: FetchResult = Failure(CredentialsUnavailable, "the fetch was interrupted")
         try:
             outcome = self._drive(
                 fetch(
@@ -306,7 +306,7 @@ class Keeper(Sealed):
         finally:
             self._land(flight, outcome)
 
-    def _land(self, flight: Flight, outcome: Outcome) -> None:
+    def _land(self, flight: Flight, outcome: FetchResult) -> None:
         self._landed = flight
         with self._lock:
             # A flight that was given up for lost may come in late: its result must not undo a newer one, and those who
@@ -425,7 +425,7 @@ def _load() -> None:
 
     An import on the fetching thread could leave the import lock held for ever in a child that is forked meanwhile.
     """
-    from .._http import client as _http  # noqa: F401  # loaded for its effect
+    from .._http import drivers as _http  # noqa: F401  # loaded for its effect
 
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()

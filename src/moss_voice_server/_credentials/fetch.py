@@ -1,63 +1,21 @@
-"""Fetch: the whole exchange with the Moss API as one generator that yields attempts, is sent answers and returns an outcome.
-
-It decides what is retried, when, and what each answer means; the driver only waits and sends (`_http`). Sync and async
-share it whole.
-"""
+"""Fetch: one refresh of the credentials as a flow: what is sent to the Moss API, and what each response means."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from .._secret import Secret
+from .._http.flow import TEMPORARY, Flow, RetryPolicy, Timing, with_retries
+from .._http.model import Answer, Peer, Request, Response, TransportError
 from ..credentials import RefreshPolicy, seconds
 from ..errors import CredentialsError, CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
 from .config import Settings
 from .response import Credentials, parse
 
-MAX_BODY = 64 * 1024  # bytes; a real answer has less than one thousand
-_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
-_DENIED = frozenset({401, 403, 404, 410})
-_FIRST_DELAY, _LAST_DELAY = 0.5, 4.0  # seconds
-_MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may move the soft age
-_WORTHWHILE = 0.05  # seconds; an attempt with less time than this cannot succeed
-
-
-class Request(NamedTuple):
-    """A GET. The key's header is added by whoever sends it, so that the key stays wrapped until then."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    secret_header: tuple[str, Secret[str]]
-
-
-class Attempt(NamedTuple):
-    """Wait `delay` seconds, then send, and give up after `timeout` seconds by the driver's own clock."""
-
-    request: Request
-    delay: float
-    timeout: float
-
-
-class Response(NamedTuple):
-    """What came back. Header names are in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: Secret[bytes]
-    too_long: bool = False
-    """The body was cut off because it is longer than `MAX_BODY`, or not read because it was compressed."""
-
-
-class Fault(NamedTuple):
-    """Why nothing came back."""
-
-    text: str
-    retry: bool
-    cause: str = ""
-    """The class name of the exception behind it, for whoever tells kinds of trouble apart."""
+MOSS = Peer("the Moss API", "api_url (MOSS_PLATFORM_API_URL)")
+_MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may set the age at which a refresh is due
 
 
 class Fetched(NamedTuple):
@@ -69,26 +27,32 @@ class Fetched(NamedTuple):
 
 
 class NotModified(NamedTuple):
-    """The credentials that we have are the current ones."""
+    """The cached credentials are the current ones."""
 
     max_age: float | None
 
 
 class Failure(NamedTuple):
-    """Why there are no new credentials. A value and not an exception, so that everybody who waits can raise one of their own."""
+    """Why there are no new credentials. A value and not an exception: each caller raises an exception of its own from it."""
 
     kind: type[CredentialsError]
-    text: str
+    message: str
+    remedy: str = ""
     retry_after: float | None = None
-    """Seconds that the API asked to be left alone."""
+    """Seconds that the API asked the client to wait."""
+
+    @property
+    def text(self) -> str:
+        """Message and remedy, as the error shows them."""
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
 
     def error(self, retry_after: float | None = None) -> CredentialsError:
-        """The exception that says so."""
-        return self.kind(self.text, retry_after=retry_after)
+        """The exception for this failure."""
+        return self.kind(self.message, remedy=self.remedy, retry_after=retry_after)
 
 
-Outcome = Fetched | NotModified | Failure
-Exchange = Generator[Attempt, Response | Fault, Outcome]
+FetchResult = Fetched | NotModified | Failure
+FetchFlow = Flow[FetchResult]
 
 
 def fetch(
@@ -101,118 +65,119 @@ def fetch(
     mono: Callable[[], float],
     wall: Callable[[], float],
     uniform: Callable[[float, float], float],
-) -> Exchange:
-    """At most `attempts` attempts within `budget` seconds; `etag` is that of the credentials in hand, or ""."""
+) -> FetchFlow:
+    """At most `attempts` attempts within `budget` seconds; `etag` is that of the cached credentials, or ""."""
     conditional = (("If-None-Match", etag),) if etag else ()
     request = Request(
+        MOSS,
+        "GET",
         settings.url,
-        (("X-Project-Id", settings.project_id), ("Accept-Encoding", "identity"), *conditional),
-        ("X-Project-Key", settings.project_key),
+        headers=(("X-Project-Id", settings.project_id), *conditional),
+        secret_headers=(("X-Project-Key", settings.project_key),),
     )
-    end = mono() + budget
-    delay, number = 0.0, 1
-    while True:
-        answer = yield Attempt(request, delay, min(seconds(policy.attempt_timeout), end - mono() - delay))
-        outcome, retry = _judge(answer, settings, bool(etag))
-        if not isinstance(outcome, Failure):
-            return outcome
-        failure = outcome
-        asked = _retry_after(answer, wall()) if retry else None
-        delay = min(_LAST_DELAY, _FIRST_DELAY * 2 ** (number - 1)) * uniform(0.5, 1.0)
-        if asked is not None:
-            asked = min(asked, seconds(policy.max_retry_after))
-            failure = failure._replace(retry_after=asked)
-            delay = max(delay, asked)
-        if not retry or number == attempts or end - mono() - delay < _WORTHWHILE:
-            return failure._replace(text=failure.text + (f" ({number} attempts)" if number > 1 else ""))
-        number += 1
+    limits = RetryPolicy(attempts, seconds(policy.attempt_timeout), budget, seconds(policy.max_retry_after))
+    result, effort = yield from with_retries(
+        request,
+        lambda answer: _classify(answer, settings, is_conditional=bool(etag)),
+        limits,
+        Timing(mono, wall, uniform),
+    )
+    if not isinstance(result, Failure):
+        return result
+    count = f" ({effort.attempts} attempts)" if effort.attempts > 1 else ""
+    return result._replace(message=result.message + count, retry_after=effort.retry_after)
 
 
-def _judge(answer: Response | Fault, settings: Settings, conditional: bool) -> tuple[Outcome, bool]:
+def _classify(answer: Answer, settings: Settings, *, is_conditional: bool) -> tuple[FetchResult, bool]:
     """What an answer means, and whether another attempt may bring a better one."""
-    if isinstance(answer, Fault):
-        return Failure(CredentialsUnavailable, f"the Moss API could not be asked: {answer.text}"), answer.retry
+    if isinstance(answer, TransportError):
+        message = f"request to the Moss API failed: {answer.message}"
+        return Failure(CredentialsUnavailable, message, answer.remedy), answer.retry
     status = answer.status
-    if 200 <= status < 300:
-        return _usable(answer)
-    if status == 304 and conditional:
+    if answer.is_success:
+        return _success(answer)
+    if status == 304 and is_conditional:
         return NotModified(_max_age(answer)), False
     if 300 <= status < 400:
         return _redirected(answer, settings), False
-    if status in _DENIED:
-        return Failure(CredentialsRejected, _DENIALS[status]), False
-    return _unable(status), status in _RETRY
+    if status in _REJECTIONS:
+        message, remedy = _REJECTIONS[status]
+        message = message.format(url=settings.url.partition("?")[0])
+        return Failure(CredentialsRejected, f"{message} (HTTP {status})", remedy), False
+    return _server_error(status), status in TEMPORARY
 
 
-def _usable(answer: Response) -> tuple[Outcome, bool]:
-    if answer.headers.get("content-encoding", "identity").lower() != "identity":
-        return _unusable("it is compressed, though no compression was asked for"), False
-    if answer.too_long:
-        return _unusable(f"it is longer than {MAX_BODY} bytes"), False
-    parsed = parse(answer.body)
+def _success(response: Response) -> tuple[FetchResult, bool]:
+    if response.is_compressed:
+        return _invalid("it is compressed, although no compression was requested"), False
+    if response.is_truncated:
+        return _invalid("it is too long"), False
+    parsed = parse(response.body)
     if isinstance(parsed, Credentials):
-        return Fetched(parsed, _etag(answer), _max_age(answer)), False
-    return _unusable(parsed.text), not parsed.whole
+        return Fetched(parsed, _etag(response), _max_age(response)), False
+    return _invalid(parsed.text), not parsed.whole
 
 
-def _unusable(why: str) -> Failure:
+def _invalid(reason: str) -> Failure:
     return Failure(
         CredentialsInvalid,
-        f"the Moss API's answer cannot be used: {why}. Check that api_url is the Moss API; if it is, ask Moss's support",
+        f"the Moss API's response cannot be used: {reason}",
+        f"check that {MOSS.setting} is the URL of the Moss API; if it is, contact Moss support",
     )
 
 
-def _unable(status: int) -> Failure:
-    way_out = "it should pass; nothing to do here" if status in _RETRY else "check api_url and the voice agent id"
-    return Failure(CredentialsUnavailable, f"the Moss API answered HTTP {status}: {way_out}")
+def _server_error(status: int) -> Failure:
+    remedy = (
+        "retry later; this error is temporary"
+        if status in TEMPORARY
+        else f"check {MOSS.setting} and MOSS_VOICE_AGENT_ID"
+    )
+    return Failure(CredentialsUnavailable, f"the Moss API returned HTTP {status}", remedy)
 
 
-def _redirected(answer: Response, settings: Settings) -> Failure:
+def _redirected(response: Response, settings: Settings) -> Failure:
     try:
-        host = urlsplit(answer.headers.get("location", "")).hostname or ""
+        host = urlsplit(response.headers.get("location", "")).hostname or ""
     except ValueError:
         host = ""
-    # The other side wrote this: show a plain host name and nothing else.
-    shown = _HOST.fullmatch(host) is not None and settings.project_key.reveal().lower() not in host
-    where = f" to {host}" if shown else ""
+    # The server chose this text: show it only if it is a plain host name.
+    is_shown = _HOST.fullmatch(host) is not None and settings.project_key.reveal().lower() not in host
+    target = f" to {host}" if is_shown else ""
     return Failure(
         CredentialsInvalid,
-        f"the Moss API answered HTTP {answer.status}, a redirect{where}; it is not followed, so that the project key goes "
-        "nowhere else: set api_url to the API's own address",
+        f"the Moss API returned HTTP {response.status}, a redirect{target}; it is not followed, to protect the project key",
+        f"set {MOSS.setting} to the URL of the API itself",
     )
 
 
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
-_DENIALS = {
-    401: "the Moss API does not accept the project id and key (HTTP 401): check MOSS_PROJECT_ID and MOSS_PROJECT_KEY",
-    403: "the Moss API does not let this project have the voice agent (HTTP 403): check MOSS_PROJECT_ID and MOSS_VOICE_AGENT_ID",
-    404: "the Moss API knows no such voice agent (HTTP 404): check MOSS_VOICE_AGENT_ID, and that it belongs to this project",
-    410: "the voice agent is gone (HTTP 410): create a new one in Moss and set MOSS_VOICE_AGENT_ID",
+_REJECTIONS = {
+    401: (
+        "the Moss API rejected the project ID and key",
+        "check MOSS_PROJECT_ID and MOSS_PROJECT_KEY",
+    ),
+    403: (
+        "the Moss API denied this project access to the voice agent",
+        "check MOSS_PROJECT_ID and MOSS_VOICE_AGENT_ID",
+    ),
+    404: (
+        "voice agent not found at {url}",
+        f"check MOSS_VOICE_AGENT_ID, and the path in {MOSS.setting}",
+    ),
+    410: (
+        "the voice agent was deleted",
+        "create a new one in Moss and set MOSS_VOICE_AGENT_ID",
+    ),
 }
 
 
-def _retry_after(answer: Response | Fault, now: float) -> float | None:
-    """Seconds that the API asks to be left alone (RFC 9110, section 10.2.3); `None` for nothing sensible."""
-    value = "" if isinstance(answer, Fault) else answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+", value):
-        return float(value)  # infinite for very many digits; the policy's cap makes it finite
-    # Not at the top: it brings much along, and would be a fifth of what it takes to import this package.
-    from email.utils import parsedate_to_datetime
-
-    try:
-        wait = parsedate_to_datetime(value).timestamp() - now
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
-    return wait if wait > 0 else None
-
-
-def _max_age(answer: Response) -> float | None:
-    """The soft age that the API requests (RFC 9111, section 5.2.2.1), within bounds."""
-    match = re.search(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})\b", answer.headers.get("cache-control", "").lower())
+def _max_age(response: Response) -> float | None:
+    """The age at which a refresh is due, if the API sets one (RFC 9111, section 5.2.2.1), within bounds."""
+    match = re.search(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})\b", response.headers.get("cache-control", "").lower())
     return min(max(float(match[1]), _MIN_AGE), _MAX_AGE) if match else None
 
 
-def _etag(answer: Response) -> str:
-    """The entity tag to send back, when it is one (RFC 9110, section 8.8.3)."""
-    value = answer.headers.get("etag", "")
+def _etag(response: Response) -> str:
+    """The entity tag to send back, if it is valid (RFC 9110, section 8.8.3)."""
+    value = response.headers.get("etag", "")
     return value if re.fullmatch(r'(W/)?"[\x21\x23-\x7e]{0,200}"', value) else ""

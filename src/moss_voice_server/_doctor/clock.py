@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .._credentials.fetch import Response
+from .._http.model import Response
 from .._inspect.times import LEEWAY, length
 from .check import Check, Stopwatch
 from .reach import date_of

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from .._credentials.fetch import Fault, Response
+from .._http.model import Response, TransportError
 from .._secret import Secret
 from .._urls import address
 from . import reach
@@ -69,12 +69,12 @@ def checks(url: str, setting: str, plan: Plan) -> Generator[Check, None, Server 
 
 
 def _server(server: Server, place: Place, plan: Plan) -> Generator[Check, None, Server | None]:
-    from .._http.client import ask
+    from .http import ask
 
     watch = Stopwatch(plan.mono)
     before = plan.now()
     answer = ask("GET", f"{server.http}/rtc/validate", Secret({}), timeout=plan.timeout)
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         yield watch.fail(NAMES[-1], *reach.why(answer, place, plan.timeout))
         return None
     reading = Reading.of("LiveKit", answer, before, plan.now())

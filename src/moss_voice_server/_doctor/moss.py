@@ -8,12 +8,14 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 from .._credentials.config import Settings
-from .._credentials.fetch import Exchange, Failure, Fault, Fetched, Outcome, Response, fetch
+from .._credentials.fetch import Failure, Fetched, FetchFlow, FetchResult, fetch
 from .._credentials.response import FIELDS
+from .._http.model import Response, TransportError
 from .._secret import Secret
 from ..credentials import RefreshPolicy
+from ..errors import CredentialsInvalid
 from . import reach
-from .check import Check, Stopwatch, shown, split
+from .check import Check, Stopwatch, shown
 from .clock import Reading
 from .keys import Keys
 from .plan import Plan
@@ -53,15 +55,15 @@ def checks(settings: Settings, plan: Plan, redactor: Redactor) -> Generator[Chec
     from .._http.client import send
 
     answer = send(attempt, None)
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         yield watch.fail(NAMES[-1], *reach.why(answer, place, plan.timeout))
         return Found()
     reading = Reading.of("the Moss API", answer, before, plan.now())
     outcome = _judged(exchange, answer)
     if not isinstance(outcome, Fetched):
-        text = outcome.text if isinstance(outcome, Failure) else "nothing has changed, though nothing was known"
-        detail, remedy = split(text.replace("api_url", _SETTING), f"check {_SETTING}, or ask Moss's support")
-        yield watch.fail(NAMES[-1], f"{place.origin}: {detail}", remedy)
+        failure = outcome if isinstance(outcome, Failure) else Failure(CredentialsInvalid, "unexpected HTTP 304")
+        remedy = failure.remedy or f"check {_SETTING}"
+        yield watch.fail(NAMES[-1], f"{place.origin}: {failure.message}", remedy)
         return Found(None, reading)
     fields = Secret(_fields(answer))
     redactor.learn(fields.reveal()["voice_agent_api_secret"])
@@ -77,13 +79,13 @@ def checks(settings: Settings, plan: Plan, redactor: Redactor) -> Generator[Chec
     return Found(keys, reading)
 
 
-def _judged(exchange: Exchange, answer: Response) -> Outcome:
+def _judged(exchange: FetchFlow, answer: Response) -> FetchResult:
     """What the library makes of the answer: one attempt was allowed, so it has to say."""
     while True:
         try:
             exchange.send(answer)
         except StopIteration as finished:
-            outcome: Outcome = finished.value
+            outcome: FetchResult = finished.value
             return outcome
 
 

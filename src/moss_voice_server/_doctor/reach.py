@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
-from .._credentials.fetch import Fault, Response
+from .._http.model import Response, TransportError
 from .check import Check, Stopwatch
 from .plan import Plan
 
@@ -94,7 +94,7 @@ def proxy_for(place: Place) -> bool:
     return place.is_secure and bool({"https", "all"} & set(proxies)) and not proxy_bypass(place.host)
 
 
-def why(fault: Fault, place: Place, timeout: float) -> tuple[str, str]:
+def why(fault: TransportError, place: Place, timeout: float) -> tuple[str, str]:
     """Detail and remedy for a request that got no answer."""
     where = place.where
     tls = "the other side speaks plain HTTP there, perhaps" if place.is_secure else "it speaks TLS there, perhaps"
@@ -153,12 +153,12 @@ def _look_up(place: Place, timeout: float) -> list[str] | str:
 
 
 def _handshake(place: Place, plan: Plan, watch: Stopwatch) -> Check:
-    from .._http.client import trust
+    from .._http.environment import ssl_context
 
     name = f"{place.link}.tls"
     where = place.where
     try:
-        context = trust()
+        context = ssl_context()
     except OSError:
         return watch.fail(
             name,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .._credentials.fetch import Fault
+from .._http.model import TransportError
 from .._secret import Secret
 from .keys import Keys
 from .livekit import Server
@@ -27,7 +27,7 @@ def exists(server: Server, keys: Keys, room: str, plan: Plan) -> bool:
 def _call(
     server: Server, method: str, token: Secret[str], fields: Mapping[str, Any], plan: Plan
 ) -> dict[str, Any] | None:
-    from .._http.client import ask
+    from .http import ask
 
     answer = ask(
         "POST",
@@ -36,7 +36,7 @@ def _call(
         json.dumps(fields).encode(),
         timeout=plan.timeout,
     )
-    if isinstance(answer, Fault) or answer.status != 200:
+    if isinstance(answer, TransportError) or answer.status != 200:
         return None
     try:
         decoded = json.loads(answer.body.reveal())

@@ -91,7 +91,7 @@ def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.sync.client import connect
 
-    from .._http.client import trust
+    from .._http.environment import ssl_context
 
     secure = server.websocket.startswith("wss:")
     quiet = logging.Logger("moss_voice_server.doctor.signal", logging.CRITICAL + 1)  # its DEBUG shows the token
@@ -101,7 +101,7 @@ def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
             connect(
                 f"{server.websocket}/rtc?protocol=16&auto_subscribe=0",
                 additional_headers={"Authorization": f"Bearer {token.reveal()}"},
-                ssl=trust() if secure else None,
+                ssl=ssl_context() if secure else None,
                 proxy=True if secure else None,
                 open_timeout=plan.timeout,
                 close_timeout=1.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from secrets import token_hex
 
-from .._credentials.fetch import Fault, Response
+from .._http.model import Response, TransportError
 from .._secret import Secret
 from . import credentials, reach
 from .check import Check, Stopwatch
@@ -38,19 +38,19 @@ def new_room() -> str:
     return f"doctor-{token_hex(8)}"
 
 
-def validate(server: Server, path: str, token: Secret[str], plan: Plan) -> Response | Fault:
+def validate(server: Server, path: str, token: Secret[str], plan: Plan) -> Response | TransportError:
     """What LiveKit says to the holder of a token; nobody joins, and no room is made."""
-    from .._http.client import ask
+    from .http import ask
 
     # In the header: newer servers read it nowhere else, and it stays out of the logs of proxies.
     headers = Secret({"Authorization": f"Bearer {token.reveal()}"})
     return ask("GET", server.http + path, headers, timeout=plan.timeout)
 
 
-def judge(answer: Response | Fault, server: Server, keys: Keys, watch: Stopwatch, timeout: float) -> Check:
+def judge(answer: Response | TransportError, server: Server, keys: Keys, watch: Stopwatch, timeout: float) -> Check:
     """What an answer of `/rtc/validate` means. Its body is only compared: LiveKit up to 1.13.5 repeats the token in it."""
     name = NAMES[0]
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         place = Place("livekit", server.http, "LiveKit's address")
         return watch.fail(name, *reach.why(answer, place, timeout))
     body = answer.body.reveal()
@@ -113,9 +113,9 @@ _OTHERS = {
 }
 
 
-def _v1(answer: Response | Fault, watch: Stopwatch) -> Check:
+def _v1(answer: Response | TransportError, watch: Stopwatch) -> Check:
     name, path = NAMES[1], "/rtc/v1/validate"
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         return watch.warn(name, f"GET {path}: no answer this time", "try again; is a proxy in the way of /rtc/v1?")
     tried = f"GET {path}: HTTP {answer.status}"
     if answer.status == 400 and b"join_request is required" in answer.body.reveal():

@@ -1,1 +1,1 @@
-"""HTTP: the only package that imports the HTTP client; it sends requests and makes no decisions."""
+"""HTTP: sends requests and retries them; the only package that imports the HTTP client."""

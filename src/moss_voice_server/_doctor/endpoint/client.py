@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ..._credentials.fetch import Fault, Response
+from ..._http.model import Response, TransportError
 from ..._inspect import read
 from ..._inspect.reading import Token
 from ..._secret import Secret
@@ -67,7 +67,9 @@ class Client:
         self.shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
         """The endpoint's address, without its query, which may hold a key."""
 
-    def post(self, fields: Mapping[str, Any] | None = None, *, log_in: bool = True, origin: str = "") -> Answer | Fault:
+    def post(
+        self, fields: Mapping[str, Any] | None = None, *, log_in: bool = True, origin: str = ""
+    ) -> Answer | TransportError:
         """What the endpoint answers to a POST of JSON."""
         own = Secret({"Content-Type": "application/json", "Accept": "application/json"})
         return self.ask("POST", own, json.dumps(fields or {}).encode(), log_in=log_in, origin=origin)
@@ -80,9 +82,9 @@ class Client:
         *,
         log_in: bool = True,
         origin: str = "",
-    ) -> Answer | Fault:
+    ) -> Answer | TransportError:
         """What the endpoint answers to any request; `log_in`: with the user's own headers."""
-        from ..._http.client import ask
+        from ..http import ask
 
         sent = Secret(
             {
@@ -92,9 +94,9 @@ class Client:
             }
         )
         answer = ask(method, self._plan.endpoint, sent, body, timeout=self._plan.timeout)
-        return answer if isinstance(answer, Fault) else self._read(answer)
+        return answer if isinstance(answer, TransportError) else self._read(answer)
 
-    def why(self, fault: Fault) -> tuple[str, str]:
+    def why(self, fault: TransportError) -> tuple[str, str]:
         """Detail and remedy for a request that got no answer."""
         return reach.why(fault, self.place, self._plan.timeout)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from ..._credentials.fetch import Fault
+from ..._http.model import TransportError
 from ..._secret import Secret
 from ..._urls import address
 from ..check import Check, Stopwatch
@@ -20,7 +20,7 @@ _KEYS = ("server_url", "participant_token")
 def first(client: Client, watch: Stopwatch, has_headers: bool) -> Generator[Check, None, Answer | None]:
     """The first request, which all else builds on; returns its answer if it brought a token."""
     answer = client.post()
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         yield watch.fail(NAMES[0], *client.why(answer))
         return None
     check = _status(client, answer, watch, has_headers)
@@ -35,7 +35,7 @@ def first(client: Client, watch: Stopwatch, has_headers: bool) -> Generator[Chec
 def method(client: Client, watch: Stopwatch) -> Check:
     """A GET must bring no token: a mere link would fetch one, and caches and logs would keep it."""
     answer = client.ask("GET", Secret({"Accept": "application/json"}))
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         return watch.fail(NAMES[3], *client.why(answer))
     if answer.is_success and answer.given is not None:
         return watch.fail(
@@ -49,7 +49,7 @@ def method(client: Client, watch: Stopwatch) -> Check:
 def room_config(client: Client, watch: Stopwatch) -> Generator[Check, None, Answer | None]:
     """Some clients always send an empty `room_config`; returns the answer, a second session."""
     answer = client.post({"room_config": {}})
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         yield watch.fail(NAMES[4], *client.why(answer))
         return None
     if not answer.is_success or answer.given is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._credentials.fetch import Fault
+from ..._http.model import TransportError
 from ..._secret import Secret
 from ..check import Check, Stopwatch
 from .client import Answer, Client
@@ -18,7 +18,7 @@ def check(client: Client, origin: str, header_names: tuple[str, ...], watch: Sto
         return watch.skip(name, "no origin to try", "give --origin https://app.example, if the page has another host")
     asked = sorted({"content-type", *(each.lower() for each in header_names)})
     preflight = _preflight(client, origin, asked)
-    if isinstance(preflight, Fault):
+    if isinstance(preflight, TransportError):
         return watch.fail(name, *client.why(preflight))
     problem = _refused(preflight, origin, asked)
     if problem:
@@ -27,7 +27,7 @@ def check(client: Client, origin: str, header_names: tuple[str, ...], watch: Sto
         ("the answer", client.post(origin=origin)),
         ("an error", client.post({"no-such-field": 1}, log_in=False, origin=origin)),
     ):
-        if isinstance(answer, Fault):
+        if isinstance(answer, TransportError):
             return watch.fail(name, *client.why(answer))
         allowed = answer.headers.get("access-control-allow-origin", "")
         if allowed not in (origin, "*"):
@@ -38,7 +38,7 @@ def check(client: Client, origin: str, header_names: tuple[str, ...], watch: Sto
                 "set the CORS headers on every answer, errors too",
             )
     stranger = _preflight(client, _STRANGER, asked)
-    if not isinstance(stranger, Fault) and stranger.headers.get("access-control-allow-origin") == _STRANGER:
+    if not isinstance(stranger, TransportError) and stranger.headers.get("access-control-allow-origin") == _STRANGER:
         return watch.fail(
             name,
             "it lets every origin in, by repeating it: any site can ask in the name of a user who is logged in",
@@ -49,7 +49,7 @@ def check(client: Client, origin: str, header_names: tuple[str, ...], watch: Sto
     return watch.ok(name, f"{origin} may ask, another origin may not")
 
 
-def _preflight(client: Client, origin: str, asked: list[str]) -> Answer | Fault:
+def _preflight(client: Client, origin: str, asked: list[str]) -> Answer | TransportError:
     headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ",".join(asked)}
     return client.ask("OPTIONS", Secret(headers), log_in=False, origin=origin)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from ..._credentials.fetch import Fault, Response
+from ..._http.model import Response, TransportError
 from ..._inspect import Pair, inspect
 from ..._urls import address
 from ..check import Check, Stopwatch, shown
@@ -49,7 +49,7 @@ def _accepted(given: Pass, keys: Keys | None, plan: Plan) -> Check:
     server = Server(url.rstrip("/"), None)
     answer = validate(server, "/rtc/validate", given.token, plan)
     where = f"LiveKit at {shown(server.url)}"
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         return watch.fail(
             name, f"{where}, named in server_url, does not answer", "check the address that the endpoint hands out"
         )

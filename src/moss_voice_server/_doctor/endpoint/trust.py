@@ -7,7 +7,7 @@ from collections.abc import Generator
 from secrets import token_hex
 from typing import Any
 
-from ..._credentials.fetch import Fault
+from ..._http.model import TransportError
 from ..._inspect import spelling
 from ..check import Check, Stopwatch
 from ..keys import Keys
@@ -37,7 +37,7 @@ def log_in(client: Client, watch: Stopwatch, has_headers: bool) -> Check:
             "fine for guests only: else take the identity from your own log-in, and limit how often one may ask",
         )
     answer = client.post(log_in=False)
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         return watch.fail(name, *client.why(answer))
     if answer.given is not None and answer.is_success:
         return watch.fail(
@@ -136,14 +136,14 @@ def _judge(
     watch: Stopwatch,
     name: str,
     client: Client,
-    answer: Answer | Fault,
+    answer: Answer | TransportError,
     *,
     taken: Any,
     detail: str,
     remedy: str,
     kept: str,
 ) -> Check:
-    if isinstance(answer, Fault):
+    if isinstance(answer, TransportError):
         return watch.fail(name, *client.why(answer))
     if answer.is_success and answer.given is not None:
         if taken(answer.given):

@@ -1,0 +1,111 @@
+"""Drivers: run a flow to its result; one for threads, one for event loops, one for async transports on a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from .client import AsyncTransport, SyncTransport, send, send_async
+from .environment import setup_error
+from .faults import strip_traceback
+from .flow import Flow
+from .lookups import DaemonExecutor
+from .model import Answer, TransportError
+
+Result = TypeVar("Result")
+
+
+def run(flow: Flow[Result], transport: SyncTransport | None = None) -> Result:
+    """Runs a flow on this thread."""
+    try:
+        attempt = next(flow)
+        while True:
+            time.sleep(attempt.delay)
+            attempt = flow.send(send(attempt, transport))
+    except StopIteration as finished:
+        result: Result = finished.value
+        return result
+
+
+async def run_async(flow: Flow[Result], transport: AsyncTransport | None = None) -> Result:
+    """Runs a flow on the running event loop, asyncio's or trio's."""
+    try:
+        attempt = next(flow)
+        while True:
+            await anyio.sleep(attempt.delay)
+            attempt = flow.send(await send_async(attempt, transport))
+    except StopIteration as finished:
+        result: Result = finished.value
+        return result
+
+
+def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport) -> Result:
+    """Runs a flow with an async transport on this thread, on an event loop that only this call uses."""
+    if asyncio_is_running():  # no thread could be started, and a coroutine waits for this call
+        problem = TransportError("no thread can be started, and an async transport needs one", may_have_arrived=False)
+        return _failed(flow, problem)
+    # Not the loop of the application's policy: uvloop resolves names on threads that delay the end of the process.
+    try:
+        loop = asyncio.SelectorEventLoop()
+    except OSError as error:
+        return _failed(flow, error)
+    try:
+        try:
+            loop.set_default_executor(DaemonExecutor())
+            return loop.run_until_complete(run_async(flow, transport))
+        finally:
+            _close(loop)
+    except Exception:
+        raise
+    except BaseException as interruption:  # noqa: BLE001  # raised again: asyncio lets it pass by `send_async`
+        raise strip_traceback(interruption) from None
+
+
+def _failed(flow: Flow[Result], problem: TransportError | OSError) -> Result:
+    """The result of a flow whose every attempt meets this problem."""
+    try:
+        attempt = next(flow)
+        while True:
+            answer: Answer = (
+                problem
+                if isinstance(problem, TransportError)
+                else setup_error(problem, attempt.request, own_transport=True)
+            )
+            attempt = flow.send(answer)
+    except StopIteration as finished:
+        result: Result = finished.value
+        return result
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """Closes the loop, after ending the tasks that an interruption left on it."""
+    try:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+            with suppress(BaseException):  # the same interruption again, which is being raised already
+                loop.run_until_complete(task)
+            if task.done() and not task.cancelled():
+                task.exception()  # otherwise asyncio logs that it was never retrieved
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+def asyncio_is_running() -> bool:
+    """Whether an asyncio event loop runs on this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def run_in_thread(work: Callable[[], None]) -> None:
+    """Awaits a blocking call, on asyncio or trio. If it is cancelled, the call goes on in its thread."""
+    await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
