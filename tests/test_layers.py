@@ -18,7 +18,7 @@ ROOT = Path(moss_voice_server.__file__).parent
 # From the bottom up, one chain: a module may import from its own line and from the lines above it. A folder counts as one name.
 LAYERS = (
     ("errors",),
-    ("_clock", "_duration", "_secret", "_urls", "_validation"),
+    ("_clock", "_duration", "_json", "_jwt", "_secret", "_urls", "_validation"),
     ("grants", "credentials"),
     ("_token",),
     ("_http",),
@@ -92,6 +92,8 @@ PURE = {
     "grants",
     "credentials",
     "_duration",
+    "_json",
+    "_jwt",
     "_secret",
     "_urls",
     "_validation",

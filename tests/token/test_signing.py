@@ -137,6 +137,17 @@ def test_signers_are_alike_when_key_and_secret_are(secret: str, key: str, expect
     assert [expected] * 2 == [signer().signs_like(signer(secret, key)), signer(secret, key).signs_like(signer())]
 
 
+@given(st.binary(max_size=200), st.text(min_size=1, max_size=80))
+def test_signer_verifies_any_message(signed: bytes, secret: str) -> None:
+    """Whatever the bytes are, JWT header included: the signature of the same secret, and no other."""
+    expected = hmac.digest(secret.encode(), signed, "sha256")
+
+    assert signer(secret).verifies(signed, expected)
+    assert not signer(secret + "x").verifies(signed, expected)
+    assert not signer(secret).verifies(signed, expected[:-1])
+    assert not signer(secret).verifies(signed + b"x", expected)
+
+
 def test_secret_is_not_kept() -> None:
     """Nothing that a signer holds is the secret or contains it; nor do its renderings."""
     one = signer()

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import InvalidArgument
 from ..grants import ApiGrants
 from .claims import API_TTL, lifetime
-from .json_string import quoted
+from .json_string import json_string
 
 # livekit-api writes these three into every token; they permit nothing without `roomJoin`.
 _PARTICIPANT = '"canPublish":true,"canSubscribe":true,"canPublishData":true'
@@ -31,7 +31,7 @@ def api_payload(head: str, now: float, grants: ApiGrants, ttl: Any) -> bytes:
     end = int(now + lifetime(ttl, allowed=API_TTL))
     video = [f'"{name}":true' for field, name in _VIDEO.items() if getattr(grants, field)]
     if grants.room is not None:
-        video.append(f'"room":{quoted(grants.room)}')
+        video.append(f'"room":{json_string(grants.room)}')
     sip = ""
     if grants.sip_admin or grants.sip_call:
         sip = f',"sip":{{"admin":{_bool(grants.sip_admin)},"call":{_bool(grants.sip_call)}}}'

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .. import _validation as labels
 from ..errors import InvalidArgument
 from ..grants import ParticipantGrants, ParticipantInfo
-from .json_string import quoted
+from .json_string import json_string
 
 DEFAULT_TTL = timedelta(minutes=15)
 API_DEFAULT_TTL = timedelta(minutes=1)
@@ -18,7 +18,7 @@ MIN_TTL, MAX_TTL = 60, 24 * 60 * 60
 _DEFAULT_SECONDS = 15 * 60
 _DEFAULT_VIDEO = '"video":{"roomJoin":true,"canPublish":true,"canSubscribe":true,"canPublishData":true,"room":'
 _SHORT = labels.LABEL_LIMIT  # for all labels of a token together
-_VISIBLE = '"#'  # a quoted text that sorts before this is empty, or begins with a space or "!"
+_VISIBLE = '"#'  # a json_string text that sorts before this is empty, or begins with a space or "!"
 _SURELY_SHORT = 4_000  # characters; UTF-8 needs at most four bytes for one, so no limit can be near
 
 
@@ -35,7 +35,7 @@ def payload(
 ) -> bytes:
     """The JSON payload of a token, checked.
 
-    The shape is a template filled in with quoted texts, because a general JSON encoder takes longer than the signature.
+    The shape is a template filled in with json_string texts, because a general JSON encoder takes longer than the signature.
     What is surely harmless (short and plain) passes at one look; everything else goes through the careful checks, which
     name the field that is wrong. Both ways end in the same template.
 
@@ -47,14 +47,14 @@ def payload(
         metadata, attributes = participant.metadata, participant.attributes
     except AttributeError:
         raise _not_a_participant(participant) from None
-    # One look at all labels together, in their quoted form. A backslash there means that something had to be escaped; a
+    # One look at all labels together, in their json_string form. A backslash there means that something had to be escaped; a
     # label that begins with a visible character is not blank; and what is this short in ASCII is short enough in bytes.
     who = room = called = together = ""
     try:
-        who, room, called = quoted(identity), quoted(room_name), "" if name is None else quoted(name)
+        who, room, called = json_string(identity), json_string(room_name), "" if name is None else json_string(name)
         together = who + room + called
         if agent_name:
-            agent = quoted(agent_name)
+            agent = json_string(agent_name)
             together = together + agent if agent >= _VISIBLE else ""
     except TypeError:
         together = ""
@@ -76,7 +76,7 @@ def payload(
         if not _surely_fine(metadata):
             labels.text("metadata", metadata, limit=labels.METADATA_LIMIT)
         if metadata:
-            rest += f',"metadata":{quoted(metadata)}'
+            rest += f',"metadata":{json_string(metadata)}'
     if attributes is not None:
         rest += f',"attributes":{_attributes(attributes)}'
     if agent_name is not None or agents != () or room_config is not None:
@@ -139,7 +139,7 @@ def _attributes(attributes: Any) -> str:
         attributes = dict(labels.attributes("attributes", attributes))
     try:
         # The quoting refuses everything but texts.
-        text = "{" + ",".join([f"{quoted(key)}:{quoted(value)}" for key, value in attributes.items()]) + "}"
+        text = "{" + ",".join([f"{json_string(key)}:{json_string(value)}" for key, value in attributes.items()]) + "}"
     except TypeError:
         text = ""
     if not text or not _surely_fine(text):
@@ -149,7 +149,7 @@ def _attributes(attributes: Any) -> str:
 
 def agent_json(agent_name: str) -> str:
     """The claim `roomConfig` that only sends for one agent by name."""
-    return f'{{"agents":[{{"agentName":{quoted(agent_name)}}}]}}'
+    return f'{{"agents":[{{"agentName":{json_string(agent_name)}}}]}}'
 
 
 def _room(agent_name: Any, agents: Any, room_config: Any, *, careful: bool) -> str:
@@ -191,7 +191,7 @@ def _video_json(grants: ParticipantGrants) -> str:
     parts = ['"roomJoin":true', *(f'"{key}":{"true" if value else "false"}' for key, value in said.items())]
     parts += [f'"{key}":true' for key, value in asked.items() if value]
     if grants.can_publish_sources:
-        parts.append(f'"canPublishSources":[{",".join(map(quoted, grants.can_publish_sources))}]')
+        parts.append(f'"canPublishSources":[{",".join(map(json_string, grants.can_publish_sources))}]')
     return f'"video":{{{",".join(parts)},"room":'
 
 

@@ -6,7 +6,7 @@ from binascii import b2a_base64
 from hashlib import sha256
 
 from .._secret import Sealed, Secret
-from .json_string import quoted
+from .json_string import json_string
 
 # base64url of {"alg":"HS256","typ":"JWT"}: the only header there is, so no caller can choose another algorithm.
 _HEADER = b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
@@ -25,14 +25,16 @@ class Signer(Sealed):
     here and the two states are copied for each token (RFC 2104, section 4). The secret itself is not kept.
     """
 
-    __slots__ = ("_inner", "_outer", "fingerprint", "head", "weak")
+    __slots__ = ("_inner", "_key", "_outer", "fingerprint", "head", "weak")
 
     def __init__(self, api_key: str, api_secret: Secret[str]) -> None:
         block = Secret(_block(api_secret))
-        self._inner = sha256(block.reveal().translate(_INNER) + _HEADER)
+        self._key = sha256(block.reveal().translate(_INNER))
+        self._inner = self._key.copy()
+        self._inner.update(_HEADER)
         self._outer = sha256(block.reveal().translate(_OUTER))
         self.weak = len(api_secret.reveal().encode()) < MIN_SECRET_BYTES
-        self.head = f'{{"iss":{quoted(api_key)},"nbf":'
+        self.head = f'{{"iss":{json_string(api_key)},"nbf":'
         """How every payload of this signer begins: up to the time."""
         self.fingerprint = sha256(api_key.encode()).hexdigest()[:12]
         """Tells keys apart in logs without showing the key id. It says nothing of the secret."""
@@ -53,6 +55,15 @@ class Signer(Sealed):
         # 32 bytes make 43 characters and one "=" of padding, which JWS leaves out.
         signature = b2a_base64(outer.digest())[:43].replace(b"+", b"-").replace(b"/", b"_")
         return (_HEADER + encoded + b"." + signature).decode("ascii")
+
+    def verifies(self, signed: bytes, signature: bytes) -> bool:
+        """Whether this signature over these bytes, whatever their JWT header, is made with the secret; in constant time."""
+        from hmac import compare_digest
+
+        inner, outer = self._key.copy(), self._outer.copy()
+        inner.update(signed)
+        outer.update(inner.digest())
+        return compare_digest(outer.digest(), signature)
 
 
 def _block(api_secret: Secret[str]) -> bytes:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from .._jwt import InvalidToken, Token, is_signed, read
 from .._token.claims import lifetime
 from ..grants import AgentDispatch, ParticipantGrants
 
@@ -20,17 +17,20 @@ def decode_token(token: str) -> dict[str, Any]:
     """The claims of a token, unverified.
 
     Raises:
-        AssertionError: it is not three parts of base64url with JSON inside.
+        AssertionError: it is not a JSON Web Token: three parts of base64url, the first two JSON objects.
     """
-    __tracebackhide__ = True  # pytest shows the test's own line, and not ours
+    __tracebackhide__ = True  # pytest then shows the line of the test
+    return _read(token).claims
+
+
+def _read(token: str) -> Token:
+    __tracebackhide__ = True
+    if not isinstance(token, str):
+        raise AssertionError(f"not a token: {type(token).__name__}")
     try:
-        _, payload, _ = token.split(".")
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (AttributeError, TypeError, ValueError):  # no text at all, for the first two
-        claims = None
-    if not isinstance(claims, dict):
-        raise AssertionError(f"not a token (three parts of base64url, JSON in the second): {type(token).__name__}")
-    return claims
+        return read(token)
+    except InvalidToken as error:
+        raise AssertionError(f"not a token, a JSON Web Token of three parts: {error}") from None
 
 
 def assert_token(
@@ -69,7 +69,8 @@ def assert_token(
         AssertionError: what differs, one line each.
     """
     __tracebackhide__ = True
-    claims = decode_token(token)
+    parts = _read(token)
+    claims = parts.claims
     video = claims.get("video") or {}
     differences = []
 
@@ -90,7 +91,7 @@ def assert_token(
         compare("agents", [_wire(agent) for agent in agents], said)
     if grants is not _ANY:
         compare("grants", _video(grants or ParticipantGrants()), {key: video[key] for key in video if key != "room"})
-    if api_secret is not _ANY and not _is_signed(token, api_secret):
+    if api_secret is not _ANY and not is_signed(parts, api_secret):
         differences.append("signature: not made with this api_secret")
     if differences:
         raise AssertionError("\n".join(["the token differs:", *(f"  {line}" for line in differences)]))
@@ -125,9 +126,3 @@ def _video(grants: ParticipantGrants) -> dict[str, Any]:
         "hidden": grants.hidden,
     }
     return said | {key: value for key, value in asked.items() if value}
-
-
-def _is_signed(token: str, api_secret: str) -> bool:
-    message, _, signature = token.rpartition(".")
-    digest = hmac.digest(api_secret.encode(), message.encode(), hashlib.sha256)
-    return hmac.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"="), signature.encode())

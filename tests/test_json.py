@@ -1,0 +1,66 @@
+"""Strict JSON: what is decoded, what is refused and why, and that no error holds the data."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moss_voice_server._json import InvalidJSON, decode, depth
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+def nesting(value: object) -> int:
+    """Levels of lists and dicts, counted by recursion."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(nesting, inner), default=0)
+
+
+@given(VALUES)
+def test_every_value_is_decoded(value: object) -> None:
+    """As bytes and as text; the depth is that of the value."""
+    text = json.dumps(value, ensure_ascii=False)
+
+    assert decode(text) == value
+    assert decode(json.dumps(value).encode()) == value
+    assert depth(text) == nesting(value)
+    if nesting(value):
+        with pytest.raises(InvalidJSON) as caught:
+            decode(text, max_depth=nesting(value) - 1)
+        assert caught.value.reason == "too_deep"
+
+
+REFUSED = [
+    (b"", "syntax"),
+    (b"secret-text", "syntax"),
+    (b'{"secret-text": 1,}', "syntax"),
+    (b"\xff", "syntax"),
+    (b'\xef\xbb\xbf{"a": 1}', "syntax"),
+    (b'{"a": 1}{"b": 2}', "syntax"),
+    (b'{"a": "\n"}', "syntax"),
+    (b'{"secret-text": 1, "secret-text": 2}', "duplicate_name"),
+    (b'{"a": [{"b": 1, "\\u0062": 2}]}', "duplicate_name"),
+    (b"NaN", "number"),
+    (b"[-Infinity]", "number"),
+    (b'{"a": 1e999}', "number"),
+    (b"[" * 100_000, "too_deep"),
+    (b'{"a":' * 100_000, "too_deep"),
+]
+
+
+@pytest.mark.parametrize(("data", "reason"), REFUSED, ids=lambda each: repr(each)[:24])
+def test_what_is_refused(data: bytes, reason: str) -> None:
+    """The reason, and nothing of the data in the error, its context or the frames of the decoder."""
+    with pytest.raises(InvalidJSON) as caught:
+        decode(data, max_depth=1000)
+
+    assert caught.value.reason == reason
+    assert caught.value.__context__ is None
+    frame = caught.traceback[-1].frame
+    assert "secret-text" not in repr(frame.f_locals)
