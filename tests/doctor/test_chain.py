@@ -243,28 +243,28 @@ CHAIN: dict[str, tuple[Callable[[World], Plan], Named]] = {
     ),
     "Moss refuses the project's key": (
         answering(401),
-        fails("moss.answer", "does not accept the project id and key .HTTP 401", "check MOSS_PROJECT_ID and MOSS"),
+        fails("moss.answer", "rejected the project ID and key .HTTP 401", "check MOSS_PROJECT_ID and MOSS"),
     ),
     "Moss keeps the agent from the project": (
         answering(403),
-        fails("moss.answer", "does not let this project have the voice agent", "check MOSS_PROJECT_ID and"),
+        fails("moss.answer", "denied this project access to the voice agent", "check MOSS_PROJECT_ID and"),
     ),
     "Moss does not know the agent": (
         answering(404),
-        fails("moss.answer", "knows no such voice agent", "check MOSS_VOICE_AGENT_ID"),
+        fails("moss.answer", "voice agent not found", "check MOSS_VOICE_AGENT_ID"),
     ),
-    "Moss fails": (answering(500), fails("moss.answer", "HTTP 500", "it should pass")),
+    "Moss fails": (answering(500), fails("moss.answer", "HTTP 500", "retry later")),
     "Moss answers with a page": (
         answering(Answer(body=b"<html>Welcome</html>", headers={"Content-Type": "text/html"})),
-        fails("moss.answer", "the answer is not JSON", "check that MOSS_PLATFORM_API_URL is the Moss API"),
+        fails("moss.answer", "the answer is not JSON", "MOSS_PLATFORM_API_URL. is the URL of the Moss API"),
     ),
     "Moss redirects": (
         answering(Answer.redirect("https://other.example/")),
-        fails("moss.answer", "a redirect to other.example", "set MOSS_PLATFORM_API_URL to the API's own address"),
+        fails("moss.answer", "a redirect to other.example", "MOSS_PLATFORM_API_URL. to the URL of the API itself"),
     ),
     "Moss leaves a field out": (
         answering(Answer(json={"voice_agent_url": "wss://host.example"})),
-        fails("moss.answer", "lacks the field voice_agent_api_key", "check that MOSS_PLATFORM_API_URL"),
+        fails("moss.answer", "lacks the field voice_agent_api_key", "MOSS_PLATFORM_API_URL. is the URL"),
     ),
     "Moss names an address without TLS": (
         lambda world: world.answering(Answer(json={**world.moss.credentials, "voice_agent_url": "ws://host.example"})),
