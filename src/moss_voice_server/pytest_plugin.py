@@ -1,4 +1,4 @@
-"""pytest plugin: `fake_moss`, `moss_server` and `frozen_clock`, found by pytest by itself once the package is installed."""
+"""pytest plugin: fixtures that pytest finds by itself once the package is installed."""
 
 from __future__ import annotations
 
@@ -27,6 +27,23 @@ def moss_server(fake_moss: FakeMoss) -> Iterator[MossVoiceServerSync]:
     from ._server import MossVoiceServerSync
 
     with MossVoiceServerSync.create(**fake_moss.arguments) as server:
+        yield server
+
+
+@pytest.fixture
+def in_memory_moss() -> FakeMoss:
+    """A Moss API without a socket, for `pytest --disable-socket`: pass `transport=in_memory_moss.transport()`."""
+    from .testing import FakeMoss
+
+    return FakeMoss()
+
+
+@pytest.fixture
+def in_memory_server(in_memory_moss: FakeMoss) -> Iterator[MossVoiceServerSync]:
+    """A server with credentials from `in_memory_moss`."""
+    from ._server import MossVoiceServerSync
+
+    with MossVoiceServerSync.create(**in_memory_moss.arguments, transport=in_memory_moss.transport()) as server:
         yield server
 
 

@@ -843,10 +843,12 @@ def test_async_with() -> None:
     assert 200 == asyncio.run(run())
 
 
-def test_no_address_before_start() -> None:
-    """The address of a fake that was never started is asked for in vain, with the way out."""
-    with pytest.raises(RuntimeError, match=r"with FakeMoss\(\) as moss"):
-        _ = FakeMoss().url
+def test_url_before_start_answers_in_memory() -> None:
+    """A fake that was never started has a URL that no network resolves and its transport answers."""
+    moss = FakeMoss()
+    with httpx2.Client(transport=moss.transport()) as client:
+        assert client.get(f"{moss.url}/").status_code == 404
+    assert moss.url == moss.arguments["api_url"] == moss.environ["MOSS_PLATFORM_API_URL"] == "https://fake-moss.invalid"
 
 
 def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:

@@ -71,14 +71,14 @@ class Exchanges:
             due = self._script[0] if self._script else self._otherwise
             return self._begin("", "", Headers()) if due.reset == "accept" else None
 
-    def ask(self, method: str, path: str, headers: Headers) -> Exchange:
+    def ask(self, method: str, path: str, headers: Headers, body: bytes = b"") -> Exchange:
         """A request was read: it is recorded, and its answer taken and perhaps held, in one step."""
         with self._changed:
-            return self._begin(method, path, headers)
+            return self._begin(method, path, headers, body)
 
-    def _begin(self, method: str, path: str, headers: Headers) -> Exchange:
+    def _begin(self, method: str, path: str, headers: Headers, body: bytes = b"") -> Exchange:
         answer = self._script.popleft() if self._script else self._otherwise
-        request = RecordedRequest(method, path, headers, self._clock())
+        request = RecordedRequest(method, path, headers, self._clock(), body)
         exchange = Exchange(request, self._settle(answer, request))
         self._requests.append(request)
         self._count += 1

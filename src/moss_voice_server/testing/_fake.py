@@ -6,13 +6,15 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ._answer import Answer
 from ._api import MossApi
 from ._exchange import Exchanges
+from ._reports import SessionReports
 from ._request import RecordedRequest
 from ._socket import SocketServer
 
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 
     from ._memory import MemoryTransport
 
+IN_MEMORY_URL = "https://fake-moss.invalid"  # RFC 6761: never resolved
+
 
 class FakeMoss:
-    """A Moss API of your own, on a loopback port from `start` (or `with`) to `close`, and in memory.
+    """The Moss API for one voice agent: on a loopback port from `start` (or `with`) to `close`, and in memory.
 
     Give it to code under test as `MossVoiceServer.create(**moss.arguments)` or through `moss.environ`; or,
     without any socket, `create(**moss.arguments, transport=moss.transport())`.
@@ -64,8 +68,9 @@ class FakeMoss:
             project_id or f"project-{secrets.token_hex(8)}",
             project_key or f"moss-key-{secrets.token_hex(16)}",
             voice_agent_id or f"voice-agent-{secrets.token_hex(8)}",
+            _credentials(url, api_key, api_secret, agent_name),
+            SessionReports(),
         )
-        self._credentials = _credentials(url, api_key, api_secret, agent_name)
         self._exchanges = Exchanges(clock, self._settle, kept_requests)
         self._server = SocketServer(self._exchanges, ssl_context)
         self._scheme = "http" if ssl_context is None else "https"
@@ -108,10 +113,8 @@ class FakeMoss:
 
     @property
     def url(self) -> str:
-        """The `api_url` to use; a RuntimeError before the first start. It stays the same after `close`."""
-        if not self._port:
-            raise RuntimeError("FakeMoss has no address yet: use `with FakeMoss() as moss:`, or call start()")
-        return f"{self._scheme}://127.0.0.1:{self._port}"
+        """The `api_url` to use: `https://fake-moss.invalid` until the first start, for `transport()`; then the socket's."""
+        return f"{self._scheme}://127.0.0.1:{self._port}" if self._port else IN_MEMORY_URL
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class FakeMoss:
     @property
     def credentials(self) -> dict[str, str]:
         """The four fields that are answered now."""
-        return dict(self._credentials)
+        return dict(self._api.credentials)
 
     def rotate(
         self,
@@ -145,18 +148,35 @@ class FakeMoss:
         url: str | None = None,
         agent_name: str | None = None,
     ) -> dict[str, str]:
-        """Exchange the credentials at once and return them: a new random key and secret unless given.
+        """Replace the credentials at once and return them: a new random key and secret unless given.
 
         The URL and the agent's name stay unless given. An answer that is under way keeps the old ones.
         """
-        old = self._credentials
-        self._credentials = _credentials(
+        old = self._api.credentials
+        self._api.credentials = _credentials(
             old["voice_agent_url"] if url is None else url,
             api_key,
             api_secret,
             old["voice_agent_name"] if agent_name is None else agent_name,
         )
         return self.credentials
+
+    @property
+    def session_reports(self) -> list[dict[str, Any]]:
+        """Every session report, as the API lists it: `id`, `room_name`, `created_at`, `report`; oldest first."""
+        return self._api.reports.all()
+
+    def add_session_report(
+        self, room_name: str, report: Mapping[str, Any], created_at: datetime | None = None
+    ) -> dict[str, Any]:
+        """Store a session report, as Moss's manager does when a call ends, and return it as the API lists it.
+
+        Args:
+            room_name: the room of the call.
+            report: LiveKit's session report; the transcript is `report["chat_history"]["items"]`.
+            created_at: an aware datetime; the present by default.
+        """
+        return self._api.reports.add(room_name, dict(report), created_at or datetime.now(timezone.utc))
 
     def script(self, *answers: Answer | int) -> None:
         """The next requests get these in this order, after those already queued; an int is a status.
@@ -234,11 +254,12 @@ class FakeMoss:
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "started" if self._is_started else "not started"
-        address = f" {self.url}" if self._port else ""
-        return f"<FakeMoss {state}{address}, {self.count} requests, {self.in_flight} held>"
+        url = f" {self.url}" if self._port else ""
+        return f"<FakeMoss {state}{url}, {self.count} requests, {self.in_flight} held>"
 
     def _settle(self, answer: Answer, request: RecordedRequest) -> Answer:
-        return self._api.settle(answer, request, self._credentials, self.etag, self.max_age)
+        self._api.etag, self._api.max_age = self.etag, self.max_age
+        return self._api.settle(answer, request)
 
     def _renew_after_fork(self) -> None:
         self._exchanges.renew_after_fork()

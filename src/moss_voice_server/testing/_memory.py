@@ -42,7 +42,7 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer in the calling thread."""
-        reading = self._read(request)
+        reading = self._read(request, request.read())
         stream = _Stream(reading, self._sleep, self._async_sleep)
         try:
             return _response(stream.next(), stream)
@@ -52,7 +52,7 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer in the calling task, whichever loop it runs in."""
-        reading = self._read(request)
+        reading = self._read(request, await request.aread())
         stream = _Stream(reading, self._sleep, self._async_sleep)
         try:
             return _response(await stream.anext(), stream)
@@ -60,7 +60,7 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             await stream.aclose()
             raise
 
-    def _read(self, request: httpx2.Request) -> _Reading:
+    def _read(self, request: httpx2.Request, body: bytes) -> _Reading:
         if self._is_closed():
             raise httpx2.ConnectError("the fake Moss API is closed", request=request)
         exchange = self._exchanges.connect()
@@ -68,7 +68,7 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             self._exchanges.finish(exchange)
             raise httpx2.ConnectError("connection reset by the fake Moss API", request=request)
         path = request.url.raw_path.decode("ascii")
-        exchange = self._exchanges.ask(request.method, path, Headers(request.headers.multi_items()))
+        exchange = self._exchanges.ask(request.method, path, Headers(request.headers.multi_items()), body)
         if self._is_closed():  # meanwhile: close() may have dropped everything before this was there
             exchange.drop()
         return _Reading(self._exchanges, exchange, request, self._limit)

@@ -41,10 +41,12 @@ class RecordedRequest:
     method: "GET"; empty when the connection was reset before a request was read (`Answer(reset="accept")`).
     path: as sent, query included.
     headers: see `Headers`.
-    time: seconds by the fake's clock (`time.monotonic` unless another was given): for spans, not for dates.
+    time: seconds by the fake's clock (`time.monotonic` by default): for intervals, not for dates.
+    body: the body, empty for most requests.
     """
 
     method: str
     path: str
     headers: Headers = field(default_factory=Headers)
     time: float = 0.0
+    body: bytes = field(default=b"", repr=False)

@@ -15,7 +15,7 @@ from ._exchange import Exchange, Exchanges
 from ._request import Headers
 from ._wire import Mark, Pause, steps
 
-_MAX_REQUEST = 1 << 20
+_MAX_REQUEST = 16 << 20  # bytes; a session report may be large
 _LOOK = 0.05  # seconds between two looks whether a client that waits is still there
 _CLOSE_TIMEOUT = 5.0
 _LINGER = "hh" if os.name == "nt" else "ii"  # struct linger: two shorts on Windows, two ints elsewhere
@@ -155,15 +155,14 @@ class _Connection:
         method, path, *_ = [*line.split(" "), "", ""]
         pairs = (item.partition(":") for item in lines)
         headers = Headers((name.strip(), value.strip()) for name, _, value in pairs)
-        # A body that stayed unread would turn our end of the connection into a reset.
         length = headers.get("Content-Length", "")
-        missing = min(int(length), _MAX_REQUEST) - len(body) if length.isdecimal() else 0
-        while missing > 0:
+        wanted = min(int(length), _MAX_REQUEST) if length.isdecimal() else 0
+        while len(body) < wanted:
             chunk = self.socket.recv(65536)
             if not chunk:
                 return None
-            missing -= len(chunk)
-        return self._exchanges.ask(method, path, headers)
+            body += chunk
+        return self._exchanges.ask(method, path, headers, body)
 
     def _answer(self, exchange: Exchange) -> bool:
         """Take every step; True when the connection is to end in good order."""
