@@ -1,0 +1,112 @@
+"""Matrix: the same requests to every framework under every server get the same answers, and never a token for another room.
+
+A server may refuse by itself what its parser does not accept; such answers are in `REFUSED_BY_SERVER`, and docs/deploying.md
+names what a server cannot do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.endpoint.wire import Answer, Request, exchange
+from tests.livekit.needs import absent
+from tests.servers.apps import PATH, ROOMS
+from tests.servers.programs import SERVERS, is_installed, running
+
+pytestmark = pytest.mark.once
+
+NEW = "a new room"
+ADA = {"authorization": "Bearer ada"}
+LOBBY = b'{"room_name": "lobby"}'
+TOO_LARGE = b'{"room_name": "' + b"x" * 20_000 + b'"}'
+
+
+class Case(NamedTuple):
+    """A request, the status and the room or error code that answer it."""
+
+    request: Request
+    status: int
+    result: str
+
+
+def _both(name: str, body: bytes, status: int, result: str, **headers: str) -> dict[str, Case]:
+    """The same body with its length announced and in chunks."""
+    sent = {**ADA, **headers}
+    return {
+        f"{name}, length": Case(Request(sent, body), status, result),
+        f"{name}, chunked": Case(Request(sent, body, chunked=True), status, result),
+    }
+
+
+CASES: dict[str, Case] = {
+    **_both("a room", LOBBY, 201, "lobby"),
+    **_both("another room", b'{"room_name": "hall", "participant_name": "Ada"}', 201, "hall"),
+    **_both("an empty object", b"{}", 201, NEW),
+    **_both("a room that is not allowed", b'{"room_name": "vault"}', 403, "room_not_allowed"),
+    **_both("an identity", b'{"participant_identity": "eve"}', 403, "identity_not_allowed"),
+    **_both("an agent", b'{"room_config": {"agents": [{"agent_name": "x"}]}}', 403, "agent_not_allowed"),
+    **_both("no JSON", b'{"room_name": ', 400, "invalid_json"),
+    **_both("not UTF-8", b'{"room_name": "\xff"}', 400, "invalid_json"),
+    **_both("an unknown field", b'{"room": "lobby"}', 400, "unknown_field"),
+    **_both("a wrong type", b'{"room_name": 7}', 400, "invalid_field"),
+    **_both("a body that is too large", TOO_LARGE, 413, "body_too_large"),
+    **_both("another content type", LOBBY, 415, "unsupported_media_type", **{"content-type": "text/plain"}),
+    **_both("a compressed body", LOBBY, 415, "unsupported_media_type", **{"content-encoding": "gzip"}),
+    "no body": Case(Request(ADA, b""), 201, NEW),
+    "no credentials": Case(Request({}, LOBBY), 401, "unauthenticated"),
+    "GET": Case(Request(ADA, b"", method="GET"), 405, "method_not_allowed"),
+    "PUT": Case(Request(ADA, LOBBY, method="PUT"), 405, "method_not_allowed"),
+    "an offer of HTTP/2": Case(
+        Request(
+            {**ADA, "connection": "Upgrade, HTTP2-Settings, close", "upgrade": "h2c", "http2-settings": "AAMAAABk"},
+            LOBBY,
+        ),
+        201,
+        "lobby",
+    ),
+    "a body shorter than announced": Case(Request({**ADA, "content-length": "400"}, LOBBY), 400, "body_incomplete"),
+}
+
+REFUSED_BY_SERVER: dict[tuple[str, str], set[int]] = {}
+"""By server and case: the statuses with which a server, or we for what it cannot do, refuses by itself; 0: it hangs up."""
+
+
+def _ask(port: int, case: Case) -> Answer | None:
+    """The answer, or `None` where the server closes the connection without one."""
+    try:
+        return exchange(
+            port, [case.request.as_sent(PATH)], case.request.method, ends="content-length" in case.request.headers
+        )
+    except (TimeoutError, ConnectionError):
+        return None
+
+
+def _deviation(server: str, name: str, answer: Answer | None) -> str:
+    """What is wrong with an answer; empty if it is as it should be."""
+    case = CASES[name]
+    status = answer.status if answer else 0
+    if answer is not None and status == 201:
+        room = answer.claims["video"]["room"]
+        kind = room if room in ROOMS else NEW
+        return "" if (case.status, case.result) == (201, kind) else f"{name}: a token for {room}"
+    if answer is not None and status == case.status and answer.body and case.result == answer.json.get("error"):
+        return ""
+    if status in REFUSED_BY_SERVER.get((server, name), set()):
+        return ""
+    return f"{name}: {status} {answer.body[:80] if answer else b''!r}, not {case.status} {case.result}"
+
+
+@pytest.mark.parametrize(
+    ("server", "app"), [(name, app) for name, server in SERVERS.items() for app in server.apps], ids=str
+)
+def test_server(server: str, app: str, tmp_path: Path) -> None:
+    """A server with a framework answers each request like all the others."""
+    if not is_installed(SERVERS[server]):
+        absent(f"{server} is not installed")
+    with running(SERVERS[server], app, tmp_path / "output.txt") as port:
+        answers = {name: _ask(port, case) for name, case in CASES.items()}
+    deviations = [found for name, answer in answers.items() if (found := _deviation(server, name, answer))]
+    assert not deviations, "\n".join(deviations)
