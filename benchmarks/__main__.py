@@ -22,7 +22,7 @@ MEASUREMENTS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs what the arguments ask for and returns the exit status."""
+    """Run the selected measurements and return the exit status."""
     asked = _parser().parse_args(arguments)
     if asked.rounds < 1:
         _parser().error("--rounds must be 1 or more")

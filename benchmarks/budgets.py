@@ -1,4 +1,4 @@
-"""Budgets: the figures that we promise, for every change to this package to be held against."""
+"""Budgets: the figures that every change to this package must keep."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _BUDGETS = {
     (IMPORT_TIME, LIVEKIT_API): Budget(8),
     (FIRST_TIME, LIVEKIT_API): Budget(6),
     (FIRST_MEMORY, LIVEKIT_API): Budget(4),
-    # Of one core: by the processor's time, which other programs on the machine do not change.
+    # Per core: processor time, which other programs on the machine do not affect.
     (f"{ASGI}: {REQUESTS}", FASTAPI_ROUTE): Budget(4),
     (f"{ASGI}: {REQUESTS}", BARE): Budget(0.6),
     (f"{ASGI}: {REQUESTS}", EXPRESS): Budget(3),
@@ -51,10 +51,10 @@ _BUDGETS = {
     (f"{DJANGO}: {REQUESTS}", DJANGO_VIEW): Budget(1),
     (PACKAGES, PREDECESSOR): Budget(8, at_most=True),
 }
-# The HTTP client needs one package more there, for what newer Pythons have in their standard library.
+# The HTTP client needs one more package there: a backport of the standard library.
 _ON_3_10 = _BUDGETS | {(PACKAGES, PREDECESSOR): Budget(9, at_most=True)}
-# `livekit-api` spends its time in Python's own code, we in C: a faster interpreter brings the two closer together. What is
-# not listed is measured there and not judged.
+# `livekit-api` spends its time in Python code, this package in C: a faster interpreter narrows the gap. Figures that are
+# not listed are measured on that version and have no budget.
 _FROM_3_12 = {
     (JOIN, LIVEKIT_API): Budget(9),
     (FULL, LIVEKIT_API): Budget(9),
@@ -63,6 +63,6 @@ _FROM_3_12 = {
 
 
 def budget(what: str, against: str, python: tuple[int, int]) -> Budget | None:
-    """The budget of a figure on this version of Python, or `None` where nothing is promised."""
+    """The budget of a figure on this version of Python, or `None` if it has none."""
     budgets = _FROM_3_12 if python >= (3, 12) else _ON_3_10 if python == (3, 10) else _BUDGETS
     return budgets.get((what, against))

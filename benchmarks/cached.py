@@ -1,4 +1,4 @@
-"""Cached: what is fetched or built from pinned versions, once, into the cache folder."""
+"""Cache: files and programs from pinned versions, downloaded or built once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .programs import Absent
 
 
 def cached(name: str, pins: Iterable[Path], make: Callable[[Path], None], *, now: bool) -> Path:
-    """A file or folder below the cache folder, made by `make(path)` if it is not there yet.
+    """A file or folder in the cache folder; `make(path)` creates it if it is missing.
 
     Args:
         name: its path there; `{digest}` becomes a hash of the pins, so that other versions get another place.
@@ -38,7 +38,7 @@ def cached(name: str, pins: Iterable[Path], make: Callable[[Path], None], *, now
     with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
         made = Path(temporary, place.name)
         make(made)
-        # Somebody else may have been faster; theirs is the same.
+        # Another process may have created the same file first.
         with suppress(OSError):
             os.replace(made, place)
     if not place.exists():
@@ -47,7 +47,7 @@ def cached(name: str, pins: Iterable[Path], make: Callable[[Path], None], *, now
 
 
 def tool(name: str) -> str:
-    """Where a program is.
+    """Find a program.
 
     Raises:
         Absent: it is not on PATH.
@@ -59,7 +59,7 @@ def tool(name: str) -> str:
 
 
 def done(*command: str, folder: Path, variables: Mapping[str, str] | None = None) -> None:
-    """Runs a command to its end.
+    """Run a command until it exits.
 
     Raises:
         Absent: it failed, and why.

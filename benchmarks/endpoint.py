@@ -2,7 +2,7 @@
 
 All servers are up at the same time, each asked in turn over the same connections, a slice of the round's requests at a time, so
 that whatever else the machine is doing hits all of them alike. Each round has new processes. What is judged is the requests for
-a second of the processor's time; requests by the clock, delays and memory are told beside it.
+a second of the processor's time; wall-clock throughput, latency and memory are reported beside it.
 """
 
 from __future__ import annotations
@@ -52,39 +52,39 @@ _PAIRS = (
 
 
 class Program(NamedTuple):
-    """A server program; `command` makes its command line from the descriptor of a socket that listens already."""
+    """A server program; `command` makes its command line from the file descriptor of a listening socket."""
 
     command: Callable[[int], list[str]]
     folder: Path = ROOT
     variables: tuple[tuple[str, str], ...] = ()
     says_token: bool = True
-    """Whether it answers with a token, and not with constant bytes."""
+    """Whether it returns a token, not constant bytes."""
 
 
 class Spent(NamedTuple):
-    """What one program took in one round."""
+    """What one program used in one round."""
 
     busy: float
-    """Seconds of the processor's time for one request."""
+    """Processor seconds per request."""
     clock: float
-    """Seconds that passed for one request."""
+    """Wall-clock seconds per request."""
     p50: float
-    """Seconds within which half of the requests were answered."""
+    """Median latency in seconds."""
     p99: float
-    """The same for 99 of 100."""
+    """99th percentile of the latency in seconds."""
     memory: float
-    """KiB at the highest, all processes together."""
+    """Peak memory of all processes in KiB."""
 
 
 class Quantity(NamedTuple):
-    """One way to look at what was spent."""
+    """One quantity that is compared."""
 
     name: str
-    """How it is called in the table."""
+    """Its name in the table."""
     of: Callable[[Spent], float]
-    """The value of which less is better."""
+    """The value; lower is better."""
     shown: Callable[[float], str]
-    """That value as a figure for people, without its unit."""
+    """The value formatted for the table, without a unit."""
     unit: str
 
 
@@ -98,7 +98,7 @@ _QUANTITIES = (
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Every adapter against what would be written by hand, and the ASGI application against a bare one."""
+    """Compare each adapter with a hand-written route, and the ASGI application with a bare one."""
     programs, absent = _programs(plan)
     rounds = [_round(programs, plan) for _ in range(plan.rounds)] if programs else []
     figures = []
@@ -119,7 +119,7 @@ def measure(plan: Plan) -> list[Figure]:
 
 
 def _programs(plan: Plan) -> tuple[dict[str, Program], dict[str, str]]:
-    """The programs that can be measured here, and why the others cannot."""
+    """The programs that can run here, and the reasons why others cannot."""
     makers: dict[str, Callable[[], Program]] = {
         _ASGI: lambda: _uvicorn("ours_asgi"),
         budgets.BARE: lambda: _uvicorn("bare_asgi", says_token=False),
@@ -155,7 +155,7 @@ def _needs(*names: str) -> None:
 
 
 def _server(program: Program, quantity: Quantity) -> str:
-    """Which loop and parser uvicorn has: without a word on it, its figures say little."""
+    """uvicorn's event loop and HTTP parser; its figures depend on them."""
     if "benchmarks.served" not in program.command(0) or quantity is not _QUANTITIES[0]:
         return ""
     loop = "uvloop" if find_spec("uvloop") else "asyncio"
@@ -169,7 +169,7 @@ def _uvicorn(module: str, *needs: str, says_token: bool = True) -> Program:
 
 def _gunicorn(module: str, *needs: str) -> Program:
     _needs("gunicorn", *needs)
-    # One worker with threads: the plain one closes the connection after each answer.
+    # One worker with threads: the sync worker closes the connection after each response.
     options = ("--workers=1", "--worker-class=gthread", "--threads=4", "--keep-alive=600", "--log-level=warning")
     return Program(
         lambda fd: [sys.executable, "-m", "gunicorn", *options, f"--bind=fd://{fd}", f"benchmarks.served.{module}:app"]
@@ -224,7 +224,7 @@ def _asked(name: str, load: Load, count: int) -> Answers:
 
 
 def _verify(name: str, bodies: list[bytes]) -> None:
-    """Two answers: each with the address and the token that was asked for, and with a room of its own."""
+    """Check two responses: each has the URL, the requested token and a different room."""
     rooms = set()
     for body in bodies:
         answer = json.loads(body)

@@ -1,4 +1,4 @@
-"""Figures: what was measured, as rounds of one number, and the budget beside it."""
+"""Figures: one measured number per round, and its budget."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 class Budget(NamedTuple):
-    """How good a figure has to be."""
+    """The limit for a figure."""
 
     limit: float
     at_most: bool = False
-    """Whether less is better."""
+    """Whether lower is better."""
 
     def kept(self, value: float) -> bool:
         """Whether a value is within the budget."""
@@ -27,14 +27,14 @@ class Figure(NamedTuple):
     what: str
     """What is measured: "mint: join and name"."""
     against: str
-    """What we are compared with."""
+    """The program that we are compared with."""
     rounds: tuple[float, ...] = ()
-    """How many times better than the other we were, round by round; or a plain number, as `unit` says."""
+    """The ratio to the other program in each round, or a plain number with `unit`."""
     unit: str = "x"
     detail: str = ""
-    """Our own absolute value and the other's. For orientation: it says as much of the machine as of the programs."""
+    """Both absolute values, for orientation: they depend on the machine."""
     absent: str = ""
-    """Why there is no figure."""
+    """Why the figure is missing."""
 
     @property
     def value(self) -> float:

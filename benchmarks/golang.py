@@ -8,7 +8,7 @@ from .cached import cached, done, tool
 
 _SOURCES = Path(__file__).parent / "go"
 _PINS = [_SOURCES / name for name in ("go.mod", "go.sum", "main.go")]
-# The pinned versions and the Go that is here: nothing else is to be fetched.
+# Use the pinned versions and the installed Go; download no other toolchain.
 _FLAGS = {"GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 
 

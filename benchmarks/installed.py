@@ -27,14 +27,14 @@ print(json.dumps({
 
 
 class Installation(NamedTuple):
-    """What an installation has added to an empty environment."""
+    """What an installation adds to an empty environment."""
 
     packages: int
     megabytes: float
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """This tree against 0.1.0. One round: there is no chance in it."""
+    """Compare this tree with 0.1.0. One round is enough: the result does not vary."""
     if plan.quick:
         return _absent("left out by --quick, because it fetches packages")
     try:

@@ -1,4 +1,4 @@
-"""Load: many connections to a server on this machine, each asking again as soon as it has been answered.
+"""Load: many connections to a server on this machine, each sends its next request as soon as it has a response.
 
 One thread and epoll, nothing else: a request takes it about half as long as it takes the fastest server under test, a bare
 application, to answer. So it is the server that is measured.
@@ -18,18 +18,18 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Answers(NamedTuple):
-    """What came of so many requests."""
+    """The result of a number of requests."""
 
     seconds: float
-    """From the first request to the last answer."""
+    """Seconds from the first request to the last response."""
     latencies: list[float]
-    """Seconds, one for each request."""
+    """Latency of each request in seconds."""
     last: bytes
     """The body of the last answer."""
 
 
 class Load:
-    """Connections that are kept open; a context manager.
+    """Open connections; a context manager.
 
     Args:
         port: where the server listens, on this machine.
@@ -57,7 +57,7 @@ class Load:
             connection.close()
 
     def ask(self, count: int) -> Answers:
-        """So many requests over all connections.
+        """Send a number of requests over all connections.
 
         Raises:
             RuntimeError: an answer has another status, or there is none.
@@ -84,8 +84,8 @@ class Load:
         while began:
             ready = poll(0)
             if not ready:
-                # Asking again and again keeps this core awake. Were it asleep, the server would be charged for waking it at
-                # every answer, the more the slower it is.
+                # Busy polling keeps this core awake. An idle core would charge the server for waking it at
+                # each response.
                 if perf_counter() - heard > _LONGEST:
                     raise RuntimeError(f"no answer for {_LONGEST:g} s")
                 continue
@@ -112,7 +112,7 @@ class Load:
         return Answers(perf_counter() - start, latencies, last)
 
     def _body(self, answer: bytes) -> bytes | None:
-        """The body of an answer; `None`: it is not whole yet."""
+        """The body of a response, or `None` if it is not complete."""
         head, blank, body = answer.partition(b"\r\n\r\n")
         if not blank:
             return None

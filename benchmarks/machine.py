@@ -1,4 +1,4 @@
-"""Machine: what a figure was measured on, because it means little without."""
+"""Machine: the interpreter and processor of a measurement."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Machine(NamedTuple):
     python: str
     cpu: str
     load: str
-    """How busy the machine was before we began; above zero, other programs took part of the time."""
+    """The load average before the run; above zero, other programs were running."""
 
 
 def this_machine() -> Machine:
-    """The machine that we run on."""
+    """Describe this machine."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     cpu = f"{os.cpu_count()} cores, {platform.machine()} {platform.system()}{_model()}"
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"

@@ -1,4 +1,4 @@
-"""Minting: how much of the processor's time one token takes, here and in the other libraries that make it.
+"""Minting: processor time per token, here and in other libraries.
 
 Each minter is a process of its own, so that none works in the memory of another. They take turns of a few hundredths of a
 second, many in a round, so that whatever else the machine is doing hits all of them alike. Each round has new processes.
@@ -33,17 +33,17 @@ _OURS = "ours"
 
 
 class Minter(NamedTuple):
-    """A program that mints; what it is to say comes as its last argument."""
+    """A program that mints tokens; the request is its last argument."""
 
     command: tuple[str, ...]
     folder: Path
     variables: tuple[tuple[str, str], ...] = ()
     always: frozenset[str] = frozenset()
-    """Claims that this library adds to every token, asked or not."""
+    """Claims that this library always adds."""
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Both kinds of token against every minter that is here."""
+    """Compare both kinds of token with every available minter."""
     minters, absent = _minters(plan)
     figures = []
     for what, request in REQUESTS.items():
@@ -52,7 +52,7 @@ def measure(plan: Plan) -> list[Figure]:
             if against in absent:
                 figures.append(Figure(what, against, absent=absent[against]))
                 continue
-            # At the floor the question is how little more we take, elsewhere how much more the others do.
+            # Against the floor: how much longer we take. Elsewhere: how much longer the others take.
             over = against == budgets.FLOOR
             ratios = [each[_OURS] / each[against] if over else each[against] / each[_OURS] for each in rounds]
             mine, theirs = (median(each[name] for each in rounds) for name in (_OURS, against))
@@ -66,7 +66,7 @@ def _against(what: str) -> tuple[str, ...]:
 
 
 def _minters(plan: Plan) -> tuple[dict[str, Minter], dict[str, str]]:
-    """The minters that are here, and why the others are not."""
+    """The available minters, and the reasons why others are missing."""
     makers: dict[str, Callable[[], Minter]] = {
         _OURS: lambda: _python("ours"),
         budgets.LIVEKIT_API: lambda: _python("livekit_api", needs="livekit-api"),
@@ -99,12 +99,12 @@ def _node(plan: Plan) -> Minter:
 
 def _go(plan: Plan) -> Minter:
     program = go_program(build=not plan.quick)
-    # One core, as everybody else has: its garbage collector would take a second one.
+    # One core, like the others: its garbage collector would use a second one.
     return Minter((str(program),), ROOT, (("GOMAXPROCS", "1"),), frozenset({"iat", "identity"}))
 
 
 def _round(minters: dict[str, Minter], request: Request, plan: Plan) -> dict[str, float]:
-    """Seconds for one token, by minter."""
+    """Seconds per token, by minter."""
     turns, warm_up = (1, 0.0) if plan.quick else (_TURNS, _WARM_UP)
     with ExitStack() as stack:
         mints = {name: stack.enter_context(_running(name, minter, request)) for name, minter in minters.items()}
@@ -124,7 +124,7 @@ def _round(minters: dict[str, Minter], request: Request, plan: Plan) -> dict[str
 
 @contextmanager
 def _running(name: str, minter: Minter, request: Request) -> Iterator[Callable[[int], float]]:
-    """A function that mints so many tokens in the minter's process and returns the seconds for one."""
+    """A function that mints a number of tokens in the minter's process and returns the seconds per token."""
     with subprocess.Popen(
         [*minter.command, request.json()],
         cwd=minter.folder,

@@ -1,4 +1,4 @@
-"""Plan: how thoroughly to measure."""
+"""Plan: the options of a run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Plan(NamedTuple):
-    """What the command line asked for."""
+    """The options of the command line."""
 
     rounds: int = 5
-    """Each figure is the median of so many rounds."""
+    """The number of rounds; each figure is their median."""
     quick: bool = False
-    """Only show that everything runs: a moment for each figure, nothing fetched or built, no budget judged."""
+    """Only check that everything runs: short rounds, no downloads, no budgets."""

@@ -14,12 +14,12 @@ _LEFT, _RIGHT, _WIDTH = 285, 62, 760  # pixels: the names' column, the room for 
 _HEAD, _LINE, _GAP = 54, 22, 12
 _BAR = 12
 _TICKS = (0.5, 1, 2, 4, 8, 16, 32)
-# These say as much of the machine, and of who else was busy on it, as of the programs.
+# These depend on the machine and its load as much as on the programs.
 _LEFT_OUT = (budgets.BY_CLOCK, budgets.P50, budgets.P99, budgets.PEAK_MEMORY)
 
 
 class Colours(NamedTuple):
-    """One picture's colours."""
+    """The colours of one picture."""
 
     text: str
     quiet: str
@@ -76,7 +76,7 @@ def _picture(figures: list[dict[str, Any]], colours: Colours) -> str:
 
 def _row(figure: dict[str, Any], y: float, colours: Colours) -> list[str]:
     budget = figure["budget"]
-    # Where less is better, the figure says how much longer we take: turned round, it is a bar like the others.
+    # Where lower is better, invert the ratio, so that all bars read alike.
     turned = budget is not None and budget["at_most"]
     values = [1 / value if turned else value for value in (figure["median"], *figure["rounds"])]
     value, low, high = values[0], min(values[1:]), max(values[1:])
@@ -100,6 +100,6 @@ def _row(figure: dict[str, Any], y: float, colours: Colours) -> list[str]:
 
 
 def across(value: float) -> float:
-    """Where a ratio is from left to right: each doubling takes the same way, as half as much is as bad as twice is good."""
+    """The horizontal position of a ratio, on a logarithmic scale."""
     low, high = log2(_TICKS[0]), log2(_TICKS[-1])
     return round(_LEFT + (log2(value) - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT), 1)

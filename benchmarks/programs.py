@@ -1,4 +1,4 @@
-"""Programs: other processes that are measured, free of what this process's environment would change about them."""
+"""Programs: the environment of the measured processes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Absent(Exception):
-    """Something to compare with is not on this machine; the text says what and why."""
+    """A program for comparison is missing on this machine; the text says which and why."""
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Our environment without Python's own variables, which could forbid the cache of compiled modules, and with `extra`."""
+    """This environment without Python's variables, plus `extra`."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | extra

@@ -1,4 +1,4 @@
-"""Request: the tokens that every minter makes, and the claims that each of them has to hold."""
+"""Request: the token that every minter creates, and its expected claims."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SLACK = 60  # seconds that may pass between making a token and looking at it
 
 
 class Request(NamedTuple):
-    """What a token is asked to say."""
+    """The contents of a token."""
 
     api_key: str = "APIbenchmark"
     api_secret: str = "a-made-up-secret-of-forty-characters-xyz"
@@ -29,11 +29,11 @@ class Request(NamedTuple):
     attributes: tuple[tuple[str, str], ...] = ()
 
     def json(self) -> str:
-        """The request as each minter is given it."""
+        """The request as JSON for a minter."""
         return json.dumps({**self._asdict(), "attributes": dict(self.attributes)})
 
     def claims(self) -> dict[str, Any]:
-        """What the token has to say, its times left out."""
+        """The expected claims, without times."""
         grants = {"roomJoin": True, "canPublish": True, "canSubscribe": True, "canPublishData": True, "room": self.room}
         claims: dict[str, Any] = {"iss": self.api_key, "sub": self.identity, "name": self.name, "video": grants}
         if self.metadata:
@@ -56,7 +56,7 @@ REQUESTS = {
 
 
 def problem(request: Request, token: str, always: frozenset[str]) -> str:
-    """What is wrong with a token, or nothing.
+    """The problem with a token, or an empty text.
 
     `always` are the claims that a library adds to every token, asked or not.
     """
@@ -72,20 +72,20 @@ def problem(request: Request, token: str, always: frozenset[str]) -> str:
     start, end = claims.pop("nbf", 0), claims.pop("exp", 0)
     if claims != request.claims():
         return f"the claims are {claims}, not {request.claims()}"
-    # A library that looks at the clock twice can see the second change between.
+    # A library that reads the clock twice can see two different seconds.
     if abs(time.time() - start) > _SLACK or end - start not in (LIFE, LIFE + 1):
         return f"the times are nbf {start} and exp {end}"
     return ""
 
 
 def room_of(token: str) -> str:
-    """The room that a token is for."""
+    """The room of a token."""
     room: str = json.loads(_decoded(token.split(".")[1]))["video"]["room"]
     return room
 
 
 def _said(value: Any) -> Any:
-    """A room configuration without the fields at their defaults, which Node's SDK spells out; they mean the same."""
+    """A room configuration without default values, which Node's SDK writes out."""
     if isinstance(value, list):
         return [_said(each) for each in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Serving: a server program to be measured, with its processes' time and memory, on a core of its own."""
+"""Serving: a measured server program on a separate core, with its processor time and memory."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .programs import environment
 
 
 class Served:
-    """A server program that runs."""
+    """A running server program."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
         self.port = port
 
     def processor_time(self) -> float:
-        """Seconds that the processor has worked for all its processes, to the nanosecond."""
+        """Processor seconds of all its processes."""
         return sum(time.clock_gettime(_clock(pid)) for pid in self._processes())
 
     def peak_memory(self) -> float:
-        """KiB that its processes have had at the highest, each for itself."""
+        """Sum of its processes' peak memory in KiB."""
         return sum(map(_peak, self._processes()))
 
     def ended(self) -> bool:
-        """Whether it has ended by itself."""
+        """Whether it has exited."""
         return self._process.poll() is not None
 
     def _processes(self) -> list[int]:
@@ -43,7 +43,7 @@ class Served:
 
 
 def _clock(pid: int) -> int:
-    # What clock_getcpuclockid(3) makes of a process id on Linux; Python does not have this function.
+    # The same as clock_getcpuclockid(3) on Linux, which Python does not provide for other processes.
     return (~pid << 3) | 2
 
 
@@ -54,12 +54,12 @@ def _peak(pid: int) -> float:
 
 @contextmanager
 def served(command: Callable[[int], list[str]], folder: Path, variables: Mapping[str, str]) -> Iterator[Served]:
-    """A server program; `command` makes its command line from the descriptor of a socket that listens already.
+    """A server program; `command` makes its command line from the file descriptor of a listening socket.
 
     So there is no moment at which its port could be taken, and a request that comes too early waits for the start.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        # Every connection inherits it. Gunicorn sends an answer in two parts, and the second would wait for the first's receipt.
+        # Every connection inherits it. gunicorn sends a response in two parts; the second would wait for the first's ACK.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         process = subprocess.Popen(
             command(listening.fileno()),
@@ -81,14 +81,14 @@ def served(command: Callable[[int], list[str]], folder: Path, variables: Mapping
 
 
 def cores() -> tuple[set[int], set[int]]:
-    """The cores for a server and for who asks it: one each, or all for both where there is only one."""
+    """The cores for a server and for its client: one each, or the same core if there is only one."""
     allowed = sorted(os.sched_getaffinity(0))
     return ({allowed[0]}, {allowed[1]}) if len(allowed) > 1 else (set(allowed), set(allowed))
 
 
 @contextmanager
 def on(core: set[int]) -> Iterator[None]:
-    """This thread on these cores only, and all programs that it starts meanwhile."""
+    """Restrict this thread, and the programs that it starts, to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, core)
     try:

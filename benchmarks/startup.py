@@ -1,4 +1,4 @@
-"""Startup: time and memory that a program spends until it can mint, over an interpreter that does nothing."""
+"""Startup: time and memory until a program can mint, minus a bare interpreter's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .programs import Absent, environment
 
 _TURNS = 7  # in a round
 
-# What PyJWT and aiohttp import when it happens to be there. `livekit-api` does not ask for it, so it must not count.
+# PyJWT and aiohttp import these if they are installed. `livekit-api` does not require them, so they must not count.
 _UNASKED = ("cryptography", "aiodns", "brotli", "brotlicffi")
 _PROLOGUE = f"import sys\nsys.modules.update(dict.fromkeys({_UNASKED!r}))\n"
 _BARE = "bare"
@@ -39,8 +39,8 @@ _PROGRAMS = {
     "our first token": _OURS + _OUR_TOKEN,
     "their first token": _THEIRS + _THEIR_TOKEN,
 }
-# The peak of the process's own memory. The usual way to ask for it, getrusage's ru_maxrss, begins with the peak of the
-# program that started the process.
+# The peak memory of this process. getrusage's ru_maxrss would begin with the peak of the
+# parent process.
 _PEAK = """
 with open("/proc/self/status") as status:
     print(*(line.split()[1] for line in status if line.startswith("VmHWM:")))
@@ -48,16 +48,16 @@ with open("/proc/self/status") as status:
 
 
 class Spent(NamedTuple):
-    """What one program took."""
+    """What one program used."""
 
     time: float
-    """Seconds of the processor's time: on an idle machine the time that passed, on a busy one what others took is left out."""
+    """Processor seconds, which other programs do not affect."""
     memory: float
-    """KiB at the highest."""
+    """Peak memory in KiB."""
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Import and first token: time and memory against `livekit-api`."""
+    """Compare import and first token with `livekit-api`: time and memory."""
     lines = (
         (budgets.IMPORT_TIME, "import", "time", 1e3, "ms"),
         (budgets.IMPORT_MEMORY, "import", "memory", 1 / 1024, "MiB"),

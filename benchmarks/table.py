@@ -1,4 +1,4 @@
-"""Table: the figures as lines for people, and as JSON for programs."""
+"""Table: the figures as text and as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .plan import Plan
 
 
 def verdict(figure: Figure, python: tuple[int, int], plan: Plan) -> str:
-    """Whether the figure keeps its budget: "ok", "MISSED", or nothing where there is nothing to judge."""
+    """ "ok" or "MISSED" for a figure with a budget; otherwise empty."""
     limit = budget(figure.what, figure.against, python)
     if limit is None or figure.absent or plan.quick:
         return ""
@@ -19,7 +19,7 @@ def verdict(figure: Figure, python: tuple[int, int], plan: Plan) -> str:
 
 
 def table(figures: list[Figure], machine: Machine, python: tuple[int, int], plan: Plan) -> str:
-    """All figures, one a line."""
+    """All figures, one per line."""
     head = ("what", "against", "median", "rounds", "budget", "", "ours : theirs")
     lines = [head, *(_line(figure, python, plan) for figure in figures)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -41,7 +41,7 @@ def _line(figure: Figure, python: tuple[int, int], plan: Plan) -> tuple[str, ...
 
 
 def document(figures: list[Figure], machine: Machine, python: tuple[int, int], plan: Plan) -> dict[str, Any]:
-    """The same for `--json`: every figure with its interpreter and processor, so that it can be kept by itself."""
+    """The figures for `--json`, with interpreter and processor."""
     return {"figures": [_entry(figure, machine, python, plan) for figure in figures], "quick": plan.quick}
 
 

@@ -54,7 +54,7 @@ OWNERS = {
     "uvicorn": {"_dev"},
     "pytest": {"pytest_plugin"},
     "rich": {"_cli"},
-    # Only once a protobuf message is handed in, so that whoever does it has the package.
+    # Imported only when a caller passes a protobuf message.
     "google": {"_token.room_config"},
 }
 
@@ -174,7 +174,7 @@ every_module = pytest.mark.parametrize("name", MODULES)
 
 @every_module
 def test_module_has_a_place(name: str) -> None:
-    """Each module stands on one line of LAYERS, so that nobody has to guess what it may import."""
+    """Each module has a place in LAYERS."""
     assert name.partition(".")[0] in LEVELS, f"give {name} its place in LAYERS (and in docs/structure.md)"
 
 
@@ -194,7 +194,7 @@ def test_module_imports_only_downwards(name: str) -> None:
 
 @every_module
 def test_module_imports_only_the_packages_it_owns(name: str) -> None:
-    """Only `_http` and `testing` import httpx2, only its adapter a framework, nobody what has no owner."""
+    """Only a package's owners import it: httpx2 in `_http` and `testing`, a framework in its adapter."""
     strangers = []
     for item in imports(name, MODULES[name]):
         if item.root != PACKAGE and item.root not in sys.stdlib_module_names:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 NODE = ROOT / "tests" / "clients" / "node"
 NOTICE = (ROOT / "licenses" / "THIRD-PARTY.md").read_text(encoding="utf-8")
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-# What the source map does not show: what has none of its own, what was copied in by hand, what the tools of the build add.
+# Not in the source map: packages without one, copied code, and what the build tools add.
 UNMAPPED = {"livekit-client", "@livekit/protocol", "ts-debounce", "tslib", "@babel/helpers", "@rollup/plugin-commonjs"}
 
 

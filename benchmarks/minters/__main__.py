@@ -1,4 +1,4 @@
-"""Program: one minter as a process. For each number on a line of its input, it mints so many tokens and tells the time.
+"""Program: one minter as a process. For each number on its input, it mints that many tokens and prints the time.
 
 Arguments: the minter's name, the request as JSON. Answers: one line of JSON each, `{"seconds": …, "token": …}`, in seconds
 of the processor's time.

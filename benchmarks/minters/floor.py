@@ -1,4 +1,4 @@
-"""The floor: the two base64 encodings and the HMAC of a finished token's bytes, and nothing else at all.
+"""The floor: the two base64 encodings and the HMAC of a finished token's bytes, and nothing else.
 
 No program that mints with Python's standard library in the plain way can be faster: it checks nothing, builds nothing, and
 does not even put the parts together.
@@ -17,7 +17,7 @@ from ..request import LIFE, Request
 
 
 def minter(request: dict[str, Any]) -> Callable[[int], str]:
-    """The same for each minter; see the package."""
+    """See the package's docstring."""
     now = int(time.time())
     asked = Request(**{**request, "attributes": tuple(request["attributes"].items())})
     secret = asked.api_secret.encode()
@@ -31,7 +31,7 @@ def minter(request: dict[str, Any]) -> Callable[[int], str]:
         for _ in range(count):
             encoded = urlsafe_b64encode(payload)
             signature = urlsafe_b64encode(digest(secret, message, "sha256"))
-        # Once, for the proof that these are a token's parts.
+        # Once, to prove that these are the parts of a token.
         return b".".join((header, encoded.rstrip(b"="), signature.rstrip(b"="))).decode()
 
     return mint

@@ -12,7 +12,7 @@ from ..request import LIFE
 
 
 def minter(request: dict[str, Any]) -> Callable[[int], str]:
-    """The same for each minter; see the package."""
+    """See the package's docstring."""
     key, secret, identity, name = request["api_key"], request["api_secret"], request["identity"], request["name"]
     room, agent, metadata, attributes = request["room"], request["agent"], request["metadata"], request["attributes"]
     life = timedelta(seconds=LIFE)

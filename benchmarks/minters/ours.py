@@ -9,7 +9,7 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 
 
 def minter(request: dict[str, Any]) -> Callable[[int], str]:
-    """The same for each minter; see the package."""
+    """See the package's docstring."""
     server = MossVoiceServerSync.from_livekit("wss://livekit.example", request["api_key"], request["api_secret"])
     identity, name, room, agent = request["identity"], request["name"], request["room"], request["agent"]
     metadata, attributes = request["metadata"], request["attributes"]

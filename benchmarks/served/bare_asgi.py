@@ -1,4 +1,4 @@
-"""A bare ASGI application: it reads the body and answers constant bytes. No endpoint on this server can be faster."""
+"""A bare ASGI application: it reads the body and returns constant bytes; the upper limit on this server."""
 
 from __future__ import annotations
 

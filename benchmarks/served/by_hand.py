@@ -1,4 +1,4 @@
-"""By hand: a token for a new room with `livekit-api`, for all routes that are written by hand."""
+"""By hand: a token for a new room with `livekit-api`, for all hand-written routes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .session import KEY, SECRET, URL
 
 
 def answer(identity: str, name: str) -> dict[str, str]:
-    """The answer with a token for a new room."""
+    """A response with a token for a new room."""
     token = (
         api.AccessToken(KEY, SECRET)
         .with_identity(identity)

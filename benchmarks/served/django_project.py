@@ -1,4 +1,4 @@
-"""Django: the settings that both Django applications have in common, with two of the middlewares of every new project."""
+"""Django: the settings of both Django applications, with two default middlewares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from .session import USERS
 
-# Django has no types of its own.
+# Django ships no types.
 _settings: Any = django_settings
 _setup: Any = django.setup
 _application: Any = wsgi.get_wsgi_application
@@ -35,6 +35,6 @@ def project(urls: str) -> Any:
 
 
 def signed_in(request: HttpRequest) -> tuple[str, str] | None:
-    """Identity and name of who asks, by the bearer token; `None`: nobody."""
+    """Identity and name for the bearer token, or `None`."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     return USERS.get(bearer) if scheme.lower() == "bearer" else None

@@ -1,4 +1,4 @@
-"""Users in FastAPI: the dependency that both FastAPI applications have in common."""
+"""Users in FastAPI: the dependency of both FastAPI applications."""
 
 # No `from __future__ import annotations` here: FastAPI reads the annotations.
 
@@ -13,7 +13,7 @@ _bearer = HTTPBearer()
 
 
 async def signed_in(credentials: Annotated[HTTPAuthorizationCredentials, Depends(_bearer)]) -> tuple[str, str]:
-    """Whose session it is: identity and name."""
+    """Identity and name of the session's user."""
     user = USERS.get(credentials.credentials)
     if user is None:
         raise HTTPException(401)

@@ -1,4 +1,4 @@
-"""A Django view by hand, with `livekit-api`."""
+"""A hand-written Django view, with `livekit-api`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from .by_hand import answer
 from .django_project import project, signed_in
 
-# Django has no types of its own.
+# Django ships no types.
 _json: Any = JsonResponse
 _exempt: Any = csrf_exempt
 

@@ -1,4 +1,4 @@
-"""A FastAPI route by hand, with `livekit-api`."""
+"""A hand-written FastAPI route, with `livekit-api`."""
 
 # No `from __future__ import annotations` here: FastAPI reads the annotations.
 

@@ -1,4 +1,4 @@
-"""A Flask route by hand, with `livekit-api`."""
+"""A hand-written Flask route, with `livekit-api`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from .session import KEY, SECRET, URL, USERS
 
 
 async def authorize(scope: Any, token_request: TokenRequest) -> Admission:
-    """Who asks, by the bearer token."""
+    """The user of the bearer token."""
     scheme, _, bearer = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
     user = USERS.get(bearer) if scheme.lower() == "bearer" else None
     if user is None:

@@ -14,7 +14,7 @@ from .session import KEY, SECRET, URL
 
 
 def authorize(request: HttpRequest, token_request: TokenRequest) -> Admission:
-    """Who asks, by the bearer token."""
+    """The user of the bearer token."""
     user = signed_in(request)
     if user is None:
         raise Denied(401)

@@ -15,7 +15,7 @@ from .session import KEY, SECRET, URL
 
 
 async def authorize(user: Annotated[tuple[str, str], Depends(signed_in)]) -> Admission:
-    """Who asks, by the bearer token."""
+    """The user of the bearer token."""
     return Admission(ParticipantInfo(*user))
 
 

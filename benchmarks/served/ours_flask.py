@@ -12,7 +12,7 @@ from .session import KEY, SECRET, URL, USERS
 
 
 def authorize(request: Request, token_request: TokenRequest) -> Admission:
-    """Who asks, by the bearer token."""
+    """The user of the bearer token."""
     authorization = request.authorization
     user = USERS.get(authorization.token or "") if authorization else None
     if user is None:

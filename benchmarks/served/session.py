@@ -1,4 +1,4 @@
-"""Session: who may ask, for what, and what every endpoint is asked; the made-up credentials are those of `request`."""
+"""Session: the users, and the request that every endpoint gets."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ URL = "wss://livekit.example"
 KEY, SECRET = ASKED.api_key, ASKED.api_secret
 BEARER = "a-made-up-session-of-forty-characters-xy"
 USERS = {BEARER: (ASKED.identity, ASKED.name)}
-"""Users by their session, identity and name: stands for the application's own sign-in."""
+"""Identity and name by session; a stand-in for the application's login."""
