@@ -1,4 +1,4 @@
-"""Workflows: the files for a public forge are valid, safe and pinned, and run what everybody runs here."""
+"""Workflows: the GitHub files are valid, safe and pinned, and run the project's scripts."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SCRIPTS = {"scripts/check", "scripts/test", "scripts/docs", "scripts/build"}
 TOO_OLD = sys.version_info < (3, 11)
 
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
-# The only three that a job may ask for beyond reading, and the jobs that may.
+# The write permissions that a job may have, and the jobs that may have them.
 POWERS = {"publish": {"id-token"}, "announce": {"attestations", "contents", "id-token"}}
 
 
 @pytest.fixture(autouse=True)
 def present() -> None:
-    """They are in a clone, and not in the source archive."""
+    """Skip in the source archive, which has no workflows."""
     if not WORKFLOWS:
         absent("there is no .github here: the source archive leaves it out")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A workflow; YAML 1.1 takes its key `on` for the truth."""
+    """Read a workflow; YAML 1.1 reads its key `on` as true."""
     found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return found
 
@@ -55,7 +55,7 @@ def commands() -> list[str]:
 
 
 def test_zizmor_finds_nothing() -> None:
-    """zizmor, which knows GitHub's format and its traps, has nothing to say; it is not let near a network."""
+    """zizmor, a linter for workflows, finds nothing; it runs offline."""
     if TOO_OLD:
         pytest.skip("zizmor needs Python 3.11 or newer")
     zizmor = shutil.which("zizmor", path=sysconfig.get_path("scripts"))
@@ -76,7 +76,7 @@ def test_zizmor_finds_nothing() -> None:
 
 
 def test_actions_are_pinned() -> None:
-    """An action is named by the whole hash of a commit, its version beside it, and by the same one everywhere."""
+    """Each action is pinned to one commit hash, with its version in a comment."""
     found = [
         line.partition("uses: ")[2]
         for path in WORKFLOWS
@@ -90,7 +90,7 @@ def test_actions_are_pinned() -> None:
 
 
 def test_powers() -> None:
-    """A workflow may do nothing, a job may read, and only the two jobs that publish may do more; none of those runs our code."""
+    """Workflows have no permissions and jobs may read; only the two publishing jobs have more, and they run no project code."""
     assert [{}] * len(WORKFLOWS) == [read(path)["permissions"] for path in WORKFLOWS]
     for name, job in jobs():
         beyond = {power for power, level in job["permissions"].items() if level != "read"}
@@ -100,15 +100,15 @@ def test_powers() -> None:
 
 
 def test_triggers() -> None:
-    """Nothing runs with this repository's rights on somebody else's code, and no secret is named."""
+    """No workflow runs foreign code with this repository's permissions, and none uses a secret."""
     for path in WORKFLOWS:
         # YAML 1.1 reads the key `on` as true.
         assert set(read(path)[True]) <= {"push", "pull_request", "workflow_call"}  # type: ignore[index]
-        assert "secrets." not in path.read_text(encoding="utf-8")
+        assert "${{ secrets" not in path.read_text(encoding="utf-8")
 
 
 def test_checkouts_forget_their_credentials() -> None:
-    """No checkout leaves the job's token behind in the clone."""
+    """No checkout stores the job's token."""
     checkouts = [
         step
         for _, job in jobs()
@@ -120,14 +120,14 @@ def test_checkouts_forget_their_credentials() -> None:
 
 
 def test_same_scripts() -> None:
-    """CI runs the scripts that people run, and each of them exists."""
+    """CI runs the project's scripts, and each of them exists."""
     said = {word for line in commands() for word in line.split() if word.startswith("scripts/")}
     assert said >= SCRIPTS
     assert [] == [each for each in sorted(said) if not (ROOT / each).is_file()]
 
 
 def test_installs_are_locked() -> None:
-    """What is installed comes from uv.lock or has its hash compared; the wheel, just built here, is the one exception."""
+    """Every installed package is pinned by uv.lock or its hash, except the wheel that was just built."""
     installs = [
         line for line in commands() if re.search(r"\b(uv sync|uv export|pip (install|download)|uvx|npm|curl)\b", line)
     ]
@@ -136,8 +136,27 @@ def test_installs_are_locked() -> None:
     assert [] == loose
 
 
+def test_the_tested_archives_are_published() -> None:
+    """A release publishes the files that CI built and tested; no second build takes their place."""
+    release = read(FOLDER / "workflows" / "release.yml")["jobs"]
+    downloads = [
+        step["with"].get("name", "all")
+        for name in ("publish", "announce")
+        for step in release[name]["steps"]
+        if step.get("uses", "").startswith("actions/download-artifact@")
+    ]
+    assert downloads == ["tested", "all"]
+    assert "scripts/build " not in str(release)
+    uploads = [
+        step["with"]["name"]
+        for step in read(FOLDER / "workflows" / "ci.yml")["jobs"]["build"]["steps"]
+        if "upload" in step.get("uses", "")
+    ]
+    assert uploads == ["tested"]
+
+
 def test_pythons() -> None:
-    """The tests run on every Python that the package says it supports."""
+    """The tests run on every Python in the classifiers."""
     said = re.findall(
         r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     )
