@@ -35,48 +35,50 @@ Client = TypeVar("Client", httpx2.Client, httpx2.AsyncClient)
 
 def send(attempt: Attempt, transport: SyncTransport | None = None) -> Answer:
     """Sends a request now; the attempt's delay is the caller's to wait for."""
+    deadline = time.monotonic() + attempt.timeout
+    trace = Deadline(deadline)
     with hidden():
         try:
-            return _exchange(attempt, transport)
+            return _exchange(attempt, transport, trace, BodyReader(attempt.request, deadline))
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a value
-            return transport_error(error, attempt, own_transport=transport is not None)
+            return transport_error(error, attempt, trace, own_transport=transport is not None)
         except BaseException as interruption:  # noqa: BLE001  # raised again
             raise strip_traceback(interruption) from None
 
 
 async def send_async(attempt: Attempt, transport: AsyncTransport | None = None) -> Answer:
     """The same on the running event loop, asyncio's or trio's."""
-    opened = OpenedStreams()
+    trace = OpenedStreams()
+    body = BodyReader(attempt.request, time.monotonic() + attempt.timeout)
     with hidden():
         try:
             with anyio.fail_after(attempt.timeout):
-                return await _exchange_async(attempt, transport, opened)
+                return await _exchange_async(attempt, transport, trace, body)
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a value
-            return transport_error(error, attempt, own_transport=transport is not None)
+            return transport_error(error, attempt, trace, own_transport=transport is not None)
         except BaseException as interruption:  # noqa: BLE001  # raised again
             raise strip_traceback(interruption) from None
         finally:
-            await opened.aclose()
+            await trace.aclose()
 
 
-def _exchange(attempt: Attempt, transport: SyncTransport | None) -> Answer:
-    deadline = time.monotonic() + attempt.timeout
-    body = BodyReader(attempt.request, deadline)
+def _exchange(attempt: Attempt, transport: SyncTransport | None, trace: Deadline, body: BodyReader) -> Answer:
     client = _new_client(httpx2.Client, attempt, transport and _NonClosingTransport(transport))
     if isinstance(client, TransportError):
         return client
-    with client, client.stream(**_arguments(attempt.request, Deadline(deadline))) as response:
+    with client, client.stream(**_arguments(attempt.request, trace)) as response:
         if body.is_wanted(response):
             body.read(response.iter_bytes())
         return body.response(response)
 
 
-async def _exchange_async(attempt: Attempt, transport: AsyncTransport | None, opened: OpenedStreams) -> Answer:
-    body = BodyReader(attempt.request, time.monotonic() + attempt.timeout)
+async def _exchange_async(
+    attempt: Attempt, transport: AsyncTransport | None, trace: OpenedStreams, body: BodyReader
+) -> Answer:
     client = _new_client(httpx2.AsyncClient, attempt, transport and _NonClosingAsyncTransport(transport))
     if isinstance(client, TransportError):
         return client
-    async with client, client.stream(**_arguments(attempt.request, opened)) as response:
+    async with client, client.stream(**_arguments(attempt.request, trace)) as response:
         if body.is_wanted(response):
             await body.read_async(response.aiter_bytes())
         return body.response(response)

@@ -1,6 +1,7 @@
-"""Deadlines: bound a whole attempt by our own clock.
+"""Deadlines: bound a whole attempt by our own clock, and note how far it came.
 
-The HTTP client's timeouts apply to one read each, so a server that sends one byte a second would never reach them.
+The HTTP client's timeouts apply to one read each, so a server that sends one byte a second would never reach them. Both
+classes are trace extensions of the HTTP client, which calls them before and after each step of a connection.
 """
 
 from __future__ import annotations
@@ -11,13 +12,34 @@ from contextlib import suppress
 from typing import Any
 
 
-class Deadline:
-    """Trace extension of the sync client: shortens the timeout of every connect, handshake and read to what is left."""
+class Progress:
+    """The step that an attempt reached."""
+
+    def __init__(self) -> None:
+        self.phase = ""
+        """`connect`, `handshake` or `exchange`; empty before the first step, or with a transport that tells none."""
+        self.target = ("", 0)
+        """Host and port to which a connection was attempted: those of the server or of a proxy."""
+
+    def note(self, event: str, info: dict[str, Any]) -> None:
+        """One event of the trace, such as `connection.connect_tcp.started`."""
+        if event.endswith("connect_tcp.started"):
+            self.phase, self.target = "connect", (str(info["host"]), int(info["port"]))
+        elif event.endswith("start_tls.started"):
+            self.phase = "handshake"
+        elif event.endswith(".started"):
+            self.phase = "exchange"
+
+
+class Deadline(Progress):
+    """For the sync client: shortens the timeout of every connect, handshake and read to what is left."""
 
     def __init__(self, deadline: float) -> None:
+        super().__init__()
         self._deadline = deadline
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
+        self.note(event, info)
         if event.endswith(("connect_tcp.started", "start_tls.started")):
             info["timeout"] = min(info["timeout"], self._left())
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")) and info.get("return_value") is not None:
@@ -36,13 +58,15 @@ class Deadline:
         return bounded
 
 
-class OpenedStreams:
-    """Trace extension of the async client: closes the connections that it leaves open when a TLS handshake is cancelled."""
+class OpenedStreams(Progress):
+    """For the async client: closes the connections that it leaves open when a TLS handshake is cancelled."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._streams: list[Any] = []
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        self.note(event, info)
         if event.endswith("connect_tcp.complete") and info.get("return_value") is not None:
             self._streams.append(info["return_value"])
 

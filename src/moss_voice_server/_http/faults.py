@@ -6,12 +6,14 @@ import socket
 import ssl
 from collections.abc import Iterator
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx2
 
 from .._duration import format_duration
+from .deadlines import Progress
 from .environment import NO_MORE_FILES, TOO_MANY_FILES, proxy_variables
-from .model import Attempt, TransportError
+from .model import Attempt, Request, TransportError
 
 CONNECT_TIMEOUT = 3.0  # seconds
 
@@ -21,10 +23,13 @@ class _Kind(NamedTuple):
     message: str
     remedy: str
     retry: bool = True
-    before_sending: bool = False
+    is_sent: bool = True
+    """Whether the server may have received the request, if the connection stood."""
 
 
 _LATER = "retry later; if it persists, check the network between this machine and {peer}"
+_HOST = "check the host and port in {setting}"
+_URL = "check that {setting} is the URL of {peer}"
 # The first one that is found anywhere in the chain of causes applies.
 _KINDS = (
     _Kind(
@@ -32,75 +37,95 @@ _KINDS = (
         "TLS certificate not trusted ({certificate})",
         "set SSL_CERT_FILE to the file of its certificate authority, or correct the host name in {setting}",
         retry=False,
-        before_sending=True,
     ),
-    _Kind(socket.gaierror, "host name not found", "check {setting} and the machine's DNS", before_sending=True),
-    _Kind(ConnectionRefusedError, "connection refused", "check the host and port in {setting}", before_sending=True),
+    _Kind(socket.gaierror, "host name not found", "check {setting} and the machine's DNS"),
+    _Kind(UnicodeError, "invalid host name", "correct {setting}", retry=False),
+    _Kind(OverflowError, "invalid port", "correct {setting}", retry=False),
+    _Kind(ConnectionRefusedError, "connection refused", _HOST),
     _Kind(ssl.SSLError, "TLS error", "check that {setting} names the port of a TLS server"),
-    _Kind(httpx2.ProxyError, "the proxy refused the request", "check the proxy's log", before_sending=True),
-    _Kind(
-        httpx2.ConnectTimeout,
-        "connection timed out after {connect}",
-        "check the machine's DNS, and whether a firewall blocks the connection",
-        before_sending=True,
-    ),
-    _Kind(httpx2.PoolTimeout, "no connection was free within {timeout}", "retry later", before_sending=True),
-    _Kind(httpx2.TimeoutException, "response timed out after {timeout}", _LATER),
-    _Kind(httpx2.ConnectError, "connection failed", "check the host and port in {setting}", before_sending=True),
+    _Kind(httpx2.ProxyError, "the proxy refused the request", "check the proxy's log", is_sent=False),
+    _Kind(ConnectionResetError, "connection reset by the server", _LATER),
+    _Kind(httpx2.ConnectError, "connection failed", _HOST),
     _Kind(
         httpx2.LocalProtocolError,
         "the request is not valid HTTP",
-        "check the project ID, the keys and {setting} for control characters",
+        "check the values of its headers for control characters",
         retry=False,
-        before_sending=True,
+        is_sent=False,
     ),
-    _Kind(
-        httpx2.RemoteProtocolError, "incomplete or invalid HTTP response", "check that {setting} is the URL of {peer}"
-    ),
+    _Kind(httpx2.RemoteProtocolError, "incomplete or invalid HTTP response", _URL),
     _Kind(httpx2.NetworkError, "connection lost", _LATER),
-    _Kind(
-        httpx2.DecodingError,
-        "the response could not be decoded",
-        "check that {setting} is the URL of {peer}",
-        retry=False,
-    ),
-    _Kind(httpx2.InvalidURL, "invalid URL", "correct {setting}", retry=False, before_sending=True),
-    _Kind(httpx2.UnsupportedProtocol, "unsupported URL scheme", "correct {setting}", retry=False, before_sending=True),
+    _Kind(httpx2.DecodingError, "the response could not be decoded", _URL, retry=False),
+    _Kind(httpx2.InvalidURL, "invalid URL", "correct {setting}", retry=False, is_sent=False),
+    _Kind(httpx2.UnsupportedProtocol, "unsupported URL scheme", "correct {setting}", retry=False, is_sent=False),
     _Kind(httpx2.TransportError, "the request could not be sent", _LATER),
-    _Kind(TimeoutError, "response timed out after {timeout}", _LATER),
     _Kind(OSError, "connection lost", _LATER),
 )
+# Timeouts of the client and of our own clock, by the phase in which they come.
+_TIMEOUTS = {
+    "connect": (
+        "connection timed out after {connect}",
+        "check {setting} and the machine's DNS, and whether a firewall blocks the connection",
+    ),
+    "handshake": (
+        "TLS handshake timed out after {connect}",
+        "check that {setting} names the port of a TLS server, and whether a firewall blocks the connection",
+    ),
+}
+_TIMEOUT = ("response timed out after {timeout}", _LATER)
 
 
-def transport_error(error: Exception, attempt: Attempt, *, own_transport: bool) -> TransportError:
+def transport_error(error: Exception, attempt: Attempt, progress: Progress, *, own_transport: bool) -> TransportError:
     """What an exception raised while sending means."""
     chain = list(causes(error))
     if any(isinstance(each, OSError) and each.errno in NO_MORE_FILES for each in chain):
         return TOO_MANY_FILES
-    for kind in _KINDS:
-        found = next((each for each in chain if isinstance(each, kind.error)), None)
+    kind, found = _classify(error, chain, progress.phase)
+    if kind is None:
+        who = "the custom transport" if own_transport else "the HTTP client"
+        remedy = "correct the transport" if own_transport else "report this error to moss-voice-server"
+        return TransportError(f"{who} raised {type(error).__name__}", remedy, cause=type(error).__name__)
+    arrived = kind.is_sent and progress.phase not in ("connect", "handshake")
+    message, remedy = _described(kind, found, attempt, progress)
+    return TransportError(message, remedy, kind.retry, kind.error.__name__, arrived)
+
+
+def _classify(error: Exception, chain: list[BaseException], phase: str) -> tuple[_Kind | None, BaseException]:
+    if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
+        kind = httpx2.ConnectTimeout if phase in _TIMEOUTS else httpx2.ReadTimeout
+        return _Kind(kind, *_TIMEOUTS.get(phase, _TIMEOUT)), error
+    for each in _KINDS:
+        found = next((cause for cause in chain if isinstance(cause, each.error)), None)
         if found is not None:
-            return _described(kind, found, attempt, own_transport=own_transport)
-    who = "the custom transport" if own_transport else "the HTTP client"
-    remedy = "correct the transport" if own_transport else "report this error to moss-voice-server"
-    return TransportError(f"{who} raised {type(error).__name__}", remedy, cause=type(error).__name__)
+            return each, found
+    return None, error
 
 
-def _described(kind: _Kind, found: BaseException, attempt: Attempt, *, own_transport: bool) -> TransportError:
-    peer = attempt.request.peer
+def _described(kind: _Kind, found: BaseException, attempt: Attempt, progress: Progress) -> tuple[str, str]:
+    """Message and remedy, with the names of what is at fault."""
+    request = attempt.request
+    proxy = _proxy(request, progress)
     values = {
-        "peer": peer.name,
-        "setting": peer.setting,
+        "peer": request.peer.name,
+        "setting": proxy if proxy and progress.phase == "connect" else request.peer.setting,
         "timeout": format_duration(attempt.timeout),
         "connect": format_duration(min(CONNECT_TIMEOUT, attempt.timeout)),
         "certificate": getattr(found, "verify_message", "") or "verification failed",
     }
     message, remedy = kind.message.format(**values), kind.remedy.format(**values)
-    proxies = [] if own_transport else proxy_variables(attempt.request)
-    if proxies:
-        message += f" (a proxy is set in {' and '.join(proxies)})"
-        remedy += f"; check {', '.join([*proxies, 'NO_PROXY'])}"
-    return TransportError(message, remedy, kind.retry, kind.error.__name__, not kind.before_sending)
+    if proxy:
+        message += f" (proxy from {proxy})"
+        remedy += f"; if {request.peer.name} needs no proxy, add its host to NO_PROXY"
+    return message, remedy
+
+
+def _proxy(request: Request, progress: Progress) -> str:
+    """The variable of the proxy that the connection went to; empty for a direct one."""
+    host, port = progress.target
+    url = urlsplit(request.url)
+    if not host or (host.strip("[]").lower(), port) == (url.hostname, url.port or (80 if request.is_plain else 443)):
+        return ""
+    return next(iter(proxy_variables(request)), "the system's settings")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
