@@ -1,11 +1,11 @@
-"""Django: whoever has signed in to the site gets a voice token; Django's CSRF check stays on."""
+"""Django: users who are signed in get a voice token; the CSRF check stays on."""
 
 from django.urls import path
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.django import token_view
 from moss_voice_server.endpoint import Admission, Denied
 
-voice_server = MossVoiceServerSync.lazy_from_env()  # `manage.py migrate` needs no network
+voice_server = MossVoiceServerSync.lazy_from_env()  # fetches nothing yet, so that `manage.py migrate` works offline
 
 
 def authorize(request, token_request):

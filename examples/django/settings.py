@@ -1,4 +1,4 @@
-"""Settings of a small Django site: what `django-admin startproject` writes, without the comments."""
+"""Settings of a small Django site, as `django-admin startproject` writes them, without the comments."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Addresses of the site: users sign in at /admin/, the voice token is in app.py."""
+"""URLs of the site: users sign in at /admin/; the token view is in app.py."""
 
 from django.contrib import admin
 from django.urls import include, path

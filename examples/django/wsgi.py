@@ -9,5 +9,5 @@ from moss_voice_server.errors import CredentialsError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 application = get_wsgi_application()
-with suppress(CredentialsError):  # the log says why; until Moss answers, the token view says 503
+with suppress(CredentialsError):  # logged; the view returns 503 until Moss can be reached
     voice_server.refresh()

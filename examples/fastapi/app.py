@@ -1,7 +1,6 @@
-"""FastAPI: the holder of an OAuth2 access token gets a voice token."""
+"""FastAPI: users with a valid OAuth2 access token get a voice token."""
 
 import os
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 import jwt
@@ -13,12 +12,6 @@ from moss_voice_server.fastapi import token_router
 from moss_voice_server.identity import identity_from_sub
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI):
-    async with await MossVoiceServer.from_env() as app.state.voice_server:
-        yield
-
-
 def user_id(token: Annotated[str, Depends(OAuth2PasswordBearer("login"))]) -> str:
     try:
         return jwt.decode(token, os.environ["APP_KEY"], ["HS256"], options={"require": ["exp", "sub"]})["sub"]
@@ -27,8 +20,8 @@ def user_id(token: Annotated[str, Depends(OAuth2PasswordBearer("login"))]) -> st
 
 
 def authorize(user: Annotated[str, Depends(user_id)]) -> Admission:
-    return Admission(ParticipantInfo(identity_from_sub(user)), allowed_agents=("support-agent",))
+    return Admission(ParticipantInfo(identity_from_sub(user)))
 
 
-app = FastAPI(lifespan=lifespan)
-app.include_router(token_router(lambda request: request.app.state.voice_server, authorize=authorize))
+app = FastAPI()
+app.include_router(token_router(MossVoiceServer.lazy_from_env(), authorize=authorize))

@@ -1,4 +1,4 @@
-"""Stands for your login: prints an access token of Ada's, good for an hour."""
+"""Stand-in for your login: prints an access token for Ada that is valid for an hour."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Flask: whoever has signed in to the session gets a voice token."""
+"""Flask: users who are signed in get a voice token."""
 
 import os
 
@@ -8,7 +8,7 @@ from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.flask import token_blueprint
 from werkzeug.security import check_password_hash, generate_password_hash
 
-USERS = {"ada": generate_password_hash(os.environ["ADA_PASSWORD"])}  # stands for your table of users
+USERS = {"ada": generate_password_hash(os.environ["ADA_PASSWORD"])}  # replace with your table of users
 app = Flask(__name__)
 app.config.update(SECRET_KEY=os.environ["APP_KEY"], SESSION_COOKIE_SAMESITE="Lax")
 

@@ -1,4 +1,4 @@
-"""AWS Lambda: behind an API Gateway HTTP API whose JWT authorizer has checked who asks."""
+"""AWS Lambda: behind an API Gateway HTTP API with a JWT authorizer."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ def authorize(environ, token_request):
     return Admission(ParticipantInfo(identity_from_sub(environ["claims"]["sub"])))
 
 
-endpoint = token_app(MossVoiceServerSync.from_env(), authorize=authorize)  # once for each instance, not for each call
+endpoint = token_app(MossVoiceServerSync.from_env(), authorize=authorize)  # once per instance, not per call
 
 
 def handler(event, context):

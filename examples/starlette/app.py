@@ -1,4 +1,4 @@
-"""Starlette: AuthenticationMiddleware knows who asks; the token endpoint is an ASGI application behind it."""
+"""Starlette: AuthenticationMiddleware identifies the user; the token endpoint is an ASGI application behind it."""
 
 import os
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.routing import Route
 
-USERS = {f"Bearer {os.environ['ADA_API_KEY']}": "ada"}  # stands for your table of users
+USERS = {f"Bearer {os.environ['ADA_API_KEY']}": "ada"}  # replace with your table of users
 
 
 class ApiKeys(AuthenticationBackend):

@@ -1,4 +1,4 @@
-"""WSGI: HTTP Basic authentication, without any framework."""
+"""WSGI: HTTP Basic authentication, without a framework."""
 
 import base64
 import hmac
@@ -8,7 +8,7 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.wsgi import token_app
 
-USERS = {"ada": os.environ["ADA_PASSWORD"].encode()}  # stands for your table of users
+USERS = {"ada": os.environ["ADA_PASSWORD"].encode()}  # replace with your table of users
 
 
 def authorize(environ, token_request):

@@ -1,8 +1,8 @@
-"""Surface: every name that users may import, as lines of text, read from the source by griffe; `scripts/api` shows them.
+"""Surface: every public name as a line of text, read from the source by griffe; `scripts/api` prints them.
 
-A name is public when no part of its path begins with an underscore and its module defines it or names it in `__all__`;
-what a module imports for its own use is not. No module but the front door is imported, so that the lines are the same on
-every Python and with any set of frameworks installed.
+A name is public when no part of its path begins with an underscore and its module defines it or lists it in `__all__`.
+Members are listed where they are defined; a private base counts as part of the class. A dataclass has its fields in the
+line of `__init__`. Only the front door is imported, so the lines are the same on every Python and with any frameworks.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import moss_voice_server
 
 PACKAGE = "moss_voice_server"
 SOURCE = Path(moss_voice_server.__file__).parents[1]
-"""Where the package lies: `src` in a clone, else where the wheel was installed."""
+"""Where the package is: `src` in a clone, or the installed wheel."""
 
 COMMITTED = Path(__file__).with_name("public.txt")
-"""The surface as it was last agreed on."""
+"""The agreed surface."""
 
-# Methods that a user calls without typing their names: `with`, `async with`, `for`, `len`, a call, an index.
+# Methods that a user calls without their names: `with`, `async with`, `for`, `len`, a call, an index.
 _SPOKEN = (
     *("__enter__", "__exit__", "__aenter__", "__aexit__"),
     *("__call__", "__contains__", "__getitem__", "__iter__", "__len__"),
@@ -31,7 +31,7 @@ _SPOKEN = (
 
 
 def surface(source: Path = SOURCE, package: str = PACKAGE) -> str:
-    """The surface of `package` below `source`: a line per name, modules and names by the alphabet, parameters in order."""
+    """The surface of `package` in `source`: a line per name, sorted."""
     found = griffe.load(package, search_paths=[source], allow_inspection=False)
     return "".join(f"{line}\n" for line in _module(found))
 
@@ -40,11 +40,11 @@ def _module(module: Any) -> Iterator[str]:
     yield f"{module.path}: module"
     inner = []
     for name, member in sorted(module.members.items()):
-        # What only a type checker sees cannot be imported, unless `__all__` says that `__getattr__` brings it.
+        # A name under TYPE_CHECKING cannot be imported, unless `__all__` lists it and `__getattr__` provides it.
         if name.startswith("_") or not (member.runtime or name in (module.exports or ())):
             continue
         if member.is_alias:
-            # What is not listed in `__all__` has been imported for the module's own use.
+            # An import that `__all__` does not list is for the module itself.
             if name in (module.exports or ()):
                 yield from _entry(f"{module.path}.{name}", member.final_target)
         elif member.is_module:
@@ -61,7 +61,7 @@ def _entry(path: str, found: Any) -> Iterator[str]:
     if found.is_class:
         decorators = "".join(f" @{decorator.value}" for decorator in found.decorators)
         yield f"{path}: class({', '.join(_bases(found))}){decorators}{home}"
-        # A name at a second address is the same class: its members are listed where it lives, if users can go there.
+        # A second path to a public class: its members are listed at the first.
         if not (home and _is_public(found.path)):
             yield from _members(path, found)
     elif found.is_function:
@@ -71,14 +71,18 @@ def _entry(path: str, found: Any) -> Iterator[str]:
 
 
 def _members(path: str, found: Any) -> Iterator[str]:
-    if "__init__" in found.all_members:
-        yield f"{path}.__init__{_call(found.all_members['__init__'])}"
+    init = found.all_members.get("__init__")
+    init = init.final_target if init is not None and init.is_alias else init
+    if init is not None and (init.parent is found or not _is_public(init.parent.path)):
+        yield f"{path}.__init__{_call(init)}"
     elif "NamedTuple" in _bases(found):
         yield f"{path}: fields {', '.join(name for name, member in found.members.items() if _is_field(member))}"
+    fields = {each.name for each in found.all_members["__init__"].parameters} if "__init__" in found.all_members else set()
     for name, member in sorted(found.all_members.items()):
-        if name.startswith("_") and name not in _SPOKEN:
-            continue
         target = member.final_target if member.is_alias else member
+        inherited = target.parent is not found and _is_public(target.parent.path)
+        if inherited or (name.startswith("_") and name not in _SPOKEN) or (target.is_attribute and name in fields):
+            continue
         if target.is_function:
             yield f"{path}.{name}{_call(target)}"
         elif not target.is_module:
@@ -94,7 +98,7 @@ def _is_public(path: str) -> bool:
 
 
 def _bases(found: Any) -> Iterator[str]:
-    """The bases by name; for a private one of ours, which may be exchanged at will, its own."""
+    """The bases by name; for a private one of ours, its own bases."""
     for base in found.bases:
         path = getattr(base, "canonical_path", str(base))
         if _is_public(path):
@@ -104,7 +108,7 @@ def _bases(found: Any) -> Iterator[str]:
 
 
 def _call(function: Any) -> str:
-    """A signature, and what stands before `def`; a default that is one of our own constants is shown by its value."""
+    """A signature; a default that is one of our constants is shown by its value."""
     parts: list[str] = []
     star = False
     for parameter in function.parameters:
@@ -131,7 +135,7 @@ def _last_positional_only(function: Any, parameter: Any) -> bool:
 
 
 def _known(default: Any) -> str:
-    """A default as text; a name of ours by what it stands for, since that is what a caller gets."""
+    """A default as text; our own constants by their value."""
     if isinstance(default, griffe.ExprName) and not default.name.startswith("_"):
         try:
             target = default.parent.modules_collection[default.canonical_path]  # type: ignore[union-attr]
@@ -144,7 +148,7 @@ def _known(default: Any) -> str:
 
 
 def _value(attribute: Any) -> str:
-    """An attribute's type and value; what a constructor assigns is no promise, so that its value is left out."""
+    """An attribute's type and value; a value that a constructor assigns is left out."""
     annotation = "" if attribute.annotation is None else f": {attribute.annotation}"
     if "property" in attribute.labels:
         return f"{annotation} [property]"
@@ -154,7 +158,7 @@ def _value(attribute: Any) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the surface, or with `--write` put it into the file that the test compares with."""
+    """Print the surface, or write it to the agreed file with `--write`."""
     if arguments not in ([], ["--write"]):
         sys.stderr.write("usage: scripts/api [--write]\n")
         return 2
