@@ -1,4 +1,4 @@
-"""Site: how Sphinx makes the documentation of these pages; `scripts/docs` builds it. Nothing is fetched, then or by readers."""
+"""Sphinx configuration of the site; `scripts/docs` builds it. Neither the build nor a reader needs a network."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "progr
 exclude_patterns = ["_build", "_ext"]
 nitpicky = True
 nitpick_ignore_regex = [
-    # Types in signatures: the standard library's, other packages', names without their module, and our own private ones.
+    # Types in signatures that have no page here: the standard library's, other packages', names without their module.
     (r"py:(class|obj|data|exc)", r"(?!moss_voice_server\.[a-z]).*"),
 ]
-# JSX is none of the languages that Pygments knows; it falls back to JavaScript.
+# Pygments has no lexer for JSX and falls back to JavaScript.
 suppress_warnings = ["misc.highlighting_failure"]
 
 myst_enable_extensions = ["colon_fence"]
@@ -47,10 +47,11 @@ html_theme = "furo"
 html_title = "moss-voice-server"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_show_sourcelink = False
-pygments_style = "default"  # every colour of it can be read on the grey of the blocks
+pygments_style = "default"  # enough contrast on the grey of the blocks
 pygments_dark_style = "monokai"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f6f4a", "color-brand-content": "#1f6f4a"},
@@ -61,21 +62,18 @@ html_theme_options = {
 
 def _prepare(app: Sphinx, page: str, source: list[str]) -> None:
     """Make a page of the repository a page of the site."""
-    # HTML comments hold what only the page's test runs.
+    # HTML comments contain what only the page's test runs.
     text = re.sub(r"^<!--.*?-->\n?", "", source[0], flags=re.DOTALL | re.MULTILINE)
     # The files at the top of the repository are pages here.
     text = re.sub(r"\]\((?:\.\./)+([A-Z]+)\.md", lambda link: f"](/{_TOP[link[1]]}.md", text)
     if page == "benchmarks":
         # A number and its "x" stay on one line.
         text = re.sub(r"(?<=\d) x\b", "\u00a0x", text)
-    if page == "index":
-        # The list of pages names some before they are written.
-        text = re.sub(r"^[a-z-]+$", lambda line: line[0] if line[0] in app.env.found_docs else "", text, flags=re.M)
     source[0] = text
 
 
 def _level(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Give the captions of the sidebar, which say that they are headings, a heading's level (WAI-ARIA, "heading")."""
+    """Give the sidebar's captions, which have the role of a heading, a heading's level (WAI-ARIA, "heading")."""
     if tree := context.get("furo_navigation_tree"):
         context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 

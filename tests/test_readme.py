@@ -1,8 +1,7 @@
-"""Pages: every code block in README.md, CONTRIBUTING.md and docs/ is run, or checked where it cannot be run.
+"""Pages: every code block of README.md, CONTRIBUTING.md and docs/ runs, or is checked where it cannot run.
 
-A page is one session, from top to bottom: its Python blocks share their names, and its commands find the
-environment of a fake Moss. A block inside an HTML comment is run as well, but readers do not see it: that is
-where a page keeps its assertions.
+A page is one session, from top to bottom: its Python blocks share their names, and its commands see the environment of
+a fake Moss. A block in an HTML comment runs too, but readers do not see it: there a page keeps its assertions.
 """
 
 from __future__ import annotations
@@ -40,14 +39,12 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 MOSS_HOST = "service.usemoss.dev"
 PROGRAM = Path(sys.executable).parent / "moss-voice-server"
 
-# Nothing in a page outlives this; only a command that never ends comes near it.
-LONGEST = 120  # seconds
+LONGEST = 120  # seconds for one command or block; only one that hangs comes near it
 
-# Read by people and checked by nobody: the languages that draw, that show what a program printed, or that clients speak.
-# `python3` is Python that has to stand in a project of its own: tests/examples/test_walk.py runs it there.
-SHOWN_LANGUAGES = {"dart", "javascript", "kotlin", "mermaid", "python3", "swift", "text"}
-# The first words of commands that belong to the reader's machine; nothing of ours can be wrong in them. The web servers
-# among them are started by the tests of the examples.
+# Shown, not run: drawings, output, the clients' languages, and files that belong to a reader's project (`python3`), which
+# tests/examples/test_walk.py runs there.
+SHOWN_LANGUAGES = {"dart", "html", "javascript", "kotlin", "mermaid", "python3", "swift", "text"}
+# Programs on the reader's machine. The tests of the examples start the web servers among them.
 SHOWN_COMMANDS = {
     ".",
     "cd",
@@ -110,10 +107,10 @@ class Session:
             json.loads(block.text)
         else:
             where = f"{self.page.name}:{block.line}"
-            assert block.language in SHOWN_LANGUAGES, f"{where}: how is {block.language or 'this'} to be run?"
+            assert block.language in SHOWN_LANGUAGES, f"{where}: no rule for the language {block.language!r}"
 
     def python(self, block: Block) -> None:
-        """Run Python among the page's names, under its line numbers; `await` may stand outside a function."""
+        """Run Python with the page's names and line numbers; `await` may stand outside a function."""
         text = "\n" * (block.line - 1) + block.text
         code = compile(text, self.page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         result = eval(code, self.names)
@@ -121,7 +118,7 @@ class Session:
             self.loop.run_until_complete(asyncio.wait_for(result, LONGEST))
 
     def bash(self, block: Block) -> None:
-        """Check each command of a shell block, and run those that are `moss-voice-server`'s."""
+        """Check each command of a shell block, and run those of `moss-voice-server`."""
         for line in block.text.replace("\\\n", " ").splitlines():
             for command in re.split(r"\s&&\s", line):
                 words = shlex.split(command, comments=True)
@@ -131,81 +128,78 @@ class Session:
                     self.command(command, words, f"{self.page.name}:{block.line}: {command.strip()}")
 
     def command(self, command: str, words: list[str], where: str) -> None:
-        """Run one command, or check it, or know why neither is needed."""
+        """Run one command, or check it."""
         name = words[0].removeprefix(".venv/bin/")
         if name == "moss-voice-server":
             assert PROGRAM.exists(), f"{where}: install the package to run this"
-            if words[1:] == ["dev"]:
-                self.serve(where)
-                return
-            # bash, since the reader types it into a shell: pipes, quotes and all.
-            script = f"set -o pipefail; {command.replace('.venv/bin/', '')}"
-            done = subprocess.run(
-                ["bash", "-c", script],
-                cwd=self.folder,
-                env=self.environ,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=LONGEST,
-                check=False,
-            )
-            assert 0 == done.returncode, f"{where}\n{done.stdout}{done.stderr}"
+            self.program(command, words[1:], where)
         elif name in ("pip", "python", "python3", "uv"):
             check_python_tool(words[1:], where)
         elif name == "pytest":
             for path in (ROOT / word.partition("::")[0] for word in words[1:] if "/" in word):
                 assert path.exists(), f"{where}: no {path.name}"
         elif name == "export":
-            check_variable(words[1].partition("=")[0], where)
+            check_variable(words[1].partition("=")[0], self.page, where)
         elif "/" in name:
             assert os.access(ROOT / name, os.X_OK), f"{where}: no such program"
         else:
-            assert name in SHOWN_COMMANDS, f"{where}: how is this to be run? Say so in {Path(__file__).name}"
+            assert name in SHOWN_COMMANDS, f"{where}: no rule for this command in {Path(__file__).name}"
 
-    def serve(self, where: str) -> None:
-        """Run `dev` until it says how to end it, and end it so."""
-        with subprocess.Popen(
-            [PROGRAM, "dev"], cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        ) as process:
-            watch = Timer(LONGEST, process.kill)
-            watch.start()
-            try:
-                assert process.stdout is not None
-                assert any(line == b"Ctrl-C ends it.\n" for line in process.stdout), f"{where}: it ended by itself"
+    def program(self, command: str, arguments: list[str], where: str) -> None:
+        """Run `moss-voice-server` as a reader types it into a shell; one that serves is ended with Ctrl-C."""
+        serves = arguments == ["dev"]
+        script = command.strip().replace(".venv/bin/", "")
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {script}" if serves else f"set -o pipefail; {script}"],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        watch = Timer(LONGEST, process.kill)
+        watch.start()
+        try:
+            assert process.stdout is not None
+            if serves:
+                assert any("Ctrl-C" in line for line in process.stdout), f"{where}: it ended by itself"
                 process.send_signal(signal.SIGINT)
-                assert 0 == process.wait(LONGEST), where
-            finally:
-                process.kill()
-                watch.cancel()
+            output = process.stdout.read()
+            assert 0 == process.wait(LONGEST), f"{where}\n{output}"
+        finally:
+            watch.cancel()
+            process.kill()
+            process.communicate()
 
 
 def check_python_tool(words: list[str], where: str) -> None:
-    """Whatever is installed is us, with extras that exist; whatever file is run is there."""
+    """An installed extra of ours exists, and so does each file that runs."""
     for word in words:
-        ours = re.fullmatch(r"(?:\.|moss-voice-server)\[([a-z,]+)\]", word)
+        ours = re.fullmatch(r"(?:\.|(?:\./)?moss-voice-server)\[([a-z,]+)\]", word)
         if ours:
             assert [] == sorted(set(ours[1].split(",")) - extras()), f"{where}: no such extra"
         elif word.endswith(".py"):
-            # In a page on an example, a file is one of that example's folder.
+            # On a page about an example, a file is one of that example's folder.
             assert (ROOT / word).exists() or any(EXAMPLES.glob(f"*/{word}")), f"{where}: no {word}"
 
 
-def check_variable(name: str, where: str) -> None:
-    """A variable that a page sets is read somewhere in the source, or in an example."""
+def check_variable(name: str, page: Path, where: str) -> None:
+    """The source, an example or the page itself reads a variable that the page sets."""
     word = re.compile(rf"\b{name.removesuffix('_FILE')}\b")
     files = [*SOURCE.rglob("*.py"), *EXAMPLES.rglob("*.py")]
-    assert any(word.search(path.read_text(encoding="utf-8")) for path in files), f"{where}: nothing reads it"
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    assert any(word.search(text) for text in [*texts, *(b.text for b in blocks(page) if b.language == "python")]), where
 
 
 def extras() -> set[str]:
-    """The extras that the installed package offers."""
+    """The extras of the installed package."""
     return set(metadata("moss-voice-server").get_all("Provides-Extra") or ())
 
 
 @pytest.fixture
 def moss(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMoss]:
-    """A fake Moss; it answers for the real one too, so that a page may leave `api_url` out as readers do."""
+    """A fake Moss that also responds for the real one, so that a page can leave `api_url` out as readers do."""
     with FakeMoss() as moss:
         transport = moss.transport()
         plain = httpx2.HTTPTransport.handle_request
@@ -225,9 +219,9 @@ def moss(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMoss]:
 
 
 def is_moss(request: httpx2.Request) -> bool:
-    """Whether a request is for the real Moss API; one that would go anywhere else outside is an error."""
+    """Whether a request is for the real Moss API; one to any other outside host is an error."""
     host = urlsplit(str(request.url)).hostname
-    assert host in (MOSS_HOST, "127.0.0.1", "localhost"), f"a page asks {host}: only loopback is allowed"
+    assert host in (MOSS_HOST, "127.0.0.1", "localhost"), f"a page sends a request to {host}: only loopback is allowed"
     return host == MOSS_HOST
 
 
@@ -239,7 +233,7 @@ def test_page_runs(page: Path, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch, 
     """Every block of a page does what the page says, read from top to bottom."""
     for name, value in moss.environ.items():
         monkeypatch.setenv(name, value)
-    # A home of its own: no LiveKit server from the cache folder, no file of whoever runs the tests.
+    # A home of its own: neither a cached LiveKit server nor the developer's files.
     environ = {**moss.environ, "PATH": f"{PROGRAM.parent}:{os.defpath}", "HOME": str(tmp_path)}
     session = Session(page, environ, tmp_path)
     try:
@@ -257,9 +251,25 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_readme_opens_with_two_commands() -> None:
-    """The README's first two blocks are one line each: the first runs the main job, the second the tests."""
+    """The README has under 130 lines; its first two blocks are one line each: the main job, and the tests."""
     first, second = blocks(ROOT / "README.md")[:2]
     assert ("bash", 1) == (first.language, len(first.text.splitlines()))
     assert ("bash", 1) == (second.language, len(second.text.splitlines()))
     assert "moss-voice-server" in first.text
-    assert second.text.endswith("pytest")
+    assert ".venv/bin/pytest" in second.text
+    assert 130 > len((ROOT / "README.md").read_text(encoding="utf-8").splitlines())
+
+
+# What the glossary replaced. A hit needs its reason here.
+BANNED = re.compile(
+    r"\b(wish(es)?|keeper|crew|boarding|told|exchang(e|es|ing|ed) (the )?keys|weakness(es)?|nobody|whoever|anybody|sent for|"
+    r"sends? for|for ever|in hand|of its own|perhaps|it seems|time-outs?|white space|log-in|look-up|soft[ _]age|hard[ _]age)\b",
+    re.IGNORECASE,
+)
+
+
+@every_page
+def test_words_of_the_glossary(page: Path) -> None:
+    """No page uses a word that docs/glossary.md has replaced."""
+    lines = enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+    assert [] == [f"{number}: {line}" for number, line in lines if BANNED.search(line)]

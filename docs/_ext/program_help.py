@@ -1,4 +1,4 @@
-"""Program help: a directive that shows what `moss-voice-server COMMAND --help` prints, so that no page can be behind it."""
+"""A directive that shows what `moss-voice-server COMMAND --help` prints, so that the page is always current."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class ProgramHelp(Directive):
-    """`program-help` and, as its argument, the command; without one, the program's own help."""
+    """`program-help COMMAND`; without a command, the program's own help."""
 
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Run the program and show what it says."""
+        """Run the program and show its output."""
         command = [sys.executable, "-m", "moss_voice_server", *self.arguments, "--help"]
         environ = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Apps: the example applications, how their pages start them, and how a user signs in to each."""
+"""The example applications: how to start each, and how to sign in."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ class Example:
     folder: str
     command: tuple[str, ...]
     sign_in: Callable[[httpx2.Client], Headers]
-    """Signs Ada in, as a browser or an app does, and returns the headers with which she then asks."""
+    """Signs Ada in, and returns the headers of her token requests."""
     identity: str
-    """Who she is in a token: a pattern."""
+    """Pattern of her identity in a token."""
     before: tuple[tuple[str, ...], ...] = ()
-    """Commands that the page has run once beforehand."""
+    """Commands to run once before."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """An example application that listens."""
+    """A running example."""
 
     example: Example
     url: str
 
     @property
     def token_url(self) -> str:
-        """Where the token endpoint is."""
+        """The URL of the token endpoint."""
         return self.url + TOKEN_PATH
 
     def client(self) -> httpx2.Client:
-        """A browser without a past."""
+        """A client without cookies."""
         return httpx2.Client(base_url=self.url, timeout=LONGEST, trust_env=False)
 
     def sign_in(self) -> Headers:
@@ -72,7 +72,7 @@ class Running:
 
 
 def _bearer_from_the_login(_client: httpx2.Client) -> Headers:
-    """An access token, as the login service signs it that shares its key with the application."""
+    """An access token, as the login service signs it."""
     token = jwt.encode({"sub": "ada", "exp": int(time.time()) + 600}, SETTINGS["APP_KEY"], "HS256")
     return {"Authorization": f"Bearer {token}"}
 
@@ -156,7 +156,7 @@ ONE_OF_EACH = ("fastapi", "flask", "django", "starlette", "wsgi")
 
 @contextmanager
 def started(example: Example, moss: FakeMoss, folder: Path) -> Iterator[Running]:
-    """A copy of the example in `folder`, served as its page says, with `moss` as the Moss API."""
+    """A copy of the example in `folder`, started as its page says, with `moss` as the Moss API."""
     environ: Mapping[str, str] = {**SETTINGS, **moss.environ}
     copy = folder / example.folder
     shutil.copytree(EXAMPLES / example.folder, copy, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))

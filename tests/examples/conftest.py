@@ -1,4 +1,4 @@
-"""Fixtures of the examples' tests: a fake Moss, and every example application, each started once."""
+"""Fixtures: a fake Moss, and every example application, each started once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["livekit_binary", "livekit_server"]
 
 @pytest.fixture(scope="session")
 def moss() -> Iterator[FakeMoss]:
-    """The Moss API that all the applications ask."""
+    """The Moss API of all applications."""
     with FakeMoss() as moss:
         yield moss
 
 
 @pytest.fixture(scope="session", params=APPS)
 def app(request: pytest.FixtureRequest, moss: FakeMoss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Each example application, served by a program of its own."""
+    """Each example application, in its own process."""
     with started(APPS[request.param], moss, tmp_path_factory.mktemp("example")) as running:
         yield running

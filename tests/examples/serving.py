@@ -1,4 +1,4 @@
-"""Serving: a web server's program, started as a user starts it on a free loopback port, and ended with all its workers."""
+"""Starts a web server as a user does, on a free loopback port, and ends it with all its workers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-# Generous, because only a server that hangs gets there: nothing is measured by it.
+# Only a server that hangs reaches this.
 LONGEST = 60.0  # seconds
-# How uvicorn, gunicorn, Flask and Django say where they listen: asked for port 0, each tells the one that it got.
+# How uvicorn, gunicorn, Flask and Django report their URL.
 _LISTENING = re.compile(r"(?:running on|listening at:|development server at) (http://127\.0\.0\.1:[1-9]\d*)", re.I)
 
 
@@ -38,7 +38,7 @@ class _Server:
             start_new_session=True,
         )
         self._output: list[str] = []
-        self._told = threading.Event()
+        self._reported = threading.Event()
         self.url = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -50,13 +50,13 @@ class _Server:
             found = _LISTENING.search(line)
             if found and not self.url:
                 self.url = found[1]
-                self._told.set()
-        self._told.set()  # it has ended
+                self._reported.set()
+        self._reported.set()  # it has ended
 
     def wait_until_it_listens(self) -> None:
-        """Return as soon as connections are taken; fail with what the server has said if it ends or hangs."""
-        told = self._told.wait(LONGEST)
-        assert told, f"the server did not listen within {LONGEST:g} s:\n{''.join(self._output)}"
+        """Return when the server listens; fail with its output if it ends or hangs."""
+        reported = self._reported.wait(LONGEST)
+        assert reported, f"the server did not listen within {LONGEST:g} s:\n{''.join(self._output)}"
         assert self.url, f"the server has ended:\n{''.join(self._output)}"
 
     def close(self) -> None:
@@ -77,8 +77,8 @@ class _Server:
 
 @contextmanager
 def serving(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """The address of a server for as long as the context lasts; a clean environment and `environ` are all it sees."""
-    # The folder is its home as well: gunicorn keeps a control socket there.
+    """The URL of a server, while the context lasts; it sees a clean environment and `environ`."""
+    # The folder is its home too: gunicorn keeps a control socket there.
     surroundings = {**clean_environ(), "HOME": str(folder), "PYTHONUNBUFFERED": "1", **environ}
     server = _Server(command, folder, surroundings)
     try:
@@ -89,7 +89,7 @@ def serving(command: Sequence[str], folder: Path, environ: Mapping[str, str]) ->
 
 
 def run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> str:
-    """Run a command to its end in the same surroundings; returns what it printed."""
+    """Run a command in the same environment; returns its output."""
     done = subprocess.run(
         command,
         cwd=folder,

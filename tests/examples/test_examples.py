@@ -1,4 +1,4 @@
-"""Examples: each does what its page says, from the sign-in to the token, and lets nobody else in."""
+"""Examples: each does what its page says, from the login to the token, and admits only signed-in users."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ UNDER = 25  # lines that are not blank
 
 
 def ask(app: Running, headers: dict[str, str], body: object = None) -> httpx2.Response:
-    """A token request as the clients send it."""
+    """A token request, as the clients send it."""
     with app.client() as client:
         return client.post(TOKEN_PATH, headers=headers, json={} if body is None else body)
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/app.py")), ids=lambda file: file.parent.name)
 def test_example_is_short(file: Path) -> None:
-    """Each example has fewer than 25 lines, blank ones not counted."""
+    """Each example has fewer than 25 lines, without blank ones."""
     assert UNDER > len([line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()])
 
 
 def test_signed_in_user_gets_a_token(app: Running, moss: FakeMoss) -> None:
-    """Who has signed in gets 201 and a token under their own identity, signed with the keys that Moss gave."""
+    """A signed-in user gets 201 and a token for their identity and the voice agent, signed with Moss's key."""
     answer = ask(app, app.sign_in())
 
     body = answer.json()
@@ -45,10 +45,11 @@ def test_signed_in_user_gets_a_token(app: Running, moss: FakeMoss) -> None:
     assert moss.credentials["voice_agent_url"] == body["server_url"]
     assert moss.credentials["voice_agent_api_key"] == signed["iss"]
     assert re.fullmatch(app.example.identity, signed["sub"])
+    assert [{"agentName": moss.credentials["voice_agent_name"]}] == signed["roomConfig"]["agents"]
 
 
-def test_every_token_is_for_a_room_of_its_own(app: Running) -> None:
-    """Two calls of one user lead to two rooms that nobody can guess."""
+def test_each_token_is_for_a_new_room(app: Running) -> None:
+    """Two requests of one user lead to two rooms with 128 random bits in their names."""
     headers = app.sign_in()
     rooms = [claims(ask(app, headers).json()["participant_token"])["video"]["room"] for _ in range(2)]
 
@@ -56,11 +57,11 @@ def test_every_token_is_for_a_room_of_its_own(app: Running) -> None:
     assert all(re.fullmatch("room-[0-9a-f]{32}", room) for room in rooms)
 
 
-def test_stranger_is_told_to_sign_in(app: Running) -> None:
-    """Who has not signed in gets 401 and no token, with a wrong secret as with none."""
+def test_stranger_gets_401(app: Running) -> None:
+    """A client that is not signed in gets 401, with a wrong secret as with none."""
     headers = {name: value for name, value in app.sign_in().items() if name == "X-CSRFToken"}
     if headers:
-        # Django's CSRF check comes first: a stranger has its cookie as well, from any page with a form.
+        # Django's CSRF check comes first. A stranger gets its cookie from any page with a form.
         headers["Cookie"] = f"csrftoken={headers['X-CSRFToken']}"
     guesses = [
         {},
@@ -74,15 +75,15 @@ def test_stranger_is_told_to_sign_in(app: Running) -> None:
     assert {"unauthenticated"} == {answer.json()["error"] for answer in answers}
 
 
-def test_identity_of_somebody_else_is_refused(app: Running) -> None:
-    """The body cannot say who the user is."""
-    answer = ask(app, app.sign_in(), {"participant_identity": "somebody-else"})
+def test_another_identity_is_refused(app: Running) -> None:
+    """The body cannot choose the identity."""
+    answer = ask(app, app.sign_in(), {"participant_identity": "another-user"})
     assert (403, "identity_not_allowed") == (answer.status_code, answer.json()["error"])
 
 
 @pytest.mark.parametrize("app", ["fastapi"], indirect=True)
 def test_forged_access_token_is_refused(app: Running) -> None:
-    """An access token that is expired, unsigned, signed with another key, or without end, opens nothing."""
+    """An access token that is expired, unsigned, signed with another key, or without expiry gets 401."""
     key, now = SETTINGS["APP_KEY"], 1_700_000_000
     forged = [
         jwt.encode({"sub": "ada", "exp": now}, key, "HS256"),
@@ -95,21 +96,21 @@ def test_forged_access_token_is_refused(app: Running) -> None:
 
 @pytest.mark.parametrize("app", ["django"], indirect=True)
 def test_session_alone_does_not_pass_djangos_csrf_check(app: Running) -> None:
-    """With Ada's session alone, as another site's form would send it, Django answers 403: its CSRF check is on."""
+    """Ada's session without the CSRF token, as another site's form would send it, gets Django's 403."""
     headers = app.sign_in()
     answer = ask(app, {"Cookie": headers["Cookie"]})
     assert (403, False) == (answer.status_code, "participant_token" in answer.text)
 
 
 def test_django_site_starts_without_moss(tmp_path: Path) -> None:
-    """While Moss is down the site runs all the same, its token view says when to come back, and then has tokens."""
+    """While Moss is down the site runs, and its token view returns 503 with Retry-After; later it returns tokens."""
     with FakeMoss() as moss:
         moss.always(503)
         with started(APPS["django on gunicorn"], moss, tmp_path) as app:
             headers = app.sign_in()
             answer = ask(app, headers)
             moss.normal()
-            until(lambda: 201 == ask(app, headers).status_code, "a token, now that Moss is back")
+            until(lambda: 201 == ask(app, headers).status_code, "a token after Moss is back")
 
     assert (503, "unavailable") == (answer.status_code, answer.json()["error"])
     assert re.fullmatch("[1-9][0-9]*", answer.headers["retry-after"])

@@ -1,4 +1,4 @@
-"""Quickstarts: who follows one to the letter ends with a token that a real LiveKit server accepts."""
+"""Quickstarts: following one word for word leads to a token that a real LiveKit server accepts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PROGRAMS = Path(sys.executable).parent
 def test_quickstart_ends_with_a_token_that_livekit_accepts(
     name: str, livekit_server: LiveKitServer, tmp_path: Path
 ) -> None:
-    """The files that the page shows, the commands that it says, in order, and nothing else: LiveKit accepts what comes out."""
+    """With the page's files and commands, in order, and nothing else, LiveKit accepts the token."""
     for program in ("bash", "curl"):
         if shutil.which(program) is None:
-            absent(f"{program} is what a reader types commands into: install it")
+            absent(f"{program} is not installed")
     with fake_moss(livekit_server) as moss, ExitStack() as stack:
-        # What the page installs is here already: the environment of these tests.
+        # These tests' environment already contains what the page installs.
         path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", os.defpath)])
         reader = Reader(tmp_path, moss, terminal(moss, tmp_path, path), installs=False)
         reader.follow(WALKS[name], stack)
@@ -39,8 +39,8 @@ def test_quickstart_ends_with_a_token_that_livekit_accepts(
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_quickstart_says_it_all(name: str) -> None:
-    """A quickstart makes an environment, installs us, names the three variables and a file, and says what to run."""
+def test_quickstart_is_complete(name: str) -> None:
+    """A quickstart creates an environment, installs the clone, sets the three variables, and shows a file and commands."""
     walked = steps(WALKS[name])
     commands = "".join(step.text for step in walked if step.deed == "run")
 

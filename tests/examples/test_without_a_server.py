@@ -1,4 +1,4 @@
-"""Examples that no web server runs: the script and the serverless function."""
+"""Examples without a web server: the script and the serverless function."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
-def test_script_prints_an_address_and_a_token(moss: FakeMoss) -> None:
-    """The script's two lines are what a client needs to join."""
+def test_script_prints_url_and_token(moss: FakeMoss) -> None:
+    """The script prints LiveKit's URL and a token that names the voice agent."""
     printed = run((sys.executable, "app.py", "user-42", "support-room"), EXAMPLES / "script", moss.environ)
 
     url, token = printed.splitlines()
     signed = claims(token)
     assert moss.credentials["voice_agent_url"] == url
     assert ("user-42", "support-room") == (signed["sub"], signed["video"]["room"])
+    assert moss.credentials["voice_agent_name"] == signed["roomConfig"]["agents"][0]["agentName"]
 
 
 @pytest.fixture
 def handler(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> Handler:
-    """The function as the runtime loads it: once, with the environment that it was configured with."""
+    """The function, loaded once with its configured environment."""
     for name, value in moss.environ.items():
         monkeypatch.setenv(name, value)
     spec = importlib.util.spec_from_file_location("serverless_example", EXAMPLES / "serverless" / "app.py")
@@ -46,7 +47,7 @@ def handler(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> Handler:
 
 
 def event(body: str, *, base64_encoded: bool = False, method: str = "POST") -> dict[str, Any]:
-    """What API Gateway hands over (payload format 2.0), shortened to what is there for every call."""
+    """A shortened event of API Gateway (payload format 2.0)."""
     return {
         "version": "2.0",
         "routeKey": "POST /voice/token",
@@ -67,7 +68,7 @@ def event(body: str, *, base64_encoded: bool = False, method: str = "POST") -> d
     ids=["object", "nothing", "base64"],
 )
 def test_function_answers_the_gateway(event: dict[str, Any], handler: Handler) -> None:
-    """The gateway gets 201, the headers and a token for the user whom its authorizer has let in."""
+    """The gateway gets 201, the headers and a token for the authorized user."""
     answer = handler(event, None)
 
     body = json.loads(answer["body"])
@@ -76,9 +77,7 @@ def test_function_answers_the_gateway(event: dict[str, Any], handler: Handler) -
     assert re.fullmatch("sub-[0-9a-f]{40}", claims(body["participant_token"])["sub"])
 
 
-def test_function_refuses_as_every_adapter_does(
-    handler: Handler,
-) -> None:
-    """The endpoint's rules hold in a function too: the request for a room is refused."""
+def test_function_refuses_as_every_adapter_does(handler: Handler) -> None:
+    """The endpoint's rules hold in a function too: a room that is not allowed is refused."""
     answer = handler(event('{"room_name": "the board meeting"}'), None)
     assert (403, "room_not_allowed") == (answer["statusCode"], json.loads(answer["body"])["error"])

@@ -1,6 +1,6 @@
-"""Walk: a quickstart followed to the letter by a reader who knows nothing else, in a folder with nothing in it.
+"""Follows a quickstart word for word, in an empty folder.
 
-`python -m tests.examples.walk WHEEL [NAME...]` walks in an empty virtual environment each; the tests walk in their own.
+`python -m tests.examples.walk WHEEL [NAME...]` uses an empty virtual environment for each; the tests use their own.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 INSTALLING = 300.0  # seconds for one block of commands, if it installs packages
 
-# What a page writes for the reader's own values.
+# Placeholders for the reader's own values.
 _YOURS = {
     "your-project-id": "MOSS_PROJECT_ID",
     "your-project-key": "MOSS_PROJECT_KEY",
     "your-voice-agent-id": "MOSS_VOICE_AGENT_ID",
 }
-# The programs that serve until they are ended: the port that each takes by itself, and how to give it a free one.
+# Programs that serve: the default port of each, and the argument for a free one.
 _SERVERS = {
     "uvicorn": (8000, "--port=0"),
     "flask": (5000, "--port=0"),
@@ -56,17 +56,16 @@ _TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 @dataclass(frozen=True)
 class Walk:
-    """A quickstart: a page, and those of its sections that a reader goes through."""
+    """A quickstart: a page, and the sections of it that a reader follows."""
 
     page: str
     sections: tuple[str, ...]
     needs: str = ""
-    """A program that the page installs and the tests do not."""
+    """A program that the page installs and the tests' environment lacks."""
 
 
 WALKS = {
-    "readme-asyncio": Walk("README.md", ("Use it with asyncio (FastAPI and others)",)),
-    "readme-sync": Walk("README.md", ("Install", "Use it without (Flask, Django, scripts)")),
+    "readme": Walk("README.md", ("FastAPI",)),
     "fastapi": Walk("docs/fastapi.md", ("Install", "The application")),
     "flask": Walk("docs/flask.md", ("Install", "The application")),
     "django": Walk("docs/django.md", ("Install", "The application")),
@@ -79,17 +78,17 @@ WALKS = {
 
 
 class Step(NamedTuple):
-    """One block of a page: what a reader does with it is `write`, `append`, `run`, `browse` or `compare`."""
+    """One block of a page, and what a reader does with it: `write`, `append`, `run`, `browse` or `compare`."""
 
     deed: str
     text: str
     file: str = ""
     before: str = ""
-    """The prose that leads to it."""
+    """The prose before it."""
 
 
 def steps(walk: Walk) -> list[Step]:
-    """What a page tells its reader to do, in order. HTML comments are not seen by readers, and so not here."""
+    """What a reader does, in order; HTML comments are left out."""
     page = _COMMENT.sub("", (ROOT / walk.page).read_text(encoding="utf-8"))
     found = []
     for section in walk.sections:
@@ -108,20 +107,22 @@ def _step(language: str, text: str, before: str) -> list[Step]:
     if appended := _APPENDED.findall(before):
         return [Step("append", text, appended[-1])]
     deeds = {"bash": "run", "javascript": "browse", "json": "compare"}
-    # Anything else is shown as another way, not as part of this one.
+    # Anything else is not a step.
     return [Step(deeds[language], text, before=before)] if language in deeds else []
 
 
 @dataclass
 class Reader:
-    """Somebody at a terminal, in an empty folder, with a Moss project and a LiveKit server."""
+    """A reader at a terminal, in an empty folder, with a Moss project and a LiveKit server."""
 
     folder: Path
     moss: FakeMoss
     environ: Mapping[str, str]
-    """What the terminal has before anything is typed."""
+    """The terminal's variables at the start."""
     installs: bool
-    """Whether what the page says about installing is done, or has been done already."""
+    """Whether to run the page's install commands."""
+    source: str = "./moss-voice-server"
+    """What stands for the clone in an install command: a folder or a wheel."""
     browser: Browser | None = None
     seen: str = ""
     """Everything that was printed."""
@@ -130,7 +131,7 @@ class Reader:
     _exported: dict[str, str] = field(default_factory=dict)
 
     def follow(self, walk: Walk, stack: ExitStack) -> None:
-        """Do everything that the page says; servers run on until `stack` is closed."""
+        """Do everything that the page says; servers run until `stack` is closed."""
         self._exported = dict(self.environ)
         for step in steps(walk):
             if step.deed in ("write", "append"):
@@ -144,9 +145,10 @@ class Reader:
                 self._compare(step.text)
 
     def _type(self, block: str, stack: ExitStack) -> None:
-        """Type a block of commands. One that serves keeps its terminal; what comes after is typed into a new one."""
+        """Type a block of commands. A server keeps its terminal; later blocks go into a new one."""
         for text, name in _YOURS.items():
             block = block.replace(text, self.moss.environ[name])
+        block = block.replace("./moss-voice-server", self.source)
         *commands, last = block.replace("\\\n", " ").splitlines()
         if not _SERVES.match(last):
             self._run([*commands, last])
@@ -186,9 +188,9 @@ class Reader:
         kept.unlink()
 
     def _browse(self, step: Step, stack: ExitStack) -> None:
-        """Sign in where the page says, and type the script into the browser's console."""
+        """Sign in where the page says, and run the script in the browser's console."""
         said = _SIGN_IN.search(step.before)
-        assert said, "where to sign in, as whom and with what?"
+        assert said, "the prose before the script does not say where to sign in, as whom and with what"
         if self.browser is None:
             self.browser = stack.enter_context(chromium(self.folder))
         with self.browser.page(self._url + said[1]) as page:
@@ -202,20 +204,20 @@ class Reader:
             self.seen += json.dumps(page.value(f"(async () => {{ {script} }})()"))
 
     def _compare(self, text: str) -> None:
-        """The page shows what comes of it: the last answer has the same keys."""
+        """The last response has the keys that the page shows."""
         shown = json.loads(text)
         answer = json.loads(self.seen[self.seen.rindex("{") :])
-        assert shown.keys() == answer.keys(), f"the page shows {list(shown)}, and it is {list(answer)}"
+        assert shown.keys() == answer.keys(), f"the page shows {list(shown)}, the response has {list(answer)}"
 
     def token(self) -> str:
-        """The token that the reader has got at the end: the last one that was printed."""
+        """The last token that was printed."""
         found = _TOKEN.findall(self.seen)
         assert found, f"no token was printed:\n{self.seen}"
         return found[-1]
 
 
 def _until_signed_in(page: Page) -> None:
-    """Wait for the page that comes after the form; a look at the moment of the change is no look at either."""
+    """Wait for the page after the form; an evaluation during the navigation fails and is repeated."""
     for _ in range(3):
         try:
             page.wait("document.readyState === 'complete' && !document.querySelector('[name=password]')")
@@ -231,14 +233,14 @@ def fake_moss(livekit: LiveKitServer) -> FakeMoss:
 
 
 def verdict(livekit: LiveKitServer, token: str) -> tuple[int, str]:
-    """What the LiveKit server says to a token."""
+    """LiveKit's response to a token."""
     with httpx2.Client(trust_env=False, timeout=LONGEST) as client:
         answer = client.get(f"{livekit.http_url}/rtc/validate", params={"access_token": token})
     return answer.status_code, answer.text.strip()
 
 
 def terminal(moss: FakeMoss, folder: Path, path: str) -> dict[str, str]:
-    """The environment of a terminal: nothing of Moss but where its fake is, since the real one is not asked."""
+    """A terminal's environment: without Moss's variables, except the URL of the fake Moss."""
     kept = {
         name: value for name, value in clean_environ().items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "APP_"))
     }
@@ -247,20 +249,19 @@ def terminal(moss: FakeMoss, folder: Path, path: str) -> dict[str, str]:
 
 
 def main() -> int:
-    """Walk each quickstart in an empty environment of its own, and say how it ended."""
+    """Follow each quickstart in an empty environment, and report the result."""
     parser = argparse.ArgumentParser(prog="python -m tests.examples.walk", description=main.__doc__)
-    parser.add_argument("wheel", type=Path, help="the wheel that `pip install moss-voice-server` finds")
+    parser.add_argument("wheel", type=Path, help="the wheel to install in the place of the clone")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(WALKS)} (default: all)")
     options = parser.parse_args()
     failed = []
-    os.environ["PIP_FIND_LINKS"] = str(options.wheel.resolve().parent)
     with LiveKitServer() as livekit:
         for name in options.names or WALKS:
             with ExitStack() as stack:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"walk-{name}-")))
                 moss = stack.enter_context(fake_moss(livekit))
                 path = os.pathsep.join(each for each in os.defpath.split(os.pathsep) if each)
-                reader = Reader(folder, moss, terminal(moss, folder, path), installs=True)
+                reader = Reader(folder, moss, terminal(moss, folder, path), True, str(options.wheel.resolve()))
                 try:
                     reader.follow(WALKS[name], stack)
                     end = verdict(livekit, reader.token())
