@@ -77,7 +77,9 @@ def _members(path: str, found: Any) -> Iterator[str]:
         yield f"{path}.__init__{_call(init)}"
     elif "NamedTuple" in _bases(found):
         yield f"{path}: fields {', '.join(name for name, member in found.members.items() if _is_field(member))}"
-    fields = {each.name for each in found.all_members["__init__"].parameters} if "__init__" in found.all_members else set()
+    fields = (
+        {each.name for each in found.all_members["__init__"].parameters} if "__init__" in found.all_members else set()
+    )
     for name, member in sorted(found.all_members.items()):
         target = member.final_target if member.is_alias else member
         inherited = target.parent is not found and _is_public(target.parent.path)
