@@ -18,7 +18,7 @@ ROOT = Path(moss_voice_server.__file__).parent
 # From the bottom up, one chain: a module may import from its own line and from the lines above it. A folder counts as one name.
 LAYERS = (
     ("errors",),
-    ("_clock", "_duration", "_json", "_jwt", "_secret", "_urls", "_validation"),
+    ("_clock", "_duration", "_escape", "_json", "_jwt", "_livekit_credentials", "_secret", "_urls", "_validation"),
     ("grants", "credentials"),
     ("_token",),
     ("_http",),
@@ -92,8 +92,10 @@ PURE = {
     "grants",
     "credentials",
     "_duration",
+    "_escape",
     "_json",
     "_jwt",
+    "_livekit_credentials",
     "_secret",
     "_urls",
     "_validation",

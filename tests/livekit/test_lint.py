@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from moss_voice_server._inspect import Pair, inspect
-from moss_voice_server._secret import Secret
+from moss_voice_server._inspect import inspect
 from tests.inspect.cases import CASES, KEY, NOW, Case, changed, good
 from tests.livekit.signalling import refused_status
 
@@ -46,7 +45,7 @@ def test_lint_says_what_the_server_does(case: Case, livekit_server: LiveKitServe
     if isinstance(claims.get("video"), dict) and claims["video"].get("room") == good()["video"]["room"]:
         claims["video"]["room"] = room
     token = jwt.api_jws.encode(json.dumps(claims).encode("ascii"), livekit_server.api_secret, algorithm="HS256")
-    inspection = inspect(token, now, Pair(livekit_server.api_key, Secret(livekit_server.api_secret)))
+    inspection = inspect(token, now, livekit_server.api_key, livekit_server.api_secret)
 
     assert case.http == 0 or case.severity == "error" or case.code in NO_ERRORS
     assert case.http == refused_status(livekit_server.url, token)

@@ -1,4 +1,4 @@
-"""Command line: the program `moss-voice-server`; one file per command, and `main`, the way in.
+"""The program `moss-voice-server`: one file per command, and `main`, its entry point.
 
 Exit status: 0 done, 1 the credentials or a server failed, 2 wrong usage, 130 interrupted by Ctrl-C.
 """
@@ -13,21 +13,21 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `argv` is what follows the program's name.
 
-    Whatever goes wrong is one line on standard error, without a traceback and without a secret.
+    Every failure is one line on standard error, without a traceback and without a secret.
     """
-    # Imports stand where Ctrl-C and a closed pipe are already taken care of.
+    # Imported here, where Ctrl-C and a closed pipe are handled already.
     try:
-        from . import _say
+        from . import _stderr
         from ._program import run
 
         try:
             status = run(argv)
-            _say.flush()
+            _stderr.flush_stdout()
         except OSError as error:
-            # A reader that has left, as `| head` does, is no news to anybody.
+            # A reader that stops early, such as `| head`, is not an error to report.
             if not isinstance(error, BrokenPipeError):
-                _say.error(f"the operating system refused: {error.strerror or type(error).__name__}")
-            _say.discard_output()
+                _stderr.error(f"I/O error: {error.strerror or type(error).__name__}")
+            _stderr.discard_stdout()
             status = 1
     except KeyboardInterrupt:
         status = 130

@@ -1,85 +1,105 @@
-"""Arguments: the parser of the command line, which never repeats a value, and the forms that values have."""
+"""The argument parser, which never repeats a value, and the types of arguments."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from . import _say
+from . import _stderr
 
 _WIDTH = 80
-_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+_DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+_OPTION = re.compile(r"-[a-z]|--[a-z][a-z-]*")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and name options but no values: a value may be a secret."""
+    """An argument parser whose errors are one line, and contain names of options but no values: a value may be a secret."""
 
     def __init__(self, **keywords: Any) -> None:
         width = min(_WIDTH, shutil.get_terminal_size().columns) - 2
         layout = partial(argparse.RawDescriptionHelpFormatter, max_help_position=28, width=width)
-        # Abbreviations would let a script break with the next option that we add.
+        # Abbreviations would make a script fail when a later version adds an option.
         super().__init__(formatter_class=layout, allow_abbrev=False, **keywords)
+        self.set_defaults(parser=self)
 
     def parse_all(self, argv: Sequence[str] | None) -> argparse.Namespace:
-        """Parse the whole command line, or end with exit status 2."""
+        """Parse the whole command line, or exit with status 2."""
         options, rest = self.parse_known_args(argv)
         if rest:
-            unknown = [word.partition("=")[0] for word in rest]
-            names = [name for name in unknown if re.fullmatch(r"-[a-z]|--[a-z][a-z-]*", name)]
-            command = f"{self.prog} {options.command}" if options.command else self.prog
-            self._fail(f"there is no option {', '.join(names)}" if names else "an argument too many", command)
+            unknown = [name for name in (word.partition("=")[0] for word in rest) if _OPTION.fullmatch(name)]
+            # The values that follow an unknown option may be secrets.
+            named = f": {', '.join(unknown)}" if unknown else ""
+            parser: Parser = options.parser
+            parser.error(f"unrecognized arguments{named}{_suggestion(unknown[:1], parser._option_string_actions)}")
         return options
 
     def error(self, message: str) -> NoReturn:
-        """End with exit status 2 and one line."""
-        if "invalid choice" in message:
-            message = "there is no such command; the commands are token, dev, inspect and doctor, and their options follow them"
-        self._fail(message.removeprefix("argument "), self.prog)
-
-    def _fail(self, message: str, command: str) -> NoReturn:
-        _say.error(f"{message}; see `{command} --help`")
+        """Exit with status 2 and one line."""
+        _stderr.error(f"{message}; see `{self.prog} --help`")
         self.exit(2)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """The same as argparse's, without the value."""
+        choices = list(action.choices or ())
+        if choices and value not in choices:
+            text = f"invalid choice (choose from {', '.join(map(str, choices))})"
+            raise argparse.ArgumentError(action, text + _suggestion([value], choices))
+
+
+def _suggestion(words: Sequence[str], known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    close = [match for word in words for match in get_close_matches(word, list(known), n=1)]
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 class VersionAction(argparse.Action):
-    """Prints the version; looked up only then, because the look-up takes longer than all else at the start."""
+    """Prints the version; looked up only then, because the lookup takes longer than the rest of the start."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **keywords: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **keywords)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Print it and end."""
+        """Print it and exit."""
         from importlib.metadata import version
 
-        print(_say.PROGRAM, version("moss-voice-server"))
+        print(_stderr.PROGRAM, version("moss-voice-server"))
         parser.exit()
 
 
 def duration(text: str) -> float:
-    """Seconds of a length of time: `90`, `90s`, `15m`, `2h`, `1h30m`."""
+    """Seconds of a duration: `90`, `90s`, `15m`, `2h`, `1h30m`, `3d`."""
     if re.fullmatch("[0-9]{1,9}", text):
         return float(text)
     match = _DURATION.fullmatch(text)
     if not match or not text:
-        raise argparse.ArgumentTypeError("write a time as 90s, 15m, 2h or 1h30m, or as seconds")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(hours * 3600 + minutes * 60 + seconds)
+        raise argparse.ArgumentTypeError("invalid duration: write 90s, 15m, 2h or 1h30m, or seconds")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def ttl(text: str) -> float:
+    """A duration of at least a minute, where a plain number was probably meant as minutes."""
+    seconds = duration(text)
+    if text.isdigit() and 0 < seconds < 60:
+        raise argparse.ArgumentTypeError(f"{text} means {text} seconds; write {text}m for minutes")
+    return seconds
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Key and value of `KEY=VALUE`; the value may be empty and may hold more equals signs."""
+    """Key and value of `KEY=VALUE`; the value can be empty and can contain more equals signs."""
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise argparse.ArgumentTypeError("write it as KEY=VALUE")
     return key, value
 
 
-def visible(text: str) -> str:
-    """A text that is not blank: an unset shell variable must not silently mean something."""
+def nonblank(text: str) -> str:
+    """A text that is not blank, as an unset shell variable is."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("is empty: leave the option out, or give it a value")
+        raise argparse.ArgumentTypeError("is empty; remove the option, or give it a value")
     return text

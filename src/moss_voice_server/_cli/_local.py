@@ -9,10 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
+from .._livekit_credentials import LiveKitCredentials
+from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _livekit
-from ._livekit import LiveKit
+from . import _credential_options
 
 if TYPE_CHECKING:
     import argparse
@@ -34,23 +36,27 @@ _NOBODY = "ws://127.0.0.1:7880"  # where `livekit-server --dev` listens
 _SIGNALS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
-def livekit_of(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> LiveKit | None:
+def is_local(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def livekit_of(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> LiveKitCredentials | None:
     """The server that the options name, or one of our own that is stopped with `stack`, or None."""
-    return _given(options, screen) if _livekit.is_asked_for(options) else _started(options, stack, screen)
+    return _given(options, screen) if _credential_options.is_given(options) else _started(options, stack, screen)
 
 
-def _given(options: argparse.Namespace, screen: Screen) -> LiveKit:
+def _given(options: argparse.Namespace, screen: Screen) -> LiveKitCredentials:
     """The server that the options name; checked here, so that an error names the option."""
     from .._server import MossVoiceServerSync
 
-    livekit = _livekit.read(options)
-    checked = MossVoiceServerSync.from_livekit(livekit.url, livekit.api_key, livekit.api_secret.reveal())
+    livekit = _credential_options.read(options)
+    checked = MossVoiceServerSync.from_livekit(livekit.url, livekit.api_key, livekit.api_secret)
     screen.step("LiveKit", f"as given: {checked.get_server_url()}")
     return livekit
 
 
-def _started(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> LiveKit | None:
-    from .._secret import Secret
+def _started(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> LiveKitCredentials | None:
     from ..testing import LiveKitServer
 
     binary = _binary(options, screen)
@@ -60,7 +66,7 @@ def _started(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> L
         return None
     server = stack.enter_context(LiveKitServer(binary))
     screen.step("LiveKit", f"livekit-server, started on {server.url}")
-    return LiveKit(server.url, server.api_key, Secret(server.api_secret))
+    return LiveKitCredentials(server.url, server.api_key, server.api_secret)
 
 
 def _binary(options: argparse.Namespace, screen: Screen) -> Path | None:
@@ -77,15 +83,13 @@ def _binary(options: argparse.Namespace, screen: Screen) -> Path | None:
     return build_livekit_server()
 
 
-def fake_moss(livekit: LiveKit | None, agent_name: str = "example-agent") -> FakeMoss:
+def fake_moss(livekit: LiveKitCredentials | None, agent_name: str = "example-agent") -> FakeMoss:
     """A Moss API whose voice agent has this LiveKit server's credentials."""
     from ..testing import FakeMoss
 
     if livekit is None:
         return FakeMoss(url=_NOBODY, agent_name=agent_name)
-    return FakeMoss(
-        url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret.reveal(), agent_name=agent_name
-    )
+    return FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret, agent_name=agent_name)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from . import _livekit, _local
+from . import _credential_options, _local
 from ._screen import Screen
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ def show(options: argparse.Namespace, stack: ExitStack) -> int:
     """Go the whole way once and show it; what is started is stopped with `stack`."""
     import asyncio
 
-    from ._claims import decode, describe
-    from ._validate import ask, is_local
+    from .._doctor.validation import validate
+    from .._jwt import read
+    from ._claims_table import describe
 
     screen = Screen()
     livekit = _local.livekit_of(options, stack, screen)
@@ -32,19 +33,19 @@ def show(options: argparse.Namespace, stack: ExitStack) -> int:
     url, token = asyncio.run(_mint(moss))
     screen.step("Fetched", f"from it over HTTP: API key {moss.credentials['voice_agent_api_key']}, secret {_MASK}")
     screen.step("Minted", "a token for Ada, in a new room, for 15 minutes")
-    verdict = ask(url, token) if livekit else None
+    verdict = validate(url, token) if livekit else None
     if verdict:
-        screen.step("Checked", f"LiveKit {verdict.text}", good=verdict.accepted)
-    screen.claims(describe(decode(token), time.time()))
+        screen.step("Checked", verdict.text, good=verdict.is_accepted)
+    screen.claims(describe(read(token).claims, time.time()))
     screen.copyable("Server URL" if livekit else "Server URL, a stand-in: no server was asked", url)
-    if is_local(url):
+    if _local.is_local(url):
         screen.copyable("Participant token", token)
     else:  # it opens a room for everybody who is shown this screen
         screen.copyable("Participant token, its signature left out", f"{token.rpartition('.')[0]}.{_MASK}")
-    has_started = livekit is not None and not _livekit.is_asked_for(options)
+    has_started = livekit is not None and not _credential_options.is_given(options)
     ours = "livekit-server and the fake Moss API" if has_started else "the fake Moss API"
     screen.remark(f"Stopping {ours}: nothing stays behind.")
-    return 0 if verdict is None or verdict.accepted else 1
+    return 0 if verdict is None or verdict.is_accepted else 1
 
 
 async def _mint(moss: FakeMoss) -> tuple[str, str]:

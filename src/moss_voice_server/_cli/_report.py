@@ -1,4 +1,4 @@
-"""Report: what `doctor` and `inspect` show: checks as they are done, findings, each with its remedy below."""
+"""Show the checks of `doctor` and the findings of `inspect`, each with its remedy below it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MARK, _TIME = 1, 8  # columns
 
 
 class Report(Screen):
-    """A screen for checks and findings; `names` are those of the checks to come, for their column's width."""
+    """A screen for checks and findings; the `names` of all checks determine the width of their column."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         super().__init__()
         self._width = max(map(len, names), default=0)
 
     def check(self, check: Check) -> None:
-        """One check of the doctor's."""
+        """Show one check."""
         style = "dim" if check.status == "skip" else ""
         row = Table.grid(padding=(0, 1, 0, 0))
         row.add_column(width=_MARK)
@@ -44,7 +44,7 @@ class Report(Screen):
         self._print(row)
 
     def finding(self, finding: Finding) -> None:
-        """One finding of the lint's."""
+        """Show one finding."""
         mark = _SEVERITIES[finding.severity]
         row = Table.grid(padding=(0, 1, 0, 0))
         row.add_column(width=_MARK)
@@ -54,7 +54,7 @@ class Report(Screen):
         self._print(row)
 
     def waiting(self, text: str) -> AbstractContextManager[object]:
-        """Something that moves while there is nothing to show; on a terminal only."""
+        """An animation while a check runs; on a terminal only."""
         if not self._console.is_terminal:
             return nullcontext()
         return self._console.status(Text(text, "dim"), spinner="dots" if self._is_unicode else "line")

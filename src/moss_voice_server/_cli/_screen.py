@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ._claims import Row
+from ._claims_table import Row
 
 _UNWRAPPED = 400  # columns where nobody looks, so that a program finds each thing on one line
 _MARKS = {True: ("✓", "+", "green"), False: ("✗", "x", "red"), None: ("·", "-", "yellow")}

@@ -14,18 +14,18 @@ from .._dev import echo
 from .._dev.client import BrowserClient
 from .._dev.serving import HOST, PortTaken, Serving, listen
 from .._dev.site import TOKEN_PATH, Site
-from . import _local, _say
-from ._livekit import is_asked_for
+from .._secret import Secret
+from . import _local, _stderr
+from ._credential_options import is_given
 from ._screen import Screen
-from ._validate import ask, is_local
 
 if TYPE_CHECKING:
     import argparse
 
+    from .._doctor.validation import Verdict
+    from .._livekit_credentials import LiveKitCredentials
     from .._server import MossVoiceServer
     from ..testing import FakeMoss
-    from ._livekit import LiveKit
-    from ._validate import Verdict
 
 _ECHO_LABEL = "Echo: plays back what you say"
 _RULES_LABEL = "LiveKit's own rules: workers without a name"
@@ -42,7 +42,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
     try:
         listener = stack.enter_context(listen(options.port))
     except PortTaken as error:
-        _say.error(f"--port: {error.strerror}: choose another, or leave it out")
+        _stderr.error(f"--port: {error.strerror}: choose another, or leave it out")
         return 2
     port = listener.getsockname()[1]
     client = BrowserClient()
@@ -53,9 +53,9 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
     screen.step("Moss API", f"a fake one, started on {moss.url}")
     server = asyncio.run(_created(moss))
     stack.callback(lambda: asyncio.run(server.aclose()))
-    if livekit and is_asked_for(options):
+    if livekit and is_given(options):
         verdict = _asked(server)
-        screen.step("Checked", f"LiveKit {verdict.text}", good=verdict.accepted)
+        screen.step("Checked", verdict.text, good=verdict.is_accepted)
     agent, why_none = _echo_agent(options, livekit, stack, screen)
     config = {
         "chain": _chain(port, moss, server, livekit, agent),
@@ -82,7 +82,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
         # A new screen: a signal in the middle of a print leaves the old one with a line that it would print again.
         Screen().remark("Stopped: nothing stays behind.")
         return 0
-    _say.error("the web server ended by itself")
+    _stderr.error("the web server ended by itself")
     return 1
 
 
@@ -96,14 +96,15 @@ async def _created(moss: FakeMoss) -> MossVoiceServer:
 
 def _asked(server: MossVoiceServer) -> Verdict:
     """What a LiveKit server that is not ours says to a token: on a wrong secret everything else would fail, one by one."""
+    from .._doctor.validation import validate
     from ..grants import ParticipantInfo
 
     token = server.create_participant_token(ParticipantInfo("dev"), f"room-{os.urandom(16).hex()}")
-    return ask(server.get_server_url(), token)
+    return validate(server.get_server_url(), token)
 
 
 def _echo_agent(
-    options: argparse.Namespace, livekit: LiveKit | None, stack: ExitStack, screen: Screen
+    options: argparse.Namespace, livekit: LiveKitCredentials | None, stack: ExitStack, screen: Screen
 ) -> tuple[echo.EchoAgent | None, str]:
     """The echo agent, or why there is none and what would bring it."""
     if livekit is None or options.no_agent:
@@ -112,7 +113,7 @@ def _echo_agent(
         screen.step("Agent", f"no echo agent; get it: {echo.EXTRA}", good=None)
         return None, f"For an agent that answers: `{echo.EXTRA}`, then start `moss-voice-server dev` again."
     try:
-        agent = stack.enter_context(echo.EchoAgent(livekit.url, livekit.api_key, livekit.api_secret))
+        agent = stack.enter_context(echo.EchoAgent(livekit.url, livekit.api_key, Secret(livekit.api_secret)))
     except echo.EchoError as error:
         screen.step("Agent", str(error), good=False)
         reason = str(error)
@@ -127,7 +128,7 @@ def _agents(agent: echo.EchoAgent | None) -> dict[str, str]:
 
 
 def _chain(
-    port: int, moss: FakeMoss, server: MossVoiceServer, livekit: LiveKit | None, agent: echo.EchoAgent | None
+    port: int, moss: FakeMoss, server: MossVoiceServer, livekit: LiveKitCredentials | None, agent: echo.EchoAgent | None
 ) -> str:
     """Who talks to whom, in a few sentences for the page."""
     asked = (
@@ -138,7 +139,7 @@ def _chain(
         return f"{asked} There is no LiveKit server to join."
     who = "you and the echo agent" if agent else "you and your agents"
     met = f"With the token {who} meet at the LiveKit server on {server.get_server_url()}."
-    return f"{asked} {met}{' Nothing leaves this machine.' if is_local(server.get_server_url()) else ''}"
+    return f"{asked} {met}{' Nothing leaves this machine.' if _local.is_local(server.get_server_url()) else ''}"
 
 
 def _tell_developer(screen: Screen, port: int, moss: FakeMoss, agent: echo.EchoAgent | None) -> None:

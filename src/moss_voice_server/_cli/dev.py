@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from . import _livekit, _local, _say
+from . import _credential_options, _local, _stderr
 
 if TYPE_CHECKING:
     from ._arguments import Parser
@@ -64,7 +64,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         help="where there is no LiveKit server, build one with Go into the cache folder, once",
     )
     parser.add_argument("--no-agent", action="store_true", help="no echo agent")
-    _livekit.add_options(
+    _credential_options.add_options(
         parser,
         "A LiveKit server that runs already. With one of these given, the others may be\n"
         "LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET (or its _FILE).",
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     from ..testing import LiveKitServerError
 
     if not options.once and find_spec("uvicorn") is None:
-        _say.error('the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without')
+        _stderr.error('the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without')
         return 2
     with _local.stopped_in_order(), ExitStack() as stack:
         try:
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
             return go(options, stack)
         except LiveKitServerError as error:
             first, *log = str(error).splitlines()
-            _say.error(f"{first} {log[-1][:_LOG_LINE]}" if log else first)
+            _stderr.error(f"{first} {log[-1][:_LOG_LINE]}" if log else first)
             return 1
 
 

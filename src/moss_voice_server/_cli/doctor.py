@@ -1,4 +1,4 @@
-"""`moss-voice-server doctor`: why the agent does not join."""
+"""`moss-voice-server doctor`: find out why the agent does not join."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._secret import Secret
 from ..errors import InvalidArgument
-from . import _livekit, _say
-from ._arguments import duration, visible
+from . import _credential_options, _stderr
+from ._arguments import duration, nonblank
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Sequence
 
-    from .._doctor import Check, Plan
+    from .._doctor import Check, Options
     from ._arguments import Parser
 
 _DESCRIPTION = """\
-Try each link of the chain, from the environment to an agent in a room, and say
-what was tried, what came back, and what to do.
+Check each link of the chain from the environment to the agent in a room. Each
+check says what was tried, what came back, and what to do.
 
 The credentials come from the Moss API, for the voice agent that the environment
 names (MOSS_PROJECT_ID, MOSS_PROJECT_KEY, MOSS_VOICE_AGENT_ID), or else from
 LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET; each may be <NAME>_FILE.
 
-It joins up to three rooms of its own, under names that nobody can guess, sends
-for an agent in two of them, and leaves nothing behind.
+It joins up to three new rooms with random names, dispatches an agent to two of
+them, and deletes them. Moss's documented worker is named: tokens must name it.
 """
 _EPILOG = """\
 examples:
@@ -40,49 +39,56 @@ examples:
   moss-voice-server doctor --endpoint https://app.example/voice/token \\
       --header @header.txt --origin https://app.example
 
-exit status: 0 nothing failed, 1 something did, 2 wrong usage
+exit status: 0 no check failed, 1 a check failed, 2 wrong usage
 """
-_AGENT_TIMEOUT = (1.0, 50.0)  # seconds; LiveKit drops a participant without media after a minute
+_AGENT_TIMEOUT = (1.0, 50.0)  # seconds; LiveKit disconnects a participant without media after a minute
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e]*?)[ \t]*")  # RFC 9110, section 5.5
 _ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:_-]+")
-_OWN = ("host", "content-type", "content-length", "origin", "accept-encoding")
+_OWN_HEADERS = ("host", "content-type", "content-length", "origin", "accept-encoding")
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
-    """The command and its options."""
+    """Add the command and its options."""
     parser = commands.add_parser(
         "doctor",
-        help="why the agent does not join",
+        help="find out why the agent does not join",
         usage="%(prog)s [options]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
     parser.set_defaults(run=run)
     agents = parser.add_argument_group("agent")
-    agents.add_argument("--agent", metavar="NAME", type=visible, help="this one must come (default: whom Moss names)")
+    which = agents.add_mutually_exclusive_group()
+    which.add_argument("--agent", metavar="NAME", type=nonblank, help="the agent's name (default: from Moss)")
+    which.add_argument(
+        "--unnamed-agent",
+        dest="agent",
+        action="store_const",
+        const="",
+        help="expect an unnamed worker, for which the app returns Admission(agents=())",
+    )
+    which.add_argument("--no-agent", action="store_true", help="dispatch no agent")
     agents.add_argument(
         "--agent-timeout",
         metavar="TIME",
         type=duration,
         default=duration("15s"),
-        help="how long to wait (default: 15s)",
+        help="how long to wait for it (default: 15s)",
     )
-    agents.add_argument("--no-agent", action="store_true", help="send for no agent")
     endpoint = parser.add_argument_group(
-        "your token endpoint", "About a dozen requests; the tokens that it gives are used for nothing."
+        "your token endpoint", "About 15 requests; the tokens that it returns are not used to join."
     )
-    endpoint.add_argument("--endpoint", metavar="URL", type=Secret, help="look at this one too")
+    endpoint.add_argument("--endpoint", metavar="URL", help="check this endpoint, too")
     endpoint.add_argument(
         "--header",
         metavar="HEADER",
-        type=Secret,
         action="append",
         default=[],
-        help="what it wants for a log-in, as 'Name: value'; better @FILE, one to a line, since an argument shows in the "
-        "process list; repeat it for more",
+        help="for its authentication, as 'Name: value'; preferably @FILE, with one header a line, because the process "
+        "list shows arguments; repeat it for more",
     )
-    endpoint.add_argument("--origin", metavar="ORIGIN", help="of the page that asks it, such as https://app.example")
-    _livekit.add_options(
+    endpoint.add_argument("--origin", metavar="ORIGIN", help="of the page that calls it, such as https://app.example")
+    _credential_options.add_options(
         parser,
         "Instead of the environment's. With one of these given, the others may be\nthe LIVEKIT_ variables named above.",
     )
@@ -92,74 +98,83 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Look at everything and tell."""
+    """Make all checks and print them."""
     from .._doctor import examine, names
 
-    plan = _plan(options)
+    chosen = _options(options)
     if options.json:
-        checks = list(examine(plan))
-        ok = _is_well(checks)
+        checks = list(examine(chosen))
+        ok = not _has_failed(checks)
         print(json.dumps({"ok": ok, "checks": [check._asdict() for check in checks]}, indent=2))
         return 0 if ok else 1
-    checks = list(_shown(examine(plan), names(plan)))
-    return 0 if _is_well(checks) else 1
+    return 1 if _has_failed(list(_shown(examine(chosen), names(chosen)))) else 0
 
 
-def _is_well(checks: Iterable[Check]) -> bool:
-    return not any(check.status == "fail" for check in checks)
+def _has_failed(checks: Iterable[Check]) -> bool:
+    return any(check.status == "fail" for check in checks)
 
 
 def _shown(checks: Iterator[Check], expected: Sequence[str]) -> Iterator[Check]:
-    """The same checks, each shown as soon as it is there, those left out for one reason on one line; and a last line."""
+    """The same checks, each shown as soon as it is done; those skipped for one reason on one line; and a summary."""
     from ._report import Report
 
     screen = Report(expected)
-    counts = dict.fromkeys(("ok", "warn", "fail", "skip"), 0)
-    left_out: list[Check] = []
+    counts = dict.fromkeys(("ok", "fail", "warn", "skip"), 0)
+    skipped: list[Check] = []
     while True:
-        with screen.waiting("looking at the next link ..."):
+        with screen.waiting("checking ..."):
             check = next(checks, None)
-        if left_out and (check is None or (check.status, check.detail) != ("skip", left_out[0].detail)):
-            screen.check(_together(left_out))
-            left_out = []
+        if skipped and (check is None or (check.status, check.detail) != ("skip", skipped[0].detail)):
+            screen.check(_together(skipped))
+            skipped = []
         if check is None:
             break
         if check.status == "skip":
-            left_out.append(check)
+            skipped.append(check)
         else:
             screen.check(check)
         counts[check.status] += 1
         yield check
-    words = {"ok": "fine", "warn": "to look at", "fail": "failed", "skip": "left out"}
-    screen.remark(", ".join(f"{count} {words[status]}" for status, count in counts.items() if count) + ".")
+    screen.remark(_summary(counts))
+
+
+def _summary(counts: dict[str, int]) -> str:
+    words = {
+        "ok": "passed",
+        "fail": "failed",
+        "warn": "warning" if counts["warn"] == 1 else "warnings",
+        "skip": "skipped",
+    }
+    return ", ".join(f"{count} {words[status]}" for status, count in counts.items() if count) + "."
 
 
 def _together(checks: Sequence[Check]) -> Check:
-    """Several checks that were left out for one reason, as one."""
+    """Several checks that were skipped for one reason, as one."""
     first, more = checks[0], len(checks) - 1
     return first._replace(detail=f"{first.detail} (and {more} more)") if more else first
 
 
-def _plan(options: argparse.Namespace) -> Plan:
-    from .._doctor import Given, Plan
+def _options(options: argparse.Namespace) -> Options:
+    from .._doctor import Options
     from .._validation import label
 
-    if options.agent is not None:
+    if options.agent:
         label("agent_name", options.agent)
     low, high = _AGENT_TIMEOUT
     if not low <= options.agent_timeout <= high:
-        raise InvalidArgument(f"must be from {low:g} to {high:g} seconds", field="agent_timeout")
+        raise InvalidArgument(
+            "the timeout is out of range", field="agent_timeout", remedy=f"choose {low:g} to {high:g} seconds"
+        )
     if options.endpoint is None and (options.header or options.origin):
-        raise InvalidArgument("it is about --endpoint: name one", field="header" if options.header else "origin")
+        name = "header" if options.header else "origin"
+        raise InvalidArgument(f"--{name} requires --endpoint", field=name)
     if options.origin is not None and not _ORIGIN.fullmatch(options.origin):
-        raise InvalidArgument("must be as browsers send it: https://app.example, no path and no slash", field="origin")
-    given = None
-    if _livekit.is_asked_for(options):
-        livekit = _livekit.read(options)
-        given = Given(livekit.url, Secret(livekit.api_key), livekit.api_secret)
-    return Plan(
-        Secret(os.environ),
-        given=given,
+        raise InvalidArgument(
+            "this is not an origin", field="origin", remedy="write it as https://app.example, without path and slash"
+        )
+    return Options(
+        os.environ,
+        credentials=_credential_options.read(options) if _credential_options.is_given(options) else None,
         agent_name=options.agent,
         agents=not options.no_agent,
         agent_timeout=options.agent_timeout,
@@ -169,55 +184,57 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _endpoint(given: Secret[str]) -> str:
-    """The endpoint's address; a query is possible, and never shown."""
+def _endpoint(url: str) -> str:
+    """The endpoint's URL; it may have a query, which is never shown."""
     from .._urls import address
 
-    if not given.reveal().strip():
-        raise InvalidArgument("is empty: leave the option out, or give it an address", field="endpoint")
-    base, question, query = given.reveal().partition("?")
+    base, question, query = url.partition("?")
     normal, problem = address(base, secure=("https",), plain=("http",))
     if problem:
-        raise InvalidArgument(problem, field="endpoint")
+        raise InvalidArgument(f"the URL {problem}", field="endpoint")
     if not re.fullmatch(r"[\x21-\x7e]*", query) or "#" in query:
-        raise InvalidArgument("its query may hold visible ASCII characters only, and no #", field="endpoint")
+        raise InvalidArgument(
+            "the query contains an invalid character", field="endpoint", remedy="use visible ASCII characters, and no #"
+        )
     return f"{normal}{question}{query}"
 
 
-def _headers(given: list[Secret[str]]) -> Secret[dict[str, str]]:
-    """The headers by their names; a value is never shown."""
-    found: dict[str, Secret[str]] = {}
+def _headers(given: list[str]) -> dict[str, str]:
+    """The headers by their names; errors never contain a value."""
+    found: dict[str, str] = {}
     for each in given:
-        if each.reveal().startswith("@"):
-            lines = Secret([line for line in _file(each.reveal()[1:]).reveal().splitlines() if line.strip()])
+        if each.startswith("@"):
+            lines = [line for line in _read(each[1:]).splitlines() if line.strip()]
         else:
-            _say.warning(
-                "--header on the command line shows in the process list and in the shell's history: write it to a file, and "
-                "give --header @FILE"
+            _stderr.warning(
+                "the process list and the shell's history show the value of --header: write it to a file, and pass "
+                "--header @FILE"
             )
-            lines = Secret([each.reveal()])
-        for index in range(len(lines.reveal())):
-            match = Secret(_HEADER.fullmatch(lines.reveal()[index]))
-            if match.reveal() is None:
+            lines = [each]
+        for line in lines:
+            match = _HEADER.fullmatch(line)
+            if match is None:
                 raise InvalidArgument(
-                    "write it as 'Name: value' in ASCII, or @FILE with one such line for each", field="header"
+                    "this is not a header",
+                    field="header",
+                    remedy="write 'Name: value' in ASCII, or @FILE with one a line",
                 )
-            name = match.reveal()[1].lower()  # type: ignore[index]  # it was looked at above
-            if name in _OWN:
-                raise InvalidArgument(f"{name} is doctor's own to set", field="header")
-            found[name] = Secret(match.reveal()[2])  # type: ignore[index]
-    return Secret({name: value.reveal() for name, value in found.items()})
+            name = match[1].lower()
+            if name in _OWN_HEADERS:
+                raise InvalidArgument(f"doctor sets {name} itself", field="header", remedy="remove this header")
+            found[name] = match[2]
+    return found
 
 
-def _file(path: str) -> Secret[str]:
-    text = Secret("")
-    problem = ""
+def _read(path: str) -> str:
+    from .._escape import escape
+
     try:
-        text = Secret(
-            sys.stdin.read() if path == "-" and sys.stdin is not None else Path(path).read_text(encoding="utf-8")
-        )
+        return sys.stdin.read() if path == "-" and sys.stdin is not None else Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        problem = type(error).__name__
-    if problem:
-        raise InvalidArgument(f"its file cannot be read ({problem}): check path, mode and encoding", field="header")
-    return text
+        reason = getattr(error, "strerror", None) or type(error).__name__
+    raise InvalidArgument(
+        f"the file {escape(path, 200)} cannot be read ({reason})",
+        field="header",
+        remedy="check its path, permissions and encoding",
+    )

@@ -1,13 +1,14 @@
-"""Doctor: why the agent does not join: each link of the chain from the environment to the room, tried and told.
+"""Find out why the agent does not join: check each link from the environment to the agent in the room.
 
-for check in examine(Plan(Secret(os.environ))):
+for check in examine(Options(os.environ)):
     print(check.name, check.status, check.detail, check.remedy)
 """
 
 from __future__ import annotations
 
-from .chain import examine, names
+from .._livekit_credentials import LiveKitCredentials
 from .check import Check, Status
-from .plan import Given, Plan
+from .options import Options
+from .runner import examine, names
 
-__all__ = ["Check", "Given", "Plan", "Status", "examine", "names"]
+__all__ = ["Check", "LiveKitCredentials", "Options", "Status", "examine", "names"]

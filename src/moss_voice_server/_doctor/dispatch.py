@@ -1,4 +1,4 @@
-"""Dispatch: whether an agent comes when it is sent for, by its name and without one, each in a room of its own."""
+"""Check whether an agent joins: the named one, as Moss documents its worker, and an unnamed one, each in its own room."""
 
 from __future__ import annotations
 
@@ -6,64 +6,65 @@ import threading
 from collections.abc import Generator
 from typing import NamedTuple
 
+from .._escape import escape
+from .._livekit_credentials import LiveKitCredentials
 from ..errors import InvalidArgument
 from . import join
-from .check import Check, Stopwatch, shown, split
-from .keys import Keys
-from .livekit import Server
-from .plan import Plan
-from .rooms import delete
-from .signal import Agents, Joined, Left, Refused, connect
-from .token import new_room
+from .check import Check, Stopwatch, cause_and_remedy
+from .livekit_server import LiveKitServer
+from .options import Options
+from .room_service import delete
+from .signalling import Agents, Joined, Left, Refused, connect
+from .tokens import join_token, new_room
 
 NAMES = ("dispatch.named", "dispatch.unnamed")
-_GRACE = 5.0  # seconds that the other kind of worker gets when one has come; LiveKit tells of an agent within 3
+_GRACE = 5.0  # seconds that the other kind of worker gets once one has joined; LiveKit reports an agent within 3
 _MARGIN = 60.0  # seconds that a token outlives the wait
+_START = "start the worker with this LiveKit's URL and keys"
 
 
 class Outcome(NamedTuple):
-    """What came of sending for one kind of worker."""
+    """What happened in one room."""
 
     identity: str | None = None
-    """The agent's, when one came."""
+    """The identity of the agent that joined; `None`: none did."""
     seconds: float = 0.0
-    """How long it took, or how long was waited."""
+    """How long it took, or how long the doctor waited."""
     trouble: tuple[str, str] | None = None
-    """Detail and remedy, when it could not even be tried."""
+    """Cause and remedy where the room could not be joined."""
 
 
-def checks(server: Server, keys: Keys, plan: Plan) -> Generator[Check, None, None]:
-    """Sends for both kinds at the same time. A room is left, and gone, as soon as its question is answered."""
-    watch = Stopwatch(plan.mono)
-    wanted = keys.agent_name if plan.agent_name is None else plan.agent_name
-    explicit = plan.agent_name is not None
-    came = {"named": threading.Event(), "unnamed": threading.Event()}
+def checks(server: LiveKitServer, credentials: LiveKitCredentials, options: Options) -> Generator[Check, None, None]:
+    """Opens both rooms at the same time, and deletes each as soon as its result is known."""
+    watch = Stopwatch(options.mono)
+    name = credentials.agent_name if options.agent_name is None else options.agent_name
+    joined = {"named": threading.Event(), "unnamed": threading.Event()}
     outcomes: dict[str, Outcome] = {}
 
-    def send_for(kind: str, other: str, grace: float, agents: tuple[str, ...]) -> None:
-        outcomes[kind] = _wait(server, keys, plan, came[kind], came[other], grace, *agents)
+    def wait(kind: str, other: str, grace: float, agents: tuple[str, ...]) -> None:
+        outcomes[kind] = _wait(server, credentials, options, joined[kind], joined[other], grace, *agents)
 
-    # The one that the user has named gets all the time there is, and the other none once it has come.
-    sent: list[tuple[str, str, float, tuple[str, ...]]] = [("unnamed", "named", 0.0 if explicit else _GRACE, ())]
-    if wanted:
-        sent.append(("named", "unnamed", plan.agent_timeout if explicit else _GRACE, (wanted,)))
+    # What the user has named gets the whole time; an unnamed worker does not matter once the named one has joined.
+    calls: list[tuple[str, str, float, tuple[str, ...]]] = [("unnamed", "named", 0.0, ())]
+    if name:
+        calls.append(("named", "unnamed", _GRACE if options.agent_name is None else options.agent_timeout, (name,)))
     threads = [
-        threading.Thread(target=send_for, args=arguments, name="moss-voice-server-doctor", daemon=True)
-        for arguments in sent
+        threading.Thread(target=wait, args=arguments, name="moss-voice-server-doctor", daemon=True)
+        for arguments in calls
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    yield from verdict(wanted, explicit, outcomes.get("named"), outcomes["unnamed"], watch)
+    yield from verdict(name, options.agent_name == "", outcomes.get("named"), outcomes["unnamed"], watch)
 
 
 def verdict(
-    wanted: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch
+    name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch
 ) -> tuple[Check, Check]:
-    """What the two outcomes mean; `explicit`: the user has said that this name must come."""
-    one = _named(shown(wanted), explicit, named, unnamed, watch)
-    other = _unnamed(shown(wanted), explicit, named, unnamed, watch)
+    """What the two outcomes mean; `expects_unnamed`: the user runs an unnamed worker on purpose."""
+    one = _named(escape(name), expects_unnamed, named, unnamed, watch)
+    other = _unnamed(escape(name), named, unnamed, watch)
     return one._replace(ms=_ms(named)), other._replace(ms=_ms(unnamed))
 
 
@@ -71,86 +72,79 @@ def _ms(outcome: Outcome | None) -> float:
     return round(outcome.seconds * 1000, 1) if outcome else 0.0
 
 
-def _named(name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
+def _named(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
     check = NAMES[0]
+    if named is None and expects_unnamed:
+        return watch.skip(check, "skipped by --unnamed-agent")
     if named is None:
-        return watch.skip(check, "no agent's name is known", "give --agent NAME to send for a worker by its name")
+        return watch.skip(check, "no agent name is known", "pass --agent NAME to dispatch a worker by its name")
     if named.trouble:
         return watch.fail(check, *named.trouble)
     if named.identity is not None:
         return watch.ok(check, f"agent {name} joined after {named.seconds:.1f} s")
-    waited = f"no agent came within {named.seconds:.0f} s: no worker is registered as {name}, it seems"
+    waited = f"no agent joined within {named.seconds:.0f} s: no worker is registered as {name}"
     if unnamed.identity is not None:
-        return (watch.fail if explicit else watch.warn)(
+        return watch.fail(
             check,
-            f"{waited}; one without a name is",
-            f"leave agent_name out when you make tokens, or register the worker with agent_name={name}",
+            f"{waited}; an unnamed worker is",
+            f"register the worker with agent_name={name}, as Moss documents it; or, to keep it unnamed, return "
+            "Admission(agents=()) from authorize and run doctor with --unnamed-agent",
         )
     return watch.fail(
         check,
         waited,
-        f"start the worker with this LiveKit's address and keys, and with agent_name={name}, letter by letter; if it runs, "
-        "its log says whether it got the job and why it did not join",
+        f"{_START}, and with exactly agent_name={name}; if it runs, its log says whether it got the job",
     )
 
 
-def _unnamed(name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
+def _unnamed(name: str, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
     check = NAMES[1]
     if unnamed.trouble:
         return watch.fail(check, *unnamed.trouble)
     if unnamed.identity is not None:
-        return watch.ok(check, f"an agent without a name joined after {unnamed.seconds:.1f} s")
-    waited = f"no agent came within {unnamed.seconds:.0f} s to a token that names none"
-    if explicit:
-        return watch.skip(check, f"{waited}; nor need one, since you name {name}")
-    if named is not None and named.identity is not None:
-        return watch.warn(
-            check,
-            f"{waited}: the worker is registered by its name only",
-            "name the agent when you make tokens: agent_name=server.get_agent_name(), and "
-            "dispatch=(server.get_agent_name(),) in the token endpoint",
-        )
+        return watch.ok(check, f"an unnamed agent joined after {unnamed.seconds:.1f} s")
+    if named is not None:
+        return watch.skip(check, f"no unnamed agent joined, and none is needed: tokens name {name}")
     return watch.fail(
         check,
-        f"{waited}: no worker is registered without a name, it seems",
-        "start the worker with this LiveKit's address and keys"
-        + ("" if named else "; if it has a name, give --agent NAME, and name it when you make tokens"),
+        f"no agent joined within {unnamed.seconds:.0f} s: no unnamed worker is registered",
+        f"{_START}; if it has a name, pass --agent NAME, and name it in your tokens",
     )
 
 
 def _wait(
-    server: Server,
-    keys: Keys,
-    plan: Plan,
-    came: threading.Event,
-    other_came: threading.Event,
+    server: LiveKitServer,
+    credentials: LiveKitCredentials,
+    options: Options,
+    joined: threading.Event,
+    other_joined: threading.Event,
     grace: float,
     *agents: str,
 ) -> Outcome:
-    """Opens a room and waits for an agent; `grace` seconds at most from when the other kind has come."""
+    """Opens a room and waits for an agent, for at most `grace` seconds once the other kind has joined its room."""
     room = new_room()
-    started = plan.mono()
+    started = options.mono()
     try:
-        token = keys.join_token(room, *agents, lasting=plan.agent_timeout + _MARGIN)
+        token = join_token(credentials, options, room, *agents, ttl=options.agent_timeout + _MARGIN)
     except InvalidArgument as error:
-        text = str(error).replace(error.field, "the agent's name")
-        return Outcome(trouble=split(text, "correct the agent's name, in Moss and in the worker"))
-    signal = connect(server, token, plan)
+        cause, remedy = cause_and_remedy(error, "correct the agent's name, in Moss and in the worker")
+        return Outcome(trouble=(f"the agent's name is invalid: {cause}", remedy))
+    signal = connect(server, token, options.timeout)
     if isinstance(signal, Refused):
-        return Outcome(trouble=join.why(signal, plan))
-    deadline, is_last_call = started + plan.agent_timeout, False
+        return Outcome(trouble=join.explain(signal, options.timeout))
+    deadline, is_last_call = started + options.agent_timeout, False
     try:
-        for message in signal.messages(plan.agent_timeout):
+        for message in signal.messages(options.agent_timeout):
             if isinstance(message, (Joined, Agents)) and message.agents:
-                came.set()
-                return Outcome(message.agents[0], plan.mono() - started)
+                joined.set()
+                return Outcome(message.agents[0], options.mono() - started)
             if isinstance(message, Left):
-                return Outcome(trouble=join.sent_away(message))
-            if other_came.is_set() and not is_last_call:
-                deadline, is_last_call = min(deadline, plan.mono() + grace), True
-            if plan.mono() > deadline:
+                return Outcome(trouble=join.explain_leave(message))
+            if other_joined.is_set() and not is_last_call:
+                deadline, is_last_call = min(deadline, options.mono() + grace), True
+            if options.mono() > deadline:
                 break
-        return Outcome(None, plan.mono() - started)
+        return Outcome(None, options.mono() - started)
     finally:
-        delete(server, keys, room, plan)
+        delete(server, credentials, room, options)
         signal.close()

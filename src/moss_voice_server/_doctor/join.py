@@ -1,75 +1,74 @@
-"""Join: whether a participant gets in, by the signal connection, without media."""
+"""Check whether a participant can join, through the signal connection and without media."""
 
 from __future__ import annotations
 
-from .check import Check, Stopwatch, shown
-from .keys import Keys
-from .livekit import Server
-from .plan import Plan
-from .rooms import delete
-from .signal import JOIN_FAILURE, Joined, Left, Refused, connect
-from .token import new_room
+from .._escape import escape
+from .._livekit_credentials import LiveKitCredentials
+from .check import Check, Stopwatch
+from .livekit_server import LiveKitServer
+from .options import Options
+from .room_service import delete
+from .signalling import JOIN_FAILURE, Joined, Left, Refused, connect
+from .tokens import join_token, new_room
 
 NAMES = ("join",)
-NEEDS = 'the package websockets is not installed: pip install "moss-voice-server[cli]"'
-_PROXY = "let the proxy before LiveKit pass WebSockets on /rtc (the headers Upgrade and Connection)"
+MISSING_EXTRA = 'the package websockets is not installed: pip install "moss-voice-server[cli]"'
+_PROXY = "let the proxy pass WebSockets on /rtc (the headers Upgrade and Connection)"
 _MINUTE = 60.0  # seconds
 
 
-def check(server: Server, keys: Keys, plan: Plan) -> Check:
-    """Joins a room of its own, for which no agent is sent, and leaves it; nothing remains."""
-    watch = Stopwatch(plan.mono)
+def check(server: LiveKitServer, credentials: LiveKitCredentials, options: Options) -> Check:
+    """Joins a new room to which no agent is dispatched, leaves it, and deletes it."""
+    watch = Stopwatch(options.mono)
     room = new_room()
-    # An agent that nobody is: it keeps the workers without a name from being sent for.
-    signal = connect(server, keys.join_token(room, f"nobody-{room}", lasting=_MINUTE), plan)
+    # Naming an agent that does not exist keeps LiveKit from dispatching the unnamed workers.
+    token = join_token(credentials, options, room, f"none-{room}", ttl=_MINUTE)
+    signal = connect(server, token, options.timeout)
     if isinstance(signal, Refused):
-        return watch.fail(NAMES[0], *why(signal, plan))
+        return watch.fail(NAMES[0], *explain(signal, options.timeout))
     try:
-        for message in signal.messages(plan.timeout):
+        for message in signal.messages(options.timeout):
             if isinstance(message, Joined):
-                version = f"; the server is LiveKit {shown(message.version)}" if message.version else ""
-                return watch.ok(NAMES[0], f"joined by WebSocket (/rtc), and left{version}")
+                version = f"; the server is LiveKit {escape(message.version)}" if message.version else ""
+                return watch.ok(NAMES[0], f"joined over WebSocket (/rtc), and left{version}")
             if isinstance(message, Left):
-                return watch.fail(NAMES[0], *sent_away(message))
+                return watch.fail(NAMES[0], *explain_leave(message))
         return watch.fail(
             NAMES[0],
-            f"the WebSocket opened, and LiveKit said nothing within {plan.timeout:g} s",
-            f"{_PROXY}; look at LiveKit's log",
+            f"the WebSocket opened, but LiveKit sent nothing within {options.timeout:g} s",
+            f"{_PROXY}; check LiveKit's log",
         )
     finally:
-        delete(server, keys, room, plan)
+        delete(server, credentials, room, options)
         signal.close()
 
 
-def why(refused: Refused, plan: Plan) -> tuple[str, str]:
-    """Detail and remedy for a join that was not let in."""
-    words = {
-        "timeout": (f"no answer within {plan.timeout:g} s: something between holds the WebSocket", _PROXY),
-        "handshake": ("the answer is no WebSocket's", _PROXY),
-        "tls": ("the TLS handshake failed", "see the check `livekit.tls`"),
-        "connection": ("the connection could not be made, or broke off", _PROXY),
+def explain(refused: Refused, timeout: float) -> tuple[str, str]:
+    """Cause and remedy for a signal connection that was not opened."""
+    reasons = {
+        "timeout": (f"no response within {timeout:g} s: a proxy may hold the WebSocket", _PROXY),
+        "handshake": ("the response is not a WebSocket handshake", _PROXY),
+        "tls": ("TLS handshake failed", "see the check `livekit.tls`"),
+        "connection": ("connection failed or lost", _PROXY),
     }
     statuses = {
-        401: (
-            "LiveKit refuses the token",
-            "see the check `token`: the path /rtc gives another answer than /rtc/validate",
-        ),
+        401: ("LiveKit rejects the token", "see the check `token`: /rtc answers unlike /rtc/validate"),
         404: ("there is no WebSocket at /rtc", _PROXY),
-        500: (
-            "LiveKit cannot open a session",
-            "look at its log: limits of its own, a preset, a room that is being closed",
-        ),
-        503: ("the server is over its limits", "try again later, or give LiveKit more room"),
+        500: ("LiveKit cannot open a session", "check its log for limits, an unknown preset or a closing room"),
+        503: ("the server has reached its limits", "retry later, or raise LiveKit's limits"),
     }
-    detail, remedy = words.get(refused.word) or statuses.get(
-        refused.status, ("something between does not let WebSockets pass", _PROXY)
+    detail, remedy = reasons.get(refused.reason) or statuses.get(
+        refused.status, ("a proxy does not pass WebSockets", _PROXY)
     )
     return (f"/rtc: HTTP {refused.status}: {detail}" if refused.status else f"/rtc: {detail}"), remedy
 
 
-def sent_away(left: Left) -> tuple[str, str]:
-    """Detail and remedy for a connection that LiveKit ended."""
+def explain_leave(left: Left) -> tuple[str, str]:
+    """Cause and remedy for a connection that LiveKit closed."""
     if left.reason == JOIN_FAILURE:
-        return "LiveKit let in and sent away at once: the room is full", "raise room.max_participants of the server"
+        return (
+            "LiveKit closed the connection right after the join: the room is full",
+            "raise room.max_participants of the server",
+        )
     reason = f" (reason {left.reason})" if left.reason else ""
-    return f"LiveKit let in, and sent away again{reason}", "look at LiveKit's log"
+    return f"LiveKit closed the connection right after the join{reason}", "check LiveKit's log"

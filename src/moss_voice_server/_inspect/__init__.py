@@ -1,4 +1,4 @@
-"""Lint: what is wrong with a token, what is doubtful, and what to do about it; values in, findings out.
+"""Inspect a token: what is wrong with it, what is doubtful, and what to do about it. Pure: values in, findings out.
 
 Sources of the rules: livekit/protocol `auth/verifier.go` and `auth/grants.go`, livekit-server `pkg/service`, RFC 7515 to 7519.
 """
@@ -8,26 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import spelling
+from . import participant, size, spelling, times
 from .egress import MASK, masked
-from .finding import ORDER, Finding, Severity
-from .grants import grants, joins
-from .participant import looks_like_secret, participant
-from .reading import Token, read
+from .facts import Facts
+from .finding import ORDER, Finding, Severity, apply
+from .grants import grants
+from .participant import looks_like_secret
+from .reading import read
+from .reading import size as size_of
 from .room import room
-from .signature import Pair, holds, is_swapped, signature
-from .size import size
-from .times import times
+from .signature import RULES as SIGNATURE
+from .signature import Signed
 from .types import types
 
-__all__ = ["Finding", "Inspection", "Pair", "Severity", "Token", "inspect", "lint", "read"]
+__all__ = ["Finding", "Inspection", "Severity", "inspect", "inspect_claims", "read"]
 
 
 class Inspection(NamedTuple):
-    """A token's claims, secrets in them masked, and all findings, the worst first."""
+    """A token's claims, with secrets masked, and all findings, the most severe first."""
 
     claims: dict[str, Any] | None
-    """`None` where the text is no token."""
+    """`None` where the text is not a token."""
     findings: list[Finding]
 
     @property
@@ -36,33 +37,34 @@ class Inspection(NamedTuple):
         return not any(finding.severity == "error" for finding in self.findings)
 
 
-def inspect(text: str, now: float, pair: Pair | None = None) -> Inspection:
-    """Looks at a token from its text to its signature, by a clock that says `now` (seconds since 1970)."""
+def inspect(text: str, now: float, api_key: str = "", api_secret: str | None = None) -> Inspection:
+    """Inspect a token at the time `now` (seconds since 1970), its signature too where a secret is given.
+
+    With a key, a token of another key is not checked against the secret.
+    """
     token = read(text)
     if isinstance(token, Finding):
         return Inspection(None, [token])
-    key = token.claims.get("iss")
-    found = [*signature(token, key, pair), *lint(token.claims, now, token.size)]
-    if any(finding.code == "swapped" for finding in found):  # says the same and more
+    signed = Signed(token, api_key, api_secret)
+    found = [*apply(SIGNATURE, signed), *inspect_claims(token.claims, now, size_of(token))]
+    if any(finding.code == "swapped" for finding in found):  # includes the other
         found = [finding for finding in found if finding.code != "secret_as_key"]
-    return Inspection(_shown(token.claims, pair), _ordered(found))
+    return Inspection(_masked(token.claims, signed), _ordered(found))
 
 
-def lint(claims: Mapping[str, Any], now: float, size_of_token: int = 0) -> list[Finding]:
-    """What is wrong with the claims of a token of so many bytes; the worst first."""
+def inspect_claims(claims: Mapping[str, Any], now: float, length: int = 0) -> list[Finding]:
+    """What is wrong with the claims of a token of `length` bytes, the most severe first."""
     values, found = spelling.read("", claims, spelling.CLAIMS)
     video: dict[str, Any] = {}
     if isinstance(values.get("video"), dict):
         video, misspelled = spelling.read("video.", values["video"], spelling.GRANTS)
         found += misspelled
-    is_join = joins(video) and values.get("video") is not None
+    facts = Facts(values, video, now, length)
     found += [
-        *types(values, video),
-        *times(values, now),
-        *participant(values, is_join),
-        *grants(values, video),
-        *room(values, is_join),
-        *size(size_of_token),
+        *types(facts),
+        *apply((*times.RULES, *participant.RULES, *size.RULES), facts),
+        *grants(facts),
+        *room(facts),
     ]
     return _ordered(found)
 
@@ -71,13 +73,13 @@ def _ordered(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
 
 
-def _shown(claims: Mapping[str, Any], pair: Pair | None) -> dict[str, Any]:
-    """The claims as they may be shown: without the secrets that a token can hold by mistake."""
+def _masked(claims: Mapping[str, Any], signed: Signed) -> dict[str, Any]:
+    """The claims without the secrets that a token can contain by mistake."""
     shown: dict[str, Any] = {}
     for name, value in claims.items():
         is_key = name.lower() == "iss" and isinstance(value, str)
-        if holds(value, pair) or (is_key and (looks_like_secret(value) or is_swapped(value, pair))):
+        if signed.holds_secret(value) or (is_key and (looks_like_secret(value) or signed.is_secret(value))):
             shown[name] = MASK
-        else:  # whatever its name: people put a room configuration under others, too
+        else:  # under any name: a room configuration is masked under a wrong name, too
             shown[name] = masked(value)
     return shown

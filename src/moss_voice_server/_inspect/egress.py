@@ -1,4 +1,4 @@
-"""Egress: the credentials that a room configuration may carry into a token, found and masked."""
+"""Find and mask the credentials that a room configuration can carry into a token."""
 
 from __future__ import annotations
 
@@ -12,31 +12,28 @@ MASK = "********"
 
 def credentials(egress: object) -> list[str]:
     """The paths of all credentials below an egress."""
-    return [".".join(path) for path, _ in _found(egress, ())]
+    return [".".join(path) for path in _paths(egress, ())]
 
 
 def masked(value: Any) -> Any:
-    """The same value with a mask in the place of each credential."""
+    """The same value with each credential masked."""
     if isinstance(value, dict):
         return {name: MASK if is_credential(name, item) else masked(item) for name, item in value.items()}
     if isinstance(value, list):
         return [masked(each) for each in value]
-    return MASK if _has_user(value) else value
+    return MASK if _has_userinfo(value) else value
 
 
-def _found(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(value, dict):
         for name, item in value.items():
-            if is_credential(name, item):
-                yield (*path, name), item
-            else:
-                yield from _found(item, (*path, name))
+            yield from ((*path, name),) if is_credential(name, item) else _paths(item, (*path, name))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _found(item, (*path, str(index)))
-    elif _has_user(value):
-        yield path, value
+            yield from _paths(item, (*path, str(index)))
+    elif _has_userinfo(value):
+        yield path
 
 
-def _has_user(value: object) -> bool:
+def _has_userinfo(value: object) -> bool:
     return isinstance(value, str) and USER_IN_ADDRESS.match(value) is not None

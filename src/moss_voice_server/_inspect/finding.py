@@ -1,50 +1,52 @@
-"""Finding: one thing that is wrong, doubtful or worth knowing about a token, and what to do about it."""
+"""A finding about a token, and the rules that produce findings."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning", "info"]
 ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 
-_SHOWN = 48  # characters of a name that a message quotes
+_KINDS: dict[type, str] = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
 
 
 class Finding(NamedTuple):
-    """One finding. Neither text holds a secret, nor any value of the token but names of its fields."""
+    """One finding. Its texts quote names of claims, never their values or a secret."""
 
     code: str
-    """A stable name of the rule."""
+    """Stable name of the rule."""
     severity: Severity
-    """`error`: LiveKit refuses the token, ignores what it asks for, or it gives a secret away. `warning`: it works and is
-    hardly meant so. `info`: good to know."""
+    """`error`: LiveKit refuses the token, ignores part of it, or the token exposes a secret. `warning`: the token works, but
+    probably not as intended. `info`: worth knowing."""
     message: str
     remedy: str
 
 
-def error(code: str, message: str, remedy: str) -> Finding:
-    """LiveKit refuses the token, ignores what it asks for, or it gives a secret away."""
-    return Finding(code, "error", message, remedy)
+class Rule(NamedTuple):
+    """One row of a table of rules."""
+
+    code: str
+    severity: Severity
+    found: Callable[[Any], bool | str | Iterable[str] | None]
+    """From the facts to what is wrong: `True`, or the words that replace `{}` in the message; one finding for each of them."""
+    message: str
+    remedy: str
 
 
-def warning(code: str, message: str, remedy: str) -> Finding:
-    """It works, and is hardly meant so."""
-    return Finding(code, "warning", message, remedy)
-
-
-def info(code: str, message: str, remedy: str) -> Finding:
-    """Good to know."""
-    return Finding(code, "info", message, remedy)
-
-
-def shown(name: object) -> str:
-    """A field's name as a message may quote it: short, and without what a terminal would obey."""
-    text = str(name)
-    text = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-    return text if text.isprintable() else ascii(text)[1:-1]
+def apply(rules: Iterable[Rule], facts: Any) -> Iterator[Finding]:
+    """All findings of these rules, in their order."""
+    for rule in rules:
+        found = rule.found(facts) or ()
+        for detail in ("",) if found is True else (found,) if isinstance(found, str) else found:
+            yield Finding(rule.code, rule.severity, rule.message.format(detail), rule.remedy)
 
 
 def kind(value: object) -> str:
-    """What JSON calls a value."""
-    kinds: dict[type, str] = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
-    return "null" if value is None else kinds.get(type(value), "a number")
+    """The JSON type of a value."""
+    return "null" if value is None else _KINDS.get(type(value), "a number")
+
+
+def size(text: object) -> int:
+    """Bytes of UTF-8, which LiveKit counts; 0 for anything but a string."""
+    return len(text.encode("utf-8", "surrogatepass")) if isinstance(text, str) else 0

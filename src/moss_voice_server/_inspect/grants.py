@@ -1,170 +1,133 @@
-"""Grants: what a token lets its holder do, and what LiveKit infers from what is not there."""
+"""Rules about the grants: what a token allows, and what LiveKit infers from what is absent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from .._escape import escape
 from .._validation import LABEL_LIMIT
 from ..grants import PUBLISH_SOURCES
-from .finding import Finding, error, info, shown, warning
-from .participant import label, size
+from .facts import Facts
+from .finding import Finding, Rule, apply, size
 
-# A server's own powers, and what whoever holds the token can do with each.
+# A backend's own grants, and what the holder of a token can do with each.
 _POWERS = {
-    "roomAdmin": "throw others out, mute them, and change them and the room",
+    "roomAdmin": "remove and mute others, and change them and the room",
     "roomList": "list every room of the project",
     "roomRecord": "start and stop recordings",
-    "ingressAdmin": "bring streams into rooms",
+    "ingressAdmin": "publish external streams into rooms",
     "recorder": "be an invisible recorder",
 }
 _OTHER_CLAIMS = {
-    "sip": "SIP calls and trunks",
-    "agent": "the administration of agents",
-    "observability": "writing to the project's observability data",
-    "inference": "inference at the project's expense",
+    "sip": "use SIP calls and trunks",
+    "agent": "administer agents",
+    "observability": "write to the project's observability data",
+    "inference": "use inference at the project's expense",
 }
-_NOT_FOR_PEOPLE = "leave it out in tokens for participants; use it only between servers"
+_BACKEND_ONLY = "remove it from participants' tokens; only a backend needs it"
 
 
-def grants(claims: Mapping[str, Any], video: Mapping[str, Any]) -> Iterator[Finding]:
-    """What is wrong with the grants; `video` is the claim of that name, {} where it is absent."""
-    if claims.get("video") is None:
-        others = [name for name in ("sip", *_OTHER_CLAIMS, "sha256") if claims.get(name)]
-        yield (warning if others else error)(
-            "no_video_grant",
-            "the token has no grant `video`: nobody joins with it; LiveKit answers 401",
-            "if it is for joining, give it video.roomJoin and video.room",
-        )
-    elif video.get("roomJoin") is True:
-        yield from _joining(video)
-    else:
-        yield from _not_joining(video)
-    yield from _powers(claims, video)
+def grants(facts: Facts) -> Iterator[Finding]:
+    """What is wrong with the grants."""
+    yield from apply(_KIND_OF_TOKEN, facts)
+    if facts.can_join:
+        yield from apply(_JOINING, facts)
+    for finding in apply(_POWER_RULES, facts):
+        yield finding if facts.can_join else finding._replace(severity="info", remedy=_BACKEND_ONLY)
 
 
-def joins(video: Mapping[str, Any]) -> bool:
-    """Whether the token is one for joining, even if it fails at it: all are but a server's own."""
-    return video.get("roomJoin") is True or not _for_servers(video)
+def _room(facts: Facts) -> object:
+    return facts.video.get("room")
 
 
-def _for_servers(video: Mapping[str, Any]) -> bool:
-    return any(video.get(name) is True for name in ("agent", "roomCreate", *_POWERS))
+def _publishes(facts: Facts) -> bool:
+    return facts.video.get("canPublish") is not False
 
 
-def _not_joining(video: Mapping[str, Any]) -> Iterator[Finding]:
-    if _for_servers(video):
-        yield warning(
-            "not_a_join_token",
-            "the token is one for servers: nobody joins with it, LiveKit answers 401",
-            "if it is for a participant, mint one with video.roomJoin and none of a server's powers",
-        )
-    else:
-        yield error("no_room_join", "video.roomJoin is not true; LiveKit answers 401", "set video.roomJoin to true")
+def _sources(facts: Facts) -> list[str]:
+    sources = facts.video.get("canPublishSources")
+    is_usable = isinstance(sources, list) and all(isinstance(each, str) for each in sources)
+    return list(sources) if isinstance(sources, list) and is_usable else []
 
 
-def _joining(video: Mapping[str, Any]) -> Iterator[Finding]:
-    yield from _room(video.get("room"))
-    yield from _publishing(video)
-    if video.get("canSubscribe") is False:
-        yield info(
-            "hears_nothing",
-            "canSubscribe is false: the participant hears and sees nobody, no agent either",
-            "leave it out, if they are to hear the agent",
-        )
-    silent = [name for name in ("canPublish", "canSubscribe") if video.get(name) is None]
-    if silent:
-        yield info(
-            "granted_by_default",
-            f"{' and '.join(silent)} {'are' if len(silent) > 1 else 'is'} not there; LiveKit takes that for true",
-            "write false for what is not to be allowed",
-        )
-    if video.get("canUpdateOwnMetadata") is True:
-        yield info(
-            "own_metadata",
-            "canUpdateOwnMetadata: the participant may change their name, metadata and attributes after joining",
-            "do not build on those in the agent, or leave the grant out",
-        )
-    if video.get("hidden") is True:
-        yield info(
-            "hidden",
-            "the participant is invisible to the others, and to the agent",
-            "leave hidden out for people who talk",
-        )
+def _unknown_source(facts: Facts) -> str | None:
+    return next((escape(each) for each in _sources(facts) if each not in PUBLISH_SOURCES), None)
 
 
-def _room(room: object) -> Iterator[Finding]:
-    if room is None or room == "":
-        yield error(
-            "no_room",
-            "the token names no room; LiveKit answers 400, and older servers let its holder into any room",
-            "set video.room (not roomName) to the room's name",
-        )
-    elif isinstance(room, str):
-        yield from label("video.room", room)
-        if not room.strip():
-            yield warning("blank", "video.room is blank", "name the room")
-        if size(room) > LABEL_LIMIT:
-            yield error(
-                "room_too_long",
-                f"video.room is {size(room)} bytes long; LiveKit answers 400 above {LABEL_LIMIT}",
-                "shorten it",
-            )
+def _is_powerful(value: object) -> bool:
+    return isinstance(value, dict) and any(each is True for each in value.values())
 
 
-def _publishing(video: Mapping[str, Any]) -> Iterator[Finding]:
-    data, publishes = video.get("canPublishData"), video.get("canPublish") is not False
-    if not publishes and data is None:
-        yield info(
-            "data_follows_publish",
-            "canPublish is false and canPublishData is not there: LiveKit then forbids data messages as well",
-            "write canPublishData: true, if chat or RPC is needed",
-        )
-    if not publishes and data is True:
-        yield info(
-            "data_without_publish",
-            "canPublish is false, and data messages are allowed all the same (livekit-api for Python writes that unasked)",
-            "write canPublishData: false, if a mere listener is meant",
-        )
-    sources = video.get("canPublishSources")
-    if not isinstance(sources, list) or not sources or not all(isinstance(each, str) for each in sources):
-        return
-    unknown = [each for each in sources if each not in PUBLISH_SOURCES]
-    if unknown:
-        allowed = ", ".join(PUBLISH_SOURCES)
-        yield error(
-            "unknown_source",
-            f"canPublishSources holds {shown(unknown[0])}, which matches no track: it is silently not published",
-            f"LiveKit compares letter by letter: {allowed}",
-        )
-    if not publishes:
-        yield warning(
-            "sources_without_publish",
-            "canPublishSources does not override canPublish: false; nothing can be published",
-            "set canPublish to true: the sources narrow it",
-        )
+def _has_other_grants(facts: Facts) -> bool:
+    return any(facts.claims.get(name) for name in (*_OTHER_CLAIMS, "sha256"))
 
 
-def _powers(claims: Mapping[str, Any], video: Mapping[str, Any]) -> Iterator[Finding]:
-    joining = video.get("roomJoin") is True
-    if video.get("roomCreate") is True:
-        yield (warning if joining else info)(
-            "room_create",
-            "roomCreate lets the holder create rooms, and DELETE any room of the project",
-            "leave it out: LiveKit makes the room when the first participant arrives" if joining else _NOT_FOR_PEOPLE,
-        )
-    if video.get("agent") is True:
-        yield (warning if joining else info)(
-            "worker",
-            "video.agent lets the holder register as a worker and take every job, with its metadata and a token for its room",
-            _NOT_FOR_PEOPLE,
-        )
+def _powers(facts: Facts) -> Iterator[str]:
     for name, powers in _POWERS.items():
-        if video.get(name) is True:
-            yield (warning if joining else info)("server_power", f"{name} lets the holder {powers}", _NOT_FOR_PEOPLE)
+        if facts.video.get(name) is True:
+            yield f"{name} lets the holder {powers}"
     for name, powers in _OTHER_CLAIMS.items():
-        value = claims.get(name)
-        if isinstance(value, dict) and any(each is True for each in value.values()):
-            yield (warning if joining else info)(
-                "server_power", f"the claim {name} gives the holder {powers}", _NOT_FOR_PEOPLE
-            )
+        if _is_powerful(facts.claims.get(name)):
+            yield f"the claim {name} lets the holder {powers}"
+
+
+_NO_GRANT = "the token has no video grant and cannot be used to join; LiveKit answers 401"
+_ADD_GRANT = "for joining, add video.roomJoin and video.room"
+# fmt: off
+_KIND_OF_TOKEN = (
+    Rule("no_video_grant", "warning", lambda facts: facts.claims.get("video") is None and _has_other_grants(facts), _NO_GRANT,
+         _ADD_GRANT),
+    Rule("no_video_grant", "error", lambda facts: facts.claims.get("video") is None and not _has_other_grants(facts), _NO_GRANT,
+         _ADD_GRANT),
+    Rule("not_a_join_token", "warning",
+         lambda facts: facts.claims.get("video") is not None and not facts.can_join and facts.is_for_servers,
+         "this is an API token for a backend and cannot be used to join; LiveKit answers 401",
+         "for a participant, create a token with video.roomJoin and without a backend's grants"),
+    Rule("no_room_join", "error",
+         lambda facts: facts.claims.get("video") is not None and not facts.can_join and not facts.is_for_servers,
+         "video.roomJoin is not true; LiveKit answers 401", "set video.roomJoin to true"),
+)
+# fmt: on
+# fmt: off
+_JOINING = (
+    Rule("no_room", "error", lambda facts: _room(facts) in (None, ""),
+         "the token names no room; LiveKit answers 400, and older servers let its holder join any room",
+         "set video.room (not roomName) to the room's name"),
+    Rule("room_too_long", "error", lambda facts: str(size(_room(facts))) if size(_room(facts)) > LABEL_LIMIT else None,
+         f"video.room has {{}} bytes; LiveKit answers 400 above {LABEL_LIMIT}", "shorten it"),
+    Rule("data_follows_publish", "info", lambda facts: not _publishes(facts) and facts.video.get("canPublishData") is None,
+         "canPublish is false and canPublishData is absent: LiveKit forbids data messages as well",
+         "set canPublishData to true if chat or RPC is needed"),
+    Rule("data_without_publish", "info", lambda facts: not _publishes(facts) and facts.video.get("canPublishData") is True,
+         "canPublish is false, but data messages are allowed (livekit-api for Python adds that by itself)",
+         "set canPublishData to false for a listener"),
+    Rule("unknown_source", "error", _unknown_source,
+         "canPublishSources contains {}, which matches no track: LiveKit silently refuses to publish it",
+         f"use exactly these names: {', '.join(PUBLISH_SOURCES)}"),
+    Rule("sources_without_publish", "warning", lambda facts: bool(_sources(facts)) and not _publishes(facts),
+         "canPublishSources does not override canPublish: false; nothing can be published",
+         "set canPublish to true, which the sources then restrict"),
+    Rule("hears_nothing", "info", lambda facts: facts.video.get("canSubscribe") is False,
+         "canSubscribe is false: the participant receives no audio or video, not even an agent's",
+         "remove it, if the participant should hear the agent"),
+    Rule("granted_by_default", "info",
+         lambda facts: " and ".join(name for name in ("canPublish", "canSubscribe") if facts.video.get(name) is None),
+         "LiveKit treats an absent grant as true: {}", "set it to false to forbid it"),
+    Rule("own_metadata", "info", lambda facts: facts.video.get("canUpdateOwnMetadata") is True,
+         "canUpdateOwnMetadata: the participant can change their name, metadata and attributes after joining",
+         "do not trust those in the agent, or remove the grant"),
+    Rule("hidden", "info", lambda facts: facts.video.get("hidden") is True,
+         "the participant is invisible to the others and to the agent", "remove hidden for people who talk"),
+)
+# fmt: on
+# fmt: off
+_POWER_RULES = (
+    Rule("room_create", "warning", lambda facts: facts.video.get("roomCreate") is True,
+         "roomCreate lets the holder create rooms and DELETE any room of the project",
+         "remove it: LiveKit creates the room when the first participant joins"),
+    Rule("worker", "warning", lambda facts: facts.video.get("agent") is True,
+         "video.agent lets the holder register as a worker and take every job, with its metadata and room token",
+         _BACKEND_ONLY),
+    Rule("server_power", "warning", _powers, "{}", _BACKEND_ONLY),
+)
+# fmt: on

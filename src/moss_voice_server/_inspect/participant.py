@@ -1,161 +1,131 @@
-"""Participant: who a token says joins: key, identity, name, kind, metadata, attributes."""
+"""Rules about who joins: API key, identity, name, kind, metadata and attributes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
+from .._escape import escape
 from .._validation import ATTRIBUTES_LIMIT, LABEL_LIMIT, METADATA_LIMIT
-from .finding import Finding, error, info, shown, warning
+from .facts import Facts
+from .finding import Rule, size
 
 _KINDS = ("standard", "ingress", "egress", "sip", "agent", "connector", "bridge")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _SECRET_LENGTH = 32
-_OWN_ID = "use the user's own, opaque id"
-
-
-def participant(claims: Mapping[str, Any], joins: bool) -> Iterator[Finding]:
-    """What is wrong with who joins; `joins` says whether the token is for joining at all."""
-    yield from _key(claims.get("iss"))
-    if joins:
-        yield from _identity(claims)
-    name = claims.get("name")
-    if isinstance(name, str):
-        yield from label("name", name)
-        if size(name) > LABEL_LIMIT:
-            yield warning(
-                "name_too_long",
-                f"name is {size(name)} bytes long; LiveKit takes it here, and refuses to change it later (limit {LABEL_LIMIT})",
-                "shorten it",
-            )
-    yield from _kind(claims.get("kind"))
-    yield from _texts(claims)
+_OWN_ID = "use the user's own, opaque ID"
 
 
 def looks_like_secret(key: str) -> bool:
-    """Whether an API key looks more like an API secret: long, and not beginning with API as LiveKit's keys do."""
+    """Whether an API key looks more like an API secret: long, and without the prefix API of LiveKit's keys."""
     return len(key) >= _SECRET_LENGTH and not key.startswith("API")
 
 
-def label(where: str, value: str) -> Iterator[Finding]:
-    """What is doubtful about a short text that people and logs see."""
-    if _SURROGATE.search(value):
-        yield warning(
-            "lone_surrogate",
-            f"{where} holds half of a surrogate pair, which LiveKit reads as U+FFFD: two users can become one",
-            "decode the text properly before it goes into a token",
-        )
-    if _CONTROL.search(value):
-        yield warning("control_character", f"{where} holds a control character, a line end perhaps", "strip it")
-    elif value != value.strip() and value.strip():
-        yield warning("white_space", f"{where} begins or ends with white space", "strip it")
+def _labels(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Short texts that people and logs see, by name."""
+    yield "name", facts.text("name")
+    if facts.joins:
+        yield "the identity", facts.identity
+    room = facts.video.get("room")
+    if facts.can_join and isinstance(room, str):
+        yield "video.room", room
 
 
-def size(text: str) -> int:
-    """Bytes of UTF-8, which is what LiveKit counts."""
-    return len(text.encode("utf-8", "surrogatepass"))
+def _with(pattern: re.Pattern[str]) -> Callable[[Facts], list[str]]:
+    return lambda facts: [name for name, value in _labels(facts) if pattern.search(value)]
 
 
-def _key(key: object) -> Iterator[Finding]:
-    if key is None or key == "":
-        yield error(
-            "no_iss",
-            "the token has no iss, the API key by which LiveKit finds the secret; it answers 401",
-            "set iss to the API key",
-        )
-    elif isinstance(key, str) and looks_like_secret(key):
-        yield error(
-            "secret_as_key",
-            "iss looks like an API secret and not like a key: the two are swapped, and all who see the token see the secret",
-            "exchange key and secret in the settings, and make a new pair: this one is known",
-        )
-    elif isinstance(key, str) and re.search(r"[\s\x00-\x1f\x7f-\x9f]", key):
-        yield error(
-            "key_with_white_space",
-            "iss holds white space or a line end, from a file perhaps; LiveKit knows no such key and answers 401",
-            "strip the API key when it is read",
-        )
+def _has_outer_whitespace(value: str) -> bool:
+    return value != value.strip() and bool(value.strip()) and not _CONTROL.search(value)
 
 
-def _identity(claims: Mapping[str, Any]) -> Iterator[Finding]:
-    identity, other = claims.get("sub"), claims.get("identity")
-    if identity is None or identity == "":
-        if isinstance(claims.get("jti"), str) and claims["jti"]:
-            yield warning(
-                "identity_from_jti",
-                "the token has no sub; LiveKit takes jti for the identity",
-                "set sub to the identity",
-            )
-            identity = claims["jti"]
-        else:
-            yield error(
-                "no_identity",
-                "the token has no sub, the identity of who joins; LiveKit answers 400"
-                + (" (it does not read the claim identity)" if other else ""),
-                "set sub to the identity",
-            )
-    elif other is not None and other != identity:
-        yield warning("identity_ignored", "LiveKit ignores the claim identity: it reads sub", "leave identity out")
-    if not isinstance(identity, str) or not identity:
-        return
-    yield from label("sub", identity)
-    if not identity.strip():
-        yield warning("blank", "sub, the identity, is blank", _OWN_ID)
-    if size(identity) > LABEL_LIMIT:
-        yield error(
-            "identity_too_long",
-            f"sub, the identity, is {size(identity)} bytes long; LiveKit answers 400 above {LABEL_LIMIT}",
-            "shorten it",
-        )
-    if _MAIL.fullmatch(identity.strip()):
-        yield info(
-            "personal_data", "sub, the identity, is a mail address; LiveKit writes identities to its logs", _OWN_ID
-        )
+def _attributes(facts: Facts) -> dict[str, object]:
+    attributes = facts.claims.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
 
 
-def _kind(value: object) -> Iterator[Finding]:
-    if not isinstance(value, str) or value in ("", "standard"):
-        return
-    if value not in _KINDS:
-        yield warning(
-            "unknown_kind",
-            "LiveKit knows no such kind of participant and takes it for a standard one",
-            "leave kind out",
-        )
-    else:
-        yield warning(
-            "kind",
-            f"the participant passes for {value}, not for a person: no agent is sent for it, and clients believe it"
-            if value != "sip"
-            else "the participant passes for sip, a caller by telephone",
-            "leave kind out in tokens for people",
-        )
+def _attributes_size(facts: Facts) -> int:
+    return sum(size(name) + size(value) for name, value in _attributes(facts).items())
 
 
-def _texts(claims: Mapping[str, Any]) -> Iterator[Finding]:
-    metadata, attributes = claims.get("metadata"), claims.get("attributes")
-    if isinstance(metadata, str) and size(metadata) > METADATA_LIMIT:
-        yield error(
-            "metadata_too_long",
-            f"metadata is {size(metadata)} bytes long; the join fails above {METADATA_LIMIT} (64000 before 1.13.2)",
-            "keep it on your server and send its id",
-        )
-    if not isinstance(attributes, dict):
-        return
-    total = sum(size(name) + (size(value) if isinstance(value, str) else 0) for name, value in attributes.items())
-    if total > ATTRIBUTES_LIMIT:
-        yield error(
-            "attributes_too_long",
-            f"attributes are {total} bytes long; the join fails above {ATTRIBUTES_LIMIT} (64000 before 1.13.2)",
-            "keep them on your server and send an id",
-        )
-    reserved = next((name for name in attributes if name.lower().startswith("lk.")), None)
-    if reserved is not None and claims.get("kind") != "agent":
-        yield warning(
-            "reserved_attribute",
-            f"attributes.{shown(reserved)} is LiveKit's own: clients take it for the agent's word",
-            "choose a name that does not begin with lk.",
-        )
+def _reserved_attribute(facts: Facts) -> str | None:
+    if facts.claims.get("kind") == "agent":
+        return None
+    return next((escape(name) for name in _attributes(facts) if name.lower().startswith("lk.")), None)
+
+
+def _has_no_identity(facts: Facts) -> bool:
+    return facts.joins and facts.claims.get("sub") in (None, "")
+
+
+def _ignored_identity(facts: Facts) -> bool:
+    identity, own = facts.claims.get("identity"), facts.claims.get("sub")
+    return facts.joins and own not in (None, "") and identity not in (None, own)
+
+
+def _kind(facts: Facts) -> str:
+    kind = facts.text("kind")
+    return "" if kind == "standard" else kind
+
+
+def _above(length: int, limit: int) -> str | None:
+    return str(length) if length > limit else None
+
+
+# fmt: off
+RULES = (
+    Rule("no_iss", "error", lambda facts: facts.claims.get("iss") in (None, ""),
+         "the token has no iss, the API key; LiveKit answers 401", "set iss to the API key"),
+    Rule("secret_as_key", "error", lambda facts: looks_like_secret(facts.text("iss")),
+         "iss looks like an API secret, not like an API key: anyone who sees the token sees the secret",
+         "swap key and secret in the settings, and create a new pair, since this one is exposed"),
+    Rule("key_with_white_space", "error",
+         lambda facts: not looks_like_secret(facts.text("iss")) and bool(re.search(r"[\s\x00-\x1f\x7f-\x9f]", facts.text("iss"))),
+         "iss contains whitespace or a newline; LiveKit does not know such a key and answers 401",
+         "strip the API key after reading it"),
+    Rule("identity_from_jti", "warning", lambda facts: _has_no_identity(facts) and facts.identity != "",
+         "the token has no sub; LiveKit uses jti as the identity", "set sub to the identity"),
+    Rule("no_identity", "error",
+         lambda facts: _has_no_identity(facts) and not facts.identity and not facts.claims.get("identity"),
+         "the token has no sub, the identity; LiveKit answers 400", "set sub to the identity"),
+    Rule("no_identity", "error",
+         lambda facts: _has_no_identity(facts) and not facts.identity and bool(facts.claims.get("identity")),
+         "the token has the claim identity, which LiveKit ignores, and no sub; LiveKit answers 400", "set sub to the identity"),
+    Rule("identity_ignored", "warning",
+         _ignored_identity,
+         "LiveKit ignores the claim identity and reads sub", "remove the claim identity"),
+    Rule("lone_surrogate", "warning", _with(_SURROGATE),
+         "{} contains a lone surrogate, which LiveKit reads as U+FFFD: two users can become one",
+         "decode the text properly before it goes into a token"),
+    Rule("control_character", "warning", _with(_CONTROL), "{} contains a control character", "strip it"),
+    Rule("white_space", "warning", lambda facts: [name for name, value in _labels(facts) if _has_outer_whitespace(value)],
+         "{} begins or ends with whitespace", "strip it"),
+    Rule("blank", "warning",
+         lambda facts: [name for name, value in _labels(facts) if name != "name" and value and not value.strip()],
+         "{} is blank", "give it visible characters"),
+    Rule("identity_too_long", "error", lambda facts: _above(size(facts.identity) if facts.joins else 0, LABEL_LIMIT),
+         f"the identity has {{}} bytes; LiveKit answers 400 above {LABEL_LIMIT}", "shorten it"),
+    Rule("personal_data", "info", lambda facts: facts.joins and _EMAIL.fullmatch(facts.identity.strip()) is not None,
+         "the identity is an email address, and LiveKit logs identities", _OWN_ID),
+    Rule("name_too_long", "warning", lambda facts: _above(size(facts.text("name")), LABEL_LIMIT),
+         f"name has {{}} bytes; LiveKit accepts it in a token, but no later change above {LABEL_LIMIT}", "shorten it"),
+    Rule("unknown_kind", "warning", lambda facts: bool(_kind(facts)) and _kind(facts) not in _KINDS,
+         "unknown participant kind; LiveKit treats it as standard", "remove kind"),
+    Rule("kind", "warning", lambda facts: _kind(facts) if _kind(facts) in _KINDS and _kind(facts) != "sip" else None,
+         "the participant has the kind {}: LiveKit dispatches no agent for it, and clients show it as such",
+         "remove kind from tokens for people"),
+    Rule("kind", "warning", lambda facts: _kind(facts) == "sip", "the participant has the kind sip, a caller by telephone",
+         "remove kind from tokens for people"),
+    Rule("metadata_too_long", "error", lambda facts: _above(size(facts.text("metadata")), METADATA_LIMIT),
+         f"metadata has {{}} bytes; the join fails above {METADATA_LIMIT} (64000 before 1.13.2)",
+         "keep it on your server and send its ID"),
+    Rule("attributes_too_long", "error", lambda facts: _above(_attributes_size(facts), ATTRIBUTES_LIMIT),
+         f"attributes have {{}} bytes; the join fails above {ATTRIBUTES_LIMIT} (64000 before 1.13.2)",
+         "keep them on your server and send an ID"),
+    Rule("reserved_attribute", "warning", _reserved_attribute,
+         "attributes.{} is reserved by LiveKit: clients treat it as set by an agent",
+         "choose a name that does not begin with lk."),
+)
+# fmt: on

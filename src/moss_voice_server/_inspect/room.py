@@ -1,58 +1,45 @@
-"""Room: what a token says of the room that it opens, and of the agents that come with it."""
+"""Rules about the room configuration: settings of the room, and the agents that LiveKit dispatches to it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from .._escape import escape
 from .._token.room_config import AGENT_FIELDS, FIELDS, camel
-from .._validation import DEPLOYMENT_LIMIT
+from .._validation import DEPLOYMENT_LIMIT, deployment
+from ..errors import InvalidArgument
 from .egress import credentials
-from .finding import Finding, error, info, kind, shown, warning
-from .participant import size
+from .facts import Facts
+from .finding import Finding, Rule, apply
+from .types import ARRAY, FLAG, OBJECT, TEXT, UINT32, mismatch, wrong_type
 
-_TEXT, _WHOLE, _FLAG, _LIST, _OBJECT = "a string", "a whole number of 32 bits", "true or false", "an array", "an object"
-# livekit/protocol protobufs/livekit_room.proto; what is not named here is a whole number.
+# livekit/protocol protobufs/livekit_room.proto; the other fields are unsigned integers.
 _ROOM_TYPES = {
-    **dict.fromkeys(("name", "metadata"), _TEXT),
-    "syncStreams": _FLAG,
-    "agents": _LIST,
-    **dict.fromkeys(("egress", "tags"), _OBJECT),
+    **dict.fromkeys(("name", "metadata"), TEXT),
+    "syncStreams": FLAG,
+    "agents": ARRAY,
+    **dict.fromkeys(("egress", "tags"), OBJECT),
 }
-_AGENT_TYPES = {**dict.fromkeys(("agentName", "metadata", "deployment"), _TEXT), "attributes": _OBJECT}
-_RESTART_POLICIES = ("JRP_ON_FAILURE", "JRP_NEVER", 0, 1)
-_DEPLOYMENT = re.compile("[^\x00-\x20\x7f_]*")
-_NEW_ROOM = "give every session a room of its own, with a new name"
+_AGENT_TYPES = {**dict.fromkeys(("agentName", "metadata", "deployment"), TEXT), "attributes": OBJECT}
+_RESTART_POLICIES = (None, "", "JRP_ON_FAILURE", "JRP_NEVER", 0, 1)
 
 
-def room(claims: Mapping[str, Any], joins: bool) -> Iterator[Finding]:
+def room(facts: Facts) -> Iterator[Finding]:
     """What is wrong with `roomConfig` and `roomPreset`."""
-    if claims.get("roomPreset"):
-        yield info(
-            "room_preset",
-            "roomPreset must be known to the server's configuration: the join fails with HTTP 500 where it is not",
-            "check room.room_configurations of the LiveKit server",
-        )
-    config = claims.get("roomConfig")
+    config = facts.claims.get("roomConfig")
     if config is not None and not isinstance(config, dict):
-        return  # a wrong type, which is said already
+        return  # reported as a wrong type
     fields = yield from _read("roomConfig.", config or {}, FIELDS, _ROOM_TYPES)
-    if fields.get("name"):
-        yield warning(
-            "room_config_name",
-            "LiveKit ignores roomConfig.name: the room is the one in video.room",
-            "leave it out",
-        )
-    yield from _egress(fields.get("egress"))
-    if joins:
+    yield from apply(_ROOM, {**fields, "roomPreset": facts.claims.get("roomPreset")})
+    if facts.joins:
         yield from _agents(fields.get("agents"))
 
 
 def _read(
     where: str, config: Mapping[str, Any], known: Mapping[str, Any], types: Mapping[str, str]
 ) -> Generator[Finding, None, dict[str, Any]]:
-    """The fields by their names in camelCase, as protobuf's JSON reads them: camelCase or snake_case, letter by letter."""
+    """The fields by their names in camelCase. Protobuf's JSON reads camelCase and snake_case, case-sensitively."""
     names = {name: camel(name) for name in known}
     fields: dict[str, Any] = {}
     for name, value in config.items():
@@ -60,131 +47,102 @@ def _read(
         if own not in names.values():
             yield _unknown(where, name, set(names.values()))
         elif own in fields:
-            yield error(
-                "two_spellings",
-                f"{where}{shown(own)} is there in camelCase and in snake_case; LiveKit answers 401 to the whole token",
-                "keep one of them",
-            )
+            message = f"{where}{own} is present in camelCase and in snake_case; LiveKit answers 401 to the whole token"
+            yield Finding("two_spellings", "error", message, "keep one of them")
         else:
-            fields[own] = value
-            expected = types.get(own, _WHOLE)
-            if own != "restartPolicy" and value is not None and not _is(value, expected):
-                yield error(
-                    "wrong_type",
-                    f"{where}{own} is {_found(value)}, not {expected}; LiveKit answers 401 to the whole token",
-                    f"make it {expected}",
-                )
-                fields[own] = None
+            wrong = () if own == "restartPolicy" else tuple(mismatch(where + own, value, types.get(own, UINT32)))
+            fields[own] = None if wrong else value
+            yield from wrong
     return fields
 
 
 def _unknown(where: str, name: str, known: set[str]) -> Finding:
+    quoted = where + escape(name)
     meant = next((own for own in known if own.lower() == name.replace("_", "").lower()), None)
     if meant:
-        return error(
-            "unknown_name", f"LiveKit silently ignores {where}{shown(name)}: it reads {meant}", f"write {meant}"
-        )
-    return warning(
-        "unknown_name",
-        f"LiveKit knows no {where}{shown(name)}: it is ignored, and servers before 1.12 answer 401 to the whole token",
-        "leave it out, or correct it",
-    )
-
-
-def _is(value: object, expected: str) -> bool:
-    if expected == _WHOLE:
-        return _whole(value)
-    return isinstance(value, {_TEXT: str, _FLAG: bool, _LIST: list, _OBJECT: dict}[expected])
-
-
-def _whole(value: object) -> bool:
-    """Protobuf's JSON takes 300, "300" and 300.0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return False
-    if isinstance(value, str):
-        return re.fullmatch("[0-9]{1,10}", value) is not None and int(value) < 2**32
-    return 0 <= value < 2**32 and value == int(value)
-
-
-def _found(value: object) -> str:
-    return "a number out of range" if kind(value) == "a number" else kind(value)
-
-
-def _egress(egress: object) -> Iterator[Finding]:
-    if not egress:
-        return
-    found = credentials(egress)
-    if found:
-        yield error(
-            "egress_credentials",
-            f"roomConfig.egress.{shown(found[0])} holds credentials, or an address to stream to: everybody who holds the token "
-            "can read it, and LiveKit means to refuse such tokens",
-            "configure egress storage on the LiveKit server, or start the egress from your backend; replace the credentials",
-        )
-    yield info(
-        "egress",
-        "roomConfig.egress records the room as soon as it opens",
-        "leave it out, unless the recording is meant and told to those who join",
-    )
+        message = f"LiveKit silently ignores {quoted}; it reads {meant}"
+        return Finding("unknown_name", "error", message, f"write {meant}")
+    message = f"LiveKit does not know {quoted} and ignores it; servers before 1.12 answer 401 to the whole token"
+    return Finding("unknown_name", "warning", message, "remove it, or correct its name")
 
 
 def _agents(agents: object) -> Iterator[Finding]:
     if not isinstance(agents, list) or not agents:
-        yield info(
-            "no_agent",
-            "the token names no agent: LiveKit sends the workers that registered without a name, if there are any, and only "
-            "when the room is new",
-            "for a worker with a name, name it: agent_name=..., or dispatch=(...,) in the token endpoint",
-        )
+        yield from apply(_NO_AGENTS, None)
         return
-    yield info(
-        "agents_open_rooms",
-        "the agents are read only when this token opens the room, and the workers without a name are kept out; in a room "
-        "that exists already nobody is sent for",
-        _NEW_ROOM,
-    )
-    seen: set[Any] = set()
+    yield from apply(_SOME_AGENTS, None)
+    seen: set[object] = set()
     for index, agent in enumerate(agents):
         where = f"roomConfig.agents[{index}]"
         if not isinstance(agent, dict):
-            yield error(
-                "wrong_type",
-                f"{where} is {kind(agent)}, not an object; LiveKit answers 401 to the whole token",
-                'write {"agentName": "..."}',
-            )
+            yield wrong_type(where, agent, OBJECT)
             continue
         fields = yield from _read(f"{where}.", agent, AGENT_FIELDS, _AGENT_TYPES)
-        yield from _agent(where, fields)
-        if fields.get("agentName") in seen:
-            yield warning("same_agent_twice", f"{where} is named before: it is sent for twice", "name each agent once")
-        seen.add(fields.get("agentName"))
+        name = fields.get("agentName")
+        yield from apply(_AGENT, _Agent(where, fields, name in seen))
+        seen.add(name)
 
 
-def _agent(where: str, agent: Mapping[str, Any]) -> Iterator[Finding]:
-    if not agent.get("agentName"):
-        yield info(
-            "unnamed_agent",
-            f"{where} has no agentName: it stands for the workers that registered without a name",
-            "name the agent, if another one is meant",
-        )
-    deployment = agent.get("deployment") or ""
-    if size(deployment) > DEPLOYMENT_LIMIT or not _DEPLOYMENT.fullmatch(deployment):
-        yield error(
-            "bad_deployment",
-            f"{where}.deployment is too long, or holds an underscore, a space or a control character: LiveKit silently skips "
-            "the agent",
-            f"use at most {DEPLOYMENT_LIMIT} bytes, with - in place of _",
-        )
-    if agent.get("restartPolicy") not in (None, "", *_RESTART_POLICIES):
-        yield warning(
-            "unknown_restart_policy",
-            f"{where}.restartPolicy is unknown to LiveKit and ignored",
-            "use JRP_NEVER, or leave it out",
-        )
-    attributes = agent.get("attributes") or {}
-    if not all(isinstance(value, str) for value in attributes.values()):
-        yield error(
-            "wrong_type",
-            f"{where}.attributes holds what is no string; LiveKit answers 401 to the whole token",
-            "make every value a string",
-        )
+class _Agent(NamedTuple):
+    where: str
+    fields: Mapping[str, Any]
+    is_repeated: bool
+
+    def if_(self, wrong: bool) -> str:
+        return self.where if wrong else ""
+
+
+def _is_bad_deployment(name: str) -> bool:
+    try:
+        deployment("deployment", name)
+    except InvalidArgument:
+        return True
+    return False
+
+
+# fmt: off
+_ROOM = (
+    Rule("room_preset", "info", lambda fields: bool(fields["roomPreset"]),
+         "the join fails with HTTP 500 unless the server's configuration contains the roomPreset",
+         "check room.room_configurations of the LiveKit server"),
+    Rule("room_config_name", "warning", lambda fields: bool(fields.get("name")),
+         "LiveKit ignores roomConfig.name: the room is the one in video.room", "remove it"),
+    Rule("egress_credentials", "error", lambda fields: [escape(path) for path in credentials(fields.get("egress"))[:1]],
+         "roomConfig.egress.{} contains credentials or a stream URL, which every holder of the token can read",
+         "configure egress storage on the LiveKit server, or start the egress from your backend; replace the credentials"),
+    Rule("egress", "info", lambda fields: bool(fields.get("egress")), "roomConfig.egress records the room as soon as it opens",
+         "remove it, unless participants know about and agree to the recording"),
+)
+# fmt: on
+# fmt: off
+_NO_AGENTS = (
+    Rule("no_agent", "info", lambda _: True,
+         "the token names no agent: LiveKit dispatches only unnamed workers, and only when the room is new",
+         "name the agent: Moss's documented worker is named, and joins only rooms whose token names it"),
+)
+# fmt: on
+# fmt: off
+_SOME_AGENTS = (
+    Rule("agents_open_rooms", "info", lambda _: True,
+         "LiveKit dispatches the named agents only if this token creates the room, and then no unnamed worker",
+         "create a new room for every session, or dispatch the agent to an existing room with ensure_agent"),
+)
+# fmt: on
+# fmt: off
+_AGENT = (
+    Rule("unnamed_agent", "info", lambda agent: agent.if_(not agent.fields.get("agentName")),
+         "{} has no agentName: it stands for the unnamed workers", "set agentName to dispatch a named worker"),
+    Rule("bad_deployment", "error", lambda agent: agent.if_(_is_bad_deployment(agent.fields.get("deployment") or "")),
+         "{}.deployment is too long, or contains an underscore, a space or a control character: LiveKit silently skips the agent",
+         f"use at most {DEPLOYMENT_LIMIT} bytes, with - in place of _"),
+    Rule("unknown_restart_policy", "warning",
+         lambda agent: agent.if_(agent.fields.get("restartPolicy") not in _RESTART_POLICIES),
+         "LiveKit does not know {}.restartPolicy and ignores it", "use JRP_NEVER, or remove it"),
+    Rule("wrong_type", "error",
+         lambda agent: agent.if_(not all(isinstance(value, str) for value in (agent.fields.get("attributes") or {}).values())),
+         "{}.attributes contains a value that is not a string; LiveKit answers 401 to the whole token",
+         "make every value a string"),
+    Rule("same_agent_twice", "warning", lambda agent: agent.if_(agent.is_repeated),
+         "{} repeats an agent: LiveKit dispatches it twice", "name each agent once"),
+)
+# fmt: on

@@ -1,141 +1,136 @@
-"""Signature: whether a token was signed with the API secret at hand, and if not, with what."""
+"""Rules about the signature: whether a token was signed with the given API secret, and if not, with what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from hashlib import sha256
-from hmac import HMAC, compare_digest
+from hmac import compare_digest
 from typing import NamedTuple
 
-from .._secret import Secret
+from .._escape import escape
+from .._jwt import Token, is_signed
 from .._token.signing import MIN_SECRET_BYTES
-from .finding import Finding, error, info, shown, warning
-from .reading import Token
+from .finding import Rule
 
-_CHECK = "check that the token's maker and the LiveKit server have the same key and secret"
-
-
-_GUESSABLE = 8  # characters; a shorter secret, as that of `livekit-server --dev`, is a word that may stand anywhere
+_GUESSABLE = 8  # characters; a shorter secret, as that of `livekit-server --dev`, can be part of any text
 _SIZE = sha256().digest_size  # bytes of every HS256 signature
+_SHOWN_KEY = 32  # characters; a longer key may be a secret
 
 
-class Pair(NamedTuple):
-    """An API key and its secret. The key may be empty: only the signature is checked then."""
+class Signed(NamedTuple):
+    """A token, and the API key and secret to check it with."""
 
-    key: str
-    secret: Secret[str]
+    token: Token
+    api_key: str = ""
+    """Empty: only the signature is checked."""
+    api_secret: str | None = None
 
+    @property
+    def iss(self) -> str:
+        """The API key that the token names."""
+        key = self.token.claims.get("iss")
+        return key if isinstance(key, str) else ""
 
-def signature(token: Token, key: object, pair: Pair | None) -> Iterator[Finding]:
-    """What is wrong with the header and the signature; `key` is the token's `iss`."""
-    yield from _header(token)
-    if token.header.get("alg") == "HS256" and len(token.signature.reveal()) != _SIZE:
-        yield error(
-            "no_whole_signature",
-            "the token ends before its signature does: it was cut off when it was copied, or never signed; LiveKit answers 401",
-            "take the whole token, to the last character",
-        )
-        return
-    if pair is None:
-        yield info(
-            "not_checked",
-            "the signature was not checked: there is no API secret at hand",
-            "set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or LIVEKIT_API_SECRET_FILE",
-        )
-        return
-    yield from _inside(token, pair)
-    if len(pair.secret.reveal().encode()) < MIN_SECRET_BYTES:
-        yield warning(
-            "weak_secret",
-            f"the API secret has fewer than {MIN_SECRET_BYTES} bytes, less than HS256's own strength (RFC 7518, section 3.2)",
-            "make a longer one for anything but local tests: livekit-server generate-keys",
-        )
-    if pair.key and isinstance(key, str) and key != pair.key and not _equal(key, pair.secret):
-        yield warning(
-            "other_key",
-            f"the token is of another API key ({shown(key)}) than the one at hand, so the signature was not checked"
-            if len(key) <= 32
-            else "the token is of another API key than the one at hand, so the signature was not checked",
-            "check that the application and this shell have the credentials of the same LiveKit project",
-        )
-    else:
-        yield from _signed(token, key, pair)
+    @property
+    def has_whole_signature(self) -> bool:
+        """Whether the signature has the length of its algorithm."""
+        return self.token.header.get("alg") != "HS256" or len(self.token.signature) == _SIZE
 
+    @property
+    def is_swapped(self) -> bool:
+        """Whether the token names the secret in place of the key."""
+        return self.is_secret(self.iss)
 
-def is_swapped(key: object, pair: Pair | None) -> bool:
-    """Whether a token names the secret where the key belongs."""
-    return pair is not None and isinstance(key, str) and _equal(key, pair.secret)
+    def is_secret(self, text: str) -> bool:
+        """Whether a text is the secret."""
+        secret = (self.api_secret or "").encode("utf-8", "surrogatepass")
+        return self.api_secret is not None and compare_digest(text.encode("utf-8", "surrogatepass"), secret)
 
+    @property
+    def has_other_key(self) -> bool:
+        """Whether the token names another key than the given one."""
+        return bool(self.api_key and self.iss) and self.iss != self.api_key and not self.is_swapped
 
-def holds(value: object, pair: Pair | None) -> bool:
-    """Whether the secret at hand stands somewhere in a claim's value."""
-    if isinstance(value, dict):
-        return any(holds(each, pair) for each in (*value, *value.values()))
-    if isinstance(value, list):
-        return any(holds(each, pair) for each in value)
-    return (
-        pair is not None
-        and isinstance(value, str)
-        and len(pair.secret.reveal()) >= _GUESSABLE
-        and pair.secret.reveal() in value
-    )
+    def holds_secret(self, value: object) -> bool:
+        """Whether a claim's value contains the secret."""
+        if isinstance(value, dict):
+            return any(self.holds_secret(each) for each in (*value, *value.values()))
+        if isinstance(value, list):
+            return any(self.holds_secret(each) for each in value)
+        secret = self.api_secret or ""
+        return isinstance(value, str) and len(secret) >= _GUESSABLE and secret in value
 
+    def fits(self, secret: str) -> bool:
+        """Whether the token is signed with this secret."""
+        return is_signed(self.token, secret)
 
-def _inside(token: Token, pair: Pair) -> Iterator[Finding]:
-    """The secret among the claims; in the key's place it is a finding of its own."""
-    name = next((name for name, value in token.claims.items() if name.lower() != "iss" and holds(value, pair)), None)
-    if name is not None:
-        yield error(
-            "secret_inside",
-            f"{shown(name)} holds the API secret: everybody who gets the token can read it, and make any token",
-            "leave it out, and make a new pair of key and secret: this one is known",
-        )
+    @property
+    def cause(self) -> str:
+        """Why the signature does not verify, as the code of a rule and a variant; "" where it does or is not checked."""
+        secret = self.api_secret
+        if not self.has_whole_signature or secret is None or self.has_other_key or self.fits(secret):
+            return ""
+        if self.is_swapped:
+            return "swapped"
+        if self.api_key and self.fits(self.api_key):
+            return "signed_with_key"
+        if any(self.fits(secret + end) for end in ("\n", "\r\n", " ")):
+            return "newline in the token's secret"
+        return "whitespace in the given secret" if self.fits(secret.strip()) else "bad_signature"
 
 
-def _header(token: Token) -> Iterator[Finding]:
-    if token.header.get("alg") != "HS256":
-        yield error(
-            "algorithm",
-            "the token's header does not say HS256 (in capitals), the one algorithm that LiveKit takes; it answers 401",
-            "sign with HS256 and the API secret",
-        )
+def _exposed(facts: Signed) -> str | None:
+    if not facts.has_whole_signature:
+        return None
+    claims = facts.token.claims.items()
+    return next((escape(name) for name, value in claims if name.lower() != "iss" and facts.holds_secret(value)), None)
 
 
-def _signed(token: Token, key: object, pair: Pair) -> Iterator[Finding]:
-    if _fits(token, pair.secret):
-        return
-    if is_swapped(key, pair):
-        yield error(
-            "swapped",
-            "the token was made with key and secret swapped: iss is the secret, and all who see the token see it",
-            "exchange the two in the application's settings, and make a new pair: this one is known",
-        )
-    elif pair.key and _fits(token, Secret(pair.key)):
-        yield error(
-            "signed_with_key", "the token is signed with the API key in the secret's place", "sign with the secret"
-        )
-    elif any(_fits(token, Secret(pair.secret.reveal() + end)) for end in ("\n", "\r\n", " ")):
-        yield error(
-            "secret_with_line_end",
-            "the token is signed with the secret and the line end behind it, from a file perhaps; LiveKit answers 401",
-            "strip the secret when it is read",
-        )
-    elif _fits(token, Secret(pair.secret.reveal().strip())):
-        yield error(
-            "secret_with_line_end",
-            "the secret at hand has white space around it; the token is signed with the secret alone",
-            "strip the secret that is at hand here",
-        )
-    else:
-        yield error(
-            "bad_signature", "the token is not signed with the secret of its API key; LiveKit answers 401", _CHECK
-        )
+def _is_weak(facts: Signed) -> bool:
+    return facts.api_secret is not None and len(facts.api_secret.encode()) < MIN_SECRET_BYTES
 
 
-def _fits(token: Token, secret: Secret[str]) -> bool:
-    made = HMAC(secret.reveal().encode("utf-8", "surrogatepass"), token.signed.reveal(), sha256).digest()
-    return compare_digest(made, token.signature.reveal())
+def _other_key(facts: Signed) -> str | None:
+    if facts.api_secret is None or not facts.has_whole_signature or not facts.has_other_key:
+        return None
+    return f"({escape(facts.iss)}) " if len(facts.iss) <= _SHOWN_KEY else " "
 
 
-def _equal(text: str, secret: Secret[str]) -> bool:
-    return compare_digest(text.encode("utf-8", "surrogatepass"), secret.reveal().encode("utf-8", "surrogatepass"))
+def _because(cause: str) -> Callable[[Signed], bool]:
+    return lambda facts: facts.cause == cause
+
+
+# fmt: off
+RULES = (
+    Rule("algorithm", "error", lambda facts: facts.token.header.get("alg") != "HS256",
+         "the token's algorithm is not HS256 (in capitals), the only one that LiveKit accepts; LiveKit answers 401",
+         "sign with HS256 and the API secret"),
+    Rule("no_whole_signature", "error", lambda facts: not facts.has_whole_signature,
+         "the token's signature is missing or cut off; LiveKit answers 401", "copy the whole token, to the last character"),
+    Rule("not_checked", "info", lambda facts: facts.has_whole_signature and facts.api_secret is None,
+         "the signature was not checked: no API secret is set",
+         "set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or LIVEKIT_API_SECRET_FILE"),
+    Rule("secret_inside", "error", _exposed, "{} contains the API secret: anyone who sees the token can create any token",
+         "remove it, and create a new pair of key and secret, since this one is exposed"),
+    Rule("weak_secret", "warning", lambda facts: facts.has_whole_signature and _is_weak(facts),
+         f"the API secret has fewer than {MIN_SECRET_BYTES} bytes, the strength of HS256 (RFC 7518, section 3.2)",
+         "create a longer one for anything but local tests: livekit-server generate-keys"),
+    Rule("other_key", "warning", _other_key,
+         "the token names another API key {}than the given one, so the signature was not checked",
+         "check that the application and this shell use the same LiveKit project"),
+    Rule("swapped", "error", _because("swapped"),
+         "the token was created with key and secret swapped: iss is the secret, and anyone who sees the token sees it",
+         "swap the two in the application's settings, and create a new pair, since this one is exposed"),
+    Rule("signed_with_key", "error", _because("signed_with_key"),
+         "the token is signed with the API key instead of the secret; LiveKit answers 401", "sign with the secret"),
+    Rule("secret_with_line_end", "error", _because("newline in the token's secret"),
+         "the token is signed with the secret and a trailing newline or space; LiveKit answers 401",
+         "strip the secret after reading it"),
+    Rule("secret_with_line_end", "error", _because("whitespace in the given secret"),
+         "the given secret has whitespace around it; the token is signed with the secret alone",
+         "strip the secret that is set here"),
+    Rule("bad_signature", "error", _because("bad_signature"),
+         "the token is not signed with the secret of its API key; LiveKit answers 401",
+         "check that the application and the LiveKit server have the same key and secret"),
+)
+# fmt: on

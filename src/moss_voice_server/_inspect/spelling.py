@@ -1,4 +1,4 @@
-"""Spelling: how LiveKit reads the names in a token, and the names that it silently passes over."""
+"""The names that LiveKit reads in a token, and the names that it silently ignores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .finding import Finding, error, info, shown, warning
+from .._escape import escape
+from .finding import Finding, Severity
 
 CLAIMS = frozenset(
     [
@@ -26,7 +27,7 @@ GRANTS = frozenset(
 )
 """livekit/protocol auth/grants.go, `VideoGrant`."""
 
-# What people write for the names above.
+# Common misspellings of the names above.
 _MEANT = {
     "roomname": "room",
     "roomid": "room",
@@ -48,14 +49,14 @@ _MEANT = {
     "user": "sub",
     "participantidentity": "sub",
 }
-# Without these nobody joins, or no agent comes: to lose one is no trifle.
+# Without these no participant can join, or no agent is dispatched.
 _VITAL = frozenset(["roomJoin", "room", "sub", "video", "roomConfig"])
 
 
 def read(where: str, fields: Mapping[str, Any], known: Iterable[str]) -> tuple[dict[str, Any], list[Finding]]:
-    """The fields by the names that LiveKit reads them under, and what it makes of the other names.
+    """The fields by the names that LiveKit reads, and findings about all other names.
 
-    Go's JSON decoder takes a name in any letter case, and nothing else for it (encoding/json, "Unmarshal").
+    Go's JSON decoder ignores the letter case of names, and nothing else (encoding/json, "Unmarshal").
     """
     by_case = {name.lower(): name for name in known}
     values: dict[str, Any] = {}
@@ -65,13 +66,8 @@ def read(where: str, fields: Mapping[str, Any], known: Iterable[str]) -> tuple[d
         if own is None:
             findings.append(_unknown(where, name, by_case))
         elif own != name:
-            findings.append(
-                info(
-                    "letter_case",
-                    f"{where}{shown(name)} is spelled {own}; the server reads it all the same, clients may not",
-                    f"write {own}",
-                )
-            )
+            message = f"{where}{escape(name)} should be spelled {own}; the server reads it anyway, clients may not"
+            findings.append(Finding("letter_case", "info", message, f"write {own}"))
             values.setdefault(own, value)
         else:
             values[own] = value
@@ -79,17 +75,16 @@ def read(where: str, fields: Mapping[str, Any], known: Iterable[str]) -> tuple[d
 
 
 def _unknown(where: str, name: str, by_case: Mapping[str, str]) -> Finding:
+    quoted = where + escape(name)
     meant = by_case.get(name.replace("_", "").lower()) if "_" in name else None
     code = "snake_case" if meant else "unknown_name"
     if not meant:
         meant = by_case.get(_MEANT.get(re.sub(r"[^a-z]", "", name.lower()), "").lower())
     if meant:
-        make = error if meant in _VITAL else warning
-        return make(code, f"LiveKit silently ignores {where}{shown(name)}: it reads {meant}", f"write {meant}")
+        severity: Severity = "error" if meant in _VITAL else "warning"
+        return Finding(code, severity, f"LiveKit silently ignores {quoted}; it reads {meant}", f"write {meant}")
     if where == "video." and name in ("admin", "call"):
-        return warning(
-            "sip_in_video",
-            f"LiveKit silently ignores video.{name}: it is a grant of the claim sip",
-            "give it as a SIP grant (addSIPGrant, with_sip_grants), and to no participant",
-        )
-    return info("unknown_name", f"LiveKit knows no {where}{shown(name)} and ignores it", "leave it out, or correct it")
+        message = f"LiveKit silently ignores {quoted}: it is a grant of the claim sip"
+        return Finding("sip_in_video", "warning", message, "make it a SIP grant, and grant it to no participant")
+    message = f"LiveKit does not know {quoted} and ignores it"
+    return Finding("unknown_name", "info", message, "remove it, or correct its name")

@@ -1,139 +1,98 @@
-"""Times: from when to when a token can be used, by LiveKit's clock and its leeway of a minute."""
+"""Rules about `exp`, `nbf` and `iat`: from when to when a token can be used, by LiveKit's clock."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from math import isfinite
-from typing import Any
+from collections.abc import Iterator
 
-from .finding import Finding, error, kind, warning
+from .._duration import format_duration
+from .facts import Facts, seconds
+from .finding import Rule, kind
 
 LEEWAY = 60.0
 """Seconds by which clocks may differ: livekit/protocol auth/verifier.go."""
 
-_MILLISECONDS = 1e11  # the year 5138 in seconds, and 1973 in milliseconds
-_SHORT, _LONG = 60.0, 24 * 3600.0  # seconds: what our own tokens may live
-_NUMBER = re.compile(r"\s*-?[0-9]+(\.[0-9]+)?\s*")
-_MINT_AGAIN = "mint a new token"
-_SET_CLOCK = "set the clock of the machine that mints (or of this one), for example with NTP"
+_SHORT, _LONG = 60.0, 24 * 3600.0  # seconds: the range that this package allows
+_TIMES = ("exp", "nbf", "iat")
+_MINT_AGAIN = "create a new token"
+_SET_CLOCK = "synchronize the clock of the machine that mints tokens, for example with NTP"
 
 
-def times(claims: Mapping[str, Any], now: float) -> Iterator[Finding]:
-    """What is wrong with `exp`, `nbf` and `iat`; `now` is in seconds since 1970."""
-    read: dict[str, float | None] = {}
-    for name in ("exp", "nbf", "iat"):
-        value = claims.get(name)
-        time = read[name] = seconds(value)
-        if value is None:
-            continue
-        if time is None:
-            yield error(
-                "wrong_type",
-                f"{name} is {kind(value)}, not a time; LiveKit answers 401 to the whole token",
-                f"write {name} as whole seconds since 1970",
-            )
-        elif time > _MILLISECONDS:
-            yield (warning if name == "iat" else error)(
-                "milliseconds",
-                f"{name} is written in milliseconds, it seems; LiveKit counts seconds, and takes it for a time in a far future",
-                f"write {name} in seconds since 1970: divide by 1000, and leave the fraction out",
-            )
-            read[name] = None
-        elif isinstance(value, str):
-            yield warning(
-                "time_as_text",
-                f"{name} is a number written as a string; not every server and client reads that",
-                f"write {name} as a number, without quotes",
-            )
-    exp, nbf, iat = read["exp"], read["nbf"], read["iat"]
-    yield from _end(claims, exp, now)
-    yield from _start(claims, nbf, iat, exp, now)
-    begin = nbf if nbf is not None and nbf > 0 else iat
-    if exp is not None and begin is not None:
-        yield from _span(exp - begin)
+def _not_a_time(facts: Facts) -> Iterator[str]:
+    for name in _TIMES:
+        value = facts.claims.get(name)
+        if value is not None and seconds(value) is None:
+            yield f"{name} is {kind(value)}"
 
 
-def seconds(value: object) -> float | None:
-    """A time as the server reads it: a number, or one in a string; `None` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if isfinite(number) else None
+def _as_text(facts: Facts) -> list[str]:
+    return [name for name in _TIMES if facts.time(name) is not None and isinstance(facts.claims[name], str)]
 
 
-def _end(claims: Mapping[str, Any], exp: float | None, now: float) -> Iterator[Finding]:
-    if claims.get("exp") is None:
-        yield error(
-            "no_exp",
-            "the token has no exp: servers up to 1.13.5 take it for ever, newer ones answer 401",
-            "give it an end: 15 minutes suffice for joining, LiveKit renews the tokens of those who are in",
-        )
-    elif exp is not None and now - exp > LEEWAY:
-        yield error("expired", f"the token expired {length(now - exp)} ago; LiveKit answers 401", _MINT_AGAIN)
-    elif exp is not None and now >= exp:
-        yield warning(
-            "expired_within_leeway",
-            f"the token expired {length(now - exp)} ago; LiveKit takes it only because it allows for {LEEWAY:g} s",
-            _MINT_AGAIN,
-        )
+def _expired(facts: Facts) -> float:
+    """Seconds since the end; negative before it."""
+    end = facts.time("exp")
+    return -1.0 if end is None else facts.now - end
 
 
-def _start(
-    claims: Mapping[str, Any], nbf: float | None, iat: float | None, exp: float | None, now: float
-) -> Iterator[Finding]:
-    if claims.get("nbf") is None:
-        yield warning(
-            "no_nbf",
-            "the token has no nbf: LiveKit's JavaScript client up to 2.21 then keeps it for ever, and LiveKit Cloud cannot "
-            "tell whether it was revoked",
-            "set nbf to the time of minting",
-        )
-    elif nbf is not None and nbf > now + LEEWAY:
-        yield error(
-            "not_yet_valid", f"the token is valid only in {length(nbf - now)} from now; LiveKit answers 401", _SET_CLOCK
-        )
-    elif nbf is not None and nbf > now:
-        yield warning(
-            "nbf_in_future",
-            f"the token is valid only in {length(nbf - now)} from now: the server allows for {LEEWAY:g} s, clients for "
-            "nothing, and fetch a new token each time",
-            _SET_CLOCK,
-        )
-    elif nbf is not None and (nbf <= 0 or (iat is not None and iat - nbf > LEEWAY)):
-        yield warning(
-            "nbf_far_back",
-            "nbf lies long before the token was minted: LiveKit Cloud takes a token from before a revocation for revoked",
-            "set nbf to the time of minting; back-dating is not needed, the server allows for a minute",
-        )
+def _ahead(facts: Facts) -> float:
+    """Seconds until the beginning; negative after it."""
+    begin = facts.time("nbf")
+    return -1.0 if begin is None else begin - facts.now
 
 
-def _span(lifetime: float) -> Iterator[Finding]:
-    if lifetime <= 0:
-        yield error("ends_before_start", "exp is not after nbf: the token never counts", "give it a positive lifetime")
-    elif lifetime < _SHORT:
-        yield warning(
-            "short_ttl",
-            f"the token lives {length(lifetime)}: no LiveKit client keeps one that ends within a minute, so each asks again "
-            "and again",
-            "let it live at least a minute; 15 minutes are usual",
-        )
-    elif lifetime > _LONG:
-        yield warning(
-            "long_ttl",
-            f"the token lives {length(lifetime)}: whoever finds it can join so long, and a self-hosted LiveKit cannot "
-            "revoke it",
-            "let it live for minutes: it is needed for joining only, LiveKit renews the tokens of those who are in",
-        )
+def _is_backdated(facts: Facts) -> bool:
+    begin, minted = facts.time("nbf"), facts.time("iat")
+    return begin is not None and (begin <= 0 or (_ahead(facts) <= 0 and minted is not None and minted - begin > LEEWAY))
 
 
-def length(span: float) -> str:
-    """A length of time in the largest unit of which there are two or more."""
-    units = ((365 * 86400, "years"), (86400, "days"), (3600, "hours"), (60, "minutes"))
-    unit, name = next(((unit, name) for unit, name in units if round(span / unit) >= 2), (1, "s"))
-    return f"{round(span / unit)} {name}"
+def _lifetime(facts: Facts) -> float | None:
+    end, begin = facts.time("exp"), facts.time("nbf")
+    if begin is None or begin <= 0:
+        begin = facts.time("iat")
+    return None if end is None or begin is None else end - begin
+
+
+def _lives(facts: Facts, low: float, high: float) -> str | None:
+    lifetime = _lifetime(facts)
+    return format_duration(lifetime) if lifetime is not None and low < lifetime < high else None
+
+
+# fmt: off
+RULES = (
+    Rule("wrong_type", "error", _not_a_time, "{}, not a time; LiveKit answers 401 to the whole token",
+         "write times as whole seconds since 1970"),
+    Rule("milliseconds", "error", lambda facts: [name for name in ("exp", "nbf") if facts.is_in_milliseconds(name)],
+         "{} is in milliseconds; LiveKit reads seconds, which puts it in the far future",
+         "divide it by 1000 and drop the fraction"),
+    Rule("milliseconds", "warning", lambda facts: facts.is_in_milliseconds("iat"),
+         "iat is in milliseconds; LiveKit reads seconds", "divide it by 1000 and drop the fraction"),
+    Rule("time_as_text", "warning", _as_text, "{} is a number in quotes; some servers and clients do not read that",
+         "write it as a number, without quotes"),
+    Rule("no_exp", "error", lambda facts: facts.claims.get("exp") is None,
+         "the token has no exp: servers up to 1.13.5 accept it without expiry, newer ones answer 401",
+         "set exp; 15 minutes are enough for joining, and LiveKit renews the tokens of participants"),
+    Rule("expired", "error", lambda facts: format_duration(_expired(facts)) if _expired(facts) > LEEWAY else None,
+         "the token expired {} ago; LiveKit answers 401", _MINT_AGAIN),
+    Rule("expired_within_leeway", "warning",
+         lambda facts: format_duration(_expired(facts)) if 0 <= _expired(facts) <= LEEWAY else None,
+         f"the token expired {{}} ago; LiveKit accepts it only within its leeway of {LEEWAY:g} s", _MINT_AGAIN),
+    Rule("no_nbf", "warning", lambda facts: facts.claims.get("nbf") is None,
+         "the token has no nbf: LiveKit's JavaScript client up to 2.21 never renews it, and LiveKit Cloud cannot revoke it",
+         "set nbf to the time of minting"),
+    Rule("not_yet_valid", "error", lambda facts: format_duration(_ahead(facts)) if _ahead(facts) > LEEWAY else None,
+         "the token becomes valid only in {}; LiveKit answers 401", _SET_CLOCK),
+    Rule("nbf_in_future", "warning", lambda facts: format_duration(_ahead(facts)) if 0 < _ahead(facts) <= LEEWAY else None,
+         f"the token becomes valid only in {{}}: the server has a leeway of {LEEWAY:g} s, clients have none", _SET_CLOCK),
+    Rule("nbf_far_back", "warning", _is_backdated,
+         "nbf is long before the time of minting: LiveKit Cloud treats tokens from before a revocation as revoked",
+         "set nbf to the time of minting; the server's leeway makes backdating unnecessary"),
+    Rule("ends_before_start", "error", lambda facts: (lifetime := _lifetime(facts)) is not None and lifetime <= 0,
+         "exp is not after nbf: the token is never valid", "set exp after nbf"),
+    Rule("short_ttl", "warning", lambda facts: _lives(facts, 0, _SHORT),
+         "the token is valid for {}: LiveKit's clients drop tokens that expire within a minute and request a new one each time",
+         "make it valid for at least a minute; 15 minutes are usual"),
+    Rule("long_ttl", "warning", lambda facts: _lives(facts, _LONG, float("inf")),
+         "the token is valid for {}: a leaked token stays usable for that long, and a self-hosted LiveKit cannot revoke it",
+         "make it valid for minutes: it is only needed to join, and LiveKit renews the tokens of participants"),
+)
+# fmt: on

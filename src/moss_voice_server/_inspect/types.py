@@ -1,67 +1,90 @@
-"""Types: what each claim must be; LiveKit's server refuses the whole token for one wrong type."""
+"""The JSON type of each claim; LiveKit refuses the whole token for one wrong type."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .finding import Finding, error, kind, shown, warning
+from .._escape import escape
+from .facts import Facts
+from .finding import Finding, kind
 
-_TEXT, _OBJECT, _FLAG, _TEXTS = "a string", "an object", "true or false", "an array of strings"
+
+def _is_uint32(value: object) -> bool:
+    """Protobuf's JSON accepts 300, "300" and 300.0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return False
+    if isinstance(value, str):
+        return re.fullmatch("[0-9]{1,10}", value) is not None and int(value) < 2**32
+    return 0 <= value < 2**32 and value == int(value)
+
+
+TEXT, OBJECT, FLAG, TEXTS, ARRAY = "a string", "an object", "true or false", "an array of strings", "an array"
+UINT32 = "an unsigned 32-bit integer"
+_FITS: dict[str, Callable[[Any], bool]] = {
+    TEXT: lambda value: isinstance(value, str),
+    OBJECT: lambda value: isinstance(value, dict),
+    FLAG: lambda value: isinstance(value, bool),
+    ARRAY: lambda value: isinstance(value, list),
+    TEXTS: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    UINT32: _is_uint32,
+}
 # livekit/protocol auth/grants.go: the Go types of each field.
 _CLAIMS = {
-    **dict.fromkeys(("iss", "sub", "jti", "identity", "name", "kind", "metadata", "sha256", "roomPreset"), _TEXT),
-    **dict.fromkeys(("video", "sip", "agent", "inference", "observability", "attributes", "roomConfig"), _OBJECT),
-    "kindDetails": _TEXTS,
+    **dict.fromkeys(("iss", "sub", "jti", "identity", "name", "kind", "metadata", "sha256", "roomPreset"), TEXT),
+    **dict.fromkeys(("video", "sip", "agent", "inference", "observability", "attributes", "roomConfig"), OBJECT),
+    "kindDetails": TEXTS,
 }
 _VIDEO = {
-    **dict.fromkeys(("roomCreate", "roomList", "roomRecord", "roomAdmin", "roomJoin"), _FLAG),
-    **dict.fromkeys(("canPublish", "canSubscribe", "canPublishData", "canUpdateOwnMetadata"), _FLAG),
-    **dict.fromkeys(("canSubscribeMetrics", "canManageAgentSession", "ingressAdmin"), _FLAG),
-    **dict.fromkeys(("hidden", "recorder", "agent"), _FLAG),
-    **dict.fromkeys(("room", "destinationRoom"), _TEXT),
-    "canPublishSources": _TEXTS,
+    **dict.fromkeys(("roomCreate", "roomList", "roomRecord", "roomAdmin", "roomJoin"), FLAG),
+    **dict.fromkeys(("canPublish", "canSubscribe", "canPublishData", "canUpdateOwnMetadata"), FLAG),
+    **dict.fromkeys(("canSubscribeMetrics", "canManageAgentSession", "ingressAdmin"), FLAG),
+    **dict.fromkeys(("hidden", "recorder", "agent"), FLAG),
+    **dict.fromkeys(("room", "destinationRoom"), TEXT),
+    "canPublishSources": TEXTS,
 }
 
 
-def types(claims: Mapping[str, Any], video: Mapping[str, Any]) -> Iterator[Finding]:
-    """What has a wrong type, and what would have been meant."""
-    yield from _all("", claims, _CLAIMS)
-    yield from _all("video.", video, _VIDEO)
-    audience = claims.get("aud")
-    if audience is not None and not _is(audience, _TEXT) and not _is(audience, _TEXTS):
-        yield _wrong("aud", audience, "a string or an array of strings")
-    attributes = claims.get("attributes")
+def types(facts: Facts) -> Iterator[Finding]:
+    """Every claim and video grant of a wrong type."""
+    for where, fields, expected in (("", facts.claims, _CLAIMS), ("video.", facts.video, _VIDEO)):
+        for name, value in fields.items():
+            if name in expected:
+                yield from mismatch(where + name, value, expected[name])
+    audience = facts.claims.get("aud")
+    if not isinstance(audience, str):
+        yield from mismatch("aud", audience, TEXTS)
+    attributes = facts.claims.get("attributes")
     if isinstance(attributes, dict):
         yield from _attributes(attributes)
 
 
-def _all(where: str, fields: Mapping[str, Any], expected: Mapping[str, str]) -> Iterator[Finding]:
-    for name, value in fields.items():
-        # null is as good as absent to Go.
-        if name in expected and value is not None and not _is(value, expected[name]):
-            yield _wrong(where + name, value, expected[name])
+def mismatch(name: str, value: object, expected: str) -> Iterator[Finding]:
+    """One finding if a value is not of the expected type; null is the same as absent to Go."""
+    if value is not None and not _FITS[expected](value):
+        yield wrong_type(name, value, expected)
 
 
-def _is(value: object, expected: str) -> bool:
-    if expected == _TEXTS:
-        return isinstance(value, list) and all(isinstance(each, str) for each in value)
-    return isinstance(value, {_TEXT: str, _OBJECT: dict, _FLAG: bool}[expected])
-
-
-def _wrong(name: str, value: object, expected: str) -> Finding:
-    found = f"{kind(value)} of other things" if expected == _TEXTS and isinstance(value, list) else kind(value)
-    how = "encode structured data first, for example with json.dumps" if name == "metadata" else f"make it {expected}"
-    return error("wrong_type", f"{name} is {found}, not {expected}; LiveKit answers 401 to the whole token", how)
+def wrong_type(name: str, value: object, expected: str) -> Finding:
+    """The finding for a value of a wrong type."""
+    found = kind(value)
+    if expected == TEXTS and isinstance(value, list):
+        found = "an array with other values"
+    elif expected == UINT32 and found == "a number":
+        found = "a number out of range"
+    remedy = (
+        "encode structured data first, for example with json.dumps" if name == "metadata" else f"make it {expected}"
+    )
+    message = f"{name} is {found}, not {expected}; LiveKit answers 401 to the whole token"
+    return Finding("wrong_type", "error", message, remedy)
 
 
 def _attributes(attributes: Mapping[str, Any]) -> Iterator[Finding]:
     for name, value in attributes.items():
+        where = f"attributes.{escape(name)}"
         if value is None:
-            yield warning(
-                "null_attribute",
-                f"attributes.{shown(name)} is null; LiveKit reads an empty text",
-                'write "", or leave it out',
-            )
-        elif not isinstance(value, str):
-            yield _wrong(f"attributes.{shown(name)}", value, _TEXT)
+            message = f"{where} is null, which LiveKit reads as an empty string"
+            yield Finding("null_attribute", "warning", message, 'write "", or remove it')
+        else:
+            yield from mismatch(where, value, TEXT)

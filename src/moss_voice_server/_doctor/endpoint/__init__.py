@@ -1,52 +1,57 @@
-"""Endpoint: the user's own token endpoint, looked at from outside as LiveKit's clients and strangers would."""
+"""Check the user's own token endpoint from outside, as LiveKit's clients and strangers see it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 
-from .. import reach
+from ..._livekit_credentials import LiveKitCredentials
+from .. import connectivity
 from ..check import Check, Stopwatch
-from ..keys import Keys
-from ..livekit import Server
-from ..plan import Plan
-from ..redact import Redactor
-from . import contract, cors, token, trust
+from ..livekit_server import LiveKitServer
+from ..options import Options
+from . import authorization, conformance, cross_origin, issued_token
 from .client import Client
 
-_LONG = 16  # characters of a header's part that is a secret of its own, as in `Bearer ...`
-_NOTHING = "the endpoint gave no token to look at"
-NAMES = (*reach.names("endpoint"), *contract.NAMES, *cors.NAMES, *trust.NAMES, *token.NAMES)
+_CREDENTIAL_LENGTH = 16  # characters of a part of a header that is a secret, as in `Bearer ...`
+_NOTHING_ISSUED = "the endpoint issued no token"
+NAMES = (
+    *connectivity.names("endpoint"),
+    *conformance.NAMES,
+    *cross_origin.NAMES,
+    *authorization.NAMES,
+    *issued_token.NAMES,
+)
 
 
-def checks(plan: Plan, redactor: Redactor, server: Server | None, keys: Keys | None) -> Generator[Check, None, None]:
-    """About a dozen requests, which make tokens that nobody uses; no room is opened."""
+def checks(options: Options, server: LiveKitServer | None, credentials: LiveKitCredentials | None) -> Iterator[Check]:
+    """About 15 requests; the tokens that they return are not used to join a room."""
     pending = list(NAMES)
-    watch = Stopwatch(plan.mono)
-    for check in _checks(plan, redactor, server, keys):
+    watch = Stopwatch(options.mono)
+    for check in _checks(options, server, credentials):
         while pending[0] != check.name:
-            yield watch.skip(pending.pop(0), _NOTHING)
+            yield watch.skip(pending.pop(0), _NOTHING_ISSUED)
         del pending[0]
         yield check
     for name in pending:
-        yield watch.skip(name, _NOTHING)
+        yield watch.skip(name, _NOTHING_ISSUED)
 
 
-def _checks(plan: Plan, redactor: Redactor, server: Server | None, keys: Keys | None) -> Generator[Check, None, None]:
-    has_headers = bool(plan.headers.reveal())
-    for value in plan.headers.reveal().values():
-        redactor.learn(value, *(part for part in value.split() if len(part) >= _LONG))
-    client = Client(plan, redactor)
-    if not (yield from reach.checks(client.place, plan)):
+def _checks(options: Options, server: LiveKitServer | None, credentials: LiveKitCredentials | None) -> Iterator[Check]:
+    for value in options.headers.values():
+        options.redactor.learn(value, *(part for part in value.split() if len(part) >= _CREDENTIAL_LENGTH))
+    client = Client(options)
+    if not (yield from connectivity.checks(client.target, options)):
         return
-    answer = yield from contract.first(client, Stopwatch(plan.mono), has_headers)
-    if answer is None or answer.given is None:
+    first = yield from conformance.first(client, Stopwatch(options.mono), bool(options.headers))
+    if first is None:
         return
-    if not answer.given.claims:  # nothing that a client may or may not decide could be seen in it
-        yield from token.checks(answer.given, keys, plan)
+    if not first.claims:  # the other checks compare claims
+        yield from issued_token.checks(first, credentials, options)
         return
-    yield contract.method(client, Stopwatch(plan.mono))
-    second = yield from contract.room_config(client, Stopwatch(plan.mono))
-    yield cors.check(client, plan.origin, tuple(plan.headers.reveal()), Stopwatch(plan.mono))
-    yield trust.fresh_room(answer.given, second.given if second else None, server, keys, plan)
-    yield from trust.checks(client, plan, has_headers)
-    yield from token.checks(answer.given, keys, plan)
+    yield conformance.method(client, Stopwatch(options.mono))
+    second = yield from conformance.room_config(client, Stopwatch(options.mono))
+    yield conformance.own_agent(client, first, Stopwatch(options.mono))
+    yield cross_origin.check(client, options.origin, tuple(options.headers), Stopwatch(options.mono))
+    yield authorization.fresh_room(first, second, server, credentials, options)
+    yield from authorization.checks(client, first, options)
+    yield from issued_token.checks(first, credentials, options)

@@ -1,4 +1,4 @@
-"""Client: asks the user's token endpoint as LiveKit's clients do, and reads what it answers."""
+"""Call the user's token endpoint as LiveKit's clients do, and read its responses."""
 
 from __future__ import annotations
 
@@ -8,125 +8,134 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..._http.model import Response, TransportError
-from ..._inspect import read
-from ..._inspect.reading import Token
-from ..._secret import Secret
-from .. import reach
-from ..plan import Plan
-from ..reach import Place
-from ..redact import Redactor
+from ..._inspect import Finding, read, spelling
+from .. import connectivity
+from ..connectivity import Target
+from ..http import request
+from ..options import Options
 
 SETTING = "--endpoint"
+STANDARD = ("server_url", "participant_token")
+CAMEL = ("serverUrl", "participantToken")
+# The first of each that is present counts.
+_URLS = (STANDARD[0], CAMEL[0], "url")
+_TOKENS = (STANDARD[1], CAMEL[1], "accessToken", "access_token", "token")
 
 
-class Pass(NamedTuple):
-    """What a token endpoint gave out."""
+class IssuedToken(NamedTuple):
+    """A token that the endpoint issued, and what came with it."""
 
     server_url: str
-    token: Secret[str]
+    token: str
     claims: dict[str, Any]
     """{} where the token cannot be read."""
     keys: tuple[str, str]
-    """How the two fields of the answer were spelled; "" for one that is not there."""
+    """The names of the two fields in the response; "" for an absent one."""
+    fields: dict[str, Any]
+    """The whole response."""
 
     @property
     def room(self) -> str:
-        """The room of the token."""
+        """The token's room."""
         video = self.claims.get("video")
         return str(video.get("room") or "") if isinstance(video, dict) else ""
 
+    @property
+    def room_config(self) -> dict[str, Any]:
+        """The token's room configuration; {} for none."""
+        values, _ = spelling.read("", self.claims, spelling.CLAIMS)
+        config = values.get("roomConfig")
+        return config if isinstance(config, dict) else {}
 
-class Answer(NamedTuple):
-    """One answer of the endpoint."""
+    @property
+    def agents(self) -> list[dict[str, Any]]:
+        """The agents that the token names."""
+        agents = self.room_config.get("agents")
+        return [each for each in agents if isinstance(each, dict)] if isinstance(agents, list) else []
+
+    @property
+    def agent_names(self) -> list[str]:
+        """Their names, without the empty ones."""
+        names = (each.get("agentName", each.get("agent_name")) for each in self.agents)
+        return [name for name in names if isinstance(name, str) and name]
+
+
+class Reply(NamedTuple):
+    """One response of the endpoint."""
 
     status: int
     headers: dict[str, str]
-    given: Pass | None
-    """What it gave out, whatever its status."""
+    issued: IssuedToken | None
+    """The token in it, whatever its status."""
     is_json: bool
+    """Whether the body is a JSON object."""
 
     @property
     def is_success(self) -> bool:
-        """Whether clients take it for one."""
+        """Whether clients treat it as one."""
         return 200 <= self.status < 300
 
     @property
     def is_refusal(self) -> bool:
-        """Whether it says no, rather than that it cannot."""
+        """Whether the request was refused, and not the server's failure."""
         return 400 <= self.status < 500 and self.status not in (404, 405, 408, 429)
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Client:
-    """Asks one endpoint; every token that it gives out is masked from then on."""
+    """Calls one endpoint; every token that it returns is masked from then on."""
 
-    def __init__(self, plan: Plan, redactor: Redactor) -> None:
-        self._plan = plan
-        self._redactor = redactor
-        self.place = Place("endpoint", plan.endpoint, SETTING)
-        parts = urlsplit(plan.endpoint)
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.target = Target("endpoint", options.endpoint, SETTING)
+        parts = urlsplit(options.endpoint)
         self.shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
-        """The endpoint's address, without its query, which may hold a key."""
+        """The endpoint's URL without its query, which may contain a key."""
 
     def post(
-        self, fields: Mapping[str, Any] | None = None, *, log_in: bool = True, origin: str = ""
-    ) -> Answer | TransportError:
-        """What the endpoint answers to a POST of JSON."""
-        own = Secret({"Content-Type": "application/json", "Accept": "application/json"})
-        return self.ask("POST", own, json.dumps(fields or {}).encode(), log_in=log_in, origin=origin)
+        self, fields: Mapping[str, Any] | None = None, *, login: bool = True, origin: str = ""
+    ) -> Reply | TransportError:
+        """The response to a POST of JSON."""
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        return self.send("POST", headers, json.dumps(fields or {}).encode(), login=login, origin=origin)
 
-    def ask(
-        self,
-        method: str,
-        headers: Secret[dict[str, str]],
-        body: bytes | None = None,
-        *,
-        log_in: bool = True,
-        origin: str = "",
-    ) -> Answer | TransportError:
-        """What the endpoint answers to any request; `log_in`: with the user's own headers."""
-        from ..http import ask
+    def send(
+        self, method: str, headers: dict[str, str], body: bytes | None = None, *, login: bool = True, origin: str = ""
+    ) -> Reply | TransportError:
+        """The response to any request; `login`: with the user's own headers."""
+        own = self._options.headers if login else {}
+        sent = {**headers, **own, **({"Origin": origin} if origin else {})}
+        response = request(self.target.peer, method, self._options.endpoint, sent, body, timeout=self._options.timeout)
+        return response if isinstance(response, TransportError) else self._read(response)
 
-        sent = Secret(
-            {
-                **headers.reveal(),
-                **(self._plan.headers.reveal() if log_in else {}),
-                **({"Origin": origin} if origin else {}),
-            }
-        )
-        answer = ask(method, self._plan.endpoint, sent, body, timeout=self._plan.timeout)
-        return answer if isinstance(answer, TransportError) else self._read(answer)
+    def explain(self, error: TransportError) -> tuple[str, str]:
+        """Cause and remedy for a request without a response."""
+        return connectivity.explain(error, self.target)
 
-    def why(self, fault: TransportError) -> tuple[str, str]:
-        """Detail and remedy for a request that got no answer."""
-        return reach.why(fault, self.place, self._plan.timeout)
+    def _read(self, response: Response) -> Reply:
+        try:
+            fields = json.loads(response.body.reveal())
+        except (ValueError, RecursionError):
+            fields = None
+        is_object = isinstance(fields, dict)
+        issued = self._issued(fields) if is_object else None
+        return Reply(response.status, response.headers, issued, is_object)
 
-    def _read(self, answer: Response) -> Answer:
-        fields = Secret(_object(answer.body))
-        return Answer(answer.status, answer.headers, self._pass(fields), fields.reveal() is not None)
-
-    def _pass(self, fields: Secret[dict[str, Any] | None]) -> Pass | None:
-        if fields.reveal() is None:
-            return None
-        url_key = _first(fields, ("server_url", "serverUrl", "url"))
-        token_key = _first(fields, ("participant_token", "participantToken", "accessToken", "access_token", "token"))
+    def _issued(self, fields: dict[str, Any]) -> IssuedToken | None:
+        url_key, token_key = _first(fields, _URLS), _first(fields, _TOKENS)
         if not token_key:
             return None
-        values = fields.reveal() or {}
-        token = Secret(values[token_key])
-        self._redactor.learn(token.reveal())
-        parsed = read(token.reveal())
-        claims = parsed.claims if isinstance(parsed, Token) else {}
-        return Pass(values.get(url_key, ""), token, claims, (url_key, token_key))
+        token = fields[token_key]
+        self._options.redactor.learn(*(fields[name] for name in _TOKENS if isinstance(fields.get(name), str)))
+        parsed = read(token)
+        claims = {} if isinstance(parsed, Finding) else parsed.claims
+        return IssuedToken(fields.get(url_key, ""), token, claims, (url_key, token_key), fields)
 
 
-def _object(body: Secret[bytes]) -> dict[str, Any] | None:
-    try:
-        fields = Secret(json.loads(body.reveal()))
-    except (ValueError, RecursionError):
-        return None
-    return fields.reveal() if isinstance(fields.reveal(), dict) else None
-
-
-def _first(fields: Secret[dict[str, Any] | None], names: tuple[str, ...]) -> str:
-    """The first of the names under which there is a text."""
-    return next((name for name in names if isinstance(text := (fields.reveal() or {}).get(name), str) and text), "")
+def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """The first of the names with a non-empty string."""
+    return next((name for name in names if isinstance(fields.get(name), str) and fields[name]), "")

@@ -1,7 +1,7 @@
-"""Signal: LiveKit's signal connection, joined without media, and as much of its protocol as a look at a room needs.
+"""Open LiveKit's signal connection without media, and read as much of its protocol as the checks need.
 
-Frames are protobuf messages (livekit/protocol protobufs/livekit_rtc.proto). A handful of fields are read here by their
-numbers, so that nobody has to install protobuf for it.
+Frames are protobuf messages (livekit/protocol protobufs/livekit_rtc.proto). A handful of fields are read by their numbers, so
+that protobuf need not be installed.
 """
 
 from __future__ import annotations
@@ -13,41 +13,39 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
-from .._secret import Secret
-from .livekit import Server
-from .plan import Plan
+from .livekit_server import LiveKitServer
 
 _AGENT = 4  # ParticipantInfo.Kind
 _DISCONNECTED = 3  # ParticipantInfo.State
 _LEAVE = b"\x42\x00"  # SignalRequest.leave, field 8, an empty message
-_SLICE = 0.25  # seconds of waiting after which somebody may have lost interest
+_SLICE = 0.25  # seconds of waiting after which the caller is asked again
 JOIN_FAILURE = 7  # DisconnectReason
 
 
 class Refused(NamedTuple):
-    """Why there is no connection: the server's HTTP status, or 0 and a word."""
+    """Why there is no connection: the HTTP status, or 0 and a reason."""
 
     status: int
-    word: str
+    reason: str
 
 
 class Joined(NamedTuple):
-    """The server's first word."""
+    """The server's first message."""
 
     version: str
     agents: tuple[str, ...]
-    """Identities of the agents that are there already."""
+    """Identities of the agents that are in the room already."""
 
 
 class Left(NamedTuple):
     """The end of the connection."""
 
     reason: int
-    """Why, as LiveKit counts reasons; 0 where it did not say."""
+    """LiveKit's `DisconnectReason`; 0 where it gave none."""
 
 
 class Agents(NamedTuple):
-    """Agents that have come into the room."""
+    """Agents that joined the room."""
 
     agents: tuple[str, ...]
 
@@ -63,7 +61,7 @@ class Signal:
         self._opened = opened
 
     def messages(self, seconds: float) -> Iterator[Message]:
-        """What arrives within so many seconds; `None` for what we do not read, and now and then while nothing comes."""
+        """The messages of the next `seconds`; `None` for those not read here, and now and then while none arrives."""
         from websockets.exceptions import ConnectionClosed
 
         deadline = time.monotonic() + seconds
@@ -86,7 +84,7 @@ class Signal:
             self._opened.close()
 
 
-def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
+def connect(server: LiveKitServer, token: str, timeout: float) -> Signal | Refused:
     """Joins the room that the token names."""
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.sync.client import connect
@@ -100,10 +98,10 @@ def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
         socket = opened.enter_context(
             connect(
                 f"{server.websocket}/rtc?protocol=16&auto_subscribe=0",
-                additional_headers={"Authorization": f"Bearer {token.reveal()}"},
+                additional_headers={"Authorization": f"Bearer {token}"},
                 ssl=ssl_context() if secure else None,
                 proxy=True if secure else None,
-                open_timeout=plan.timeout,
+                open_timeout=timeout,
                 close_timeout=1.0,
                 max_size=1024 * 1024,
                 logger=quiet,
@@ -123,7 +121,7 @@ def connect(server: Server, token: Secret[str], plan: Plan) -> Signal | Refused:
 
 
 def read(frame: bytes) -> Message:
-    """What a `livekit.SignalResponse` says; `None` for kinds that are not looked at, and for damaged ones."""
+    """A `livekit.SignalResponse`; `None` for the kinds that are not read, and for damaged ones."""
     try:
         for number, value in _fields(frame):
             if number == 1:  # join

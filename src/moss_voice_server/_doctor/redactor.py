@@ -1,4 +1,4 @@
-"""Redact: the last gate before a check is shown: secrets and tokens that a text holds all the same are masked."""
+"""Mask secrets and tokens in a check before it is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .check import Check
 
 MASK = "********"
 _TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*){1,2}")
-_SHORTEST = 8  # characters; masking anything shorter would eat into words
+_SHORTEST = 8  # characters; a shorter secret can be part of a word
 
 
 class Redactor(Sealed):
@@ -21,7 +21,7 @@ class Redactor(Sealed):
         self._secrets: set[str] = set()
 
     def learn(self, *secrets: str) -> None:
-        """From now on these are masked."""
+        """Mask these from now on."""
         self._secrets.update(secret for secret in secrets if len(secret) >= _SHORTEST)
 
     def clean(self, check: Check) -> Check:
