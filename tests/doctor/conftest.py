@@ -1,4 +1,4 @@
-"""Fixtures of the doctor's tests: a real LiveKit server, a fake Moss, a certificate authority, an environment at peace."""
+"""Fixtures of the doctor's tests: a real LiveKit server, a fake Moss, a certificate authority, an environment without proxies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import trustme
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.livekit.conftest import livekit_binary, livekit_server, room
 
-__all__ = ["authority", "livekit_binary", "livekit_server", "moss", "peace", "room"]
+__all__ = ["authority", "livekit_binary", "livekit_server", "moss", "no_proxies", "room"]
 
 
 class Authority(NamedTuple):
@@ -39,7 +39,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(autouse=True)
-def peace(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy and no trust store of whoever runs the tests."""
     for name in os.environ:
         if name.lower().endswith("_proxy") or name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):

@@ -1,4 +1,4 @@
-"""Dispatch: which workers a real server has, as the doctor finds out by sending for them."""
+"""Dispatch: which workers are registered at a real server, as the doctor finds out by dispatching agents."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from moss_voice_server._doctor import Check
 from moss_voice_server._doctor.check import Stopwatch
 from moss_voice_server._doctor.dispatch import Outcome, verdict
 from moss_voice_server.testing import FakeMoss, LiveKitServer
-from tests.doctor.agents import agent
-from tests.doctor.bench import Named, assert_named, examined, livekit_environ, moss_secrets, plan
+from tests.doctor.helpers import assert_found, examined, fails, livekit_environ, moss_secrets, options
+from tests.doctor.workers import agent
 from tests.livekit.server_api import signed
 
 NAMED, UNNAMED = "dispatch.named", "dispatch.unnamed"
@@ -36,10 +36,10 @@ def started(stack: ExitStack, binary: Path, *workers: str, joins: bool = True) -
     return server
 
 
-def asked_by_moss(server: LiveKitServer, **changes: Any) -> dict[str, Check]:
-    """All checks, with a Moss that names the agent `clerk`."""
+def checks_with_moss(server: LiveKitServer, **changes: Any) -> dict[str, Check]:
+    """All checks, with a Moss whose voice agent is `clerk`."""
     with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="clerk") as moss:
-        asked = plan(moss.environ, agents=True, agent_timeout=4.0, **changes)
+        asked = options(moss.environ, agents=True, agent_timeout=4.0, **changes)
         return examined(asked, *moss_secrets(moss))
 
 
@@ -54,98 +54,96 @@ def rooms(server: LiveKitServer) -> Any:
 
 
 @pytest.mark.livekit
-def test_both_kinds_come(servers: ExitStack, livekit_binary: Path) -> None:
-    """Workers with the name and without: both come, each to its room, and every room is gone afterwards."""
+def test_both_kinds(servers: ExitStack, livekit_binary: Path) -> None:
+    """A named and an unnamed worker: the named one joins, no check fails, and every room is deleted."""
     server = started(servers, livekit_binary, "clerk", "")
-    checks = asked_by_moss(server)
-
-    assert ("ok", "ok") == (checks[NAMED].status, checks[UNNAMED].status)
-    assert [] == rooms(server)
-
-
-@pytest.mark.livekit
-def test_worker_without_a_name_is_told_from_one_with(servers: ExitStack, livekit_binary: Path) -> None:
-    """The documented Moss worker registers without a name: naming it would keep it out."""
-    checks = asked_by_moss(started(servers, livekit_binary, ""))
-
-    assert_named(
-        checks, Named(NAMED, "warn", "no worker is registered as clerk, it seems; one without", "leave agent_name out")
-    )
-    assert "ok" == checks[UNNAMED].status
-
-
-@pytest.mark.livekit
-def test_worker_with_a_name_is_told_from_one_without(servers: ExitStack, livekit_binary: Path) -> None:
-    """A worker that registers with its name comes only when it is named."""
-    checks = asked_by_moss(started(servers, livekit_binary, "clerk"))
+    checks = checks_with_moss(server)
 
     assert "ok" == checks[NAMED].status
-    assert_named(checks, Named(UNNAMED, "warn", "registered by its name only", r"agent_name=server.get_agent_name\(\)"))
-
-
-@pytest.mark.livekit
-def test_worker_of_another_name_does_not_come(servers: ExitStack, livekit_binary: Path) -> None:
-    """A name that differs in one letter is another agent: neither kind comes, and both are told."""
-    server = started(servers, livekit_binary, "Clerk")
-    checks = asked_by_moss(server)
-
-    assert_named(checks, Named(NAMED, "fail", "no worker is registered as clerk", "agent_name=clerk, letter by letter"))
-    assert_named(checks, Named(UNNAMED, "fail", "without a name", "start the worker"), alone=False)
+    assert checks[UNNAMED].status in ("ok", "skip")
     assert [] == rooms(server)
 
 
 @pytest.mark.livekit
-def test_worker_that_does_not_join_does_not_count(servers: ExitStack, livekit_binary: Path) -> None:
-    """A worker that takes its jobs and never joins has not come; its log is pointed to."""
-    server = started(servers, livekit_binary, "clerk", "", joins=False)
-    checks = asked_by_moss(server)
-
-    assert_named(checks, Named(NAMED, "fail", "no agent came within 4 s", "its log says .* why it did not join"))
-
-
-@pytest.mark.livekit
-def test_named_by_the_user(servers: ExitStack, livekit_binary: Path) -> None:
-    """`--agent` says who must come; the worker without a name is no substitute, and not missed either."""
-    server = started(servers, livekit_binary, "boss")
-    environ = livekit_environ(server.url, server.api_key, server.api_secret)
-    checks = examined(plan(environ, agents=True, agent_timeout=20.0, agent_name="boss"))
+def test_named_worker_as_documented(servers: ExitStack, livekit_binary: Path) -> None:
+    """Moss's documented worker is named: everything is in order without an unnamed one."""
+    checks = checks_with_moss(started(servers, livekit_binary, "clerk"))
 
     assert ("ok", "skip") == (checks[NAMED].status, checks[UNNAMED].status)
-    assert checks[UNNAMED].ms < checks[NAMED].ms + 5000  # nobody waits for it once the other has come
 
 
 @pytest.mark.livekit
-def test_name_that_livekit_does_not_take(livekit_server: LiveKitServer) -> None:
-    """A name in Moss that no token can hold is named itself."""
+def test_unnamed_worker(servers: ExitStack, livekit_binary: Path) -> None:
+    """An unnamed worker never joins by default; with --unnamed-agent it is what is expected."""
+    server = started(servers, livekit_binary, "")
+    checks = checks_with_moss(server)
+    expected = checks_with_moss(server, agent_name="")
+
+    assert_found(checks, fails(NAMED, r"agent_name=clerk.*agents=\(\)"))
+    assert "ok" == checks[UNNAMED].status
+    assert ("skip", "ok") == (expected[NAMED].status, expected[UNNAMED].status)
+
+
+@pytest.mark.livekit
+def test_other_name(servers: ExitStack, livekit_binary: Path) -> None:
+    """Names are case-sensitive."""
+    server = started(servers, livekit_binary, "Clerk")
+
+    assert_found(checks_with_moss(server), fails(NAMED, "exactly agent_name=clerk"))
+    assert [] == rooms(server)
+
+
+@pytest.mark.livekit
+def test_worker_that_never_joins(servers: ExitStack, livekit_binary: Path) -> None:
+    """A worker that takes its job but never joins counts as absent."""
+    server = started(servers, livekit_binary, "clerk", "", joins=False)
+
+    assert_found(checks_with_moss(server), fails(NAMED, "within 4 s.*log"))
+
+
+@pytest.mark.livekit
+def test_agent_option(servers: ExitStack, livekit_binary: Path) -> None:
+    """`--agent` names the agent that must join, without Moss."""
+    server = started(servers, livekit_binary, "boss")
+    environ = livekit_environ(server.url, server.api_key, server.api_secret)
+    checks = examined(options(environ, agents=True, agent_timeout=20.0, agent_name="boss"))
+
+    assert ("ok", "skip") == (checks[NAMED].status, checks[UNNAMED].status)
+
+
+@pytest.mark.livekit
+def test_invalid_name(livekit_server: LiveKitServer) -> None:
+    """A name in Moss that no token can contain."""
     server = livekit_server
     with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="a" * 300) as moss:
-        checks = examined(plan(moss.environ, agents=True, agent_timeout=1.0), *moss_secrets(moss))
+        checks = examined(options(moss.environ, agents=True, agent_timeout=1.0), *moss_secrets(moss))
 
-    assert_named(checks, Named(NAMED, "fail", "300 bytes long", "shorten it"))
+    assert_found(checks, fails(NAMED, "300 bytes.*256"))
 
 
-CAME, NONE = Outcome("agent-1", 0.4), Outcome(None, 15.0)
-BAD = Outcome(trouble=("/rtc: HTTP 500: LiveKit cannot open a session", "look at its log"))
+JOINED, ABSENT = Outcome("agent-1", 0.4), Outcome(None, 15.0)
+BROKEN = Outcome(trouble=("/rtc: HTTP 500: LiveKit cannot open a session", "check its log"))
 VERDICTS: dict[str, tuple[str, bool, Outcome | None, Outcome, str, str]] = {
-    "both": ("clerk", False, CAME, CAME, "ok", "ok"),
-    "only with its name": ("clerk", False, CAME, NONE, "ok", "warn"),
-    "only with its name, as said": ("clerk", True, CAME, NONE, "ok", "skip"),
-    "only without a name": ("clerk", False, NONE, CAME, "warn", "ok"),
-    "only without a name, against what was said": ("clerk", True, NONE, CAME, "fail", "ok"),
-    "nobody": ("clerk", False, NONE, NONE, "fail", "fail"),
-    "nobody, against what was said": ("clerk", True, NONE, NONE, "fail", "skip"),
-    "no name, and somebody": ("", False, None, CAME, "skip", "ok"),
-    "no name, and nobody": ("", False, None, NONE, "skip", "fail"),
-    "no room": ("clerk", False, BAD, BAD, "fail", "fail"),
+    "both": ("clerk", False, JOINED, JOINED, "ok", "ok"),
+    "named only": ("clerk", False, JOINED, ABSENT, "ok", "skip"),
+    "unnamed only": ("clerk", False, ABSENT, JOINED, "fail", "ok"),
+    "none": ("clerk", False, ABSENT, ABSENT, "fail", "skip"),
+    "unnamed, as expected": ("", True, None, JOINED, "skip", "ok"),
+    "unnamed expected, none": ("", True, None, ABSENT, "skip", "fail"),
+    "no name, one joined": ("", False, None, JOINED, "skip", "ok"),
+    "no name, none": ("", False, None, ABSENT, "skip", "fail"),
+    "no room": ("clerk", False, BROKEN, BROKEN, "fail", "fail"),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "explicit", "named", "unnamed", "one", "other"), VERDICTS.values(), ids=VERDICTS.keys()
+    ("name", "expects_unnamed", "named", "unnamed", "one", "other"), VERDICTS.values(), ids=VERDICTS.keys()
 )
-def test_verdict(name: str, explicit: bool, named: Outcome | None, unnamed: Outcome, one: str, other: str) -> None:
-    """What two outcomes mean, with a remedy wherever something is wrong."""
-    checks = verdict(name, explicit, named, unnamed, Stopwatch())
+def test_verdict(
+    name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome, one: str, other: str
+) -> None:
+    """What two outcomes mean, with a remedy for every failure."""
+    checks = verdict(name, expects_unnamed, named, unnamed, Stopwatch())
 
     assert (one, other) == (checks[0].status, checks[1].status)
-    assert all(check.remedy for check in checks if check.status in ("warn", "fail"))
+    assert all(check.remedy for check in checks if check.status == "fail")

@@ -1,4 +1,4 @@
-"""Flawed: a token endpoint that does everything right, and each wrong thing that a test asks for."""
+"""A token endpoint that conforms, apart from the faults that a test asks for."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 import jwt
 
-from tests.doctor.sites import Reply, Request
+from tests.doctor.servers import Reply, Request
 
-LOG_IN = "Bearer let-me-in-please"
+LOGIN = "Bearer let-me-in-please"
 ORIGIN = "https://app.example"
 
 
 @dataclass
-class Flawed:
-    """Which of its duties the endpoint neglects; the defaults neglect none."""
+class BrokenEndpoint:
+    """The faults; the defaults have none."""
 
     url: str
     key: str
@@ -28,19 +28,24 @@ class Flawed:
     keys: tuple[str, str] = ("server_url", "participant_token")
     content_type: str = "application/json"
     cache: str = "no-store"
-    log_in: str = LOG_IN
+    login: str = LOGIN
     """What Authorization must say; "": nothing."""
     room: str = ""
     """One room for all; "": a new one each time."""
     reads: tuple[str, ...] = ()
     """The client's requests that it grants: identity, room, egress, agents."""
     refuses_empty_config: bool = False
+    refuses_own_agent: bool = False
     answers_get: bool = False
     allow_origins: tuple[str, ...] | None = (ORIGIN,)
     """`None`: whoever asks is repeated."""
     allow_headers: str = "content-type, authorization"
     cors_on_errors: bool = True
     doubled_cors: bool = False
+    agent: str = "clerk"
+    """The agent that its tokens name; "": none."""
+    also_camel: bool = False
+    """Whether the response has the fields in camelCase, too."""
     claims: Callable[[dict[str, Any]], dict[str, Any]] = lambda claims: claims
     """What it makes of the token's claims."""
     limit: int = 1000
@@ -59,7 +64,7 @@ class Flawed:
     def _answer(self, request: Request) -> Reply:
         if request.method != "POST" and not self.answers_get:
             return self._error(405)
-        if self.log_in and request.headers.get("authorization") != self.log_in:
+        if self.login and request.headers.get("authorization") != self.login:
             return self._error(401)
         token_request = json.loads(request.body or b"{}")
         if "room_config" in token_request and self.refuses_empty_config:
@@ -68,6 +73,9 @@ class Flawed:
         if any(name not in names for name in token_request if name != "room_config"):
             return self._error(400)
         config = token_request.get("room_config") or {}
+        agents = config.get("agents") or []
+        if agents == [{"agent_name": self.agent}] and not self.refuses_own_agent:
+            config = {}
         asked = [names[name] for name in token_request if name in names] + list(config)
         if any(name not in self.reads for name in asked):
             return self._error(403)
@@ -75,18 +83,22 @@ class Flawed:
             return self._error(429)
         self.given += 1
         token = self._token(token_request, config)
-        return Reply(self.status, json.dumps(dict(zip(self.keys, (self.url, token), strict=True))))
+        fields = dict(zip(self.keys, (self.url, token), strict=True))
+        if self.also_camel:
+            fields |= {"serverUrl": self.url, "participantToken": token}
+        return Reply(self.status, json.dumps(fields))
 
     def _token(self, token_request: dict[str, Any], config: dict[str, Any]) -> str:
         now = int(time.time())
         room = token_request.get("room_name") or self.room or f"room-{token_hex(8)}"
+        agents = {"agents": [{"agentName": self.agent}]} if self.agent else None
         claims = {
             "iss": self.key,
             "sub": token_request.get("participant_identity", "user-42"),
             "nbf": now,
             "exp": now + 900,
             "video": {"roomJoin": True, "room": room, "canPublish": True, "canSubscribe": True},
-            **({"roomConfig": config} if config else {}),
+            **({"roomConfig": config} if config else {"roomConfig": agents} if agents else {}),
         }
         return jwt.encode(self.claims(claims), self.secret, algorithm="HS256")
 

@@ -1,4 +1,4 @@
-"""Sites: loopback servers that answer whatever a test says, over HTTP, TLS or WebSocket; most are not what they should be."""
+"""Loopback servers that answer what a test says, over HTTP, TLS or WebSocket."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def site(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[int]:
         thread.join(10)
 
 
-class Fake(NamedTuple):
-    """A LiveKit of cardboard: what it answers on each path, and what a joined WebSocket gets."""
+class FakeLiveKit(NamedTuple):
+    """What a fake LiveKit answers on each path, and sends over a joined WebSocket."""
 
     root: Reply = Reply(200, "OK")
     anonymous: Reply = Reply(401, NO_TOKEN)
@@ -99,7 +99,7 @@ class Fake(NamedTuple):
 
 
 @contextmanager
-def livekit(fake: Fake) -> Iterator[int]:
+def livekit(fake: FakeLiveKit) -> Iterator[int]:
     """A server that answers on LiveKit's paths; yields its port."""
     released = threading.Event()
 
