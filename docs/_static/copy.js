@@ -11,6 +11,6 @@ addEventListener("DOMContentLoaded", () => {
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = "Copy"), 2000);
     };
-    block.append(button);
+    block.prepend(button);
   }
 });
