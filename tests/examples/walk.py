@@ -49,7 +49,6 @@ _SERVES = re.compile(r"(uvicorn|flask run|gunicorn|functions-framework|python ma
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _NAMED = re.compile(r"[Ss]ave (?:this|it) as `([\w./-]+)`")
-_APPENDED = re.compile(r"[Aa]dd (?:this|these lines) at the end of `([\w./-]+)`")
 _SIGN_IN = re.compile(r"[Ss]ign in at <http://127\.0\.0\.1:8000([\w/]+)> as `(\w+)` with `([\w-]+)`")
 _TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 
@@ -78,7 +77,7 @@ WALKS = {
 
 
 class Step(NamedTuple):
-    """One block of a page, and what a reader does with it: `write`, `append`, `run`, `browse` or `compare`."""
+    """One block of a page, and what a reader does with it: `write`, `run`, `browse` or `compare`."""
 
     deed: str
     text: str
@@ -104,8 +103,6 @@ def steps(walk: Walk) -> list[Step]:
 def _step(language: str, text: str, before: str) -> list[Step]:
     if named := _NAMED.findall(before):
         return [Step("write", text, named[-1])]
-    if appended := _APPENDED.findall(before):
-        return [Step("append", text, appended[-1])]
     deeds = {"bash": "run", "javascript": "browse", "json": "compare"}
     # Anything else is not a step.
     return [Step(deeds[language], text, before=before)] if language in deeds else []
@@ -134,9 +131,8 @@ class Reader:
         """Do everything that the page says; servers run until `stack` is closed."""
         self._exported = dict(self.environ)
         for step in steps(walk):
-            if step.deed in ("write", "append"):
-                with (self.folder / step.file).open("w" if step.deed == "write" else "a", encoding="utf-8") as file:
-                    file.write(step.text)
+            if step.deed == "write":
+                (self.folder / step.file).write_text(step.text, encoding="utf-8")
             elif step.deed == "run":
                 self._type(step.text, stack)
             elif step.deed == "browse":
