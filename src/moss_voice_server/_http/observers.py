@@ -24,22 +24,21 @@ def hidden() -> Iterator[None]:
         _in_our_request.reset(marker)
 
 
-# OpenTelemetry's instrumentations of HTTP clients can be told to record headers, the project key's among them. They record
-# nothing while these keys are set in its context. Names: opentelemetry.instrumentation.utils and opentelemetry.context.
-_CONTEXT_KEYS = ("_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "_SUPPRESS_INSTRUMENTATION_KEY")
-_TEXT_KEYS = ("suppress_http_instrumentation", "suppress_instrumentation")
-
-
 def _suppress_tracing() -> Callable[[], None]:
-    """Suppresses OpenTelemetry if the application has imported it; returns what undoes that."""
+    """Suppresses OpenTelemetry's HTTP spans, if the application has imported it; returns what undoes that.
+
+    An instrumentation of the HTTP client can be told to record headers, and then records the project key. It records nothing
+    while its `suppress_http_instrumentation` key is set, which older versions of opentelemetry-api do not name.
+    """
     context: Any = sys.modules.get("opentelemetry.context")
-    if context is None:
+    try:
+        key = getattr(context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", None)
+        current = context.get_current()
+        for each in (key,) if key else ("suppress_http_instrumentation", "suppress_instrumentation"):
+            current = context.set_value(each, True, current)
+        token = context.attach(current)
+    except Exception:  # noqa: BLE001  # not imported, half imported or replaced: there is nothing to suppress
         return _nothing
-    keys = [*_TEXT_KEYS, *(key for name in _CONTEXT_KEYS if (key := getattr(context, name, None)) is not None)]
-    current = context.get_current()
-    for key in keys:
-        current = context.set_value(key, True, current)
-    token = context.attach(current)
     return lambda: context.detach(token)
 
 

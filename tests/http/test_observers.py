@@ -1,0 +1,142 @@
+"""What other packages in the process see of a fetch: no header of ours in a trace or a log."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from moss_voice_server import MossVoiceServerSync
+from moss_voice_server._http.observers import hidden
+from moss_voice_server.testing import FakeMoss
+from tests.livekit.needs import absent
+from tests.support.faces import ASYNC, SYNC, Face
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
+def face(request: pytest.FixtureRequest) -> Face:
+    """Each of the two classes."""
+    chosen: Face = request.param
+    return chosen
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """A Moss API."""
+    with FakeMoss() as fake:
+        yield fake
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """OpenTelemetry's instrumentation of the HTTP client, told to record every header; the spans that it has made."""
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.instrumentation") is None:
+        absent("opentelemetry-instrumentation-httpx is not installed")
+    from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST", ".*")
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    instrumentor: Any = HTTPX2ClientInstrumentor()
+    instrumentor.instrument(tracer_provider=provider)
+    yield exporter
+    instrumentor.uninstrument()
+
+
+def test_instrumented_client_records_headers(spans: InMemorySpanExporter, moss: FakeMoss) -> None:
+    """The counter-check: a request of the application itself has a span, with its headers."""
+    httpx2.get(f"{moss.url}/", headers={"X-Project-Key": "moss-key"})
+
+    (span,) = spans.get_finished_spans()
+    assert "moss-key" in repr(dict(span.attributes or {}))
+
+
+def test_fetch_leaves_no_span(spans: InMemorySpanExporter, face: Face, moss: FakeMoss) -> None:
+    """Nor does it change what is recorded afterwards."""
+    face.create(moss.arguments)
+    assert () == spans.get_finished_spans()
+
+    httpx2.get(f"{moss.url}/")
+    assert 1 == len(spans.get_finished_spans())
+
+
+def test_instrumented_transport_records_nothing(spans: InMemorySpanExporter, face: Face, moss: FakeMoss) -> None:
+    """A custom transport that is instrumented by itself."""
+    from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransportHttpx2, SyncOpenTelemetryTransportHttpx2
+
+    if face.kind is MossVoiceServerSync:
+        transport: Any = SyncOpenTelemetryTransportHttpx2(httpx2.HTTPTransport())
+    else:
+        transport = AsyncOpenTelemetryTransportHttpx2(httpx2.AsyncHTTPTransport())
+    face.create(moss.arguments, transport=transport)
+
+    assert () == spans.get_finished_spans()
+
+
+def test_context_is_restored(spans: InMemorySpanExporter) -> None:
+    """The application's own span is current again."""
+    from opentelemetry import trace
+
+    assert () == spans.get_finished_spans()
+    with trace.use_span(trace.NonRecordingSpan(trace.INVALID_SPAN_CONTEXT)) as span:
+        with hidden():
+            assert trace.get_current_span() is span
+        assert trace.get_current_span() is span
+
+
+@pytest.mark.parametrize("module", [None, types.ModuleType("opentelemetry.context")], ids=["blocked", "empty"])
+def test_unusable_opentelemetry_is_ignored(module: Any, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is blocked, or that another thread is importing right now, does not stop a fetch."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.context", module)
+    assert "fresh" == SYNC.create(moss.arguments).status().state
+
+
+def test_older_opentelemetry() -> None:
+    """One that does not name the key yet gets the two texts that its instrumentations look for."""
+    attached: list[dict[str, bool]] = []
+    older: Any = types.ModuleType("opentelemetry.context")
+    older.get_current = dict
+    older.set_value = lambda key, value, current: {**current, key: value}
+    older.attach = attached.append
+    older.detach = lambda _token: attached.append({})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "opentelemetry.context", older)
+        with hidden():
+            assert [{"suppress_http_instrumentation": True, "suppress_instrumentation": True}] == attached
+    assert {} == attached[-1]
+
+
+def test_opentelemetry_is_not_imported(moss: FakeMoss) -> None:
+    """By us: only an application that uses it pays for it."""
+    script = "import sys; from moss_voice_server import MossVoiceServerSync as S; "
+    script += (
+        f"S.create(**{moss.arguments!r}); print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert ("[]\n", "") == (done.stdout, done.stderr)
+
+
+def test_debug_log_has_no_header(face: Face, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
+    """The HTTP client's DEBUG log shows event names for our requests, and all of the application's."""
+    caplog.set_level(logging.DEBUG)
+    face.create(moss.arguments)
+    assert "send_request_headers" in caplog.text
+    for hidden_text in (moss.arguments["project_key"], moss.credentials["voice_agent_api_secret"], "return_value"):
+        assert hidden_text not in caplog.text
+
+    httpx2.get(f"{moss.url}/")
+    assert "return_value=(b'HTTP/1.1', 404" in caplog.text
