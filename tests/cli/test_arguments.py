@@ -1,4 +1,4 @@
-"""Arguments: the forms of times and pairs, values in and values out."""
+"""Types of arguments: values in and values out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from moss_voice_server._cli._arguments import duration, pair, visible
+from moss_voice_server._cli._arguments import duration, nonblank, pair, ttl
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30s", 30), ("15m", 900), ("2h", 7200), ("90", 90), ("1h30m", 5400), ("1h1m1s", 3661), ("0", 0), ("24h", 86400)],
+    [
+        ("30s", 30),
+        ("15m", 900),
+        ("2h", 7200),
+        ("90", 90),
+        ("1h30m", 5400),
+        ("1h1m1s", 3661),
+        ("0", 0),
+        ("24h", 86400),
+        ("3d", 259200),
+    ],
 )
 def test_duration(text: str, seconds: float) -> None:
     """A time is a number of seconds, or hours, minutes and seconds with their letters."""
@@ -23,7 +33,7 @@ def test_duration(text: str, seconds: float) -> None:
 )
 def test_duration_that_is_none(text: str) -> None:
     """Anything else is refused, with the forms that are taken."""
-    with pytest.raises(ArgumentTypeError, match="write a time as 90s, 15m, 2h or 1h30m, or as seconds"):
+    with pytest.raises(ArgumentTypeError, match="invalid duration"):
         duration(text)
 
 
@@ -43,9 +53,16 @@ def test_pair_that_is_none(text: str) -> None:
         pair(text)
 
 
-def test_visible() -> None:
+def test_nonblank() -> None:
     """A text passes as it is; a blank one is refused."""
-    assert " a " == visible(" a ")
+    assert " a " == nonblank(" a ")
     for blank in ("", " \t"):
         with pytest.raises(ArgumentTypeError, match="is empty"):
-            visible(blank)
+            nonblank(blank)
+
+
+def test_ttl_in_minutes() -> None:
+    """A plain number under 60 was probably meant as minutes; with a unit, the library checks the range."""
+    assert (300, 60, 90, 30) == (ttl("5m"), ttl("60"), ttl("90"), ttl("30s"))
+    with pytest.raises(ArgumentTypeError, match="5 means 5 seconds; write 5m"):
+        ttl("5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,19 +13,19 @@ import pytest
 
 from moss_voice_server.testing import Answer, FakeMoss, LiveKitServer
 from tests.cli.shell import PATIENCE, Done, Shell
-from tests.doctor.flawed import LOG_IN, ORIGIN, Flawed
-from tests.doctor.sites import site
+from tests.doctor.broken_endpoint import LOGIN, ORIGIN, BrokenEndpoint
+from tests.doctor.servers import site
 
 STATUSES = {"ok", "warn", "fail", "skip"}
 
 
 @pytest.fixture
-def office(livekit_server: LiveKitServer, shell: Shell) -> Iterator[Shell]:
+def clerk_shell(livekit_server: LiveKitServer, shell: Shell) -> Iterator[Shell]:
     """A shell whose Moss names a voice agent on the real LiveKit server."""
     server = livekit_server
     with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="clerk") as moss:
         shell.environ.update(moss.environ)
-        shell.secrets += [server.api_secret, LOG_IN.split()[1], "eyJ"]
+        shell.secrets += [server.api_secret, LOGIN.split()[1], "eyJ"]
         yield shell
 
 
@@ -39,9 +40,9 @@ def statuses(done: Done) -> dict[str, str]:
 
 
 @pytest.mark.livekit
-def test_json(office: Shell) -> None:
+def test_json(clerk_shell: Shell) -> None:
     """JSON has two fields, and five to each check; nothing failed, so the exit status is 0."""
-    done = office("doctor", "--no-agent", "--json")
+    done = clerk_shell("doctor", "--no-agent", "--json")
     told = json.loads(done.out)
 
     assert (0, "", ["ok", "checks"], True) == (done.status, done.err, list(told), told["ok"])
@@ -57,68 +58,67 @@ def test_json(office: Shell) -> None:
 
 
 @pytest.mark.livekit
-def test_rows(office: Shell) -> None:
+def test_rows(clerk_shell: Shell) -> None:
     """As rows: each check by name, with what came back, and a last line that counts; nothing wider than the terminal."""
-    done = office("doctor", "--no-agent", environ={"COLUMNS": "80"})
+    done = clerk_shell("doctor", "--no-agent", environ={"COLUMNS": "80"})
 
     assert (0, "") == (done.status, done.err)
     assert [] == [line for line in done.out.splitlines() if len(line) > 80]
     assert "✓ join" in done.out
     assert "the server is LiveKit 1." in " ".join(done.out.split())
-    assert done.out.splitlines()[-1].endswith("left out.")
+    assert done.out.splitlines()[-1].endswith("skipped.")
 
 
 @pytest.mark.livekit
-def test_no_agent_comes(office: Shell) -> None:
-    """Where no worker is registered both ways of sending for one fail, and the exit status is 1."""
-    done = office("doctor", "--agent-timeout", "1s", "--json")
+def test_agent_does_not_join(clerk_shell: Shell) -> None:
+    """Without a worker the named dispatch fails, and the exit status is 1."""
+    done = clerk_shell("doctor", "--agent-timeout", "1s", "--json")
 
     assert (1, False) == (done.status, json.loads(done.out)["ok"])
-    assert ["dispatch.named", "dispatch.unnamed"] == [name for name, each in statuses(done).items() if each == "fail"]
+    assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]
     assert "no worker is registered as clerk" in checks(done)["dispatch.named"]["detail"]
 
 
 @pytest.mark.livekit
-def test_agent_by_name(office: Shell) -> None:
+def test_agent_by_name(clerk_shell: Shell) -> None:
     """`--agent` is the one that must come; nobody else is missed."""
-    done = office("doctor", "--agent", "boss", "--agent-timeout", "1", "--json")
+    done = clerk_shell("doctor", "--agent", "boss", "--agent-timeout", "1", "--json")
 
     assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]
     assert "as boss" in checks(done)["dispatch.named"]["detail"]
 
 
 @pytest.mark.livekit
-def test_refused_token_is_not_repeated(office: Shell, livekit_server: LiveKitServer) -> None:
+def test_refused_token_is_not_repeated(clerk_shell: Shell, livekit_server: LiveKitServer) -> None:
     """LiveKit up to 1.13.5 answers a bad token with the token; nothing of it comes out, and nothing of the secret."""
     wrong = "another-secret" * 3
-    office.secrets.append(wrong)
+    clerk_shell.secrets.append(wrong)
     environ = {
         "LIVEKIT_URL": livekit_server.url,
         "LIVEKIT_API_KEY": livekit_server.api_key,
         "LIVEKIT_API_SECRET": wrong,
     }
     for options in (["--json"], []):
-        done = office("doctor", "--livekit-url", livekit_server.url, *options, environ=environ)
+        done = clerk_shell("doctor", "--livekit-url", livekit_server.url, *options, environ=environ)
         assert (1, "") == (done.status, done.err)
         assert "the secret does not belong to the API key" in " ".join(done.out.split())
 
 
 @pytest.mark.livekit
-def test_options_in_place_of_the_environment(office: Shell, livekit_server: LiveKitServer) -> None:
+def test_options_in_place_of_the_environment(clerk_shell: Shell, livekit_server: LiveKitServer) -> None:
     """LiveKit credentials by options leave Moss alone; a secret as an argument is warned about."""
     server = livekit_server
     options = ["--livekit-url", server.url, "--api-key", server.api_key]
-    piped = office("doctor", "--no-agent", "--json", *options, "--api-secret", "-", stdin=server.api_secret)
-    typed = office("doctor", "--no-agent", "--json", *options, "--api-secret", server.api_secret)
+    piped = clerk_shell("doctor", "--no-agent", "--json", *options, "--api-secret", "-", stdin=server.api_secret)
+    typed = clerk_shell("doctor", "--no-agent", "--json", *options, "--api-secret", server.api_secret)
 
     assert (0, 0, "") == (piped.status, typed.status, piped.err)
-    assert typed.err.startswith(
-        "moss-voice-server: warning: --api-secret on the command line shows in the process list"
-    )
-    assert ("ok", "skip") == (statuses(piped)["environment"], statuses(piped)["moss.answer"])
+    assert "warning" in typed.err
+    assert "--api-secret" in typed.err
+    assert ("ok", "skip") == (statuses(piped)["environment"], statuses(piped)["moss.response"])
 
 
-def test_nothing_set(shell: Shell) -> None:
+def test_no_credentials(shell: Shell) -> None:
     """Without credentials the first check says which variables are missing; what follows is one line; exit status 1."""
     done = shell("doctor", environ={"COLUMNS": "80"})
 
@@ -126,7 +126,7 @@ def test_nothing_set(shell: Shell) -> None:
     assert "✗ environment" in done.out
     assert "→ set MOSS_PROJECT_ID, MOSS_PROJECT_KEY and" in done.out
     assert 1 == done.out.count("not reached")
-    assert done.out.endswith("1 failed, 14 left out.\n")
+    assert done.out.endswith("1 failed, 14 skipped.\n")
 
 
 def test_plain_terminal(shell: Shell) -> None:
@@ -137,25 +137,25 @@ def test_plain_terminal(shell: Shell) -> None:
 
 
 @pytest.mark.livekit
-def test_endpoint(office: Shell, livekit_server: LiveKitServer, tmp_path: Path) -> None:
+def test_endpoint(clerk_shell: Shell, livekit_server: LiveKitServer, tmp_path: Path) -> None:
     """A token endpoint is looked at with the headers of a file; neither they nor its tokens come out."""
-    (tmp_path / "headers").write_text(f"Authorization: {LOG_IN}\n\n", encoding="utf-8")
-    with site(Flawed(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)) as port:
+    (tmp_path / "headers").write_text(f"Authorization: {LOGIN}\n\n", encoding="utf-8")
+    with site(BrokenEndpoint(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)) as port:
         url = f"http://127.0.0.1:{port}/voice/token"
         options = ["--no-agent", "--endpoint", url, "--origin", ORIGIN]
-        from_file = office("doctor", "--json", *options, "--header", f"@{tmp_path / 'headers'}")
-        typed = office("doctor", *options, "--header", f"Authorization: {LOG_IN}")
-        nothing = office("doctor", "--json", *options)
+        from_file = clerk_shell("doctor", "--json", *options, "--header", f"@{tmp_path / 'headers'}")
+        typed = clerk_shell("doctor", *options, "--header", f"Authorization: {LOGIN}")
+        nothing = clerk_shell("doctor", "--json", *options)
 
     assert (0, "") == (from_file.status, from_file.err)
     assert ("ok", "ok") == (statuses(from_file)["endpoint.cors"], statuses(from_file)["endpoint.accepted"])
-    assert (0, True) == (typed.status, typed.err.startswith("moss-voice-server: warning: --header on the command line"))
+    assert (0, True) == (typed.status, "--header @FILE" in typed.err)
     assert (1, "fail") == (nothing.status, statuses(nothing)["endpoint.status"])
 
 
 def test_endpoint_alone(shell: Shell) -> None:
     """An endpoint can be looked at without any credentials."""
-    with site(Flawed("wss://livekit.example", "APIkey", "s" * 40, log_in="", reads=("identity",))) as port:
+    with site(BrokenEndpoint("wss://livekit.example", "APIkey", "s" * 40, login="", reads=("identity",))) as port:
         done = shell("doctor", "--json", "--endpoint", f"http://127.0.0.1:{port}/voice/token?key=hush")
 
     assert 1 == done.status
@@ -163,43 +163,36 @@ def test_endpoint_alone(shell: Shell) -> None:
     assert "hush" not in done.out
 
 
+ENDPOINT = ["--endpoint", "https://app.example"]
 USAGE = {
-    "address of another scheme": (["--endpoint", "ftp://app.example/token"], "--endpoint: must begin with https://"),
-    "address without TLS": (["--endpoint", "http://app.example/token"], "--endpoint: must begin with https://"),
-    "header without an endpoint": (["--header", "@file"], "--header: it is about --endpoint: name one"),
-    "origin without an endpoint": (["--origin", ORIGIN], "--origin: it is about --endpoint: name one"),
-    "origin with a path": (
-        ["--endpoint", "https://app.example", "--origin", f"{ORIGIN}/"],
-        "--origin: must be as browsers",
-    ),
-    "header without a colon": (["--endpoint", "https://app.example", "--header", "hush"], "--header: write it as"),
-    "header with a line end": (
-        ["--endpoint", "https://app.example", "--header", "a: b\r\nc: hush"],
-        "--header: write it",
-    ),
-    "header that HTTP clients cannot send": (
-        ["--endpoint", "https://app.example", "--header", "a: hush\u00e9"],
-        "--header: write it as 'Name: value' in ASCII",
-    ),
-    "no address": (["--endpoint", ""], "--endpoint: is empty: leave the option out"),
-    "header that is ours": (["--endpoint", "https://app.example", "--header", "Origin: hush"], "doctor's own to set"),
-    "no such file": (["--endpoint", "https://app.example", "--header", "@none"], "cannot be read (FileNotFoundError)"),
-    "no patience": (["--agent-timeout", "0s"], "--agent-timeout: must be from 1 to 50 seconds"),
-    "too much patience": (["--agent-timeout", "5m"], "--agent-timeout: must be from 1 to 50 seconds"),
-    "blank agent": (["--agent", " "], "--agent: is empty"),
-    "agent with a line end": (["--agent", "clerk\n"], "--agent: agent_name holds the control character"),
-    "half the credentials": (["--api-key", "APIkey"], "give --livekit-url, or set LIVEKIT_URL"),
+    "URL of another scheme": (["--endpoint", "ftp://app.example/token"], "--endpoint: .*https"),
+    "URL without TLS": (["--endpoint", "http://app.example/token"], "--endpoint: .*https"),
+    "no URL": (["--endpoint", ""], "--endpoint: .*https"),
+    "header without an endpoint": (["--header", "@file"], "--header: --header requires --endpoint"),
+    "origin without an endpoint": (["--origin", ORIGIN], "--origin: --origin requires --endpoint"),
+    "origin with a path": ([*ENDPOINT, "--origin", f"{ORIGIN}/"], "--origin: .*https://app.example"),
+    "header without a colon": ([*ENDPOINT, "--header", "hush"], "--header: .*'Name: value'"),
+    "header with a newline": ([*ENDPOINT, "--header", "a: b\r\nc: hush"], "--header: .*'Name: value'"),
+    "header beyond ASCII": ([*ENDPOINT, "--header", "a: hush\u00e9"], "--header: .*'Name: value'"),
+    "header that doctor sets": ([*ENDPOINT, "--header", "Origin: hush"], "--header: .*origin"),
+    "no such file": ([*ENDPOINT, "--header", "@no/such/file"], "--header: .*no/such/file.*No such file"),
+    "short timeout": (["--agent-timeout", "0s"], "--agent-timeout: .*1 to 50 seconds"),
+    "long timeout": (["--agent-timeout", "5m"], "--agent-timeout: .*1 to 50 seconds"),
+    "blank agent": (["--agent", " "], "--agent: .*empty"),
+    "agent with a newline": (["--agent", "clerk\n"], r"--agent: .*U\+000A"),
+    "two kinds of agent": (["--agent", "clerk", "--no-agent"], "not allowed with argument"),
+    "half the credentials": (["--api-key", "APIkey"], "LIVEKIT_URL, LIVEKIT_API_SECRET are not set"),
 }
 
 
-@pytest.mark.parametrize(("arguments", "text"), USAGE.values(), ids=USAGE.keys())
-def test_wrong_usage(arguments: list[str], text: str, shell: Shell) -> None:
+@pytest.mark.parametrize(("arguments", "pattern"), USAGE.values(), ids=USAGE.keys())
+def test_wrong_usage(arguments: list[str], pattern: str, shell: Shell) -> None:
     """Wrong usage is said on standard error, shows no header, and has exit status 2."""
     shell.secrets.append("hush")
     done = shell("doctor", *arguments)
 
     assert (2, "") == (done.status, done.out)
-    assert text in done.err
+    assert re.search(pattern, done.err)
 
 
 def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:

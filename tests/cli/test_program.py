@@ -20,7 +20,7 @@ WITHOUT_RICH = (
     "-c",
     "import sys; sys.modules['rich'] = None; from moss_voice_server._cli import main; sys.exit(main(sys.argv[1:]))",
 )
-INSTALL = 'moss-voice-server: error: the command line needs its extra: pip install "moss-voice-server[cli]"\n'
+INSTALL = 'moss-voice-server: error: the command line needs the extra `cli`: pip install "moss-voice-server[cli]"\n'
 
 COMMANDS: list[list[str]] = [[], ["token"], ["dev"], ["inspect"], ["doctor"]]
 
@@ -62,31 +62,38 @@ def test_both_ways_in(script: str, shell: Shell) -> None:
     assert Done(0, f"moss-voice-server {version('moss-voice-server')}\n", "") == shell("--version", program=program)
 
 
+CHOICES = "argument COMMAND: invalid choice (choose from token, dev, inspect, doctor)"
 USAGE = {
-    "nothing": ([], "name a command: token, dev, inspect or doctor", ""),
-    "unknown command": (
-        ["S3CRET"],
-        "there is no such command; the commands are token, dev, inspect and doctor, and their options follow them",
-        "",
-    ),
-    "option before the command": (
-        ["--api-secret", "S3CRET", "token"],
-        "there is no such command; the commands are token, dev, inspect and doctor, and their options follow them",
-        "",
-    ),
-    "misspelt option": (["token", "--api-secert", "S3CRET"], "there is no option --api-secert", "token"),
-    "misspelt option with its value": (["dev", "--api-secert=S3CRET"], "there is no option --api-secert", "dev"),
-    "abbreviated option": (["token", "--ident", "x"], "there is no option --ident", "token"),
-    "short option": (["token", "-r", "S3CRET"], "there is no option -r", "token"),
-    "a value too many": (["token", "S3CRET"], "an argument too many", "token"),
-    "a value that looks like an option": (["token", "-S3CRET"], "an argument too many", "token"),
-    "option without its value": (["token", "--ttl"], "--ttl: expected one argument", "token"),
-    "two outputs": (["token", "--json", "--url"], "--url: not allowed with argument --json", "token"),
-    "data and no data": (
-        ["token", "--publish-data", "--no-publish-data"],
-        "--no-publish-data: not allowed with argument --publish-data",
+    "nothing": ([], "the following arguments are required: COMMAND", ""),
+    "unknown command": (["S3CRET"], CHOICES, ""),
+    "misspelled command": (["tokn"], f"{CHOICES}; did you mean token?", ""),
+    "option before the command": (["--api-secret", "S3CRET", "token"], CHOICES, ""),
+    "misspelled option": (
+        ["token", "--api-secert", "S3CRET"],
+        "unrecognized arguments: --api-secert; did you mean --api-secret?",
         "token",
     ),
+    "misspelled option with its value": (
+        ["dev", "--api-secert=S3CRET"],
+        "unrecognized arguments: --api-secert; did you mean --api-secret?",
+        "dev",
+    ),
+    "abbreviated option": (
+        ["token", "--ident", "x"],
+        "unrecognized arguments: --ident; did you mean --identity?",
+        "token",
+    ),
+    "short option": (["token", "-r", "S3CRET"], "unrecognized arguments: -r", "token"),
+    "a value too many": (["token", "S3CRET"], "unrecognized arguments", "token"),
+    "a value that looks like an option": (["token", "-S3CRET"], "unrecognized arguments", "token"),
+    "option without its value": (["token", "--ttl"], "argument --ttl: expected one argument", "token"),
+    "two outputs": (["token", "--json", "--url"], "argument --url: not allowed with argument --json", "token"),
+    "data and no data": (
+        ["token", "--publish-data", "--no-publish-data"],
+        "argument --no-publish-data: not allowed with argument --publish-data",
+        "token",
+    ),
+    "a ttl of 5": (["token", "--ttl", "5"], "argument --ttl: 5 means 5 seconds; write 5m for minutes", "token"),
 }
 
 
@@ -150,5 +157,5 @@ def test_reader_that_leaves(unbuffered: str, shell: Shell) -> None:
 @buffering
 def test_full_disk(unbuffered: str, shell: Shell) -> None:
     """Output that cannot be written is an error, not a success."""
-    text = "moss-voice-server: error: the operating system refused: No space left on device\n"
+    text = "moss-voice-server: error: I/O error: No space left on device\n"
     assert Done(1, "", text) == mint(shell, unbuffered, os.open("/dev/full", os.O_WRONLY))

@@ -14,7 +14,7 @@ import jwt
 import pytest
 
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.cli.shell import PROGRAM, Done, Shell, claims, read_soon
+from tests.cli.shell import PROGRAM, Shell, claims, read_soon
 
 if TYPE_CHECKING:
     from moss_voice_server.testing import LiveKitServer
@@ -50,9 +50,27 @@ def test_token_alone(moss_shell: Shell, moss: FakeMoss) -> None:
     assert re.fullmatch("room-[0-9a-f]{32}", said["video"]["room"])  # 128 bits
     assert (
         f"moss-voice-server: identity {said['sub']} (random)\nmoss-voice-server: room {said['video']['room']} (random)\n"
-        == err
+        f"moss-voice-server: agent {moss.credentials['voice_agent_name']} (from Moss)\n" == err
     )
     jwt.decode(out.strip(), moss.credentials["voice_agent_api_secret"], algorithms=["HS256"])
+
+
+def test_agent_by_default(moss_shell: Shell, moss: FakeMoss) -> None:
+    """The token names the voice agent, unless another agent, none, or a room configuration with agents is given."""
+    moss_name = moss.credentials["voice_agent_name"]
+    config = '{"agents": [{"agent_name": "two"}]}'
+    for arguments, names in (
+        ([], [moss_name]),
+        (["--agent", "one"], ["one"]),
+        (["--no-agent"], []),
+        (["--room-config", config], ["two"]),
+        (["--room-config", '{"max_participants": 2}'], [moss_name]),
+        (["--agent-metadata", "m"], [moss_name]),
+    ):
+        said = claims(moss_shell("token", *arguments).out)
+        agents = said.get("roomConfig", {}).get("agents", [])
+        assert names == [agent["agentName"] for agent in agents], arguments
+        assert ("m" if "m" in arguments else None) == (agents[0].get("metadata") if agents else None)
 
 
 def test_quiet_when_nothing_was_chosen(livekit_shell: Shell) -> None:
@@ -92,6 +110,7 @@ def test_json(moss_shell: Shell, moss: FakeMoss) -> None:
         "participant_token": answer["participant_token"],
         "room_name": said["video"]["room"],
         "participant_identity": said["sub"],
+        "agents": [moss.credentials["voice_agent_name"]],
         "expires_at": datetime.fromtimestamp(said["nbf"] + 300, timezone.utc).isoformat().replace("+00:00", "Z"),
     } == answer
 
@@ -240,11 +259,7 @@ def test_secret_as_an_argument(livekit_shell: Shell) -> None:
     """A secret as an argument works, with a warning that says why not and what instead."""
     status, out, err = livekit_shell("token", "--api-secret", f"{SECRET}2", "--identity", "a", "--room", "b")
 
-    assert (
-        "moss-voice-server: warning: --api-secret on the command line shows in the process list and in the shell's history: "
-        "set LIVEKIT_API_SECRET or LIVEKIT_API_SECRET_FILE, or write `--api-secret -` and hand it in by standard input\n"
-    ) == err
-    assert 0 == status
+    assert (0, 1, True) == (status, err.count("\n"), "warning: " in err and "`--api-secret -`" in err)
     jwt.decode(out.strip(), f"{SECRET}2", algorithms=["HS256"])
 
 
@@ -283,146 +298,69 @@ def test_secret_typed_at_a_terminal(typed: str, status: int, shell: Shell) -> No
 
 # How it refuses.
 
+# The option that the error names, and a pattern of what follows.
 WRONG: dict[str, tuple[list[str], str]] = {
-    "blank identity": (
-        ["--identity", " "],
-        "--identity: identity is empty: pass the id of the user who joins; LiveKit lets nobody in without one",
-    ),
-    "empty room": (
-        ["--room", ""],
-        "--room: room_name is empty: name the room; a token for an empty room would open any room",
-    ),
-    "control character": (
-        ["--name", "a\nb"],
-        "--name: name holds the control character U+000A at position 1: remove it",
-    ),
-    "bytes that are no text": (
-        ["--metadata", "\udcff"],
-        "--metadata: metadata holds a lone surrogate at position 0, which UTF-8 cannot carry: decode the text properly first",
-    ),
-    "key twice": (["--attribute", "a=b", "--attribute", "a=c"], "--attribute: a key is given twice: keep one of them"),
-    "ttl out of range": (
-        ["--ttl", "30s"],
-        "--ttl: ttl is out of range: choose 1 minute to 24 hours; a session does not end with its token",
-    ),
-    "unknown source": (
-        ["--source", "mic"],
-        "--source: can_publish_sources holds a source that LiveKit does not know; it knows camera, microphone, screen_share, "
-        "screen_share_audio",
-    ),
-    "agent's control character": (
-        ["--agent", "a\tb"],
-        "--agent: agent_name holds the control character U+0009 at position 1: remove it",
-    ),
-    "agent's metadata without agent": (
-        ["--agent-metadata", "m"],
-        "--agent-metadata: it is about the agents of --agent: name one",
-    ),
-    "agent's deployment without agent": (
-        ["--agent-deployment", "d"],
-        "--agent-deployment: it is about the agents of --agent: name one",
-    ),
-    "agent's long metadata": (
-        ["--agent", "a", "--agent-metadata", "\udcff"],
-        "--agent-metadata: agent metadata holds a lone surrogate at position 0, which UTF-8 cannot carry: decode the text "
-        "properly first",
-    ),
-    "deployment": (
-        ["--agent", "a", "--agent-deployment", "a_b"],
-        "--agent-deployment: deployment may hold no underscore, no space and no control character: LiveKit would skip the agent",
-    ),
-    "room config that is no file": (
-        ["--room-config", "S3CRET"],
-        "--room-config: neither a JSON object in braces nor the path of a file that can be read (FileNotFoundError)",
-    ),
-    "room config that is no JSON": (
-        ["--room-config", '{"S3CRET":}'],
-        "--room-config: not JSON: Expecting value at line 1, column 11",
-    ),
-    "room config's field": (
+    "blank identity": (["--identity", " "], "--identity: "),
+    "empty room": (["--room", ""], "--room: "),
+    "control character": (["--name", "a\nb"], r"--name: .*U\+000A"),
+    "bytes that are not text": (["--metadata", "\udcff"], "--metadata: .*surrogate"),
+    "attribute twice": (["--attribute", "a=b", "--attribute", "a=c"], "--attribute: .*twice"),
+    "ttl out of range": (["--ttl", "30s"], "--ttl: .*1 minute to 24 hours"),
+    "unknown source": (["--source", "mic"], "--source: .*microphone"),
+    "agent with a control character": (["--agent", "a\tb"], r"--agent: .*U\+0009"),
+    "metadata without agent": (["--no-agent", "--agent-metadata", "m"], "--agent-metadata: .*--agent NAME"),
+    "deployment without agent": (["--no-agent", "--agent-deployment", "d"], "--agent-deployment: .*--agent NAME"),
+    "agent's metadata": (["--agent", "a", "--agent-metadata", "\udcff"], "--agent-metadata: .*surrogate"),
+    "deployment": (["--agent", "a", "--agent-deployment", "a_b"], "--agent-deployment: .*underscore"),
+    "room config without a file": (["--room-config", "no/such/file"], "--room-config: .*no/such/file.*No such file"),
+    "room config that is not JSON": (["--room-config", '{"S3CRET":}'], "--room-config: .*line 1, column 11"),
+    "field of the room config": (
         ["--room-config", '{"max_participants": "S3CRET"}'],
-        "--room-config: room_config.max_participants must be a whole number from 0 to 4294967295",
+        "--room-config: .*max_participants",
     ),
+    "duration": (["--ttl", "S3CRET"], "--ttl: .*90s.*--help"),
+    "pair": (["--attribute", "S3CRET"], "--attribute: .*KEY=VALUE.*--help"),
+    "empty agent": (["--agent", ""], "--agent: .*empty.*--help"),
 }
 
 
-@pytest.mark.parametrize(("arguments", "text"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_argument(arguments: list[str], text: str, moss_shell: Shell, moss: FakeMoss) -> None:
-    """What LiveKit would refuse is one line that names the option, exit status 2, before anybody is asked."""
-    assert Done(2, "", error(text)) == moss_shell("token", *arguments)
-    assert 0 == moss.count
+@pytest.mark.parametrize(("arguments", "pattern"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_argument(arguments: list[str], pattern: str, moss_shell: Shell, moss: FakeMoss) -> None:
+    """One line that names the option but shows no value, exit status 2, before anything is sent."""
+    status, out, err = moss_shell("token", *arguments)
+
+    assert (2, "", 1, 0) == (status, out, err.count("\n"), moss.count)
+    assert re.match(f"moss-voice-server: error: argument {pattern}", err)
+    assert "S3CRET" not in err
 
 
-FORMS: dict[str, tuple[list[str], str]] = {
-    "ttl": (["--ttl", "S3CRET"], "--ttl: write a time as 90s, 15m, 2h or 1h30m, or as seconds"),
-    "attribute": (["--attribute", "S3CRET"], "--attribute: write it as KEY=VALUE"),
-    "agent": (["--agent", ""], "--agent: is empty: leave the option out, or give it a value"),
-}
+@pytest.mark.parametrize("content", [b"[]", b"\xff", b""], ids=["not an object", "not text", "empty"])
+def test_wrong_room_config_file(content: bytes, shell: Shell, tmp_path: Path) -> None:
+    """A file without a JSON object is an error."""
+    (tmp_path / "room.json").write_bytes(content)
+    status, out, err = shell("token", "--room-config", str(tmp_path / "room.json"))
+
+    assert (2, "", True) == (status, out, "argument --room-config: " in err)
 
 
-@pytest.mark.parametrize(("arguments", "text"), FORMS.values(), ids=FORMS.keys())
-def test_wrong_form(arguments: list[str], text: str, shell: Shell) -> None:
-    """A value in the wrong form is told without the value."""
-    assert Done(2, "", error(f"{text}; see `moss-voice-server token --help`")) == shell("token", *arguments)
-
-
-def test_room_config_that_is_no_object(shell: Shell, tmp_path: Path) -> None:
-    """A file that holds something else than an object, or no text, is refused."""
-    file = tmp_path / "room.json"
-    file.write_text("[]")
-    assert Done(2, "", error("--room-config: must be a JSON object")) == shell("token", "--room-config", str(file))
-    file.write_bytes(b"\xff")
-    text = "--room-config: neither a JSON object in braces nor the path of a file that can be read (UnicodeDecodeError)"
-    assert Done(2, "", error(text)) == shell("token", "--room-config", str(file))
-
-
-# Settings beside, or instead of, a whole set of LiveKit's variables; None takes one away.
+# Changes to a whole set of LiveKit's variables (`None` removes one), and a pattern of the error.
 SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
-    "nothing": (
-        dict.fromkeys(LIVEKIT),
-        "there are no credentials: set MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID, or LIVEKIT_URL, "
-        "LIVEKIT_API_KEY and LIVEKIT_API_SECRET",
+    "nothing": (dict.fromkeys(LIVEKIT), "MOSS_PROJECT_ID, .* or LIVEKIT_URL"),
+    "half of Moss": ({"MOSS_PROJECT_ID": "p"}, "MOSS_PROJECT_KEY.* not set"),
+    "no URL": ({"LIVEKIT_URL": None}, "LIVEKIT_URL is not set.*--livekit-url"),
+    "no key and no secret": (
+        {"LIVEKIT_API_KEY": None, "LIVEKIT_API_SECRET": None},
+        "LIVEKIT_API_KEY, LIVEKIT_API_SECRET are not set.*--api-key, --api-secret",
     ),
-    "half of Moss": (
-        {"MOSS_PROJECT_ID": "p"},
-        "MOSS_PROJECT_KEY is not set: set it, or MOSS_PROJECT_KEY_FILE to a file that holds the value",
-    ),
-    "no URL": (
-        {"LIVEKIT_URL": None},
-        "give --livekit-url, or set LIVEKIT_URL (or LIVEKIT_URL_FILE to a file that holds it)",
-    ),
-    "no key": (
-        {"LIVEKIT_API_KEY": None},
-        "give --api-key, or set LIVEKIT_API_KEY (or LIVEKIT_API_KEY_FILE to a file that holds it)",
-    ),
-    "no secret": (
-        {"LIVEKIT_API_SECRET": None},
-        "give --api-secret, or set LIVEKIT_API_SECRET (or LIVEKIT_API_SECRET_FILE to a file that holds it)",
-    ),
-    "secret twice": (
-        {"LIVEKIT_API_SECRET_FILE": "/nowhere"},
-        "both LIVEKIT_API_SECRET and LIVEKIT_API_SECRET_FILE are set: keep one of them",
-    ),
+    "secret twice": ({"LIVEKIT_API_SECRET_FILE": "/nowhere"}, "LIVEKIT_API_SECRET and LIVEKIT_API_SECRET_FILE"),
     "no such file": (
         {"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": "/nowhere"},
-        "LIVEKIT_API_SECRET_FILE names a file that cannot be read (FileNotFoundError): check its path, mode and encoding",
+        "LIVEKIT_API_SECRET_FILE",
     ),
-    "empty file": (
-        {"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": os.devnull},
-        "LIVEKIT_API_SECRET_FILE names an empty file: write the value into it",
-    ),
-    "URL in the clear": (
-        {"LIVEKIT_URL": "ws://livekit.example"},
-        "--livekit-url: url must begin with ",
-    ),
-    "key that is none": (
-        {"LIVEKIT_API_KEY": "A P I"},
-        "--api-key: api_key must be 1 to 512 visible ASCII characters",
-    ),
-    "secret with a blank": (
-        {"LIVEKIT_API_SECRET": f"{SECRET} "},
-        "--api-secret: api_secret begins or ends with white space",
-    ),
+    "empty file": ({"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": os.devnull}, "LIVEKIT_API_SECRET_FILE"),
+    "unencrypted URL": ({"LIVEKIT_URL": "ws://livekit.example"}, "--livekit-url: .*wss"),
+    "invalid key": ({"LIVEKIT_API_KEY": "A P I"}, "--api-key: "),
+    "secret with a space": ({"LIVEKIT_API_SECRET": f"{SECRET} "}, "--api-secret: "),
 }
 
 
@@ -434,66 +372,56 @@ def test_a_file_as_editors_write_it(livekit_shell: Shell, tmp_path: Path) -> Non
     assert LIVEKIT["LIVEKIT_API_KEY"] == claims(livekit_shell("token").out)["iss"]
 
 
-@pytest.mark.parametrize(("changes", "text"), SETTINGS.values(), ids=SETTINGS.keys())
-def test_wrong_settings(changes: dict[str, str | None], text: str, livekit_shell: Shell) -> None:
-    """Credentials that are missing or damaged are one line that names the variable or the option, exit status 2."""
+@pytest.mark.parametrize(("changes", "pattern"), SETTINGS.values(), ids=SETTINGS.keys())
+def test_wrong_settings(changes: dict[str, str | None], pattern: str, livekit_shell: Shell) -> None:
+    """Missing or damaged credentials are one line that names the variable or the option, exit status 2."""
     for name, value in changes.items():
         livekit_shell.environ.pop(name, None)
         if value is not None:
             livekit_shell.environ[name] = value
     status, out, err = livekit_shell("token")
+
     assert (2, "", 1) == (status, out, err.count("\n"))
-    assert err.startswith(error(text).rstrip("\n"))
+    assert re.search(pattern, err), err
 
 
 @pytest.mark.parametrize(
-    "typed", [b"", b"\n", b"one\ntwo\n", b"\xff\xfe\n"], ids=["nothing", "empty line", "two lines", "no text"]
+    "typed", [b"", b"\n", b"one\ntwo\n", b"\xff\xfe\n"], ids=["nothing", "empty line", "two lines", "not text"]
 )
 def test_wrong_standard_input(typed: bytes, livekit_shell: Shell) -> None:
-    """Standard input that holds no secret is refused, and not shown."""
+    """Standard input without a secret is an error, and not shown."""
     livekit_shell.environ |= {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"}
-    text = "--api-secret: standard input must hold the secret: one line of UTF-8 text"
-    if typed == b"\n":
-        text = "--api-secret: api_secret is empty"
-    assert Done(2, "", error(text)) == livekit_shell("token", "--api-secret", "-", stdin=typed)
+    status, out, err = livekit_shell("token", "--api-secret", "-", stdin=typed)
+
+    assert (2, "", 1) == (status, out, err.count("\n"))
+    assert err.startswith("moss-voice-server: error: argument --api-secret: ")
 
 
 FAILURES: dict[str, tuple[Answer | int, str]] = {
-    "refused": (
-        401,
-        "the Moss API rejected the project ID and key (HTTP 401): check MOSS_PROJECT_ID and MOSS_PROJECT_KEY",
-    ),
-    "no such agent": (
-        404,
-        "voice agent not found at http",
-    ),
-    "busy": (
-        Answer.retry_after("120"),
-        "the Moss API returned HTTP 429: retry later; this error is temporary; try again in 120 s",
-    ),
-    "unusable": (
-        Answer(json={"voice_agent_url": "wss://x"}),
-        "the Moss API's response cannot be used: the answer lacks the field ",
-    ),
+    "rejected": (401, "HTTP 401.*MOSS_PROJECT_ID and MOSS_PROJECT_KEY"),
+    "no such agent": (404, "HTTP 404.*MOSS_VOICE_AGENT_ID"),
+    "busy": (Answer.retry_after("120"), "HTTP 429.*retry in 120 s"),
+    "unusable": (Answer(json={"voice_agent_url": "wss://x"}), "voice_agent_api_key"),
 }
 
 
-@pytest.mark.parametrize(("answer", "text"), FAILURES.values(), ids=FAILURES.keys())
-def test_no_credentials(answer: Answer | int, text: str, moss_shell: Shell, moss: FakeMoss) -> None:
-    """Credentials that cannot be had are one line, the library's own, and exit status 1."""
+@pytest.mark.parametrize(("answer", "pattern"), FAILURES.values(), ids=FAILURES.keys())
+def test_no_credentials(answer: Answer | int, pattern: str, moss_shell: Shell, moss: FakeMoss) -> None:
+    """Without credentials there is one line, the library's own, and exit status 1."""
     moss.always(answer)
     status, out, err = moss_shell("token")
 
     assert (1, "", 1) == (status, out, err.count("\n"))
-    assert err.startswith(error(text).rstrip("\n"))
+    assert re.search(pattern, err), err
 
 
-def test_nobody_there(moss_shell: Shell, moss: FakeMoss) -> None:
-    """A Moss API that is down is told as such, after three attempts."""
+def test_closed_port(moss_shell: Shell, moss: FakeMoss) -> None:
+    """A Moss API that is down: three attempts, and the variable that holds its URL."""
     moss.close()
-    text = "request to the Moss API failed: connection refused (3 attempts): "
-    text += "check the host and port in api_url (MOSS_PLATFORM_API_URL)"
-    assert Done(1, "", error(text)) == moss_shell("token")
+    status, out, err = moss_shell("token")
+
+    assert (1, "", 1) == (status, out, err.count("\n"))
+    assert re.search("refused.*3 attempts.*MOSS_PLATFORM_API_URL", err), err
 
 
 @pytest.mark.livekit

@@ -36,6 +36,8 @@ class BrokenEndpoint:
     """The client's requests that it grants: identity, room, egress, agents."""
     refuses_empty_config: bool = False
     refuses_own_agent: bool = False
+    allows_metadata: bool = False
+    """Whether a client may set the metadata of its agent."""
     answers_get: bool = False
     allow_origins: tuple[str, ...] | None = (ORIGIN,)
     """`None`: whoever asks is repeated."""
@@ -76,9 +78,14 @@ class BrokenEndpoint:
         agents = config.get("agents") or []
         if agents == [{"agent_name": self.agent}] and not self.refuses_own_agent:
             config = {}
+        elif self.allows_metadata and agents and agents[0]["agent_name"] == self.agent:
+            return self._issue(token_request, config)
         asked = [names[name] for name in token_request if name in names] + list(config)
         if any(name not in self.reads for name in asked):
             return self._error(403)
+        return self._issue(token_request, config)
+
+    def _issue(self, token_request: dict[str, Any], config: dict[str, Any]) -> Reply:
         if self.given >= self.limit:
             return self._error(429)
         self.given += 1

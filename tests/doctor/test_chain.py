@@ -16,8 +16,8 @@ from livekit.protocol import rtc
 
 from moss_voice_server._doctor import Check, LiveKitCredentials, Options
 from moss_voice_server.testing import Answer, FakeMoss, LiveKitServer
-from tests.doctor.helpers import Expected, assert_found, examined, fails, livekit_environ, moss_secrets, options, warns
 from tests.doctor.conftest import Authority
+from tests.doctor.helpers import Expected, assert_found, examined, fails, livekit_environ, moss_secrets, options, warns
 from tests.doctor.servers import NO_TOKEN, FakeLiveKit, Reply, livekit, site
 
 pytestmark = pytest.mark.livekit

@@ -111,4 +111,4 @@ def _relative(claim: str, seconds: float) -> str:
     length = format_duration(round(abs(seconds)))
     if seconds > 0:
         return f"{future} in {length}"
-    return f"{past} for {length}" if claim == "nbf" else f"{past} {length} ago"
+    return f"{past} for the last {length}" if claim == "nbf" else f"{past} {length} ago"

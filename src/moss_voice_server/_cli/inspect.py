@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from ._arguments import Parser
 
 _DESCRIPTION = """\
-Explain a LiveKit token and find mistakes: what the server would reject, silently
-ignore or misread, each with a remedy.
+Explain a LiveKit token and find mistakes: what the server would reject,
+silently ignore or misread, each with a remedy.
 
 Nothing is sent anywhere. The signature is checked when the API secret is set:
 LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or LIVEKIT_API_SECRET_FILE, a file that
-contains it. Secrets in a token, such as those of a recording's storage, are masked.
+contains it. Secrets in a token, such as those of a recording's storage, are
+masked.
 """
 _EPILOG = """\
 examples:

@@ -100,9 +100,9 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
     agents = parser.add_argument_group(
         "agents",
-        "LiveKit dispatches them when the room is new. By default, the token names Moss's\n"
-        "voice agent. With LiveKit credentials, or --no-agent, it names none, and LiveKit\n"
-        "dispatches the unnamed workers.",
+        "LiveKit dispatches them when the room is new. By default, the token names\n"
+        "Moss's voice agent. With LiveKit credentials, or --no-agent, it names none,\n"
+        "and LiveKit dispatches the unnamed workers.",
     )
     which = agents.add_mutually_exclusive_group()
     which.add_argument(
