@@ -24,6 +24,7 @@ from tests.test_readme import blocks
 pytestmark = pytest.mark.once
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 DOCS = EXAMPLES.parent / "docs"
@@ -94,7 +95,7 @@ ROWS = [
 class Case:
     """A request that ends in an error, and what the endpoint is made with."""
 
-    body: str = "{}"
+    body: str | Iterator[bytes] = "{}"
     method: str = "POST"
     headers: dict[str, str] = field(default_factory=dict)
     denied: Denied | None = None
@@ -112,6 +113,13 @@ def agents(*named: str) -> Case:
     return token_request(room_config={"agents": [{"agent_name": name} for name in named]})
 
 
+def clerk(**fields: str) -> Case:
+    """A request for an agent that is allowed, with these fields."""
+    admission = Admission(ParticipantInfo("user-42"), allowed_agents=("clerk",))
+    body = json.dumps({"room_config": {"agents": [{"agent_name": "clerk", **fields}]}})
+    return Case(body, keywords={"authorize": lambda _environ, _token_request: admission})
+
+
 CASES = {
     "body_incomplete": Case("{}", headers={"Content-Length": "3"}),
     "invalid_json": Case("{"),
@@ -123,12 +131,15 @@ CASES = {
     "identity_not_allowed": token_request(participant_identity="user-43"),
     "room_not_allowed": token_request(room_name="lobby"),
     "agent_not_allowed": agents("auditor"),
+    "agent_metadata_not_allowed": clerk(metadata="vip"),
+    "agent_deployment_not_allowed": clerk(deployment="staging"),
     "name_not_allowed": token_request(participant_name="Countess"),
     "metadata_not_allowed": token_request(participant_metadata="vip"),
     "attribute_not_allowed": token_request(participant_attributes={"plan": "gold"}),
     "room_config_not_allowed": token_request(room_config={"max_participants": 2}),
     "origin_not_allowed": Case(headers={"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}),
     "method_not_allowed": Case(method="GET"),
+    "length_required": Case(iter([b"{}"])),
     "body_too_large": token_request(participant_metadata="m" * 20_000),
     "unsupported_media_type": Case(headers={"Content-Type": "text/plain"}),
     "invalid_value": token_request(participant_name="n" * 300),
