@@ -3,107 +3,160 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
-from ._endpoint.decide import Reply
-from ._endpoint.handler import Endpoint, Server, is_nonblocking, run, run_async, status_of
-from ._endpoint.parse import INCOMPLETE, TOO_LARGE, Misread
-from .endpoint import TokenEvent
-from .wsgi import headers_of, read_body
+from ._endpoint.app_exceptions import status_of
+from ._endpoint.drivers import CallOnLoop, call_now, run
+from ._endpoint.handler import Incoming, TokenEndpoint, is_nonblocking
+from ._endpoint.parse import incomplete, too_large
+from ._endpoint.responses import Response
+from ._endpoint.wsgi import incoming, read_body
+from .endpoint import Authorize, EndpointOptions, Server
 
 try:
     from asgiref.sync import sync_to_async
+    from django.conf import settings
     from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+    from django.core.signals import got_request_exception
+    from django.db import connections
     from django.http import Http404, HttpRequest, HttpResponse
     from django.http.request import UnreadablePostError
+    from django.utils.module_loading import import_string
 except ImportError:
     raise ImportError('Django is not installed: pip install "moss-voice-server[django]"') from None
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = ["token_view"]
+
+# Django has no types of its own.
+_signal: Any = got_request_exception
+_connections: Any = connections
+_imported: Any = import_string
+_make_response: Any = HttpResponse
 
 
 def token_view(
     server: Server | Callable[[HttpRequest], Server],
     *,
-    authorize: Callable[..., Any],
-    allow_origins: Any = (),
-    rate_limiter: Callable[[str], Any] | None = None,
-    on_token: Callable[[TokenEvent], object] | None = None,
+    authorize: Authorize[HttpRequest],
     csrf_exempt: bool = False,
+    **options: Unpack[EndpointOptions],
 ) -> Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]:
     """A view with the token endpoint: an async view where `authorize` is async, else a sync one. Both work under WSGI and ASGI.
+
+    Under `ATOMIC_REQUESTS` the transaction is rolled back unless a token is issued. An unknown exception of `authorize` reaches
+    the `process_exception` methods of middlewares, if there are any, and the signal `got_request_exception`.
 
     Args:
         server: a server of either class, or a function from the request to one. One that was only constructed is fetched in
             the background at the first request, which is answered with 503: call `refresh()` when the application starts.
-        authorize: called with Django's request and the `TokenRequest`; returns an `endpoint.Admission`, or refuses: `raise
-            Denied(401)` or Django's `PermissionDenied`.
-        origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
-            to go on.
-        on_token: called with a `TokenEvent` for each token.
-        csrf_exempt: `True` says that `authorize` looks at a header that only the app's own script can send, and
-            never at a cookie; only then is Django's CSRF check switched off for this view.
+        authorize: called with Django's request and the `TokenRequest`; see `endpoint.Authorize`. Django's `PermissionDenied` is
+            a refusal as well.
+        csrf_exempt: `True` disables Django's CSRF check for this view. Only where `authorize` never looks at a cookie, but at
+            a header that only the app's own script can send.
+        options: see `endpoint.EndpointOptions`.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = Endpoint(
-        server, authorize, allow_origins=allow_origins, rate_limiter=rate_limiter, on_token=on_token, refusal=_refusal
-    )
+    endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, **options)
     view = _async_view(endpoint) if is_nonblocking(authorize) else _sync_view(endpoint)
     if csrf_exempt:
         view.__dict__["csrf_exempt"] = True  # what Django's decorator of this name sets
     return view
 
 
-def _async_view(endpoint: Endpoint) -> Callable[[HttpRequest], Any]:
+def _async_view(endpoint: TokenEndpoint) -> Callable[[HttpRequest], Any]:
     async def token(request: HttpRequest) -> HttpResponse:
-        return _response(await run_async(_course(endpoint, request), lambda call: sync_to_async(call)()))
+        try:
+            return _response(await endpoint.handle(_incoming(request), _CALL_ON_LOOP))
+        except Exception as failure:  # noqa: BLE001  # logged already
+            return _crash(endpoint, request, failure)
 
     return token
 
 
-def _sync_view(endpoint: Endpoint) -> Callable[[HttpRequest], Any]:
+def _sync_view(endpoint: TokenEndpoint) -> Callable[[HttpRequest], Any]:
     def token(request: HttpRequest) -> HttpResponse:
-        return _response(run(_course(endpoint, request)))
+        try:
+            response = _response(run(endpoint.handle(_incoming(request), call_now)))
+        except Exception as failure:  # noqa: BLE001  # logged already
+            response = _crash(endpoint, request, failure)
+        if response.status_code >= 400:
+            _roll_back()
+        return response
 
     return token
 
 
-def _course(endpoint: Endpoint, request: HttpRequest) -> Any:
-    return endpoint.course(request, request.method or "", headers_of(request.META), partial(_read, request))
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    return await sync_to_async(function)()
 
 
-def _read(request: Any, limit: int) -> bytes | Misread:
+class _DjangoCallOnLoop(CallOnLoop):
+    can_wait = False  # Django has no start at which the credentials could be fetched, in neither kind of view
+
+
+_CALL_ON_LOOP = _DjangoCallOnLoop(_in_thread)
+
+
+def _incoming(request: HttpRequest) -> Incoming:
+    return incoming(request.META | {"REQUEST_METHOD": request.method or ""}, request, partial(_read, request))
+
+
+def _crash(endpoint: TokenEndpoint, request: HttpRequest, failure: Exception) -> HttpResponse:
+    """The response to an exception that is not a refusal, with all that Django does for one that leaves a view."""
+    if settings.DEBUG_PROPAGATE_EXCEPTIONS or _middleware_hears_exceptions(tuple(settings.MIDDLEWARE)):
+        raise failure
+    _signal.send(sender=None, request=request)
+    return _response(endpoint.internal_error(request.headers.get("origin", "")))
+
+
+@lru_cache(maxsize=8)
+def _middleware_hears_exceptions(middleware: tuple[str, ...]) -> bool:
+    return any(hasattr(_imported(path), "process_exception") for path in middleware)
+
+
+def _roll_back() -> None:
+    """Rolls back what `ATOMIC_REQUESTS` would commit, as for an exception that leaves a view."""
+    for connection in _connections.all(initialized_only=True):
+        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+            connection.set_rollback(True)
+
+
+def _read(request: Any, limit: int) -> bytes:
     environ = getattr(request, "environ", None)
-    has_length = bool(request.META.get("CONTENT_LENGTH"))
-    if environ is not None and not has_length:
-        # Under WSGI Django takes a body without a length, one in chunks, for no body at all.
-        return read_body(environ, limit)
+    length = request.META.get("CONTENT_LENGTH")
+    is_chunked = bool(request.META.get("HTTP_TRANSFER_ENCODING"))
+    if environ is not None and not length and not hasattr(request, "_body"):
+        # Under WSGI Django reads a body without a length, one in chunks, as an empty body.
+        request._body = read_body(environ, limit)  # where Django keeps it
     try:
-        # Django keeps `body`: a middleware may have read it before, and authorize may want to. Without a length it could be huge.
-        body: bytes = request.body if has_length else request.read(limit + 1)
+        # Django keeps `body` for middlewares before and for authorize. Without a length it could be huge.
+        body: bytes = request.body if length or hasattr(request, "_body") else request.read(limit + 1)
     except RequestDataTooBig:  # longer than the application's own limit
-        return TOO_LARGE
+        raise too_large() from None
     except UnreadablePostError:
-        return INCOMPLETE
-    if has_length and len(body) < int(request.META["CONTENT_LENGTH"]):
-        return INCOMPLETE
-    return body if len(body) <= limit else TOO_LARGE
+        raise incomplete() from None
+    if len(body) > limit:
+        raise too_large()
+    if len(body) < int(length or is_chunked):
+        raise incomplete()
+    return body
 
 
-def _response(reply: Reply) -> HttpResponse:
-    make: Any = HttpResponse  # Django has no types of its own
-    made = make(reply.body, status=reply.status, headers=dict(reply.headers))
-    if reply.status == 204:
-        del made["content-type"]  # Django adds one, and there is nothing that it could be the type of
-    response: HttpResponse = made
-    return response
+def _response(response: Response) -> HttpResponse:
+    made: Any = _make_response(response.body, status=response.status, headers=dict(response.headers))
+    if response.status == 204:
+        del made["content-type"]  # Django adds one, but there is no content
+    finished: HttpResponse = made
+    return finished
 
 
-def _refusal(failure: Exception) -> int | None:
+def _refusal_status(failure: Exception) -> int | None:
     for kind, status in _REFUSALS:
         if isinstance(failure, kind):
             return status

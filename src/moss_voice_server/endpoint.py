@@ -1,34 +1,44 @@
-"""Endpoint: the vocabulary of the token endpoint: what a client requests (`TokenRequest`), what the app admits (`Admission`).
+"""The token endpoint's vocabulary: what a client asks for (`TokenRequest`) and what the app allows (`Admission`).
 
-An app's `authorize` is given the framework's own request and the request, and returns an `Admission` or refuses with `Denied`.
-The rules that bring the two together are in `_core.token_endpoint`; helpers for identities and rooms are here.
+An app's `authorize` gets the framework's own request and the token request. It returns an `Admission`, or refuses with
+`Denied`. Helpers for identities and rooms are in `moss_voice_server.identity`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, Union
 
+from ._random import new_guest
+from ._server import MossVoiceServer, MossVoiceServerSync
 from ._token.claims import DEFAULT_TTL, lifetime
-from ._validation import label
+from ._validation import LABEL_LIMIT, label
 from .errors import InvalidArgument
 from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 from .identity import client_address
 
-Rooms = Union[Collection[str], "re.Pattern[str]", Callable[[str], bool]]
-_CLIENT_SETS = frozenset({"name", "metadata", "attributes"})
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Server = MossVoiceServer | MossVoiceServerSync
+"""A server of either class."""
+AllowedRooms = Union[Collection[str], "re.Pattern[str]", Callable[[str], bool]]
+"""Room names, a compiled pattern that must match the whole name, or a function that returns `True` for an allowed name."""
+ResponseKeys = Literal["snake", "camel", "both"]
+"""How a token response spells its keys; see `EndpointOptions`."""
+
+_CLIENT_MAY_SET = ("name", "metadata", "attributes", "agent_metadata", "agent_deployment")
 
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What a client requests: LiveKit's standard request, already parsed. A request only: nothing in it is proven.
+    """What a client asks for: LiveKit's standard request, parsed. Nothing in it is verified.
 
-    Blank texts count as absent, because LiveKit's clients send them for fields that nobody filled in. All sizes are within
+    Blank strings count as absent, because LiveKit's clients send them for fields that were not filled in. All sizes are within
     limits: 256 bytes for names, 4 KiB for metadata, 4 KiB and 32 keys for attributes.
 
     Source: livekit.io docs, "Endpoint token generation"; livekit/protocol `livekit_token_source.proto`.
@@ -40,48 +50,68 @@ class TokenRequest:
     participant_metadata: str | None = None
     participant_attributes: Mapping[str, str] = field(default_factory=dict)
     agents: tuple[AgentDispatch, ...] = ()
-    """The agents asked for in `room_config`."""
+    """The agents requested in `room_config`."""
 
 
 class Denied(Exception):
     """A refusal, raised or returned by `authorize`.
 
     Args:
-        status: 401 where the client has to sign in, 403 where that would not help.
-        code: a stable machine name that the client is given, of lower-case letters, digits and underscores.
+        status: 401 if the client must authenticate first, 403 if that would not help.
+        code: a stable machine name for the client, 1 to 64 lower-case letters, digits and underscores.
+        scheme: the challenge of a 401 (RFC 9110, section 11.6.1), such as `Basic realm="voice"`.
 
     Raises:
-        InvalidArgument: for another status or another kind of code.
+        InvalidArgument: names the argument that is wrong.
     """
 
-    def __init__(self, status: int = 403, code: str = "") -> None:
+    def __init__(self, status: int = 403, code: str = "", scheme: str = "Bearer") -> None:
         if status not in (401, 403):
-            raise InvalidArgument("status must be 401 (sign in first) or 403 (not allowed)", field="status")
+            raise InvalidArgument(
+                "status is neither 401 nor 403",
+                field="status",
+                remedy="use 401 (not authenticated) or 403 (not allowed)",
+            )
         self.status = status
         self.code = code or ("unauthenticated" if status == 401 else "forbidden")
         if not isinstance(self.code, str) or not re.fullmatch("[a-z0-9_]{1,64}", self.code):
-            raise InvalidArgument("code must be 1 to 64 lower-case letters, digits and underscores", field="code")
+            raise InvalidArgument(
+                "code is not a machine name",
+                field="code",
+                remedy="use 1 to 64 lower-case letters, digits and underscores",
+            )
+        if not isinstance(scheme, str) or not re.fullmatch(r"[A-Za-z][!-~]*( [ -~]+)?", scheme) or len(scheme) > 1024:
+            raise InvalidArgument(
+                "scheme is not an authentication challenge",
+                field="scheme",
+                remedy="write one such as 'Basic realm=\"voice\"'",
+            )
+        self.scheme = scheme
         super().__init__(self.status, self.code)
 
 
 @dataclass(frozen=True, init=False)
 class Admission:
-    """What the app lets this client have. Everything that is not said here is refused.
+    """What the app allows this client. Everything else is refused.
 
     Args:
-        participant: who the client is, by the app's own authentication.
-        room: the room; `None`: a new one with 128 random bits in its name, for each call.
-        allowed_rooms: rooms that the client may name: a collection of names, a compiled pattern that must match the whole name, or a
-            function that returns `True` for a name. Others are refused.
-        agents: agents that are sent for when the client asks for none, by name or as `AgentDispatch`. Empty: LiveKit's own
-            rules, which send for the workers without a name. Naming an agent keeps those out.
-        allowed_agents: names of agents that the client may ask for, each once.
-        client_may_set: of `"name"`, `"metadata"`, `"attributes"`: what the client may set. Its name and metadata replace the
-            app's; its attributes are added to the app's, and those that the app has set are refused.
+        participant: who the client is, according to the app's own authentication.
+        room: the room; `None`: a new one with 128 random bits in its name, for each request.
+        room_prefix: how the name of a new room begins: `"support-"` gives `support-<random>`; `""` gives `room-<random>`.
+            Not allowed together with `room`.
+        allowed_rooms: rooms that the client may name instead: a collection of names, a compiled pattern that must match the
+            whole name, or a plain function that returns `True` for a name.
+        agents: the agents to dispatch, by name or as `AgentDispatch`. `None`: the server's voice agent, under the name it has
+            at that moment, if it has one. `()`: automatic dispatch, which starts the workers without a name.
+        allowed_agents: names of agents that the client may ask for instead of those, each once.
+        client_may_set: of `"name"`, `"metadata"`, `"attributes"`, `"agent_metadata"` and `"agent_deployment"`: what the client
+            may set. A name or metadata replaces the app's; attributes are added, and a key that the app has set is refused. An
+            agent's metadata and deployment are those of the agents that the client asks for; an `AgentDispatch` of the app
+            keeps its own.
         ttl: how long the token can be used to join, a `timedelta` or seconds, 1 minute to 24 hours.
         grants: what the participant may do; `None`: publish, subscribe and send data.
-        rate_limit_key: what a rate limiter counts by; `None`: the participant's identity. Say it where identities are new for each
-            session: the user's id, a guest's address.
+        rate_limit_key: what a rate limiter counts by; `None`: the participant's identity. Set it where identities are new for
+            each session: to the user's id, or a guest's network address.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
@@ -89,8 +119,9 @@ class Admission:
 
     participant: ParticipantInfo
     room: str | None = None
-    allowed_rooms: Rooms = ()
-    agents: tuple[AgentDispatch | str, ...] = ()
+    room_prefix: str = ""
+    allowed_rooms: AllowedRooms = ()
+    agents: tuple[AgentDispatch | str, ...] | None = None
     allowed_agents: Collection[str] = ()
     client_may_set: Collection[str] = ()
     ttl: timedelta | float = DEFAULT_TTL
@@ -102,8 +133,9 @@ class Admission:
         self,
         participant: ParticipantInfo,
         room: str | None = None,
-        allowed_rooms: Rooms = (),
-        agents: Collection[AgentDispatch | str] = (),
+        room_prefix: str = "",
+        allowed_rooms: AllowedRooms = (),
+        agents: Collection[AgentDispatch | str] | None = None,
         allowed_agents: Collection[str] = (),
         client_may_set: Collection[str] = (),
         ttl: timedelta | float = DEFAULT_TTL,
@@ -111,30 +143,35 @@ class Admission:
         rate_limit_key: str | None = None,
     ) -> None:
         if not isinstance(participant, ParticipantInfo):
-            raise _wrong("participant", "a ParticipantInfo", participant)
+            raise _wrong_type("participant", "a ParticipantInfo", participant)
         if room is not None:
-            label("room", room)
+            room = label("room", room)
+        if room_prefix != "":
+            room_prefix = _prefix(room, room_prefix)
         if allowed_rooms != ():
             _check_rooms(allowed_rooms)
-        if agents != ():
+        if agents is not None and agents != ():
             agents = _names("agents", agents, AgentDispatch)
         if allowed_agents != ():
             allowed_agents = _names("allowed_agents", allowed_agents)
         if client_may_set != ():
             client_may_set = _names("client_may_set", client_may_set)
-            if not _CLIENT_SETS.issuperset(client_may_set):
+            if not set(_CLIENT_MAY_SET).issuperset(client_may_set):
                 raise InvalidArgument(
-                    "client_may_set may hold 'name', 'metadata' and 'attributes'", field="client_may_set"
+                    "client_may_set contains an unknown name",
+                    field="client_may_set",
+                    remedy=f"choose from {', '.join(_CLIENT_MAY_SET)}",
                 )
         if ttl is not DEFAULT_TTL:
             lifetime(ttl)
         if grants is not None and not isinstance(grants, ParticipantGrants):
-            raise _wrong("grants", "a ParticipantGrants", grants)
+            raise _wrong_type("grants", "a ParticipantGrants", grants)
         if rate_limit_key is not None and not isinstance(rate_limit_key, str):
-            raise _wrong("rate_limit_key", "a str", rate_limit_key)
+            raise _wrong_type("rate_limit_key", "a str", rate_limit_key)
         own = self.__dict__
         own["participant"] = participant
         own["room"] = room
+        own["room_prefix"] = room_prefix
         own["allowed_rooms"] = allowed_rooms
         own["agents"] = agents
         own["allowed_agents"] = allowed_agents
@@ -146,73 +183,167 @@ class Admission:
 
 @dataclass(frozen=True)
 class TokenEvent:
-    """One token that was made: enough to find it again, nothing to use it with.
+    """One token request whose body was read, and what became of it. It holds neither a token nor a room name.
 
     Args:
-        identity: whose it is.
-        room_hash: 16 hexadecimal digits of the room name's SHA-256: a room's name can be what lets people in.
-        agents: the agents that are sent for.
-        token_hash: 16 hexadecimal digits of the token's SHA-256.
+        outcome: "issued", "denied", "rate_limited", "invalid", "unavailable" or "error".
+        code: the `error` of the response body; empty for an issued token.
+        identity: the admitted participant's; empty if the request was refused before that.
+        room_hash: 16 hexadecimal digits of the room name's SHA-256, because a room name can be what lets people in; empty
+            without a token.
+        agents: names of the dispatched agents.
+        token_hash: 16 hexadecimal digits of the token's SHA-256; empty without a token.
+        fingerprint: of the LiveKit key that signed it, as in `CredentialsStatus`; `None` without a token.
+        seconds: from the start of the request to its outcome.
     """
 
-    identity: str
-    room_hash: str
-    agents: tuple[str, ...]
-    token_hash: str
+    outcome: Literal["issued", "denied", "rate_limited", "invalid", "unavailable", "error"]
+    code: str = ""
+    identity: str = ""
+    room_hash: str = ""
+    agents: tuple[str, ...] = ()
+    token_hash: str = ""
+    fingerprint: str | None = None
+    seconds: float = 0.0
 
 
-def _wrong(name: str, wanted: str, value: object) -> InvalidArgument:
-    return InvalidArgument(f"{name} must be {wanted}, not {type(value).__name__}", field=name)
+RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
+Decision = Admission | Denied
+"""What `authorize` returns."""
+
+
+class Authorize(Protocol[RequestT_contra]):
+    """Decides about a token request: a plain or an async function.
+
+    Called with the framework's own request and the `TokenRequest`, it returns an `Admission`, or returns or raises `Denied`. On
+    an event loop a plain one runs on a thread, unless it has an attribute `is_nonblocking = True`.
+    """
+
+    def __call__(self, request: RequestT_contra, token_request: TokenRequest, /) -> Decision | Awaitable[Decision]:
+        """The decision."""
+
+
+class RateLimit(Protocol):
+    """Limits how often tokens are made: a plain or an async function, such as `rate_limit.RateLimiter`.
+
+    Called with the admission's `rate_limit_key`, or else its identity, it returns the seconds to wait; 0 or `None`: go on. On
+    an event loop a plain one runs on a thread, unless it has an attribute `is_nonblocking = True`.
+    """
+
+    def __call__(self, key: str, /) -> float | Awaitable[float | None] | None:
+        """The seconds to wait."""
+
+
+class OnToken(Protocol):
+    """Hears of every token request whose body was read: a plain or an async function.
+
+    Its failure is logged and does not change the response. On an event loop a plain one runs on a thread, unless it has an
+    attribute `is_nonblocking = True`.
+    """
+
+    def __call__(self, event: TokenEvent, /) -> object:
+        """Takes the event."""
+
+
+class EndpointOptions(TypedDict, total=False):
+    """The options that the token endpoint has in every framework.
+
+    Args:
+        allow_origins: exact origins whose pages may use the endpoint, such as `["https://app.example"]`; empty: CORS is off.
+        rate_limiter: limits how often tokens are made.
+        on_token: called with a `TokenEvent` for every request whose body was read.
+        response_keys: `"snake"`, LiveKit's standard: `server_url, participant_token`; `"camel"`: `serverUrl, participantToken,
+            roomName, participantName`; or `"both"`.
+    """
+
+    allow_origins: Iterable[str]
+    rate_limiter: RateLimit | None
+    on_token: OnToken | None
+    response_keys: ResponseKeys
+
+
+class AdmissionOptions(TypedDict, total=False):
+    """The arguments of `Admission` that `allow_guests` takes."""
+
+    room_prefix: str
+    allowed_rooms: AllowedRooms
+    agents: Collection[AgentDispatch | str] | None
+    allowed_agents: Collection[str]
+    client_may_set: Collection[str]
+    ttl: timedelta | float
+    grants: ParticipantGrants | None
+    rate_limit_key: str | None
+
+
+def allow_guests(name: str | None = None, **admission: Unpack[AdmissionOptions]) -> Authorize[object]:
+    """An `authorize` that admits everyone, as `guest-` and 128 random bits, each in a new room. It logs a WARNING.
+
+    Everyone on the internet can then use your agent's minutes. Set a `rate_limiter`, which counts guests by
+    `client_address`, and consider what the agent can be made to do.
+
+    Args:
+        name: the display name of every guest.
+        admission: the arguments of `Admission`, except `participant` and `room`.
+
+    Raises:
+        InvalidArgument: as `Admission`, at once and not at the first request.
+    """
+    for refused in ("room", "participant"):
+        if refused in admission:
+            raise InvalidArgument(
+                f"guests cannot share one {refused}",
+                field=refused,
+                remedy=f"omit {refused}, or write your own authorize",
+            )
+    if name is not None:
+        name = label("name", name, blank=True)
+    Admission(ParticipantInfo("guest-0", name), **admission)
+    logging.getLogger("moss_voice_server").warning(
+        "GUESTS ARE ADMITTED: the token endpoint issues tokens to everyone, without authentication"
+    )
+    return Guests(name, dict(admission))
+
+
+class Guests:
+    """What `allow_guests` returns."""
+
+    is_nonblocking = True
+
+    def __init__(self, name: str | None, admission: dict[str, Any]) -> None:
+        self._name = name
+        self._admission = admission
+
+    def __call__(self, request: object, token_request: TokenRequest, /) -> Admission:
+        """Admits the next guest."""
+        options = {"rate_limit_key": client_address(request), **self._admission}
+        return Admission(ParticipantInfo(new_guest(), self._name), **options)
+
+
+def _wrong_type(name: str, wanted: str, value: object) -> InvalidArgument:
+    return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=f"pass {wanted}")
+
+
+def _prefix(room: str | None, prefix: str) -> str:
+    if room is not None:
+        raise InvalidArgument(
+            "room_prefix is for new rooms, but room is given", field="room_prefix", remedy="pass only one of the two"
+        )
+    return label("room_prefix", prefix, limit=LABEL_LIMIT - 32)
 
 
 def _names(name: str, values: Any, *kinds: type) -> tuple[Any, ...]:
-    # A str is a collection too, of its letters: the commonest slip of all.
+    # A str is a collection of its letters: the most common mistake.
     if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
-        raise _wrong(name, "a tuple of names, such as ('support-agent',)", values)
+        raise _wrong_type(name, "a tuple of names, such as ('support-agent',)", values)
     for value in values:
         if not isinstance(value, (str, *kinds)):
-            raise _wrong(f"{name}[…]", "a name", value)
+            raise _wrong_type(f"{name}[…]", "a name", value)
     return tuple(values)
 
 
 def _check_rooms(rooms: Any) -> None:
     if isinstance(rooms, re.Pattern):
         if not isinstance(rooms.pattern, str):
-            raise _wrong("allowed_rooms", "a pattern over str", rooms)
+            raise _wrong_type("allowed_rooms", "a pattern over str", rooms)
     elif not callable(rooms):
         _names("allowed_rooms", rooms)
-
-
-class allow_guests:  # noqa: N801  # reads as the function that it is to its users
-    """An `authorize` that lets everybody in, as `guest-` and 128 random bits, each in a new room. LOUD on purpose.
-
-    Anybody on the internet can then spend your agent's minutes: put a rate limit in front (`rate_limiter=`), which counts guests by
-    `client_address`, and think of what the agent can be made to do. Takes the arguments of `Admission` but `participant`;
-    `room` is refused, as strangers would meet there.
-
-    Raises:
-        InvalidArgument: as `Admission` does, when it is made and not at the first request.
-    """
-
-    is_nonblocking = True
-
-    def __init__(self, name: str | None = None, **admission: Any) -> None:
-        if "room" in admission or "participant" in admission:
-            raise InvalidArgument(
-                "guests cannot all be put into one room or be one participant: leave room and participant out, or write an "
-                "authorize of your own",
-                field="room" if "room" in admission else "participant",
-            )
-        if name is not None:
-            label("name", name, blank=True)
-        self._name = name
-        self._admission = admission
-        Admission(ParticipantInfo("guest-0", name), **admission)
-        logging.getLogger("moss_voice_server").warning(
-            "GUESTS ARE ADMITTED: the token endpoint gives a token to anybody who asks, without authentication"
-        )
-
-    def __call__(self, request: Any, token_request: TokenRequest) -> Admission:
-        """Lets the next guest in."""
-        said = {"rate_limit_key": client_address(request), **self._admission}
-        return Admission(ParticipantInfo(f"guest-{os.urandom(16).hex()}", self._name), **said)

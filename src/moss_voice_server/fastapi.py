@@ -3,71 +3,82 @@
 # No `from __future__ import annotations` here: FastAPI reads the annotations of the functions below.
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
-import anyio.to_thread
-
-from ._endpoint.decide import Reply
-from ._endpoint.handler import Endpoint, Server, run_async, status_of
-from ._endpoint.parse import Misread
-from .asgi import fetch_first, headers_of, read_body
-from .endpoint import TokenEvent, TokenRequest, allow_guests
-from .errors import InvalidArgument
+from ._endpoint.app_exceptions import status_of
+from ._endpoint.asgi import call_on_loop, encoded, fetch_first, incoming
+from ._endpoint.handler import Incoming, TokenEndpoint, is_nonblocking
+from ._endpoint.openapi import TOKEN_REQUEST, responses
+from ._endpoint.refusal import Refusal
+from ._endpoint.responses import Response as EndpointResponse
+from ._endpoint.responses import refusal_response
+from .endpoint import Denied, EndpointOptions, Guests, Server, TokenRequest
+from .errors import CredentialsError, InvalidArgument
 
 try:
-    from fastapi import APIRouter, Depends, FastAPI, Request, Response
+    from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
     from fastapi.exceptions import RequestValidationError
     from fastapi.routing import APIRoute
-    from starlette.types import Receive, Scope, Send
+    from starlette.exceptions import HTTPException as StarletteHTTPException
+    from starlette.routing import Match
+    from starlette.types import Message, Receive, Scope, Send
 except ImportError:
     raise ImportError('FastAPI is not installed: pip install "moss-voice-server[fastapi]"') from None
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = ["token_router"]
 
-_REQUESTED = "moss_voice_server.request"
-_ADMISSION = "moss_voice_server.admission"
+_INCOMING = "moss_voice_server.incoming"
+_TOKEN_REQUEST = "moss_voice_server.token_request"  # noqa: S105  # a key of the scope
+_DEPENDENCY_HEADERS = "moss_voice_server.dependency_headers"
 
 
 def token_router(
     server: Server | Callable[[Request], Server],
     *,
-    authorize: Callable[..., Any],
+    authorize: Callable[..., object],
     path: str = "/voice/token",
-    allow_origins: Any = (),
-    rate_limiter: Callable[[str], Any] | None = None,
-    on_token: Callable[[TokenEvent], object] | None = None,
+    **options: "Unpack[EndpointOptions]",
 ) -> APIRouter:
     """A router with the token endpoint, for `app.include_router(...)`.
+
+    An exception of `authorize`, or of something that it depends on, reaches dependencies with `yield` as in any other route. One
+    that the application has an exception handler for is answered by that handler; `HTTPException` with a 4xx status is
+    answered by the endpoint.
 
     Args:
         server: a server of either class, or a function from the request to one, such as
             `lambda request: request.app.state.voice_server`. One that was only constructed is fetched when the application
-            starts; a failure then does not stop the start, the endpoint answers 503 until Moss does.
-        authorize: a dependency like any other, sync or async; a parameter annotated `TokenRequest` gets the client's request.
-            It returns an `endpoint.Admission`, or refuses: `raise Denied(401)` or FastAPI's `HTTPException` with 401 or 403.
-        path: where the endpoint is, below the prefix that `include_router` may add.
-        origins: exact origins whose pages may ask from elsewhere, such as `["https://app.example"]`; empty: CORS is off.
-        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
-            to go on.
-        on_token: called with a `TokenEvent` for each token.
+            starts, or at the first request in a mounted application; after a failure the endpoint answers 503 meanwhile.
+        authorize: a dependency like any other; a parameter annotated `TokenRequest` gets the client's request. It returns an
+            `endpoint.Admission`, or refuses: `raise Denied(401)` or FastAPI's `HTTPException` with a 4xx status.
+        path: the URL path of the endpoint, below the prefix that `include_router` may add.
+        options: see `endpoint.EndpointOptions`.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = Endpoint(
-        server, authorize, allow_origins=allow_origins, rate_limiter=rate_limiter, on_token=on_token, refusal=_refusal
-    )
+    endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, generators=True, **options)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await fetch_first(endpoint)
         yield
 
-    async def token(request: Request, admission: Annotated[Any, Depends(_dependency(authorize))]) -> None:
-        request.scope[_ADMISSION] = admission
+    async def token(
+        request: Request, response: Response, admission: Annotated[Any, Depends(_dependency(authorize))]
+    ) -> Response:
+        received: Incoming = request.scope[_INCOMING]
+        received.request = request
+        request.scope[_DEPENDENCY_HEADERS] = response.raw_headers  # cookies above all
+        decision = await admission if inspect.isawaitable(admission) else admission
+        issued = await endpoint.issue(received, request.scope[_TOKEN_REQUEST], decision, call_on_loop)
+        return _response(issued, response.raw_headers)
 
     router = APIRouter(lifespan=lifespan)
     router.add_api_route(
@@ -77,95 +88,131 @@ def token_router(
         status_code=201,
         response_model=None,
         summary="Token for a voice session",
-        description="LiveKit's token endpoint: all fields are requests, and those that are not allowed are refused.",
-        responses=_RESPONSES,
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}}},
-        route_class_override=_route_class(endpoint),
+        description="LiveKit's token endpoint: every field is optional, and what is not allowed is refused.",
+        responses=responses(options.get("response_keys", "snake")),
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": TOKEN_REQUEST}}}},
+        route_class_override=type("TokenRoute", (_TokenRoute,), {"token_endpoint": endpoint}),
     )
     if getattr(router.routes[-1], "body_field", None) is not None:
         raise InvalidArgument(
-            "authorize, or something that it depends on, reads the body, which is the request's: let authorize have a parameter "
-            "request: TokenRequest, and hand on what others need of it",
+            "authorize or one of its dependencies declares a request body",
             field="authorize",
+            remedy="use a parameter token_request: TokenRequest instead",
         )
-    # Every other method as well, so that it is answered as in every other framework.
-    others: Any = _OtherMethods(endpoint)  # an ASGI application, which Starlette takes as well
-    router.add_route(path, others, methods=[], include_in_schema=False)
     return router
 
 
-def _route_class(endpoint: Endpoint) -> type[APIRoute]:
-    class TokenRoute(APIRoute):
-        """Puts the endpoint's course around FastAPI's own handling, which solves the dependencies."""
+class _TokenRoute(APIRoute):
+    """Reads the token request before FastAPI solves the dependencies, and answers the exceptions that leave the route."""
 
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            solve = super().get_route_handler()
+    token_endpoint: TokenEndpoint
 
-            async def handle(request: Request) -> Response:
-                left: Response | None = None
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Every method, so that each is answered as in every other framework."""
+        match, child_scope = super().matches(scope)
+        return (Match.FULL if match is Match.PARTIAL else match), child_scope
 
-                async def admit(request: Request, token_request: TokenRequest) -> Any:
-                    nonlocal left
-                    request.scope[_REQUESTED] = token_request
-                    left = await solve(request)
-                    admission = request.scope[_ADMISSION]
-                    return await admission if inspect.isawaitable(admission) else admission
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, top to bottom; `authorize` and `issue` are called by FastAPI in the middle."""
+        endpoint = self.token_endpoint
+        received = incoming(scope, receive, Request(scope, receive))
+        sender = _Sender(send, encoded(endpoint.cors.headers(received.headers.get("origin", ""))))
+        try:
+            token_request = await endpoint.accept(received)
+        except Refusal as refusal:
+            token_request = await endpoint.refuse(received, refusal, call_on_loop)
+        if isinstance(token_request, EndpointResponse):
+            await _response(token_request)(scope, receive, sender)
+            return
+        scope[_INCOMING], scope[_TOKEN_REQUEST] = received, token_request
+        scope["starlette.exception_handlers"] = (self._handlers(scope), {})
+        try:
+            await super().handle(scope, _replay(received.body, receive), sender)
+            await endpoint.report_if_silent(received, call_on_loop)  # a handler of the application has answered
+        except Exception as failure:
+            if not sender.started:
+                await self._crash(scope, receive, sender, failure)
+            raise
 
-                course = endpoint.course(
-                    request, request.method, headers_of(request.scope), partial(_read, request), authorize=admit
-                )
-                response = _response(await run_async(course, anyio.to_thread.run_sync))
-                if left is not None:  # what dependencies have said: cookies above all, and tasks for later
-                    ours = {name for name, _ in response.raw_headers}
-                    response.raw_headers += [header for header in left.raw_headers if header[0] not in ours]
-                    response.background = left.background
-                return response
+    async def _crash(self, scope: Scope, receive: Receive, send: Send, failure: Exception) -> None:
+        """Responds to an exception without a handler; it is raised on, for the server's log and for error trackers."""
+        handlers: Any = getattr(scope.get("app"), "exception_handlers", {})
+        try:
+            response = await self.token_endpoint.refuse(scope[_INCOMING], failure, call_on_loop)
+        except Exception:  # noqa: BLE001  # the same one
+            if Exception in handlers or 500 in handlers:
+                return
+            response = refusal_response(Refusal(500, "internal_error"))
+        await _response(response)(scope, receive, send)
 
-            return handle
+    def _handlers(self, scope: Scope) -> dict[Any, Any]:
+        """The exception handlers of the application, with the endpoint's own for refusals."""
+        handlers, by_status = scope.get("starlette.exception_handlers", ({}, {}))
 
-    return TokenRoute
+        async def refuse(request: Request, failure: Exception) -> Response:
+            response = await self.token_endpoint.refuse(request.scope[_INCOMING], failure, call_on_loop)
+            return _response(response, request.scope.get(_DEPENDENCY_HEADERS, ()))
 
+        async def http_exception(request: Request, failure: StarletteHTTPException) -> Any:
+            handler = by_status.get(failure.status_code) or handlers.get(StarletteHTTPException)
+            if handler is None or status_of(failure) is not None:
+                return await refuse(request, failure)
+            return await call_on_loop(handler, is_nonblocking(handler), request, failure)
 
-class _OtherMethods:
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        course = self._endpoint.course(request, request.method, headers_of(scope), partial(_read, request))
-        await _response(await run_async(course, anyio.to_thread.run_sync))(scope, receive, send)
-
-
-async def _read(request: Request, limit: int) -> bytes | Misread:
-    body = await read_body(request.receive, limit)
-    if isinstance(body, bytes):
-        request._body = body  # where Starlette keeps it, for dependencies that want to see it as well
-    return body
+        own = dict.fromkeys((Refusal, Denied, CredentialsError, RequestValidationError), refuse)
+        return {**handlers, **own, StarletteHTTPException: http_exception, HTTPException: http_exception}
 
 
-def _response(reply: Reply) -> Response:
-    response = Response(reply.body, reply.status)
-    response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
-    return response
+class _Sender:
+    """Sends the response, with the CORS headers, whoever made it."""
+
+    def __init__(self, send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        self._send = send
+        self._headers = headers
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message.get("headers", ()), *self._headers]
+        await self._send(message)
 
 
-def _refusal(failure: Exception) -> int | None:
-    # A dependency's own parameter, such as a header, is missing or wrong.
+def _replay(body: bytes | None, receive: Receive) -> Receive:
+    """Delivers the body once more, for dependencies that read it themselves."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replayed
+
+
+def _response(response: EndpointResponse, more: Collection[tuple[bytes, bytes]] = ()) -> Response:
+    made = Response(response.body, response.status)
+    ours = encoded(response.headers)
+    names = {name for name, _ in ours}
+    made.raw_headers = [*ours, *(header for header in more if header[0] not in names)]
+    return made
+
+
+def _refusal_status(failure: Exception) -> int | None:
+    # A parameter of a dependency, such as a header, is missing or wrong.
     return 422 if isinstance(failure, RequestValidationError) else status_of(failure)
 
 
 def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
-    """The same dependency, with the parameter that is annotated `TokenRequest` filled from the request's request."""
-    if isinstance(authorize, allow_guests):
+    """The same dependency, with the parameter that is annotated `TokenRequest` filled with the parsed request."""
+    if isinstance(authorize, Guests):
 
         async def guests(request: Request) -> Any:
-            return authorize(request, request.scope[_REQUESTED])
+            return authorize(request, request.scope[_TOKEN_REQUEST])
 
         return guests
     given: Collection[str] = ()
     call: Any = authorize
     while isinstance(call, partial):
-        # What the application has given already is no parameter any more: a client could say it in the query.
+        # What the application has bound is not a parameter any more: a client could set it in the query.
         given = {*given, *call.keywords}
         call = call.func
     if not inspect.isroutine(call):
@@ -173,13 +220,13 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
     hints = get_type_hints(call, include_extras=True)
     signature = inspect.signature(authorize)
     for name in ("request", "token_request"):
-        # What the other frameworks' authorize is called with. Here both would be looked for in the query, and nobody let in.
+        # The arguments of the other frameworks' authorize. FastAPI would read both from the query and refuse every request.
         parameter = signature.parameters.get(name)
         if parameter and parameter.default is parameter.empty and name not in hints and name not in given:
             raise InvalidArgument(
-                f"authorize's parameter {name} has no annotation: write request: Request and request: TokenRequest, as FastAPI "
-                "goes by types",
+                f"authorize's parameter {name} has no annotation, and FastAPI resolves parameters by annotation",
                 field="authorize",
+                remedy="write request: Request and token_request: TokenRequest",
             )
     parameters = [
         parameter.replace(
@@ -191,12 +238,18 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
         if name not in given
     ]
 
-    kind = _AsyncDependency if inspect.iscoroutinefunction(call) else _Dependency
+    whole = inspect.unwrap(call)
+    if inspect.isgeneratorfunction(whole):
+        kind: type[_Dependency] = _GeneratorDependency
+    elif inspect.isasyncgenfunction(whole):
+        kind = _AsyncGeneratorDependency
+    else:
+        kind = _AsyncDependency if inspect.iscoroutinefunction(call) else _Dependency
     return kind(authorize, signature.replace(parameters=parameters))
 
 
 class _Dependency:
-    """Calls authorize, and equals it: so `app.dependency_overrides[authorize]` is found. FastAPI runs it on a thread."""
+    """Calls authorize, and equals it, so that `app.dependency_overrides[authorize]` works. FastAPI runs it on a thread."""
 
     def __init__(self, authorize: Callable[..., Any], signature: inspect.Signature) -> None:
         self.authorize = authorize
@@ -223,73 +276,27 @@ class _AsyncDependency(_Dependency):
         return await self.authorize(**arguments)
 
 
+class _GeneratorDependency(_Dependency):
+    """The same, for an authorize that yields: FastAPI runs the rest of it after the request."""
+
+    def __call__(self, **arguments: Any) -> Any:
+        with contextmanager(self.authorize)(**arguments) as admission:
+            yield admission
+
+
+class _AsyncGeneratorDependency(_Dependency):
+    """The same, async."""
+
+    async def __call__(self, **arguments: Any) -> Any:
+        async with asynccontextmanager(self.authorize)(**arguments) as admission:
+            yield admission
+
+
 def _is_token_request(hint: Any) -> bool:
-    """Whether it is `TokenRequest`, also `| None` or in `Annotated`: FastAPI itself would read the body into it, unchecked."""
+    """Whether it is `TokenRequest`, also in `| None` or `Annotated`: FastAPI itself would parse the body into it, unchecked."""
     return hint is TokenRequest or TokenRequest in get_args(hint)
 
 
 async def _token_request(request: Request) -> TokenRequest:
-    token_request: TokenRequest = request.scope[_REQUESTED]
+    token_request: TokenRequest = request.scope[_TOKEN_REQUEST]
     return token_request
-
-
-def _texts(*names: str) -> dict[str, Any]:
-    return {name: {"type": "string"} for name in names}
-
-
-def _optional_strings(*names: str) -> dict[str, Any]:
-    return {name: {"type": ["string", "null"]} for name in names}
-
-
-_REQUEST: dict[str, Any] = {
-    "title": "TokenRequest",
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        **_optional_strings("room_name", "participant_name", "participant_identity", "participant_metadata"),
-        "participant_attributes": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
-        "room_config": {
-            "type": ["object", "null"],
-            "properties": {
-                "agents": {
-                    "type": ["array", "null"],
-                    "maxItems": 8,
-                    "items": {
-                        "type": "object",
-                        "properties": _optional_strings("agent_name", "metadata", "deployment"),
-                    },
-                }
-            },
-        },
-    },
-}
-
-
-def _described(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-_ERROR: dict[str, Any] = {
-    "title": "TokenError",
-    "type": "object",
-    "required": ["error", "message"],
-    "properties": _texts("error", "message"),
-}
-_TOKEN: dict[str, Any] = {
-    "title": "Token",
-    "type": "object",
-    "required": ["server_url", "participant_token"],
-    "properties": _texts("server_url", "participant_token"),
-}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    201: _described("The token, and the LiveKit server that takes it.", _TOKEN),
-    400: _described("The body is not a token request.", _ERROR),
-    401: _described("Sign in first.", _ERROR),
-    403: _described("Something in the request is not allowed.", _ERROR),
-    413: _described("The body is too large.", _ERROR),
-    415: _described("The body is not JSON.", _ERROR),
-    422: _described("A value in the request is impossible.", _ERROR),
-    429: _described("Too many requests.", _ERROR),
-    500: _described("Something went wrong on the server.", _ERROR),
-    503: _described("Tokens cannot be made at the moment.", _ERROR),
-}

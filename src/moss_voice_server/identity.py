@@ -7,13 +7,12 @@ import hmac
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from ._validation import label
 from .errors import InvalidArgument
 
 
-def client_address(request: Any) -> str:
+def client_address(request: object) -> str:
     """The network address that a request came from, whichever framework's request it is; for `Admission.rate_limit_key`.
 
     Behind a proxy it is the proxy's, unless the server is told whom to believe (uvicorn's `--forwarded-allow-ips`, Werkzeug's

@@ -34,7 +34,7 @@ async def waiting(scope: MutableMapping[str, Any], token_request: TokenRequest) 
 
 def _routes() -> list[BaseRoute]:
     made: list[BaseRoute] = []
-    for path, server, options in policy.every_door({"sync": plain, "async": waiting}):
+    for path, server, options in policy.every_route({"sync": plain, "async": waiting}):
         app = token_app(server, **options)
         made += [Route(path, app), Mount("/below" + path, app)]
     return made

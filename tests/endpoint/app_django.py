@@ -97,7 +97,7 @@ reader = sync_and_async(_reader)
 
 _views = [
     path(where.removeprefix("/"), token_view(server, csrf_exempt=True, **options))
-    for where, server, options in policy.every_door({"sync": plain, "async": waiting})
+    for where, server, options in policy.every_route({"sync": plain, "async": waiting})
 ]
 urlpatterns = [
     *_views,

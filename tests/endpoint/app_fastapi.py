@@ -26,7 +26,7 @@ async def waiting(request: Request, token_request: TokenRequest) -> Any:
 
 
 api = FastAPI()
-for _path, _server, _options in policy.every_door({"sync": plain, "async": waiting}):
+for _path, _server, _options in policy.every_route({"sync": plain, "async": waiting}):
     _router = token_router(_server, path=_path, **_options)
     api.include_router(_router)
     api.include_router(_router, prefix="/below")

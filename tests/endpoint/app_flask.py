@@ -22,7 +22,7 @@ async def waiting(request: Request, token_request: TokenRequest) -> Any:
 
 
 flask = Flask(__name__)
-for _path, _server, _options in policy.every_door({"sync": plain, "async": waiting}):
+for _path, _server, _options in policy.every_route({"sync": plain, "async": waiting}):
     _name = _path.strip("/").replace("/", "-")
     _blueprint = token_blueprint(_server, path=_path, name=_name, **_options)
     flask.register_blueprint(_blueprint)

@@ -23,7 +23,8 @@ async def waiting(environ: dict[str, Any], token_request: TokenRequest) -> Any:
 
 
 _mounts: dict[str, Any] = {
-    path: token_app(server, **options) for path, server, options in policy.every_door({"sync": plain, "async": waiting})
+    path: token_app(server, **options)
+    for path, server, options in policy.every_route({"sync": plain, "async": waiting})
 }
 _mounts |= {"/below" + path: app for path, app in _mounts.items()}
 app = policy.wsgi(DispatcherMiddleware(NotFound(), _mounts))

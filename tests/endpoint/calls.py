@@ -47,7 +47,11 @@ async def asgi_call(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(scope, receive if callable(receive) else next_message, send)
+    try:
+        await app(scope, receive if callable(receive) else next_message, send)
+    except Exception:
+        if not sent or sent[-1].get("more_body", sent[-1]["type"] != "http.response.body"):
+            raise  # a server would answer 500 itself; after a whole response it only logs
     return sent
 
 

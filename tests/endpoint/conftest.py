@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.programs import all_running, environ
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
@@ -33,10 +33,10 @@ def fakes() -> Iterator[Fakes]:
 
 
 @pytest.fixture(scope="session")
-def everywhere(fakes: Fakes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everywhere]:
+def all_frameworks(fakes: Fakes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllFrameworks]:
     """Every adapter's application, running."""
     with all_running(tmp_path_factory.mktemp("endpoint"), environ(*fakes)) as programs:
-        yield Everywhere(programs)
+        yield AllFrameworks(programs)
 
 
 def _fake() -> FakeMoss:

@@ -1,7 +1,7 @@
-"""Policy: one application's rules, the same in every framework: who is admitted, and the doors that it opens.
+"""Policy: one application's rules, the same in every framework: who is admitted, and the routes that it opens.
 
-A test names what `authorize` is to do in the Authorization header: `Bearer ada`. Each door is one token endpoint with
-options of its own, at `/sync/<door>` with a plain `authorize` and at `/async/<door>` with an async one.
+A test names what `authorize` is to do in the Authorization header: `Bearer ada`. Each route is one token endpoint with
+options of its own, at `/sync/<route>` with a plain `authorize` and at `/async/<route>` with an async one.
 """
 
 from __future__ import annotations
@@ -107,12 +107,13 @@ def seen(asked: Asked) -> Admission:
         ParticipantInfo("ada", None, json.dumps(told)),
         allowed_rooms=lambda room: True,
         allowed_agents=[agent.agent_name for agent in token_request.agents],
-        client_may_set=("name", "attributes"),
+        client_may_set=("name", "attributes", "agent_metadata", "agent_deployment"),
     )
 
 
 RULES: dict[str, Any] = {
     "ada": Admission(ADA),
+    "automatic": Admission(ADA, agents=()),
     "room": Admission(ADA, room="lobby"),
     "set": Admission(ADA, allowed_rooms={"lobby", "garden"}),
     "pattern": Admission(ADA, allowed_rooms=re.compile("team-[a-z]+")),
@@ -228,7 +229,7 @@ async def told_async(event: Any) -> None:
     told(event)
 
 
-class Door(NamedTuple):
+class Route(NamedTuple):
     """A token endpoint and its options."""
 
     server: Any = FIXED
@@ -236,41 +237,41 @@ class Door(NamedTuple):
     guests: bool = False
 
 
-def doors() -> dict[str, Door]:
+def routes() -> dict[str, Route]:
     """All of them, made anew for each mode."""
     return {
-        "token": Door(),
-        "sync-class": Door(FIXED_SYNC),
-        "chosen": Door(chosen),
-        "nowhere": Door(nowhere),
-        "cors": Door(options={"allow_origins": [APP, "http://localhost:5173"]}),
-        "limited": Door(options={"rate_limiter": RateLimiter("3/hour")}),
-        "limited-sessions": Door(options={"rate_limiter": RateLimiter("3/hour")}),
-        "limited-guesses": Door(options={"rate_limiter": RateLimiter("3/hour")}),
-        "limited-plain": Door(options={"rate_limiter": three}),
-        "limited-async": Door(options={"rate_limiter": always}),
-        "limited-broken": Door(options={"rate_limiter": broken}),
-        "audited": Door(options={"on_token": told}),
-        "audited-async": Door(options={"on_token": told_async}),
-        "audited-broken": Door(options={"on_token": broken}),
-        "guests": Door(guests=True),
-        "limited-guests": Door(guests=True, options={"rate_limiter": RateLimiter("3/hour")}),
-        "down": Door(constructed(MossVoiceServer, "MOSS_DOWN")),
-        "refused": Door(constructed(MossVoiceServerSync, "MOSS_REFUSES")),
-        "invalid": Door(constructed(MossVoiceServer, "MOSS_IS_ODD")),
-        "late": Door(constructed(MossVoiceServer, "MOSS")),
-        "late-sync": Door(constructed(MossVoiceServerSync, "MOSS")),
-        "late-named": Door(NAMED),
-        "late-chosen": Door(always_this(constructed(MossVoiceServerSync, "MOSS"))),
+        "token": Route(),
+        "sync-class": Route(FIXED_SYNC),
+        "chosen": Route(chosen),
+        "nowhere": Route(nowhere),
+        "cors": Route(options={"allow_origins": [APP, "http://localhost:5173"]}),
+        "limited": Route(options={"rate_limiter": RateLimiter("3/hour")}),
+        "limited-sessions": Route(options={"rate_limiter": RateLimiter("3/hour")}),
+        "limited-guesses": Route(options={"rate_limiter": RateLimiter("3/hour")}),
+        "limited-plain": Route(options={"rate_limiter": three}),
+        "limited-async": Route(options={"rate_limiter": always}),
+        "limited-broken": Route(options={"rate_limiter": broken}),
+        "audited": Route(options={"on_token": told}),
+        "audited-async": Route(options={"on_token": told_async}),
+        "audited-broken": Route(options={"on_token": broken}),
+        "guests": Route(guests=True),
+        "limited-guests": Route(guests=True, options={"rate_limiter": RateLimiter("3/hour")}),
+        "down": Route(constructed(MossVoiceServer, "MOSS_DOWN")),
+        "refused": Route(constructed(MossVoiceServerSync, "MOSS_REFUSES")),
+        "invalid": Route(constructed(MossVoiceServer, "MOSS_IS_ODD")),
+        "late": Route(constructed(MossVoiceServer, "MOSS")),
+        "late-sync": Route(constructed(MossVoiceServerSync, "MOSS")),
+        "late-named": Route(NAMED),
+        "late-chosen": Route(always_this(constructed(MossVoiceServerSync, "MOSS"))),
     }
 
 
-def every_door(authorizers: Mapping[str, Callable[..., Any]]) -> Iterable[tuple[str, Any, dict[str, Any]]]:
+def every_route(authorizers: Mapping[str, Callable[..., Any]]) -> Iterable[tuple[str, Any, dict[str, Any]]]:
     """Path, server and keyword arguments of each endpoint; `authorizers` are the framework's two, by mode."""
     for mode in MODES:
-        for name, door in doors().items():
-            authorize = allow_guests(name="Guest", agents=("helper",)) if door.guests else authorizers[mode]
-            yield f"/{mode}/{name}", door.server, {"authorize": authorize, **door.options}
+        for name, route in routes().items():
+            authorize = allow_guests(name="Guest", agents=("helper",)) if route.guests else authorizers[mode]
+            yield f"/{mode}/{name}", route.server, {"authorize": authorize, **route.options}
 
 
 # What surrounds the framework.

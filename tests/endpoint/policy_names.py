@@ -4,7 +4,7 @@ MODES = ("sync", "async")
 """The two kinds of `authorize` that each application has, as its paths name them."""
 
 APP = "https://app.example"
-"""The origin whose pages may ask at the door `cors`."""
+"""The origin whose pages may ask at the route `cors`."""
 
 LEAK = "what-nobody-outside-may-read"
 """In the text of everything that the applications raise."""

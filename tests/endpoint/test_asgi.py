@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
-from moss_voice_server import asgi as adapter
+from moss_voice_server._endpoint import asgi as reader
 from moss_voice_server.asgi import token_app
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
@@ -98,14 +98,14 @@ def dripping() -> Callable[[], Awaitable[Message]]:
 @pytest.mark.parametrize("receive", [never, slowly(), dripping()], ids=["no body", "half a body", "a body that drips"])
 def test_reading_ends_in_time(monkeypatch: pytest.MonkeyPatch, receive: Callable[[], Awaitable[Message]]) -> None:
     """A body that does not come to an end is given up, so that nobody can hold a place for ever by sending slowly."""
-    monkeypatch.setattr(adapter, "_READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(reader, "READ_TIMEOUT", 0.05)
     answer = asyncio.run(asyncio.wait_for(asgi_call(APP, http_scope(Request()), receive), 30))
     assert (400, "body_incomplete") == (asgi_answer(answer).status, asgi_answer(answer).json["error"])
 
 
 def test_time_that_ran_out_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who called us goes on as if nothing had happened: waits of its own are not cut short."""
-    monkeypatch.setattr(adapter, "_READ_TIMEOUT", 0.01)
+    monkeypatch.setattr(reader, "READ_TIMEOUT", 0.01)
 
     async def scenario() -> None:
         assert 400 == asgi_answer(await asgi_call(APP, http_scope(Request()), never)).status
@@ -135,7 +135,7 @@ def test_below_a_middleware_that_waits_in_scopes(monkeypatch: pytest.MonkeyPatch
         return next(late, None) or await never()
 
     assert 201 == asgi_answer(asyncio.run(asyncio.wait_for(asgi_call(app, http_scope(Request()), receive), 30))).status
-    monkeypatch.setattr(adapter, "_READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(reader, "READ_TIMEOUT", 0.05)
     assert 400 == asgi_answer(asyncio.run(asyncio.wait_for(asgi_call(app, http_scope(Request()), never), 30))).status
 
 

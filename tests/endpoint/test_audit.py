@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from moss_voice_server import MossVoiceServerSync
 from moss_voice_server.endpoint import Admission
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.wsgi import token_app
-from tests.endpoint.everywhere import Everywhere, Target
+from tests.endpoint.frameworks import AllFrameworks, Target
 from tests.endpoint.wire import Answer, Request, bearer
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
@@ -22,51 +23,67 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def minted(target: Target, door: str, request: Request) -> tuple[Answer, list[dict[str, Any]]]:
+def minted(target: Target, route: str, request: Request) -> tuple[Answer, list[dict[str, Any]]]:
     """An answer, and what the program logged for it."""
     before = len(target.program.records)
-    answer = target.ask(door, request)
+    answer = target.ask(route, request)
     return answer, target.program.records[before:]
 
 
-@pytest.mark.parametrize("door", ["audited", "audited-async"])
-def test_one_event_for_each_token(everywhere: Everywhere, door: str) -> None:
+@pytest.mark.parametrize("route", ["audited", "audited-async"])
+def test_one_event_for_each_token(all_frameworks: AllFrameworks, route: str) -> None:
     """The log and the callback, plain or async, are told who, in which room, with which agents, and how to find the token."""
-    for target in everywhere.targets:
-        answer, records = minted(target, door, Request(bearer("dispatch")))
+    for target in all_frameworks.targets:
+        answer, records = minted(target, route, Request(bearer("dispatch")))
         token = answer.json["participant_token"]
-        event = ["ada", digest(answer.claims["video"]["room"]), ["helper", "scribe"], digest(token)]
+        event = ["issued", "", "ada", digest(answer.claims["video"]["room"]), ["helper", "scribe"], digest(token)]
+        (told,) = [json.loads(record["text"]) for record in records if record["logger"] == "tests.events"]
+        *said, fingerprint, seconds = told
+        assert event == said
+        assert re.fullmatch("[0-9a-f]{12}", fingerprint)
+        assert 0 < seconds < 60
         assert [
             {
                 "logger": "moss_voice_server.audit",
                 "level": "INFO",
                 "text": "token for 'ada'",
-                "moss_identity": event[0],
-                "moss_room_hash": event[1],
-                "moss_agents": event[2],
-                "moss_token_hash": event[3],
-            },
-            {"logger": "tests.events", "level": "INFO", "text": json.dumps(event)},
-        ] == records
+                "moss_identity": event[2],
+                "moss_room_hash": event[3],
+                "moss_agents": event[4],
+                "moss_token_hash": event[5],
+            }
+        ] == [record for record in records if record["logger"] == "moss_voice_server.audit"]
 
 
-def test_no_event_without_a_token(everywhere: Everywhere) -> None:
-    """Refusals and mistakes are no tokens, and are not counted as such."""
-    for request in (
-        Request(),
-        Request(bearer("rejected")),
-        Request(bearer("ada"), json={"room_name": "r"}),
-        Request(bearer("none")),
-    ):
-        for target in everywhere.targets:
-            _, records = minted(target, "audited", request)
-            assert "moss_voice_server.audit" not in [record["logger"] for record in records]
-            assert "tests.events" not in [record["logger"] for record in records]
+NO_TOKEN: dict[str, tuple[Request, list[str] | None]] = {
+    "not authenticated": (Request(), ["denied", "unauthenticated", ""]),
+    "denied": (Request(bearer("rejected")), ["denied", "forbidden", ""]),
+    "the framework's 404": (Request(bearer("framework-404")), ["denied", "refused", ""]),
+    "a room": (Request(bearer("ada"), json={"room_name": "r"}), ["denied", "room_not_allowed", "ada"]),
+    "no JSON": (Request(bearer("ada"), b"x"), ["invalid", "invalid_json", ""]),
+    "a mistake": (Request(bearer("none")), ["error", "internal_error", ""]),
+    "a crash": (Request(bearer("fails")), ["error", "internal_error", ""]),
+    "no credentials": (Request(bearer("credentials")), ["unavailable", "unavailable", ""]),
+    "another method": (Request(bearer("ada"), method="GET"), None),
+    "too large": (Request(bearer("ada"), b" " * 16385), None),
+}
 
 
-def test_a_failing_callback_is_logged(everywhere: Everywhere) -> None:
+@pytest.mark.parametrize(("request_", "event"), NO_TOKEN.values(), ids=NO_TOKEN.keys())
+def test_an_event_for_each_request_without_a_token(
+    all_frameworks: AllFrameworks, request_: Request, event: list[str] | None
+) -> None:
+    """A request whose body was read is one event, whatever became of it; there is no audit line without a token."""
+    for target in all_frameworks.targets:
+        _, records = minted(target, "audited", request_)
+        assert "moss_voice_server.audit" not in [record["logger"] for record in records]
+        events = [json.loads(record["text"])[:3] for record in records if record["logger"] == "tests.events"]
+        assert ([event] if event else []) == events
+
+
+def test_a_failing_callback_is_logged(all_frameworks: AllFrameworks) -> None:
     """The token was made and is given; the callback's trouble is told by its kind only."""
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         answer, records = minted(target, "audited-broken", Request(bearer("ada")))
         assert 201 == answer.status
         assert ["on_token failed with RuntimeError: correct the callback"] == [
@@ -74,9 +91,9 @@ def test_a_failing_callback_is_logged(everywhere: Everywhere) -> None:
         ]
 
 
-def test_no_token_is_ever_logged(everywhere: Everywhere) -> None:
+def test_no_token_is_ever_logged(all_frameworks: AllFrameworks) -> None:
     """Neither a token nor its parts, the room or the API secret are in any record of any program."""
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         answer, _ = minted(target, "token", Request(bearer("ada")))
         token = answer.json["participant_token"]
         log = target.program.log.read_text(encoding="utf-8")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.programs import Program
 from tests.endpoint.wire import Answer, Request, bearer, exchange
 
 GIGABYTE = 1 << 30
 PART = 1 << 16
-TOO_LARGE = b'{"error":"body_too_large","message":"Send at most 16384 bytes."}'
+TOO_LARGE = b'{"error":"body_too_large","message":"Request body too large: at most 16384 bytes are allowed."}'
 # Django's ASGI handler takes a whole body in, on disk, before it calls any view: nothing in a view can shorten that.
 TAKES_ALL = "django-uvicorn"
 MEGABYTES = 8  # how much more memory a program may have needed, ever, after all this
@@ -55,9 +55,9 @@ def peak(program: Program) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a process's peak memory is read from /proc")
 @pytest.mark.parametrize("way", ["announced", "in chunks", "in small chunks, without an end", "without an end"])
-def test_a_body_that_is_far_too_long(everywhere: Everywhere, way: str) -> None:
+def test_a_body_that_is_far_too_long(all_frameworks: AllFrameworks, way: str) -> None:
     """A gigabyte, or a body without an end, is answered while it is still being sent, and kept nowhere."""
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         if target.program.name == TAKES_ALL:
             continue
         path = f"/{target.mode}/token"
@@ -77,9 +77,9 @@ def test_a_body_that_is_far_too_long(everywhere: Everywhere, way: str) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a process's peak memory is read from /proc")
-def test_where_the_framework_takes_it_all_in(everywhere: Everywhere) -> None:
+def test_where_the_framework_takes_it_all_in(all_frameworks: AllFrameworks) -> None:
     """Under ASGI Django has the whole body on disk before our view is called; it is refused then, and not read into memory."""
-    program = everywhere.programs[TAKES_ALL]
+    program = all_frameworks.programs[TAKES_ALL]
     program.ask("/sync/token", Request(bearer("ada")))
     before = peak(program)
     for mode in ("sync", "async"):
@@ -91,17 +91,17 @@ def test_where_the_framework_takes_it_all_in(everywhere: Everywhere) -> None:
     assert 201 == program.ask("/sync/token", Request(bearer("ada"))).status
 
 
-def test_a_length_is_believed_before_a_byte_is_read(everywhere: Everywhere) -> None:
+def test_a_length_is_believed_before_a_byte_is_read(all_frameworks: AllFrameworks) -> None:
     """Who announces too much is refused without sending anything."""
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         if target.program.name != TAKES_ALL:
             answer = exchange(target.program.port, [head(f"/{target.mode}/token", content_length=str(GIGABYTE))])
             assert (413, TOO_LARGE) == (answer.status, answer.body)
 
 
-def test_less_than_announced(everywhere: Everywhere) -> None:
+def test_less_than_announced(all_frameworks: AllFrameworks) -> None:
     """What came before a connection broke off is no request, even if it reads like one. (Uvicorn answers nobody who has gone.)"""
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         if "gunicorn" in target.program.name:
             sent = [head(f"/{target.mode}/token", content_length="100"), b"{}"]
             answer = exchange(target.program.port, sent, ends=True)
@@ -111,8 +111,8 @@ def test_less_than_announced(everywhere: Everywhere) -> None:
 @pytest.mark.parametrize(
     "body", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nno header\r\n\r\n"], ids=["size", "trailer"]
 )
-def test_chunks_that_are_none(everywhere: Everywhere, body: bytes) -> None:
+def test_chunks_that_are_none(all_frameworks: AllFrameworks, body: bytes) -> None:
     """Where a server leaves it to us to find out, while reading: our answer, and no page of a framework's."""
     request = Request(bearer("ada") | {"content-length": None, "transfer-encoding": "chunked"}, body)
-    said = everywhere(request, where=lambda target: "gunicorn" in target.program.name)
+    said = all_frameworks(request, where=lambda target: "gunicorn" in target.program.name)
     assert (400, "body_incomplete") == (said.status, json.loads(said.body)["error"])

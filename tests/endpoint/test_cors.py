@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.policy_names import APP
 from tests.endpoint.wire import Request, bearer
 
@@ -34,11 +34,11 @@ def preflight(origin: str, method: str = "POST", headers: str = "authorization,c
 
 
 @pytest.mark.parametrize("origin", [APP, EVIL, "null"])
-def test_off_by_default(everywhere: Everywhere, origin: str) -> None:
+def test_off_by_default(all_frameworks: AllFrameworks, origin: str) -> None:
     """Without a list of origins there is no CORS: no header on a token, none on an error, and no preflight."""
-    assert {} == cors(everywhere(Request(bearer("ada", origin=origin))).headers)
-    assert {} == cors(everywhere(Request({"origin": origin})).headers)
-    said = everywhere(preflight(origin))
+    assert {} == cors(all_frameworks(Request(bearer("ada", origin=origin))).headers)
+    assert {} == cors(all_frameworks(Request({"origin": origin})).headers)
+    said = all_frameworks(preflight(origin))
     assert (405, {}) == (said.status, cors(said.headers))
 
 
@@ -60,16 +60,16 @@ ANSWERS = {
 @pytest.mark.parametrize(
     ("origin", "told"), [(APP, READABLE), (EVIL, UNREADABLE), ("null", UNREADABLE), (None, UNREADABLE)]
 )
-def test_every_answer(everywhere: Everywhere, status: int, origin: str | None, told: dict[str, str]) -> None:
+def test_every_answer(all_frameworks: AllFrameworks, status: int, origin: str | None, told: dict[str, str]) -> None:
     """A listed origin's pages can read every answer, errors as well; no other page can read any."""
     request = ANSWERS[status]
-    said = everywhere(request._replace(headers={**request.headers, "origin": origin}), "cors")
+    said = all_frameworks(request._replace(headers={**request.headers, "origin": origin}), "cors")
     assert (status, told) == (said.status, cors(said.headers))
 
 
-def test_preflight(everywhere: Everywhere) -> None:
+def test_preflight(all_frameworks: AllFrameworks) -> None:
     """A listed origin's browser may send a POST with the headers that it asks for, and with cookies."""
-    said = everywhere(preflight(APP), "cors")
+    said = all_frameworks(preflight(APP), "cors")
     assert (204, b"") == (said.status, said.body)
     allowed = {
         "access-control-allow-methods": "POST",
@@ -78,26 +78,26 @@ def test_preflight(everywhere: Everywhere) -> None:
     }
     assert READABLE | allowed == cors(said.headers)
     assert "content-type" not in said.headers
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         if not target.program.name.startswith("django"):  # its CommonMiddleware adds one
             assert target.ask("cors", preflight(APP)).header("content-length") is None  # RFC 9110, section 8.6
 
 
-def test_preflight_of_another_origin(everywhere: Everywhere) -> None:
+def test_preflight_of_another_origin(all_frameworks: AllFrameworks) -> None:
     """Another origin's browser is refused, and is told nothing that it could go by."""
-    said = everywhere(preflight(EVIL), "cors")
+    said = all_frameworks(preflight(EVIL), "cors")
     assert (403, "origin_not_allowed", UNREADABLE) == (said.status, json.loads(said.body)["error"], cors(said.headers))
 
 
-def test_each_origin_of_the_list(everywhere: Everywhere) -> None:
+def test_each_origin_of_the_list(all_frameworks: AllFrameworks) -> None:
     """Each listed origin is answered with its own name, never with the list or a star."""
-    said = everywhere(preflight("http://localhost:5173"), "cors")
+    said = all_frameworks(preflight("http://localhost:5173"), "cors")
     assert "http://localhost:5173" == said.headers["access-control-allow-origin"]
 
 
-def test_options_without_a_question(everywhere: Everywhere) -> None:
+def test_options_without_a_question(all_frameworks: AllFrameworks) -> None:
     """OPTIONS that is no preflight is a wrong method."""
-    said = everywhere(Request({"origin": APP}, method="OPTIONS"), "cors")
+    said = all_frameworks(Request({"origin": APP}, method="OPTIONS"), "cors")
     assert (405, READABLE) == (said.status, cors(said.headers))
 
 
@@ -114,10 +114,10 @@ SITES = [
 ]
 
 
-@pytest.mark.parametrize(("door", "origin", "site", "status"), SITES)
-def test_another_site(everywhere: Everywhere, door: str, origin: str | None, site: str, status: int) -> None:
+@pytest.mark.parametrize(("route", "origin", "site", "status"), SITES)
+def test_another_site(all_frameworks: AllFrameworks, route: str, origin: str | None, site: str, status: int) -> None:
     """Where the browser itself says that another site asks, only a listed origin is answered, whatever cookies came along."""
-    said = everywhere(Request({**bearer("ada"), "sec-fetch-site": site, "origin": origin}), door)
+    said = all_frameworks(Request({**bearer("ada"), "sec-fetch-site": site, "origin": origin}), route)
     assert status == said.status
     if status == 403:
         assert "origin_not_allowed" == json.loads(said.body)["error"]

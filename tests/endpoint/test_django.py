@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.programs import Program
 from tests.endpoint.wire import Answer, Request, bearer
 
@@ -21,19 +21,19 @@ django = pytest.mark.parametrize("program", PROGRAMS)
 views = pytest.mark.parametrize("view", VIEWS)
 
 
-def ask(everywhere: Everywhere, program: str, path: str, request: Request) -> Answer:
+def ask(all_frameworks: AllFrameworks, program: str, path: str, request: Request) -> Answer:
     """One request to one of the two Django programs."""
-    found: Program = everywhere.programs[program]
+    found: Program = all_frameworks.programs[program]
     answer: Answer = found.ask(path, request)
     return answer
 
 
 @django
 @views
-def test_csrf_is_checked(everywhere: Everywhere, program: str, view: str) -> None:
+def test_csrf_is_checked(all_frameworks: AllFrameworks, program: str, view: str) -> None:
     """Without Django's token a request does not reach us, signed in or not: a cookie alone proves nothing."""
     for headers in (ADA, ADA | {"cookie": f"csrftoken={TOKEN}"}, ADA | {"x-csrftoken": TOKEN}, {}):
-        answer = ask(everywhere, program, view, Request(headers))
+        answer = ask(all_frameworks, program, view, Request(headers))
         assert 403 == answer.status
         assert b"CSRF" in answer.body
         assert b"participant_token" not in answer.body
@@ -41,31 +41,31 @@ def test_csrf_is_checked(everywhere: Everywhere, program: str, view: str) -> Non
 
 @django
 @views
-def test_with_djangos_token(everywhere: Everywhere, program: str, view: str) -> None:
+def test_with_djangos_token(all_frameworks: AllFrameworks, program: str, view: str) -> None:
     """A page of the application sends Django's token in a header, and is served."""
-    answer = ask(everywhere, program, view, Request(SIGNED))
+    answer = ask(all_frameworks, program, view, Request(SIGNED))
     assert "ada" == answer.claims["sub"]
-    assert 403 == ask(everywhere, program, view, Request(SIGNED | {"x-csrftoken": "b" * 32})).status
+    assert 403 == ask(all_frameworks, program, view, Request(SIGNED | {"x-csrftoken": "b" * 32})).status
 
 
 @django
 @views
-def test_another_origin_with_a_stolen_token(everywhere: Everywhere, program: str, view: str) -> None:
+def test_another_origin_with_a_stolen_token(all_frameworks: AllFrameworks, program: str, view: str) -> None:
     """Django looks at the origin as well."""
-    assert 403 == ask(everywhere, program, view, Request(SIGNED | {"origin": "https://evil.example"})).status
+    assert 403 == ask(all_frameworks, program, view, Request(SIGNED | {"origin": "https://evil.example"})).status
 
 
 @django
-def test_safe_methods_are_ours(everywhere: Everywhere, program: str) -> None:
+def test_safe_methods_are_ours(all_frameworks: AllFrameworks, program: str) -> None:
     """What CSRF does not concern gets our own answer."""
-    assert 405 == ask(everywhere, program, "/checked", Request(method="GET")).status
+    assert 405 == ask(all_frameworks, program, "/checked", Request(method="GET")).status
 
 
 @django
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_header_authentication_switches_the_check_off(everywhere: Everywhere, program: str, mode: str) -> None:
+def test_header_authentication_switches_the_check_off(all_frameworks: AllFrameworks, program: str, mode: str) -> None:
     """A view that says that no cookie ever counts needs no token of Django's."""
-    assert 201 == ask(everywhere, program, f"/{mode}/token", Request(ADA)).status
+    assert 201 == ask(all_frameworks, program, f"/{mode}/token", Request(ADA)).status
 
 
 def test_only_the_word_itself_switches_it_off() -> None:
@@ -88,17 +88,17 @@ def test_only_the_word_itself_switches_it_off() -> None:
 @django
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("path", ["body", "body-before"])
-def test_others_may_read_the_body(everywhere: Everywhere, program: str, mode: str, path: str) -> None:
+def test_others_may_read_the_body(all_frameworks: AllFrameworks, program: str, mode: str, path: str) -> None:
     """A middleware that reads the body leaves it to us, and we leave it to authorize: some sign what they send."""
     token_request = {"room_name": "r"}
-    answer = ask(everywhere, program, f"/{path}/{mode}", Request(json=token_request))
+    answer = ask(all_frameworks, program, f"/{path}/{mode}", Request(json=token_request))
     claims = answer.claims
     assert ("r", token_request) == (claims["video"]["room"], json.loads(claims["metadata"]))
 
 
 @django
-def test_djangos_own_headers_are_kept(everywhere: Everywhere, program: str) -> None:
+def test_djangos_own_headers_are_kept(all_frameworks: AllFrameworks, program: str) -> None:
     """Our answers pass through the application's middlewares, whose headers stand beside ours."""
-    answer = ask(everywhere, program, "/sync/token", Request(ADA))
+    answer = ask(all_frameworks, program, "/sync/token", Request(ADA))
     said = [answer.header(name) for name in ("x-frame-options", "referrer-policy", "cache-control")]
     assert ["DENY", "no-referrer", "no-store"] == said

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, Request, abort, current_app, g, request, session
-from werkzeug.exceptions import Unauthorized
+from flask import (
+    Blueprint,
+    Flask,
+    Request,
+    abort,
+    current_app,
+    g,
+    got_request_exception,
+    make_response,
+    redirect,
+    request,
+    session,
+)
+from werkzeug.exceptions import HTTPException, Unauthorized
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
@@ -102,7 +115,10 @@ def test_werkzeugs_exceptions(refusal: Exception) -> None:
         raise refusal
 
     answer = post(app_with(token_blueprint(SERVER, authorize=authorize)))
-    assert (401, b'{"error":"unauthenticated","message":"Sign in first."}') == (answer.status_code, answer.data)
+    assert (401, b'{"error":"unauthenticated","message":"Authentication required."}') == (
+        answer.status_code,
+        answer.data,
+    )
 
 
 def test_several_endpoints() -> None:
@@ -117,14 +133,69 @@ def test_several_endpoints() -> None:
         app_with(token_blueprint(SERVER, authorize=plain), token_blueprint(SERVER, authorize=plain))
 
 
-def test_the_apps_handlers_do_not_replace_our_answers() -> None:
-    """Error pages of the application are for its own pages; and debug mode shows nothing."""
-    app = app_with(token_blueprint(SERVER, authorize=lambda own, token_request: 1 / 0))
-    app.debug = app.testing = True
+def test_error_pages_of_the_app_do_not_replace_refusals() -> None:
+    """Error pages for a status are for the application's own pages."""
+    app = app_with(token_blueprint(SERVER, authorize=plain))
     app.register_error_handler(401, lambda error: ("<h1>401</h1>", 401))
-    app.register_error_handler(Exception, lambda error: ("<h1>500</h1>", 500))
+    app.register_error_handler(HTTPException, lambda error: ("<h1>error</h1>", error.code))
+    answer = post(app)
+    assert (401, "unauthenticated") == (answer.status_code, answer.json["error"])
+
+
+class SignedOut(Exception):
+    """An exception of the application's own, or of one of its libraries."""
+
+
+def test_exceptions_that_the_app_knows() -> None:
+    """An exception that the application has a handler for is answered by that handler, as in any other view."""
+
+    def authorize(own: Request, token_request: TokenRequest) -> Admission:
+        raise SignedOut
+
+    app = app_with(token_blueprint(SERVER, authorize=authorize))
+    app.register_error_handler(SignedOut, lambda error: ({"error": "signed_out"}, 401))
+    answer = post(app)
+    assert (401, {"error": "signed_out"}) == (answer.status_code, answer.json)
+
+
+@pytest.mark.parametrize(
+    ("refuse", "status", "header"),
+    [
+        (lambda: abort(make_response(("mine", 403))), 403, ""),
+        (lambda: abort(503), 503, ""),
+        (lambda: abort(redirect("/login")), 302, "Location"),
+        (lambda: abort(429, retry_after=7), 429, "Retry-After"),
+    ],
+    ids=["a response", "503", "a redirect", "429"],
+)
+def test_werkzeugs_words(refuse: Callable[[], Any], status: int, header: str) -> None:
+    """What Flask itself answers for an exception is answered so, and headers that the client needs are kept."""
+    app = app_with(token_blueprint(SERVER, authorize=lambda own, token_request: refuse()))
+    answer = post(app)
+    assert status == answer.status_code
+    assert not header or answer.headers[header]
+
+
+def test_a_crash_leaves_the_view() -> None:
+    """Flask's signal, its log and its teardown functions hear of an exception; the client gets the endpoint's response."""
+    heard: list[str] = []
+    app = app_with(token_blueprint(SERVER, authorize=lambda own, token_request: 1 / 0))
+    app.teardown_request(lambda error: heard.append(f"teardown {type(error).__name__}"))
+    got_request_exception.connect(
+        lambda sender, exception, **more: heard.append(f"signal {exception}"), app, weak=False
+    )
     answer = post(app)
     assert (500, "internal_error") == (answer.status_code, answer.json["error"])
+    assert ["signal division by zero", "teardown ZeroDivisionError"] == heard[:2]  # then the test client tears down its own
+
+
+def test_a_rule_like_flasks_own() -> None:
+    """Who lists the routes finds a set of methods, as in every rule of Flask's."""
+    app = app_with(token_blueprint(SERVER, authorize=plain))
+    (rule,) = (rule for rule in app.url_map.iter_rules() if rule.rule == "/voice/token")
+    assert isinstance(rule.methods, set)
+    assert ["POST"] == sorted(rule.methods)
+    assert app.view_functions[rule.endpoint].__name__
 
 
 @pytest.mark.parametrize("method", ["QUERY", "PROPFIND", "CONNECT", "BREW"])
@@ -134,7 +205,7 @@ def test_methods_that_hardly_anybody_knows(method: str, prefix: str) -> None:
     app = app_with()
     app.register_blueprint(token_blueprint(SERVER, authorize=allow_guests()), url_prefix=prefix)
     answer = post(app, f"{prefix}/voice/token", method=method)
-    assert (405, b'{"error":"method_not_allowed","message":"Send a POST request."}') == (
+    assert (405, b'{"error":"method_not_allowed","message":"Use the POST method."}') == (
         answer.status_code,
         answer.data,
     )

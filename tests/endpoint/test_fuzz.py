@@ -41,7 +41,7 @@ async def authorize(scope: Any, token_request: TokenRequest) -> Admission:
         ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}),
         allowed_rooms=lambda room: True,
         allowed_agents=[agent.agent_name for agent in token_request.agents],
-        client_may_set=("name", "metadata", "attributes"),
+        client_may_set=("name", "metadata", "attributes", "agent_metadata", "agent_deployment"),
     )
 
 
@@ -95,7 +95,7 @@ CONFIG = st.fixed_dictionaries(
         **dict.fromkeys(("egress", "name", "maxParticipants", "empty_timeout", "tags", "metadata", "new"), VALUES),
     },
 )
-WISH = st.fixed_dictionaries(
+TOKEN_REQUEST = st.fixed_dictionaries(
     {},
     optional={
         **dict.fromkeys(
@@ -106,7 +106,7 @@ WISH = st.fixed_dictionaries(
     },
 )
 BODY = st.one_of(
-    WISH.map(lambda token_request: json.dumps(token_request).encode()),
+    TOKEN_REQUEST.map(lambda token_request: json.dumps(token_request).encode()),
     st.dictionaries(TEXT, VALUES, max_size=3).map(lambda token_request: json.dumps(token_request).encode()),
     VALUES.map(lambda value: json.dumps(value).encode()),
     st.binary(max_size=200).map(lambda data: MARK.encode() + data),
@@ -146,8 +146,8 @@ def test_any_header(loop: asyncio.AbstractEventLoop, headers: dict[str, str], me
 
 
 @QUICK
-@given(WISH, WISH)
-def test_a_wish_means_the_same_twice(
+@given(TOKEN_REQUEST, TOKEN_REQUEST)
+def test_a_token_request_means_the_same_twice(
     loop: asyncio.AbstractEventLoop, token_request: dict[str, Any], other: dict[str, Any]
 ) -> None:
     """What one request said has no effect on the next."""

@@ -1,4 +1,4 @@
-"""The endpoint's course driven by hand, for what no client can bring about on purpose."""
+"""The handler called directly, for what no client can cause on purpose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._endpoint.handler import Endpoint, run
+from moss_voice_server._endpoint.drivers import call_now, run
+from moss_voice_server._endpoint.handler import Incoming, TokenEndpoint
+from moss_voice_server._endpoint.responses import Response
 from moss_voice_server.endpoint import Admission
 from moss_voice_server.testing import FakeMoss, decode_token
 
@@ -20,13 +22,24 @@ def admit(request: Any, token_request: Any) -> Admission:
     return Admission(ParticipantInfo("ada"))
 
 
+async def read(limit: int) -> bytes:
+    """An empty token request."""
+    return b"{}"
+
+
+def handled(endpoint: TokenEndpoint) -> Response:
+    """The response to it."""
+    response: Response = run(endpoint.handle(Incoming(None, "POST", "/", HEADERS, read), call_now))
+    return response
+
+
 @pytest.mark.parametrize("answer", [True, False])
 def test_limiter_that_says_yes_or_no_is_a_mistake(answer: bool, caplog: pytest.LogCaptureFixture) -> None:
     """A bool is no time: whoever meant `True` as "go on" is told so in the log, and nobody gets in by it."""
     server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
-    endpoint = Endpoint(server, admit, rate_limiter=lambda key: answer)
-    reply = run(endpoint.course(None, "POST", HEADERS, lambda limit: b"{}"))
-    assert (500, True) == (reply.status, "limiter must return the seconds to wait" in caplog.text)
+    endpoint = TokenEndpoint(server, admit, rate_limiter=lambda key: answer)
+    reply = handled(endpoint)
+    assert (500, True) == (reply.status, "return the seconds to wait" in caplog.text)
 
 
 def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +57,7 @@ def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) ->
             return minted[-1]
 
         monkeypatch.setattr(server, "create_participant_token", exchange_and_mint)
-        reply = run(Endpoint(server, admit).course(None, "POST", HEADERS, lambda limit: b"{}"))
+        reply = handled(TokenEndpoint(server, admit))
     answer = json.loads(reply.body)
     key = decode_token(answer["participant_token"])["iss"]
     assert ("wss://new.example", moss.credentials["voice_agent_api_key"]) == (answer["server_url"], key)

@@ -10,62 +10,62 @@ from limits.storage import MemoryStorage
 
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.rate_limit import RateLimiter
-from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.wire import Request, bearer
 
 ADA = Request(bearer("ada"))
 TOO_MANY = (429, b'{"error":"rate_limited","message":"Too many requests: try again later."}', "some")
 
 
-def test_the_ready_limiter(everywhere: Everywhere) -> None:
-    """Three an hour: three tokens, then 429 with a wait; somebody else, and another door, are not touched."""
-    assert [201] * 3 == [everywhere(ADA, "limited").status for _ in range(3)]
-    said = everywhere(ADA, "limited")
+def test_the_ready_limiter(all_frameworks: AllFrameworks) -> None:
+    """Three an hour: three tokens, then 429 with a wait; somebody else, and another route, are not touched."""
+    assert [201] * 3 == [all_frameworks(ADA, "limited").status for _ in range(3)]
+    said = all_frameworks(ADA, "limited")
     assert TOO_MANY == (said.status, said.body, said.headers["retry-after"])
-    assert 201 == everywhere(ADA, "token").status
-    for target in everywhere.targets:
+    assert 201 == all_frameworks(ADA, "token").status
+    for target in all_frameworks.targets:
         wait = target.ask("limited", ADA).header("retry-after")
         assert wait is not None
         assert 0 < int(wait) <= 3600
 
 
-def test_guests_are_counted_by_their_address(everywhere: Everywhere) -> None:
+def test_guests_are_counted_by_their_address(all_frameworks: AllFrameworks) -> None:
     """A guest is somebody new each time, and is limited all the same, whatever it says of its own address."""
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         assert [201] * 3 == [target.ask("limited-guests", Request()).status for _ in range(3)]
-    said = everywhere(Request(), "limited-guests")
+    said = all_frameworks(Request(), "limited-guests")
     assert TOO_MANY == (said.status, said.body, said.headers["retry-after"])
     elsewhere = Request({"x-real-ip": "198.51.100.1", "forwarded": "for=198.51.100.1"})
-    assert 429 == everywhere(elsewhere, "limited-guests").status
+    assert 429 == all_frameworks(elsewhere, "limited-guests").status
 
 
-def test_sessions_are_counted_by_what_the_app_says(everywhere: Everywhere) -> None:
+def test_sessions_are_counted_by_what_the_app_says(all_frameworks: AllFrameworks) -> None:
     """An identity that is new for each session does not start a new count, where the app names its user."""
     session = Request(bearer("session"))
-    for target in everywhere.targets:
+    for target in all_frameworks.targets:
         assert [201] * 3 + [429] == [target.ask("limited-sessions", session).status for _ in range(4)]
 
 
-def test_what_is_refused_counts(everywhere: Everywhere) -> None:
+def test_what_is_refused_counts(all_frameworks: AllFrameworks) -> None:
     """Guessing room names is limited like anything else."""
     guess = Request(bearer("pattern"), json={"room_name": "lobby"})
-    assert [403] * 3 == [everywhere(guess, "limited-guesses").status for _ in range(3)]
-    assert 429 == everywhere(guess, "limited-guesses").status
+    assert [403] * 3 == [all_frameworks(guess, "limited-guesses").status for _ in range(3)]
+    assert 429 == all_frameworks(guess, "limited-guesses").status
 
 
-def test_a_limiter_of_the_apps_own(everywhere: Everywhere) -> None:
+def test_a_limiter_of_the_apps_own(all_frameworks: AllFrameworks) -> None:
     """A plain or an async function says how many seconds to wait, which are told as whole ones."""
-    assert 201 == everywhere(ADA, "limited-plain").status
-    for target in everywhere.targets:
+    assert 201 == all_frameworks(ADA, "limited-plain").status
+    for target in all_frameworks.targets:
         answer = target.ask("limited-async", ADA)
         assert (429, "30") == (answer.status, answer.header("retry-after"))
 
 
-def test_a_limiter_that_fails_lets_nobody_in(everywhere: Everywhere) -> None:
+def test_a_limiter_that_fails_lets_nobody_in(all_frameworks: AllFrameworks) -> None:
     """Without an answer from the limiter there is no token, and the log says so."""
-    before = {name: len(program.told) for name, program in everywhere.programs.items()}
-    assert 500 == everywhere(ADA, "limited-broken").status
-    for name, program in everywhere.programs.items():
+    before = {name: len(program.told) for name, program in all_frameworks.programs.items()}
+    assert 500 == all_frameworks(ADA, "limited-broken").status
+    for name, program in all_frameworks.programs.items():
         assert ["ERROR"] * 2 == [record["level"] for record in program.told[before[name] :]]
 
 
@@ -141,7 +141,7 @@ def test_a_shared_storage() -> None:
     assert [False, False, True] == [one.is_nonblocking, other.is_nonblocking, RateLimiter().is_nonblocking]
 
 
-def test_limits_are_per_identity(everywhere: Everywhere) -> None:
+def test_limits_are_per_identity(all_frameworks: AllFrameworks) -> None:
     """The limiter is told who was admitted, and is not asked about those who were not."""
-    said: Any = everywhere(Request(), "limited")
+    said: Any = all_frameworks(Request(), "limited")
     assert (401, "unauthenticated") == (said.status, json.loads(said.body)["error"])

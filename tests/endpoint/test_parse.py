@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from moss_voice_server._endpoint.parse import MAX_BODY, NOTHING, Misread, parse
+from moss_voice_server._endpoint.parse import MAX_BODY, NOTHING, parse, precheck
+from moss_voice_server._endpoint.refusal import Refusal
 from moss_voice_server.endpoint import TokenRequest
 from moss_voice_server.grants import AgentDispatch
 
@@ -90,10 +91,10 @@ CLIENTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("sent", "wished"), CLIENTS.values(), ids=CLIENTS.keys())
-def test_requests_of_the_clients(sent: bytes, wished: TokenRequest) -> None:
+@pytest.mark.parametrize(("sent", "expected"), CLIENTS.values(), ids=CLIENTS.keys())
+def test_requests_of_the_clients(sent: bytes, expected: TokenRequest) -> None:
     """Each of LiveKit's clients is understood as it writes."""
-    assert wished == parse(sent)
+    assert expected == parse(sent)
 
 
 ACCEPTED = {
@@ -139,10 +140,10 @@ ACCEPTED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("sent", "wished"), ACCEPTED.values(), ids=ACCEPTED.keys())
-def test_accepted(sent: bytes, wished: TokenRequest) -> None:
+@pytest.mark.parametrize(("sent", "expected"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(sent: bytes, expected: TokenRequest) -> None:
     """What the standard allows is understood exactly as it was sent."""
-    assert wished == parse(sent)
+    assert expected == parse(sent)
 
 
 REFUSED = {
@@ -252,10 +253,18 @@ REFUSED = {
 }  # fmt: skip
 
 
+def outcome(sent: bytes) -> TokenRequest | tuple[int, str]:
+    """What a body is parsed to, or the status and the code of the refusal."""
+    try:
+        return parse(sent)
+    except Refusal as refusal:
+        return refusal.status, refusal.code
+
+
 @pytest.mark.parametrize(("sent", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(sent: bytes, why: tuple[int, str]) -> None:
     """What is no token request, or an impossible one, is refused with a status and a stable code."""
-    assert Misread(*why) == parse(sent)
+    assert why == outcome(sent)
 
 
 # Over all inputs.
@@ -305,16 +314,16 @@ NEARLY = st.dictionaries(
 
 @QUICK
 @given(BODIES | NEARLY)
-def test_every_body_is_a_wish_or_has_a_known_code(sent: bytes) -> None:
+def test_every_body_is_a_token_request_or_has_a_known_code(sent: bytes) -> None:
     """No body raises, and a refusal says no more than one of the fixed codes."""
-    found = parse(sent)
-    assert isinstance(found, TokenRequest) or tuple(found) in CODES
+    found = outcome(sent)
+    assert isinstance(found, TokenRequest) or found in CODES
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(str.strip)
 KEYS = TEXTS.filter(lambda key: not key.lower().startswith("lk."))
 DEPLOYMENTS = st.text(string.ascii_letters + string.digits + "-", max_size=20)
-WISHES = st.builds(
+TOKEN_REQUESTS = st.builds(
     TokenRequest,
     st.none() | TEXTS,
     st.none() | TEXTS,
@@ -343,8 +352,8 @@ def written(token_request: TokenRequest, camel: bool, ascii_only: bool) -> bytes
 
 
 @QUICK
-@given(WISHES, st.booleans(), st.booleans())
-def test_a_wish_comes_through_unchanged(token_request: TokenRequest, camel: bool, ascii_only: bool) -> None:
+@given(TOKEN_REQUESTS, st.booleans(), st.booleans())
+def test_a_token_request_comes_through_unchanged(token_request: TokenRequest, camel: bool, ascii_only: bool) -> None:
     """What a client writes within the limits is what the app is told, in either spelling and either escaping."""
     assert token_request == parse(written(token_request, camel, ascii_only))
 
@@ -367,8 +376,8 @@ NESTED = st.recursive(
 @example([[[[[["]" * 20 + '"', [1]]]]]]])
 def test_depth_is_what_a_parser_would_reach(value: Any) -> None:
     """Up to eight levels are read, texts do not count, and the ninth is refused."""
-    found = parse(json.dumps({"room_config": {"new": value}}).encode())
-    assert (Misread(400, "too_deep") if levels(value) > 6 else NOTHING) == found
+    found = outcome(json.dumps({"room_config": {"new": value}}).encode())
+    assert ((400, "too_deep") if levels(value) > 6 else NOTHING) == found
 
 
 @QUICK
@@ -376,8 +385,8 @@ def test_depth_is_what_a_parser_would_reach(value: Any) -> None:
 def test_unbalanced_brackets_are_never_read(pair: str, opened: int, closed: int) -> None:
     """Brackets alone are a request only as `{}`."""
     sent = (pair[0] * opened + pair[1] * closed).encode()
-    wished = sent in (b"", b"{}")
-    assert wished == isinstance(parse(sent), TokenRequest)
+    expected = sent in (b"", b"{}")
+    assert expected == isinstance(outcome(sent), TokenRequest)
 
 
 SLOW = {
@@ -397,5 +406,81 @@ SLOW = {
 def test_effort_grows_no_faster_than_the_body(sent: bytes) -> None:
     """A body eight times the allowed size is dealt with in a moment: with squared effort it would take a minute."""
     before = time.thread_time()
-    parse(sent)
+    outcome(sent)
     assert time.thread_time() - before < 10
+
+
+# Before the body is read.
+
+PRECHECKED: dict[str, tuple[tuple[str, str, str], tuple[int, str] | None]] = {
+    "a POST of JSON": (("POST", "application/json", "2"), None),
+    "without a length": (("POST", "application/json", ""), None),
+    "of nothing": (("POST", "application/json", "0"), None),
+    "the longest": (("POST", "application/json", "16384"), None),
+    "leading zeros": (("POST", "application/json", "000002"), None),
+    "in UTF-8": (("POST", "application/json; charset=utf-8", "2"), None),
+    "in quoted UTF-8": (("POST", 'Application/JSON;charset="UTF-8"', "2"), None),
+    "space around": (("POST", " application/json ", "2"), None),
+    **{
+        method: ((method, "application/json", "2"), (405, "method_not_allowed"))
+        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "")
+    },
+    **{
+        content_type or "no type": (("POST", content_type, "2"), (415, "unsupported_media_type"))
+        for content_type in (
+            "",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=application/json",
+            "text/plain; application/json",
+            "text/plain, application/json",
+            "application/json, text/plain",
+            "application/json; charset=latin-1",
+            "application/json; charset=utf-16",
+            "application/json; charset=utf-8; x=y",
+            "application/json;",
+            "application/jsonp",
+            "application/json5",
+            "application/vnd.api+json",
+            "application/ld+json",
+            "json",
+            "*/*",
+        )
+    },
+    **{
+        f"a length of {length!r}"[:40]: (("POST", "application/json", length), (413, "body_too_large"))
+        for length in ("16385", "1073741824", "9" * 18, "9" * 5000, "-1", "+1", "1_0", "0x10", "1.0", "²", "٣", "2, 2")
+    },
+}
+
+
+@pytest.mark.parametrize(("asked", "why"), PRECHECKED.values(), ids=PRECHECKED.keys())
+def test_precheck(asked: tuple[str, str, str], why: tuple[int, str] | None) -> None:
+    """A POST of JSON that is short enough goes on; everything else is refused before a byte of it is read."""
+    assert why == prechecked(*asked)
+
+
+def prechecked(method: str, content_type: str, length: str, encoding: str = "") -> tuple[int, str] | None:
+    """Status and code of a refusal before the body."""
+    headers = {"content-type": content_type, "content-length": length, "content-encoding": encoding}
+    try:
+        precheck(method, headers)
+    except Refusal as refusal:
+        assert (refusal.status == 405) == (("allow", "POST") in refusal.headers)  # RFC 9110, section 15.5.6
+        return refusal.status, refusal.code
+    return None
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("gzip", 415), ("br, identity", 415), ("identity", None), ("", None)])
+def test_a_compressed_body_is_refused_by_its_header(encoding: str, status: int | None) -> None:
+    """A body in another encoding is not read as JSON."""
+    refused = prechecked("POST", "application/json", "2", encoding)
+    assert status == (refused and refused[0])
+
+
+@QUICK
+@given(st.text(max_size=20), st.text(max_size=40), st.text(max_size=20))
+def test_no_header_breaks_the_precheck(method: str, content_type: str, length: str) -> None:
+    """Whatever the headers hold, the request goes on or is refused."""
+    found = prechecked(method, content_type, length)
+    assert found is None or found[0] in (405, 413, 415)

@@ -7,39 +7,41 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.policy_names import LEAK
 from tests.endpoint.wire import Request, bearer
 
 SIGN_IN = {"www-authenticate": "Bearer"}
 REFUSED: dict[str, tuple[str, tuple[int, str, str], dict[str, str]]] = {
-    "nobody": ("", (401, "unauthenticated", "Sign in first."), SIGN_IN),
-    "an unknown token": ("stranger", (401, "unauthenticated", "Sign in first."), SIGN_IN),
-    "Denied(401)": ("unauthenticated", (401, "unauthenticated", "Sign in first."), SIGN_IN),
-    "Denied()": ("rejected", (403, "forbidden", "This is not allowed."), {}),
-    "Denied raised, with a code": ("denied-raised", (403, "trial_over", "This is not allowed."), {}),
-    "Denied returned, with a code": ("denied-returned", (403, "trial_over", "This is not allowed."), {}),
-    "the framework's own 401": ("framework-401", (401, "unauthenticated", "Sign in first."), SIGN_IN),
-    "the framework's own 403": ("framework-403", (403, "forbidden", "This is not allowed."), {}),
+    "nobody": ("", (401, "unauthenticated", "Authentication required."), SIGN_IN),
+    "an unknown token": ("stranger", (401, "unauthenticated", "Authentication required."), SIGN_IN),
+    "Denied(401)": ("unauthenticated", (401, "unauthenticated", "Authentication required."), SIGN_IN),
+    "Denied()": ("rejected", (403, "forbidden", "Access denied."), {}),
+    "Denied raised, with a code": ("denied-raised", (403, "trial_over", "Access denied."), {}),
+    "Denied returned, with a code": ("denied-returned", (403, "trial_over", "Access denied."), {}),
+    "the framework's own 401": ("framework-401", (401, "unauthenticated", "Authentication required."), SIGN_IN),
+    "the framework's own 403": ("framework-403", (403, "forbidden", "Access denied."), {}),
 }
 
 
 @pytest.mark.parametrize(("rule", "why", "extra"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused(everywhere: Everywhere, rule: str, why: tuple[int, str, str], extra: dict[str, str]) -> None:
-    """Whoever is not admitted learns whether signing in would help, in the same words everywhere."""
-    before = {name: program.told for name, program in everywhere.programs.items()}
-    said = everywhere(Request(bearer(rule) if rule else {}))
+def test_refused(all_frameworks: AllFrameworks, rule: str, why: tuple[int, str, str], extra: dict[str, str]) -> None:
+    """Whoever is not admitted learns whether signing in would help, in the same words all_frameworks."""
+    before = {name: program.told for name, program in all_frameworks.programs.items()}
+    said = all_frameworks(Request(bearer(rule) if rule else {}))
     assert (why[0], {"error": why[1], "message": why[2]}) == (said.status, json.loads(said.body))
     assert extra == {name: said.headers[name] for name in said.headers if name in ("www-authenticate", "allow")}
-    assert before == {name: program.told for name, program in everywhere.programs.items()}
+    for name, program in all_frameworks.programs.items():
+        new = [(record["level"], record["moss_code"]) for record in program.told[len(before[name]) :]]
+        assert [("INFO", why[1])] * 2 == new  # one for each mode
 
 
 @pytest.mark.parametrize(
     ("rule", "status"), [("framework-400", 400), ("framework-404", 404), ("unusual-404", 404), ("unusual-429", 429)]
 )
-def test_a_frameworks_other_refusals(everywhere: Everywhere, rule: str, status: int) -> None:
+def test_a_frameworks_other_refusals(all_frameworks: AllFrameworks, rule: str, status: int) -> None:
     """A status that a framework's exception stands for is kept where it refuses: `get_object_or_404` is no mistake."""
-    said = everywhere(Request(bearer(rule)))
+    said = all_frameworks(Request(bearer(rule)))
     assert (status, b'{"error":"refused","message":"The request was refused."}') == (said.status, said.body)
 
 
@@ -61,41 +63,41 @@ MISTAKES: dict[str, str] = {
 
 
 @pytest.mark.parametrize("rule", MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_of_the_app_is_a_500_and_a_log_record(everywhere: Everywhere, rule: str) -> None:
+def test_a_mistake_of_the_app_is_a_500_and_a_log_record(all_frameworks: AllFrameworks, rule: str) -> None:
     """What authorize gets wrong lets nobody in, tells the client nothing, and tells the log what it was."""
-    before = {name: len(program.told) for name, program in everywhere.programs.items()}
-    said = everywhere(Request(bearer(rule)))
-    assert (500, b'{"error":"internal_error","message":"Something went wrong on the server."}') == (
+    before = {name: len(program.told) for name, program in all_frameworks.programs.items()}
+    said = all_frameworks(Request(bearer(rule)))
+    assert (500, b'{"error":"internal_error","message":"Internal server error."}') == (
         said.status,
         said.body,
     )
-    for name, program in everywhere.programs.items():
+    for name, program in all_frameworks.programs.items():
         new = [(record["logger"], record["level"]) for record in program.told[before[name] :]]
         assert [("moss_voice_server.endpoint", "ERROR")] * 2 == new  # one for each mode
 
 
-def test_no_credentials_yet_is_no_mistake(everywhere: Everywhere) -> None:
+def test_no_credentials_yet_is_no_mistake(all_frameworks: AllFrameworks) -> None:
     """Where authorize itself asks a server that has no credentials, the answer is 503 as anywhere else."""
-    said = everywhere(Request(bearer("credentials")))
+    said = all_frameworks(Request(bearer("credentials")))
     assert (503, "some") == (said.status, said.headers["retry-after"])
-    assert b'{"error":"unavailable","message":"Tokens cannot be made at the moment: try again later."}' == said.body
+    assert b'{"error":"unavailable","message":"Tokens are temporarily unavailable: try again later."}' == said.body
 
 
-def test_a_server_that_cannot_be_found(everywhere: Everywhere) -> None:
+def test_a_server_that_cannot_be_found(all_frameworks: AllFrameworks) -> None:
     """A function that finds no server is the app's mistake as well."""
-    assert 500 == everywhere(Request(bearer("ada")), "nowhere").status
+    assert 500 == all_frameworks(Request(bearer("ada")), "nowhere").status
 
 
-def test_nothing_of_the_apps_trouble_is_told(everywhere: Everywhere) -> None:
+def test_nothing_of_the_apps_trouble_is_told(all_frameworks: AllFrameworks) -> None:
     """No answer holds the text of an exception; the log of those that were raised does."""
     for rule in ("fails", "stops", "elsewhere-404", "mapping"):
-        for target in everywhere.targets:
+        for target in all_frameworks.targets:
             assert LEAK not in repr(target.ask("token", Request(bearer(rule))))
-    for program in everywhere.programs.values():
+    for program in all_frameworks.programs.values():
         assert any(LEAK in record["text"] for record in program.records)
 
 
-def test_no_error_could_be_taken_for_a_token(everywhere: Everywhere) -> None:
+def test_no_error_could_be_taken_for_a_token(all_frameworks: AllFrameworks) -> None:
     """There are clients that do not look at the status: no error has the keys that they look for."""
     requests: list[tuple[Request, dict[str, Any]]] = [
         (Request(), {}),
@@ -103,11 +105,11 @@ def test_no_error_could_be_taken_for_a_token(everywhere: Everywhere) -> None:
         (Request(body=b"x"), {}),
         (Request(bearer("fails")), {}),
         (Request(bearer("ada"), json={"participant_token": "x", "server_url": "y"}), {}),
-        (Request(bearer("ada")), {"door": "limited-async"}),
+        (Request(bearer("ada")), {"route": "limited-async"}),
         (Request(bearer("credentials")), {}),
     ]
     for request, where in requests:
-        said = everywhere(request, **where)
+        said = all_frameworks(request, **where)
         assert said.status >= 400
         assert ["error", "message"] == list(json.loads(said.body))
         assert b"server_url" not in said.body

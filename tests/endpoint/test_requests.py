@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.everywhere import Everywhere, Target
+from tests.endpoint.frameworks import AllFrameworks, Target
 from tests.endpoint.wire import Request, bearer
 
 ADA = bearer("ada")
@@ -24,33 +24,34 @@ CLAIMS = {
     "sub": "ada",
     "name": "Ada",
     "video": {"roomJoin": True, "canPublish": True, "canSubscribe": True, "canPublishData": True, "room": "room-new"},
+    "roomConfig": {"agents": [{"agentName": "helper"}]},
 }
 
 
-def test_a_token(everywhere: Everywhere) -> None:
+def test_a_token(all_frameworks: AllFrameworks) -> None:
     """An empty request of somebody who is signed in gets a token for a new room, which nobody may keep."""
-    said = everywhere(Request(ADA))
+    said = all_frameworks(Request(ADA))
     assert (201, HEADERS, CLAIMS) == (said.status, said.headers, said.claims)
 
 
-def test_a_token_below_a_prefix(everywhere: Everywhere) -> None:
+def test_a_token_below_a_prefix(all_frameworks: AllFrameworks) -> None:
     """An endpoint answers on whatever path the framework mounts it at."""
 
     def mounted(target: Target) -> bool:
         # Starlette's Mount itself redirects from the path without a slash.
         return target.program.name != "asgi-uvicorn"
 
-    assert CLAIMS == everywhere(Request(ADA), below="/below", where=mounted).claims
-    assert 405 == everywhere(Request(ADA, method="GET"), below="/below", where=mounted).status
-    assert CLAIMS == everywhere(Request(ADA), "token/", below="/below", where=lambda t: not mounted(t)).claims
+    assert CLAIMS == all_frameworks(Request(ADA), below="/below", where=mounted).claims
+    assert 405 == all_frameworks(Request(ADA, method="GET"), below="/below", where=mounted).status
+    assert CLAIMS == all_frameworks(Request(ADA), "token/", below="/below", where=lambda t: not mounted(t)).claims
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_only_post(everywhere: Everywhere, method: str, signed_in: bool) -> None:
+def test_only_post(all_frameworks: AllFrameworks, method: str, signed_in: bool) -> None:
     """Every other method is told so by us and not by the framework, and mints nothing; HEAD gets no body."""
-    said = everywhere(Request(ADA if signed_in else {}, method=method))
-    body = b'{"error":"method_not_allowed","message":"Send a POST request."}'
+    said = all_frameworks(Request(ADA if signed_in else {}, method=method))
+    body = b'{"error":"method_not_allowed","message":"Use the POST method."}'
     assert (405, HEADERS | {"allow": "POST"}, b"" if method == "HEAD" else body) == (
         said.status,
         said.headers,
@@ -78,6 +79,8 @@ REFUSED: dict[str, tuple[Request, tuple[int, str]]] = {
     ),
     "one byte too many": (Request(ADA, b" " * 16385), (413, "body_too_large")),
     "one byte too many, in chunks": (Request(ADA, b" " * 16385, chunked=True), (413, "body_too_large")),
+    "an empty body in chunks": (Request(ADA, b"", chunked=True), (400, "body_incomplete")),
+    "compressed": (Request(ADA | {"content-encoding": "gzip"}), (415, "unsupported_encoding")),
     "no JSON, in chunks": (Request(ADA, b"room_name", chunked=True), (400, "invalid_json")),
     "no JSON": (Request(ADA, b"room_name=r"), (400, "invalid_json")),
     "half of it": (Request(ADA, b'{"room_name"'), (400, "invalid_json")),
@@ -116,19 +119,20 @@ REFUSED: dict[str, tuple[Request, tuple[int, str]]] = {
 
 
 @pytest.mark.parametrize(("request_", "why"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused_before_anybody_is_asked(everywhere: Everywhere, request_: Request, why: tuple[int, str]) -> None:
-    """What is no token request is answered alike everywhere, signed in or not, and leaves nothing in a cache."""
-    said = everywhere(request_)
+def test_refused_before_authorize_is_called(
+    all_frameworks: AllFrameworks, request_: Request, why: tuple[int, str]
+) -> None:
+    """What is no token request is answered alike all_frameworks, signed in or not, and leaves nothing in a cache."""
+    said = all_frameworks(request_)
     assert why == (said.status, json.loads(said.body)["error"])
     assert (HEADERS, {"error", "message"}) == (said.headers, set(json.loads(said.body)))
-    stranger = everywhere(request_._replace(headers=dict(request_.headers) | {"authorization": None}))
+    stranger = all_frameworks(request_._replace(headers=dict(request_.headers) | {"authorization": None}))
     assert said == stranger
 
 
 SAME: dict[str, Request] = {
     "no body, no length": Request(ADA | {"content-length": None}, b""),
     "an empty body": Request(ADA, b""),
-    "an empty body in chunks": Request(ADA, b"", chunked=True),
     "in chunks": Request(ADA, b"{}", chunked=True),
     "the longest body": Request(ADA, b"{" + b" " * 16382 + b"}"),
     "the longest body in chunks": Request(ADA, b"{" + b" " * 16382 + b"}", chunked=True),
@@ -144,12 +148,12 @@ SAME: dict[str, Request] = {
 
 
 @pytest.mark.parametrize("request_", SAME.values(), ids=SAME.keys())
-def test_nothing_asked(everywhere: Everywhere, request_: Request) -> None:
+def test_nothing_asked(all_frameworks: AllFrameworks, request_: Request) -> None:
     """Each way to ask for nothing gets the token that the app gives to everybody."""
-    assert CLAIMS == everywhere(request_).claims
+    assert CLAIMS == all_frameworks(request_).claims
 
 
-def test_what_authorize_is_told(everywhere: Everywhere) -> None:
+def test_what_authorize_is_told(all_frameworks: AllFrameworks) -> None:
     """The request reaches authorize whole, from a body with a length or in chunks, in ASCII or UTF-8."""
     token_request = {
         "room_name": "Küche 🎤",
@@ -165,22 +169,24 @@ def test_what_authorize_is_told(everywhere: Everywhere) -> None:
         {"json": token_request, "chunked": True},
     ]
     for way in ways:
-        claims = everywhere(Request(bearer("seen"), **way)).claims
+        claims = all_frameworks(Request(bearer("seen"), **way)).claims
         assert told == json.loads(claims["metadata"])
         assert ("Küche 🎤", "Ada", {"é": "\n"}) == (claims["video"]["room"], claims["name"], claims["attributes"])
         agents = [{"agentName": "helper", "metadata": "m", "deployment": "beta"}]
         assert {"agents": agents} == claims["roomConfig"]
 
 
-def test_each_call_is_a_new_room(everywhere: Everywhere) -> None:
+def test_each_call_is_a_new_room(all_frameworks: AllFrameworks) -> None:
     """No two calls share a room, in any program: React's hook asks anew after each disconnect and relies on it."""
     rooms = [
-        target.ask("token", Request(ADA)).claims["video"]["room"] for target in everywhere.targets for _ in range(10)
+        target.ask("token", Request(ADA)).claims["video"]["room"]
+        for target in all_frameworks.targets
+        for _ in range(10)
     ]
-    assert len(everywhere.targets) * 10 == len(set(rooms))
+    assert len(all_frameworks.targets) * 10 == len(set(rooms))
     assert all(len(bytes.fromhex(room.removeprefix("room-"))) == 16 for room in rooms)  # 128 bits
 
 
-def test_context_variables_reach_authorize(everywhere: Everywhere) -> None:
+def test_context_variables_reach_authorize(all_frameworks: AllFrameworks) -> None:
     """What a tracing library set around the framework is seen by authorize, on a thread, on a loop and elsewhere."""
-    assert "somebody" == everywhere(Request(bearer("context", x_who="somebody"))).claims["metadata"]
+    assert "somebody" == all_frameworks(Request(bearer("context", x_who="somebody"))).claims["metadata"]

@@ -15,18 +15,18 @@ from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ask_wsgi
 from tests.endpoint.calls import environ as call
 from tests.endpoint.conftest import Fakes
-from tests.endpoint.everywhere import Everywhere, Target
+from tests.endpoint.frameworks import AllFrameworks, Target
 from tests.endpoint.wire import Request, bearer
 
 ADA = Request(bearer("ada"))
-UNAVAILABLE = b'{"error":"unavailable","message":"Tokens cannot be made at the moment: try again later."}'
+UNAVAILABLE = b'{"error":"unavailable","message":"Tokens are temporarily unavailable: try again later."}'
 PATIENCE = 60.0  # seconds until every program must have recovered; it takes a few
 
 
-@pytest.mark.parametrize("door", ["token", "sync-class", "chosen"])
-def test_a_server_that_is_ready(everywhere: Everywhere, door: str) -> None:
+@pytest.mark.parametrize("route", ["token", "sync-class", "chosen"])
+def test_a_server_that_is_ready(all_frameworks: AllFrameworks, route: str) -> None:
     """A server of either class, or a function that finds one for a request, in an app of either kind."""
-    assert "ada" == everywhere(ADA, door).claims["sub"]
+    assert "ada" == all_frameworks(ADA, route).claims["sub"]
 
 
 def recovered(targets: list[Target], ask: Callable[[Target], int]) -> None:
@@ -37,25 +37,25 @@ def recovered(targets: list[Target], ask: Callable[[Target], int]) -> None:
         time.sleep(0.1)
 
 
-def status(door: str, rule: str = "ada") -> Callable[[Target], int]:
-    """What a target answers at a door: a token, or that there are no credentials."""
+def status(route: str, rule: str = "ada") -> Callable[[Target], int]:
+    """What a target answers at a route: a token, or that there are no credentials."""
 
     def ask(target: Target) -> int:
-        answer = target.ask(door, Request(bearer(rule)))
+        answer = target.ask(route, Request(bearer(rule)))
         assert answer.status == 201 or (answer.status, answer.body) == (503, UNAVAILABLE), answer
         return answer.status
 
     return ask
 
 
-@pytest.mark.parametrize("door", ["down", "refused", "invalid"])
-def test_no_credentials(everywhere: Everywhere, fakes: Fakes, door: str) -> None:
+@pytest.mark.parametrize("route", ["down", "refused", "invalid"])
+def test_no_credentials(all_frameworks: AllFrameworks, fakes: Fakes, route: str) -> None:
     """Moss is down, refuses or talks nonsense: 503 with a wait, nothing of the reason, and tokens as soon as it is well again."""
-    said = everywhere(ADA, door)
+    said = all_frameworks(ADA, route)
     assert (503, UNAVAILABLE, "some") == (said.status, said.body, said.headers["retry-after"])
-    fake = {"down": fakes.down, "refused": fakes.refuses, "invalid": fakes.odd}[door]
+    fake = {"down": fakes.down, "refused": fakes.refuses, "invalid": fakes.odd}[route]
     fake.normal()
-    recovered(everywhere.targets, status(door))
+    recovered(all_frameworks.targets, status(route))
 
 
 @pytest.mark.parametrize("face", [MossVoiceServer, MossVoiceServerSync])
@@ -73,14 +73,14 @@ def test_asking_does_not_make_us_ask(face: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("door", "rule"), [("late", "ada"), ("late-sync", "ada"), ("late-chosen", "ada"), ("late-named", "agent-name")]
+    ("route", "rule"), [("late", "ada"), ("late-sync", "ada"), ("late-chosen", "ada"), ("late-named", "agent-name")]
 )
-def test_a_server_that_was_only_constructed(everywhere: Everywhere, door: str, rule: str) -> None:
+def test_a_server_that_was_only_constructed(all_frameworks: AllFrameworks, route: str, rule: str) -> None:
     """Nobody fetched for it before the application started: FastAPI's router has, elsewhere the first request begins it."""
-    first = {target.name: status(door, rule)(target) for target in everywhere.targets}
-    fetched = door != "late-chosen"  # which server a function will return, nobody knows at the start
+    first = {target.name: status(route, rule)(target) for target in all_frameworks.targets}
+    fetched = route != "late-chosen"  # which server a function will return, nobody knows at the start
     assert all(first[name] == 201 for name in first if fetched and name.startswith("fastapi"))
-    recovered(everywhere.targets, status(door, rule))
+    recovered(all_frameworks.targets, status(route, rule))
     if rule == "agent-name":
-        said = everywhere(Request(bearer(rule)), door)
+        said = all_frameworks(Request(bearer(rule)), route)
         assert {"agents": [{"agentName": "example-agent"}]} == said.claims["roomConfig"]

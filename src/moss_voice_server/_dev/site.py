@@ -19,7 +19,7 @@ from moss_voice_server.grants import ParticipantInfo
 from .client import CDN, FILE, INTEGRITY
 
 if TYPE_CHECKING:
-    from moss_voice_server._endpoint.handler import Server
+    from moss_voice_server.endpoint import Server
 
     from .client import BrowserClient
 

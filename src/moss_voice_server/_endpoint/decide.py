@@ -1,162 +1,59 @@
-"""Token endpoint: its rules without I/O: what may be asked, what an admission makes of a request, and how each answer reads."""
+"""Decide: what a token request is granted under an admission. Everything that the admission does not allow is refused."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
-from json.encoder import encode_basestring_ascii as quoted
-from math import ceil
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..endpoint import Admission, TokenRequest
 from ..errors import InvalidArgument
 from ..grants import AgentDispatch, ParticipantInfo
-from .parse import MAX_BODY, NOTHING
+from .parse import NOTHING
+from .refusal import Refusal, shown
 
-# On every answer, errors too: a token must not stay in a cache, a log of referrers, or be taken for a page.
-_HEADERS = (
-    ("content-type", "application/json"),
-    ("cache-control", "no-store"),
-    ("pragma", "no-cache"),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
-)
+Agents = tuple[AgentDispatch | str, ...]
 
 
-class Reply(NamedTuple):
-    """An answer: header names in lower case."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
-class Grant(NamedTuple):
-    """What an admission makes of a request: the arguments of the token."""
+class TokenParams(NamedTuple):
+    """The arguments of the token: what an admission makes of a request."""
 
     participant: ParticipantInfo
     room: str
-    agents: tuple[AgentDispatch | str, ...]
-    admission: Admission
+    agents: Agents
 
 
-# The messages are fixed: they are for a developer who reads a browser's console, and hold nothing of the request.
-_MESSAGES = {
-    "method_not_allowed": "Send a POST request.",
-    "unsupported_media_type": "Send Content-Type: application/json.",
-    "body_too_large": f"Send at most {MAX_BODY} bytes.",
-    "body_incomplete": "The body broke off, or took too long.",
-    "invalid_json": "Send one JSON object in UTF-8, without duplicate keys.",
-    "too_deep": "The JSON is nested too deeply.",
-    "unknown_field": "The request has a field that the token endpoint standard does not have.",
-    "invalid_field": "A field has the wrong type.",
-    "invalid_value": "A value is too long, or holds characters that are not allowed.",
-    "too_many_agents": "At most 8 agents can be asked for.",
-    "duplicate_agent": "An agent can be asked for once.",
-    "origin_not_allowed": "Requests from this origin are not allowed.",
-    "unauthenticated": "Sign in first.",
-    "room_not_allowed": "This room is not open to you.",
-    "identity_not_allowed": "The identity is given by the server: leave participant_identity out.",
-    "name_not_allowed": "The name is given by the server: leave participant_name out.",
-    "metadata_not_allowed": "The metadata is given by the server: leave participant_metadata out.",
-    "attribute_not_allowed": "This attribute is not open to you.",
-    "agent_not_allowed": "This agent is not open to you.",
-    "room_config_not_allowed": "room_config may only ask for agents.",
-    "rate_limited": "Too many requests: try again later.",
-    "unavailable": "Tokens cannot be made at the moment: try again later.",
-    "internal_error": "Something went wrong on the server.",
-}
-_BY_STATUS = {401: "Sign in first.", 403: "This is not allowed."}
+def decide(admission: Admission, token_request: TokenRequest, new_room: str, agent_name: str) -> TokenParams:
+    """The arguments of the token.
 
+    Args:
+        admission: what the application allows.
+        token_request: what the client asks for.
+        new_room: the room's name, where neither of the two names one.
+        agent_name: the name of the server's voice agent, dispatched where the admission has `agents=None`; may be empty.
 
-def error(status: int, code: str, *extra: tuple[str, str]) -> Reply:
-    """An error's answer. Its body never has the keys of a success: there are clients that do not look at the status."""
-    message = _MESSAGES.get(code) or _BY_STATUS.get(status, "The request was refused.")
-    if status == 401:
-        extra = (("www-authenticate", "Bearer"), *extra)  # RFC 9110, section 11.6.1: a 401 names a scheme
-    return _reply(status, f'{{"error":"{code}","message":{quoted(message)}}}', *extra)
-
-
-def retry_later(status: int, code: str, seconds: float) -> Reply:
-    """An error that passes: in how many whole seconds."""
-    return error(status, code, ("retry-after", str(max(1, min(ceil(seconds), 86400)))))
-
-
-def created(server_url: str, token: str) -> Reply:
-    """The answer to a granted request (docs.livekit.io, "Endpoint token generation")."""
-    return _reply(201, f'{{"server_url":{quoted(server_url)},"participant_token":"{token}"}}')
-
-
-def _reply(status: int, content: str, *extra: tuple[str, str]) -> Reply:
-    body = content.encode()
-    return Reply(status, _headers(len(body), extra), body)
-
-
-@lru_cache(maxsize=256)
-def _headers(length: int, extra: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """The same object for answers that are alike."""
-    return (*_HEADERS, *extra, ("content-length", str(length)))
-
-
-def screen(method: str, content_type: str, content_length: str) -> Reply | None:
-    """What can be refused before the body is read; `None`: go on."""
-    if method != "POST":
-        # A GET would be sent by a mere link, and its answer kept by caches and logs.
-        return error(405, "method_not_allowed", ("allow", "POST"))
-    # Only this type makes a browser ask first (CORS preflight): a form on another site cannot send it.
-    if content_type != "application/json" and not _is_json(content_type):
-        return error(415, "unsupported_media_type")
-    # ASCII first: "²" is a digit to Python, and no number.
-    if content_length and not (
-        content_length.isascii()
-        and content_length.isdigit()
-        and len(content_length) <= 18
-        and int(content_length) <= MAX_BODY
-    ):
-        return error(413, "body_too_large")
-    return None
-
-
-def _is_json(content_type: str) -> bool:
-    return (
-        re.fullmatch(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", content_type.strip(), re.I) is not None
+    Raises:
+        Refusal: 403 for what the admission does not allow.
+        InvalidArgument: the admission's own `allowed_rooms` function is wrong.
+    """
+    agents = admission.agents
+    if agents is None:
+        agents = (agent_name,) if agent_name else ()
+    if token_request is NOTHING:  # the request of most clients
+        return TokenParams(admission.participant, admission.room or new_room, agents)
+    return TokenParams(
+        _participant(admission, token_request),
+        _room(admission, token_request.room_name) or new_room,
+        _agents(admission, agents, token_request.agents),
     )
 
 
-def decide(admission: Admission, token_request: TokenRequest, new_room: str) -> Grant | Reply:
-    """Brings an admission and a request together: everything that the admission does not say is refused."""
-    participant = admission.participant
-    if token_request is NOTHING:  # most clients' request, of which nothing below says anything
-        return Grant(participant, admission.room or new_room, admission.agents, admission)
-    if token_request.participant_identity is not None and token_request.participant_identity != participant.identity:
-        return error(403, "identity_not_allowed")
-    room = admission.room or new_room
-    if token_request.room_name is not None and token_request.room_name != admission.room:
-        if not _may_name(admission.allowed_rooms, token_request.room_name):
-            return error(403, "room_not_allowed")
-        room = token_request.room_name
-    name, metadata, attributes = participant.name, participant.metadata, participant.attributes
-    sets = admission.client_may_set
-    if token_request.participant_name is not None and token_request.participant_name != name:
-        if "name" not in sets:
-            return error(403, "name_not_allowed")
-        name = token_request.participant_name
-    if token_request.participant_metadata is not None and token_request.participant_metadata != metadata:
-        if "metadata" not in sets:
-            return error(403, "metadata_not_allowed")
-        metadata = token_request.participant_metadata
-    if token_request.participant_attributes:
-        if "attributes" not in sets or (
-            attributes and not token_request.participant_attributes.keys().isdisjoint(attributes)
-        ):
-            return error(403, "attribute_not_allowed")
-        attributes = {**(attributes or {}), **token_request.participant_attributes}
-    if any(agent.agent_name not in admission.allowed_agents for agent in token_request.agents):
-        return error(403, "agent_not_allowed")
-    if (name, metadata, attributes) != (participant.name, participant.metadata, participant.attributes):
-        participant = ParticipantInfo(participant.identity, name, metadata, attributes)
-    return Grant(participant, room, token_request.agents or admission.agents, admission)
+def _room(admission: Admission, requested: str | None) -> str | None:
+    if requested is None or requested == admission.room:
+        return admission.room
+    if not _may_name(admission.allowed_rooms, requested):
+        raise _not_allowed("room", f"room {shown(requested)}", "add it to allowed_rooms")
+    return requested
 
 
 def _may_name(rooms: Any, room: str) -> bool:
@@ -165,68 +62,74 @@ def _may_name(rooms: Any, room: str) -> bool:
     if callable(rooms):
         answer = rooms(room)
         if not isinstance(answer, bool):
-            # A coroutine is true, too: an async function here would let everybody in everywhere.
+            # A coroutine is true as well: an async function here would allow every room.
             raise InvalidArgument(
-                f"the function given as rooms must return True or False at once, not {type(answer).__name__}",
-                field="rooms",
+                f"the function passed as allowed_rooms returned a {type(answer).__name__}",
+                field="allowed_rooms",
+                remedy="return True or False from a plain function",
             )
         return answer
     return room in rooms
 
 
-class Cors:
-    """Cross-origin rules (fetch.spec.whatwg.org, "CORS protocol"): an exact list of origins; empty: none, no headers at all."""
+def _participant(admission: Admission, token_request: TokenRequest) -> ParticipantInfo:
+    participant, may_set = admission.participant, admission.client_may_set
+    name, metadata, attributes = participant.name, participant.metadata, participant.attributes
+    if token_request.participant_identity not in (None, participant.identity):
+        raise _not_allowed("identity", "field participant_identity", "the application's authorize sets the identity")
+    if token_request.participant_name not in (None, name):
+        name = token_request.participant_name
+        if "name" not in may_set:
+            raise _not_allowed("name", "field participant_name", "add 'name' to client_may_set")
+    if token_request.participant_metadata not in (None, metadata):
+        metadata = token_request.participant_metadata
+        if "metadata" not in may_set:
+            raise _not_allowed("metadata", "field participant_metadata", "add 'metadata' to client_may_set")
+    if token_request.participant_attributes:
+        attributes = _attributes(attributes, token_request.participant_attributes, "attributes" in may_set)
+    if (name, metadata, attributes) == (participant.name, participant.metadata, participant.attributes):
+        return participant
+    return ParticipantInfo(participant.identity, name, metadata, attributes)
 
-    def __init__(self, allow_origins: Any) -> None:
-        if isinstance(allow_origins, str) or not isinstance(allow_origins, Iterable):
-            raise InvalidArgument("origins must be a list, such as ['https://app.example']", field="allow_origins")
-        allow_origins = tuple(allow_origins)
-        for origin in allow_origins:
-            # Any scheme: an app in a web view has one of its own, such as capacitor://localhost.
-            if not isinstance(origin, str) or not re.fullmatch(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+", origin):
-                raise InvalidArgument(
-                    "origins must be written as browsers send them: scheme, host in lower case and any port, no path and no "
-                    "slash at the end, such as https://app.example; * is not possible, list them",
-                    field="allow_origins",
-                )
-            if (origin.startswith("https:") and origin.endswith(":443")) or (
-                origin.startswith("http:") and origin.endswith(":80")
-            ):
-                raise InvalidArgument(
-                    f"origins has {origin}, which no browser sends: leave the scheme's own port out",
-                    field="allow_origins",
-                )
-        self._origins = frozenset(allow_origins)
 
-    def allows(self, origin: str) -> bool:
-        """Whether pages of this origin may ask."""
-        return origin in self._origins
+def _attributes(own: Mapping[str, str] | None, requested: Mapping[str, str], may_set: bool) -> Mapping[str, str]:
+    if not may_set:
+        raise _not_allowed("attribute", "field participant_attributes", "add 'attributes' to client_may_set")
+    taken = next((key for key in requested if own and key in own), None)
+    if taken is not None:
+        raise _not_allowed("attribute", f"attribute {shown(taken)}", "the admission sets it itself")
+    return {**(own or {}), **requested}
 
-    def preflight(self, method: str, origin: str, asked_method: str, asked_headers: str) -> Reply | None:
-        """The answer to a browser's question beforehand; `None` if this is none."""
-        if method != "OPTIONS" or not self._origins or not asked_method:
-            return None
-        if not self.allows(origin):
-            return error(403, "origin_not_allowed")
-        # The apps' own headers carry its authentication: an origin that is listed may send any.
-        names = asked_headers if re.fullmatch(r"[A-Za-z0-9_, -]{1,512}", asked_headers) else "content-type"
-        headers = (
-            *_HEADERS[1:],
-            ("access-control-allow-methods", "POST"),
-            ("access-control-allow-headers", names),
-            ("access-control-max-age", "600"),
-        )  # and no Content-Length: a 204 may not have one (RFC 9110, section 8.6)
-        return Reply(204, headers, b"")
 
-    def dress(self, reply: Reply, origin: str) -> Reply:
-        """The same answer, readable by pages of an origin that is allowed; without this a browser hides even the error."""
-        if not self._origins:
-            return reply
-        headers: tuple[tuple[str, str], ...] = (*reply.headers, ("vary", "origin"))
-        if self.allows(origin):
-            headers += (
-                ("access-control-allow-origin", origin),
-                ("access-control-allow-credentials", "true"),
-                ("access-control-expose-headers", "retry-after"),
-            )
-        return reply._replace(headers=headers)
+def _agents(admission: Admission, own: Agents, requested: tuple[AgentDispatch, ...]) -> Agents:
+    """The agents to dispatch: those that the client asks for, where it may choose; else the admission's own.
+
+    An agent that is dispatched anyway may be asked for by name. An `AgentDispatch` of the application keeps its metadata and
+    its deployment, whatever the client asks for.
+    """
+    if not requested:
+        return own
+    by_name = {agent if isinstance(agent, str) else agent.agent_name: agent for agent in own}
+    for agent in requested:
+        name = agent.agent_name
+        if name not in admission.allowed_agents and name not in by_name:
+            raise _not_allowed("agent", f"agent {shown(name)}", "add it to agents or allowed_agents")
+        fixed = isinstance(by_name.get(name), AgentDispatch)
+        for field, value in (("metadata", agent.metadata), ("deployment", agent.deployment)):
+            if value and (fixed or f"agent_{field}" not in admission.client_may_set):
+                hint = "the admission's AgentDispatch sets it" if fixed else f"add 'agent_{field}' to client_may_set"
+                raise _not_allowed(f"agent_{field}", f"{field} for agent {shown(name)}", hint)
+    chosen = tuple(_merged(by_name.get(agent.agent_name), agent) for agent in requested)
+    if all(agent.agent_name in admission.allowed_agents for agent in requested):
+        return chosen
+    # Asking for what is dispatched anyway must not leave out the other agents of the admission.
+    names = {agent.agent_name for agent in requested}
+    return tuple(agent for name, agent in by_name.items() if name not in names) + chosen
+
+
+def _merged(own: AgentDispatch | str | None, requested: AgentDispatch) -> AgentDispatch | str:
+    return own if isinstance(own, AgentDispatch) else requested
+
+
+def _not_allowed(what: str, subject: str, hint: str) -> Refusal:
+    return Refusal(403, f"{what}_not_allowed", subject, hint=hint)

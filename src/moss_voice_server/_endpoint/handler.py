@@ -1,60 +1,80 @@
-"""The token endpoint's course, from request to answer, once for all adapters: they read, ask `authorize`, and write.
+"""Handler: a token request from its headers to the response, once for all frameworks.
 
-The course is a generator that yields what is to be done outside: read the body, ask the application. A sync or an async
-driver does it and sends the result back.
+`TokenEndpoint.handle` reads top to bottom. What differs between frameworks is passed in: how a body is read, and how a function
+of the application is called. A host without an event loop passes awaitables that are already done; see `drivers`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import logging
-import os
-import sys
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from http import HTTPStatus
-from types import CoroutineType
-from typing import Any
+from time import perf_counter
+from typing import Any, Protocol
 
+from .._random import new_room
 from .._secret import Sealed
 from .._server import MossVoiceServer, MossVoiceServerSync
-from ..endpoint import Admission, Denied, TokenEvent, TokenRequest
+from ..endpoint import Admission, Denied, OnToken, RateLimit, ResponseKeys, Server, TokenEvent, TokenRequest
 from ..errors import CredentialsError, CredentialsNotLoaded, InvalidArgument
-from .decide import Cors, Grant, Reply, created, decide, error, retry_later, screen
-from .parse import MAX_BODY, Misread, parse
+from . import report
+from .app_exceptions import refusal_of, status_of
+from .cors import Cors
+from .decide import decide
+from .parse import MAX_BODY, NOTHING, parse, precheck
+from .refusal import Refusal
+from .responses import Response, refusal_response, retry_after, token_response
 
-Server = MossVoiceServer | MossVoiceServerSync
-_log = logging.getLogger("moss_voice_server.endpoint")
-_audit = logging.getLogger("moss_voice_server.audit")
-REQUEST_HEADERS = (
-    "content-type",
-    "content-length",
-    "origin",
-    "access-control-request-method",
-    "access-control-request-headers",
-    "sec-fetch-site",
-)
-"""The request headers that a course looks at."""
-_UNHURRIED = 5.0  # seconds that a client is asked to wait where nothing better is known
+DEFAULT_RETRY_AFTER = 5.0  # seconds that a client is asked to wait where nothing better is known
 
 
-# Something to be done outside: a call, which may return an awaitable, and whether it is quick: otherwise it may block.
-Step = tuple[Callable[[], Any], bool]
-Course = Generator[Step, Any, Reply]
+class Call(Protocol):
+    """Calls a function of the application: directly, on a thread, or awaits it."""
+
+    def __call__(self, function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Awaitable[Any]:
+        """The function's result, awaited if need be."""
 
 
-class Endpoint(Sealed):
-    """One token endpoint.
+class Incoming:
+    """A token request as a framework delivers it.
 
     Args:
-        server: a server of either class, or a function from the framework's request to one.
-        authorize: called with the framework's request and the `TokenRequest`; returns an `Admission`, or refuses.
-        origins: whose pages may ask from elsewhere: exact origins; empty: CORS is off.
-        limiter: called with the admission's `rate_limit_key`, or else its identity; returns the seconds to wait, or 0 or `None`
-            to go on.
-        on_token: called with a `TokenEvent` for each token.
-        refusal: the status that an exception of the framework's own stands for, 400 to 499, or `None`.
+        request: the framework's own request, for `authorize`.
+        method: the HTTP method.
+        path: for the log.
+        headers: those of `REQUEST_HEADERS`, names in lower case.
+        read: returns the whole body of at most so many bytes, or raises `Refusal`.
+    """
+
+    __slots__ = ("body", "headers", "identity", "method", "path", "read", "reported", "request", "started")
+
+    def __init__(
+        self,
+        request: Any,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        read: Callable[[int], Awaitable[bytes]],
+    ) -> None:
+        self.request = request
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.read = read
+        self.started = perf_counter()
+        self.body: bytes | None = None
+        self.identity = ""
+        self.reported = False
+
+
+class TokenEndpoint(Sealed):
+    """One token endpoint: a server, an `authorize` and the `EndpointOptions`.
+
+    Args:
+        refusal_status: the 4xx status that an exception of the framework stands for, or `None`.
+        generators: whether the framework runs an `authorize` that yields.
+        knows: whether the application or the framework has a handler of its own for an exception: then it is not an error.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
@@ -62,231 +82,217 @@ class Endpoint(Sealed):
 
     def __init__(
         self,
-        server: Server | Callable[[Any], Server],
+        server: Any,
         authorize: Callable[..., Any],
         *,
+        refusal_status: Callable[[Exception], int | None] = status_of,
+        generators: bool = False,
+        knows: Callable[[Exception, Any], bool] = lambda failure, request: False,
         allow_origins: Any = (),
-        rate_limiter: Callable[[str], Any] | None = None,
-        on_token: Callable[[TokenEvent], object] | None = None,
-        refusal: Callable[[Exception], int | None] | None = None,
+        rate_limiter: RateLimit | None = None,
+        on_token: OnToken | None = None,
+        response_keys: ResponseKeys = "snake",
     ) -> None:
-        self.fixed = server if isinstance(server, (MossVoiceServer, MossVoiceServerSync)) else None
-        """The server, where it is not a function's choice."""
-        if self.fixed is None and not callable(server):
-            raise InvalidArgument(
-                f"server must be a MossVoiceServer, a MossVoiceServerSync or a function that returns one, not "
-                f"{type(server).__name__}",
-                field="server",
+        self.static_server: Server | None = (
+            server if isinstance(server, (MossVoiceServer, MossVoiceServerSync)) else None
+        )
+        """The server, unless a function chooses it for each request."""
+        if self.static_server is None and not callable(server):
+            raise _wrong_type(
+                "server", server, "pass a MossVoiceServer, a MossVoiceServerSync or a function that returns one"
             )
         for name, value in (("authorize", authorize), ("rate_limiter", rate_limiter), ("on_token", on_token)):
             if not callable(value) and (value is not None or name == "authorize"):
-                raise InvalidArgument(f"{name} must be a function, not {type(value).__name__}", field=name)
-        self._choose = server
-        self._authorize = authorize
-        self._quick = is_nonblocking(authorize)
-        self._limiter = rate_limiter
-        self._limiter_quick = rate_limiter is not None and is_nonblocking(rate_limiter)
-        self._on_mint = on_token
-        self._on_mint_quick = on_token is not None and is_nonblocking(on_token)
-        self._refusal = refusal or status_of
-        self._cors = Cors(allow_origins)
-
-    def course(
-        self,
-        request: Any,
-        method: str,
-        headers: Mapping[str, str],
-        read: Callable[[int], Any],
-        authorize: Callable[..., Any] | None = None,
-    ) -> Course:
-        """The whole way of one request. `read(limit)` returns the body, or a `Misread` where it is longer or breaks off.
-
-        `authorize`, for a framework that calls the application's in a way of its own, takes its place and must be async.
-        """
-        origin = headers.get("origin", "")
-        reply = self._screened(method, origin, headers)
-        if reply is None:
-            body = yield (lambda: read(MAX_BODY), True)
-            token_request = body if isinstance(body, Misread) else parse(body)
-            if isinstance(token_request, Misread):
-                reply = error(token_request.status, token_request.code)
-            else:
-                ask = authorize or self._authorize
-                quick = self._quick or authorize is not None
-                reply = yield from self._granted(request, token_request, (lambda: ask(request, token_request), quick))
-        elif method == "HEAD":
-            reply = reply._replace(body=b"")  # not every server leaves it out (RFC 9110, section 9.3.2)
-        return self._cors.dress(reply, origin)
-
-    def _screened(self, method: str, origin: str, headers: Mapping[str, str]) -> Reply | None:
-        """The answer that needs no body; `None`: go on."""
-        if method == "OPTIONS":
-            asked = (headers.get(f"access-control-request-{what}", "") for what in ("method", "headers"))
-            reply = self._cors.preflight(method, origin, *asked)
-            if reply is not None:
-                return reply
-        reply = screen(method, headers.get("content-type", ""), headers.get("content-length", ""))
-        if reply is None and headers.get("sec-fetch-site") == "cross-site" and not self._cors.allows(origin):
-            reply = error(403, "origin_not_allowed")  # a browser's own word that another site asks
-        return reply
-
-    def _granted(self, request: Any, token_request: TokenRequest, ask: Step) -> Course:
-        try:
-            admission = yield ask
-        except Denied as denied:
-            admission = denied
-        except CredentialsError as failure:  # it asked a server that has none yet, for its agent's name
-            return self._unavailable(failure)
-        except Exception as failure:  # noqa: BLE001  # the application's: it is logged, and the client is told nothing
-            status = self._refusal(failure)
-            if status is None:
-                _log.error("authorize failed with %s", type(failure).__name__, exc_info=True)
-                return error(500, "internal_error")
-            if status not in (401, 403):
-                _log.info("authorize refused with %s, status %d", type(failure).__name__, status)
-                return error(status, "refused")
-            admission = Denied(status)
-        if isinstance(admission, Denied):
-            return error(admission.status, admission.code)
-        try:
-            if not isinstance(admission, Admission):
-                raise InvalidArgument(
-                    f"authorize must return an Admission or raise Denied, not return {type(admission).__name__}"
-                )
-            if self._limiter is not None:
-                rate_limiter, key = self._limiter, admission.rate_limit_key or admission.participant.identity
-                wait = yield (lambda: rate_limiter(key), self._limiter_quick)
-                if isinstance(wait, bool):
-                    # "True" may have been meant as "go on", and would be read as a second to wait.
-                    raise InvalidArgument(
-                        "limiter must return the seconds to wait, or 0 or None, not a bool", field="rate_limiter"
-                    )
-                if wait:
-                    return retry_later(429, "rate_limited", wait)
-            grant = decide(admission, token_request, new_room())
-            if isinstance(grant, Reply):
-                return grant
-            url, token = self._mint(request, grant)
-            if self._on_mint is not None or _audit.isEnabledFor(logging.INFO):
-                yield from self._tell(grant, token)
-            return created(url, token)
-        except CredentialsError as failure:
-            return self._unavailable(failure)
-        except Exception as failure:  # noqa: BLE001  # as above
-            _log.error(
-                "no token could be made: %s", _reason(failure), exc_info=not isinstance(failure, InvalidArgument)
+                raise _wrong_type(name, value, "pass a function")
+        if not generators and _is_generator(authorize):
+            raise InvalidArgument("authorize yields", field="authorize", remedy="return the Admission instead")
+        if response_keys not in ("snake", "camel", "both"):
+            raise InvalidArgument(
+                "response_keys is unknown", field="response_keys", remedy="use 'snake', 'camel' or 'both'"
             )
-            return error(500, "internal_error")
+        self._choose_server = server
+        self.authorize = authorize
+        self._authorize_nonblocking = is_nonblocking(authorize)
+        self._rate_limiter = rate_limiter
+        self._rate_limiter_nonblocking = rate_limiter is not None and is_nonblocking(rate_limiter)
+        self._on_token = on_token
+        self._on_token_nonblocking = on_token is not None and is_nonblocking(on_token)
+        self._refusal_status = refusal_status
+        self._knows = knows
+        self._keys = response_keys
+        self.cors = Cors(allow_origins)
 
-    def _unavailable(self, failure: CredentialsError) -> Reply:
-        if isinstance(failure, CredentialsNotLoaded) and self.fixed is not None:
-            self.fixed.refresh_in_background()
-        return retry_later(503, "unavailable", failure.retry_after or _UNHURRIED)
+    async def handle(self, incoming: Incoming, call: Call) -> Response:
+        """The response to a request.
 
-    def _mint(self, request: Any, grant: Grant) -> tuple[str, str]:
-        server: Any = self.fixed or self._choose(request)  # type: ignore[operator]  # a function, where it is not fixed
-        admission = grant.admission
+        Raises:
+            Exception: what `authorize` raised, unless it stands for a refusal; the framework or the adapter answers it.
+        """
         try:
-            while True:
-                url = server.get_server_url()
-                token = server.create_participant_token(
-                    grant.participant, grant.room, ttl=admission.ttl, grants=admission.grants, agents=grant.agents
-                )
-                # An exchange of credentials in between would send the token to the other LiveKit.
-                if url == server.get_server_url():
-                    return url, token
-        except CredentialsNotLoaded:
-            server.refresh_in_background()
+            token_request = await self.accept(incoming)
+            if isinstance(token_request, Response):
+                return self.cors.add_headers(token_request, incoming.headers.get("origin", ""))
+            admission = await call(self.authorize, self._authorize_nonblocking, incoming.request, token_request)
+            response = await self.issue(incoming, token_request, admission, call)
+        except Exception as failure:  # noqa: BLE001  # raised again, unless it stands for a refusal
+            response = await self.refuse(incoming, failure, call)
+        return self.cors.add_headers(response, incoming.headers.get("origin", ""))
+
+    async def accept(self, incoming: Incoming) -> TokenRequest | Response:
+        """The token request, or the response to a CORS preflight.
+
+        Raises:
+            Refusal: it is not a token request.
+        """
+        headers = incoming.headers
+        if incoming.method == "OPTIONS":
+            preflight = self.cors.preflight(headers)
+            if preflight is not None:
+                return preflight
+        precheck(incoming.method, headers)
+        if "sec-fetch-site" in headers:
+            self.cors.check_site(headers)
+        incoming.body = body = await incoming.read(MAX_BODY)
+        return parse(body)
+
+    async def issue(self, incoming: Incoming, token_request: TokenRequest, admission: Any, call: Call) -> Response:
+        """The response with a token, as `authorize` has decided.
+
+        Raises:
+            Refusal: there is no token.
+            Denied: `authorize` returned it.
+        """
+        if not isinstance(admission, Admission):
+            if isinstance(admission, Denied):
+                raise admission
+            raise _mistake(f"authorize returned a {type(admission).__name__}", "return an Admission or raise Denied")
+        incoming.identity = admission.participant.identity
+        try:
+            if self._rate_limiter is not None:
+                await self._limit(self._rate_limiter, admission, call)
+            issued = await self._issue_token(incoming.request, admission, token_request, call)
+        except CredentialsError as failure:
+            raise self._unavailable(failure) from None
+        except Refusal:
             raise
-
-    def _tell(self, grant: Grant, token: str) -> Generator[Step, Any, None]:
-        agents = tuple(agent if isinstance(agent, str) else agent.agent_name for agent in grant.agents)
-        event = TokenEvent(grant.participant.identity, _hash(grant.room), agents, _hash(token))
-        _audit.info(
-            "token for %r",
-            event.identity,
-            extra={
-                "moss_identity": event.identity,
-                "moss_room_hash": event.room_hash,
-                "moss_agents": event.agents,
-                "moss_token_hash": event.token_hash,
-            },
+        except InvalidArgument as failure:
+            raise _mistake(str(failure)) from None
+        except Exception as failure:
+            report.log.error("no token could be made: %s", type(failure).__name__, exc_info=True)
+            raise Refusal(500, "internal_error") from failure
+        incoming.reported = True
+        if self._on_token is not None or report.audit.isEnabledFor(logging.INFO):
+            event = report.issued_event(issued, perf_counter() - incoming.started)
+            report.log_issued(event)
+            await self._tell(event, call)
+        participant = issued.params.participant
+        return token_response(
+            self._keys, issued.url, issued.token, issued.params.room, participant.name or participant.identity
         )
-        on_token = self._on_mint
-        if on_token is not None:
-            try:
-                yield (lambda: on_token(event), self._on_mint_quick)
-            except Exception as failure:  # noqa: BLE001  # a failing audit sink is the application's to notice
-                _log.error("on_token failed with %s: correct the callback", type(failure).__name__)
 
+    async def _limit(self, rate_limiter: RateLimit, admission: Admission, call: Call) -> None:
+        key = admission.rate_limit_key or admission.participant.identity
+        wait = await call(rate_limiter, self._rate_limiter_nonblocking, key)
+        if isinstance(wait, bool):
+            # True may mean "go on", and would be read as one second to wait.
+            raise _mistake("rate_limiter returned a bool", "return the seconds to wait, or 0 or None")
+        if wait:
+            raise Refusal(429, "rate_limited", headers=retry_after(wait))
 
-def run(course: Course) -> Reply:
-    """Drives a course where calls block."""
-    return _drive(course, lambda step: _settled(step[0]()))
+    async def _issue_token(
+        self, request: Any, admission: Admission, token_request: TokenRequest, call: Call
+    ) -> report.IssuedToken:
+        server = self.static_server or self._choose_server(request)
+        try:
+            return self._mint(server, admission, token_request)
+        except CredentialsNotLoaded:
+            if not await self._load(server, call):
+                raise
+            return self._mint(server, admission, token_request)
 
+    async def _load(self, server: Server, call: Call) -> bool:
+        """Fetches the credentials of a server that was only constructed, where the host can wait; else in the background."""
+        if not getattr(call, "can_wait", False):
+            server.refresh_in_background()
+            return False
+        await call(server.refresh, is_nonblocking(server.refresh))
+        return True
 
-def _drive(course: Course, do: Callable[[Step], Any]) -> Reply:
-    try:
-        step = next(course)
+    def _mint(self, server: Server, admission: Admission, token_request: TokenRequest) -> report.IssuedToken:
         while True:
+            url = server.get_server_url()
+            name = server.get_agent_name() if admission.agents is None else ""
+            params = decide(admission, token_request, new_room(admission.room_prefix), name)
             try:
-                result = do(step)
-            except Exception as failure:  # noqa: BLE001  # the course knows what to make of it
-                step = course.throw(failure)
-            else:
-                step = course.send(result)
-    except StopIteration as finished:
-        reply: Reply = finished.value
-        return reply
+                token = _sign(server, admission, params)
+            except InvalidArgument:
+                # The client's fault only if the admission alone makes a token; else this raises again.
+                _sign(server, admission, decide(admission, NOTHING, params.room, name))
+                raise Refusal(422, "invalid_value", "the client's values together with the admission's") from None
+            # A rotation in between would send the token to the other LiveKit server.
+            if url == server.get_server_url() and (admission.agents is not None or name == server.get_agent_name()):
+                return report.IssuedToken(params, token, url, self._fingerprint(server))
 
+    def _fingerprint(self, server: Server) -> str | None:
+        return server.status().fingerprint if self._on_token is not None else None
 
-def _settled(result: Any) -> Any:
-    """The result of an async function, for a caller who cannot wait for it otherwise."""
-    if type(result) in _PLAIN or not inspect.isawaitable(result):
-        return result
-    import asyncio
-    from concurrent.futures import ThreadPoolExecutor
-    from contextvars import copy_context
+    def _unavailable(self, failure: CredentialsError) -> Refusal:
+        if isinstance(failure, CredentialsNotLoaded) and self.static_server is not None:
+            self.static_server.refresh_in_background()
+        wait = retry_after(failure.retry_after or DEFAULT_RETRY_AFTER)
+        return Refusal(503, "unavailable", type(failure).__name__, headers=wait)
 
-    async def awaited() -> Any:
-        return await result
+    async def refuse(self, incoming: Incoming, failure: Exception, call: Call) -> Response:
+        """The response to a request that gets no token.
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(awaited())
-    # This thread's loop is taken: by whoever called a sync framework from a coroutine, or by another of gevent's greenlets.
-    settle = partial(copy_context().run, asyncio.run, awaited())
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("threading"):
-        # Python's own threads are greenlets here, and on this very thread; gevent's pool has real ones.
-        return sys.modules["gevent"].get_hub().threadpool.apply(settle)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(settle).result()
+        Raises:
+            Exception: the failure itself, if it does not stand for a refusal: it is the application's.
+        """
+        if incoming.body is None and not isinstance(failure, Refusal):
+            raise failure  # the server's, while the body was read
+        refusal = self._refusal(failure)
+        if refusal is None:
+            known = self._knows(failure, incoming.request)
+            refusal = Refusal(403, "refused", type(failure).__name__) if known else Refusal(500, "internal_error")
+            if not known:
+                report.log.error("authorize failed with %s", type(failure).__name__, exc_info=failure)
+            await self._report(incoming, refusal, call)
+            raise failure
+        await self._report(incoming, refusal, call)
+        response = refusal_response(refusal)
+        # Not every server leaves out the body of a response to HEAD (RFC 9110, section 9.3.2).
+        return response._replace(body=b"") if incoming.method == "HEAD" else response
 
+    def internal_error(self, origin: str) -> Response:
+        """The response to an exception that neither the application nor the framework handles."""
+        return self.cors.add_headers(refusal_response(Refusal(500, "internal_error")), origin)
 
-_PLAIN = frozenset({bytes, Admission, int, float, type(None)})
+    def _refusal(self, failure: Exception) -> Refusal | None:
+        if isinstance(failure, Refusal):
+            return failure
+        if isinstance(failure, CredentialsError):  # authorize asked a server without credentials for its agent's name
+            return self._unavailable(failure)
+        return refusal_of(failure, self._refusal_status(failure))
 
+    async def report_if_silent(self, incoming: Incoming, call: Call) -> None:
+        """Reports a request that a handler of the application has answered instead of the endpoint."""
+        if not incoming.reported:
+            await self._report(incoming, Refusal(403, "refused", "an exception handler of the application"), call)
 
-async def run_async(course: Course, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Reply:
-    """Drives a course on an event loop; calls that may block go to `in_thread`."""
-    try:
-        step = next(course)
-        while True:
+    async def _report(self, incoming: Incoming, refusal: Refusal, call: Call) -> None:
+        incoming.reported = True
+        report.log_refusal(refusal, incoming.path, incoming.headers.get("x-request-id", ""))
+        if incoming.body is not None and self._on_token is not None:
+            seconds = perf_counter() - incoming.started
+            event = TokenEvent(report.outcome_of(refusal), refusal.code, incoming.identity, seconds=seconds)
+            await self._tell(event, call)
+
+    async def _tell(self, event: TokenEvent, call: Call) -> None:
+        if self._on_token is not None:
             try:
-                call, quick = step
-                result = call() if quick else await in_thread(call)
-                kind = type(result)
-                # The kinds first that nearly every result has: `isawaitable` takes long to say no.
-                if kind is CoroutineType or (kind not in _PLAIN and inspect.isawaitable(result)):
-                    result = await result
-            except Exception as failure:  # noqa: BLE001  # the course knows what to make of it
-                step = course.throw(failure)
-            else:
-                step = course.send(result)
-    except StopIteration as finished:
-        reply: Reply = finished.value
-        return reply
+                await call(self._on_token, self._on_token_nonblocking, event)
+            except Exception as failure:  # noqa: BLE001  # a failing audit sink must not change the response
+                report.log.error("on_token failed with %s: correct the callback", type(failure).__name__)
 
 
 def is_nonblocking(function: Callable[..., Any]) -> bool:
@@ -296,31 +302,24 @@ def is_nonblocking(function: Callable[..., Any]) -> bool:
     return asynchronous or getattr(function, "is_nonblocking", False) is True
 
 
-_REFUSALS = frozenset(status.value for status in HTTPStatus if 400 <= status < 500)
+def _is_generator(function: Callable[..., Any]) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    calls = (function, getattr(function, "__call__", None))  # noqa: B004  # an object whose __call__ yields
+    return any(inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
-def status_of(failure: Exception) -> int | None:
-    """What a framework's own HTTP exception says, if it refuses: Starlette's `status_code`, Werkzeug's `code`.
-
-    Clients of other services have exceptions with these attributes, too (urllib's `code`, OpenAI's `status_code`). Those are the
-    application's trouble and not its word, so what only a framework's exceptions have is looked for as well.
-    """
-    status = None
-    if hasattr(failure, "detail"):
-        status = getattr(failure, "status_code", None)
-    elif hasattr(failure, "get_response"):
-        status = getattr(failure, "code", None)
-    return status if isinstance(status, int) and status in _REFUSALS else None
+def _sign(server: Server, admission: Admission, params: TokenParams) -> str:
+    return server.create_participant_token(
+        params.participant, params.room, ttl=admission.ttl, grants=admission.grants, agents=params.agents
+    )
 
 
-def new_room() -> str:
-    """A room that nobody can guess."""
-    return f"room-{os.urandom(16).hex()}"
+def _mistake(message: str, remedy: str = "") -> Refusal:
+    """A mistake of the application: the log says what to correct, the client learns nothing."""
+    report.log.error("no token could be made: %s%s", message, f": {remedy}" if remedy else "")
+    return Refusal(500, "internal_error")
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _reason(failure: Exception) -> str:
-    return str(failure) if isinstance(failure, InvalidArgument) else type(failure).__name__
+def _wrong_type(name: str, value: object, remedy: str) -> InvalidArgument:
+    return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=remedy)

@@ -1,16 +1,17 @@
-"""Request: from the body of a token request to a `TokenRequest`, or to the reason why it is none."""
+"""Parse and validate a token request: its method, headers and body."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
-from .. import _validation as labels
+from .. import _validation
 from ..endpoint import TokenRequest
 from ..errors import InvalidArgument
 from ..grants import AgentDispatch
+from .refusal import Refusal, shown
 
 MAX_BODY = 16 * 1024  # bytes
 _MAX_DEPTH = 8
@@ -22,47 +23,84 @@ _CLIENT_ATTRIBUTES = 4 * 1024
 NOTHING = TokenRequest()
 
 
-class Misread(NamedTuple):
-    """Why a body is no token request: `status` 400 (not understood) or 422 (understood, but impossible), or 403."""
+def precheck(method: str, headers: Mapping[str, str]) -> None:
+    """Refuses what can be refused before the body is read.
 
-    status: int
-    code: str
+    Raises:
+        Refusal: for another method, another content type or encoding, or an announced length that is too large.
+    """
+    if method != "POST":
+        # A mere link sends a GET, and caches and logs keep its response.
+        raise Refusal(405, "method_not_allowed", f"method {shown(method)}", headers=(("allow", "POST"),))
+    # Only this type makes a browser send a CORS preflight first: a form on another site cannot send it.
+    content_type = headers.get("content-type", "")
+    if content_type != "application/json" and not _is_json(content_type):
+        raise Refusal(
+            415, "unsupported_media_type", f"type {shown(content_type)}", hint="send Content-Type: application/json"
+        )
+    encoding = headers.get("content-encoding", "")
+    if encoding and encoding.strip().lower() != "identity":
+        accepted = (("accept-encoding", "identity"),)  # RFC 9110, section 15.5.16
+        raise Refusal(
+            415,
+            "unsupported_encoding",
+            f"encoding {shown(encoding)}",
+            hint="send an uncompressed body",
+            headers=accepted,
+        )
+    # isascii first: "²" is a digit to Python.
+    length = headers.get("content-length", "")
+    if length and not (length.isascii() and length.isdigit() and len(length) <= 18 and int(length) <= MAX_BODY):
+        raise too_large()
 
 
-TOO_LARGE = Misread(413, "body_too_large")
-INCOMPLETE = Misread(400, "body_incomplete")
+def too_large() -> Refusal:
+    """The body is longer than `MAX_BODY`."""
+    return Refusal(413, "body_too_large")
 
 
-def parse(body: bytes) -> TokenRequest | Misread:
-    """The request in a body; an empty body requests nothing."""
+def incomplete() -> Refusal:
+    """Less of the body arrived than was announced, or not in time."""
+    return Refusal(400, "body_incomplete", hint="check whether a proxy, a middleware or the server consumed the body")
+
+
+def _is_json(content_type: str) -> bool:
+    return (
+        re.fullmatch(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", content_type.strip(), re.I) is not None
+    )
+
+
+def parse(body: bytes) -> TokenRequest:
+    """The token request in a body; an empty body requests nothing in particular.
+
+    Raises:
+        Refusal: 400 for a body that is not a token request, 422 for one with impossible values, 403 for a field that only
+            the application may set.
+    """
     if body in (b"", b"{}"):
         return NOTHING
     if _depth(body) > _MAX_DEPTH:
-        return Misread(400, "too_deep")
+        raise Refusal(400, "too_deep")
     try:
         fields = _decode(body.decode())
     except (ValueError, RecursionError):
-        return Misread(400, "invalid_json")
+        raise Refusal(400, "invalid_json") from None
     if not isinstance(fields, dict):
-        return Misread(400, "invalid_json")
+        raise Refusal(400, "invalid_json")
     try:
         return _token_request(fields)
-    except _Bad as bad:
-        return Misread(bad.status, bad.code)
-    except InvalidArgument:
-        return Misread(422, "invalid_value")
+    except InvalidArgument as invalid:
+        raise Refusal(422, "invalid_value", _field(invalid.field)) from None
 
 
-class _Bad(Exception):
-    def __init__(self, status: int, code: str) -> None:
-        self.status = status
-        self.code = code
+def _field(name: str) -> str:
+    return f"field {shown(name)}"
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        # Two parsers in a row may each take another one of the two.
+        # Two parsers in a row could each take the other value.
         raise ValueError
     return fields
 
@@ -92,7 +130,7 @@ def _depth(body: bytes) -> int:
 
 def _token_request(fields: dict[str, Any]) -> TokenRequest:
     if not _KNOWN.issuperset(fields):
-        raise _Bad(400, "unknown_field")
+        raise Refusal(400, "unknown_field", _field(min(fields.keys() - _KNOWN)))
     return TokenRequest(
         room_name=_label(fields, "room_name"),
         participant_name=_label(fields, "participant_name"),
@@ -115,40 +153,41 @@ _KNOWN = frozenset(
 )
 
 
-def _text(value: Any) -> str:
-    """A text; `null` and blank ones are ""."""
+def _text(name: str, value: Any) -> str:
+    """A string; `null` and blank ones are ""."""
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _Bad(400, "invalid_field")
+        raise Refusal(400, "invalid_field", _field(name))
     return value if value.strip() else ""
 
 
 def _label(fields: Mapping[str, Any], name: str) -> str | None:
-    value = _text(fields.get(name))
-    return labels.label(name, value) if value else None
+    value = _text(name, fields.get(name))
+    return _validation.label(name, value) if value else None
 
 
 def _metadata(value: Any) -> str | None:
-    value = _text(value)
-    return labels.text("participant_metadata", value, limit=_CLIENT_METADATA) if value else None
+    value = _text("participant_metadata", value)
+    return _validation.text("participant_metadata", value, limit=_CLIENT_METADATA) if value else None
 
 
 def _attributes(value: Any) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        raise _Bad(400, "invalid_field")
+        raise Refusal(400, "invalid_field", _field("participant_attributes"))
     if len(value) > _MAX_ATTRIBUTES:
-        raise _Bad(422, "invalid_value")
-    if any(key.lower().startswith("lk.") for key in value):
-        # LiveKit's clients believe these, for example who the agent is (docs.livekit.io, "Agent state").
-        raise _Bad(403, "attribute_not_allowed")
-    labels.attributes("participant_attributes", value, limit=_CLIENT_ATTRIBUTES)
+        raise Refusal(422, "invalid_value", _field("participant_attributes"))
+    reserved = next((key for key in value if key.lower().startswith("lk.")), None)
+    if reserved is not None:
+        # LiveKit's clients trust these, for example who the agent is (docs.livekit.io, "Agent state").
+        raise Refusal(403, "attribute_not_allowed", f"attribute {shown(reserved)}", hint="lk. is LiveKit's own prefix")
+    _validation.attributes("participant_attributes", value, limit=_CLIENT_ATTRIBUTES)
     return value
 
 
-# What only the app may say of a room. Any other field of the room configuration is not read at all.
+# What only the application may set for a room. Any other unknown field of the room configuration is ignored.
 _APP_ONLY = frozenset(
     [
         "name",
@@ -168,37 +207,40 @@ _APP_ONLY = frozenset(
 def _agents(config: Any) -> tuple[AgentDispatch, ...]:
     if config is None or config == {}:
         return ()
-    config = _named(config)
-    # Some clients' encoders write every field's default: a field that says nothing asks for nothing.
-    if any(config[name] for name in _APP_ONLY.intersection(config)):
-        raise _Bad(403, "room_config_not_allowed")
+    config = _snake_case("room_config", config)
+    # Some clients' encoders write every field's default value, which requests nothing.
+    reserved = next((name for name in _APP_ONLY.intersection(config) if config[name]), None)
+    if reserved is not None:
+        raise Refusal(403, "room_config_not_allowed", _field(f"room_config.{reserved}"))
     agents = config.get("agents")
     if agents is None:
         return ()
     if not isinstance(agents, list):
-        raise _Bad(400, "invalid_field")
+        raise Refusal(400, "invalid_field", _field("room_config.agents"))
     if len(agents) > _MAX_AGENTS:
-        raise _Bad(422, "too_many_agents")
-    wished = tuple(agent for agent in map(_agent, agents) if agent is not None)
-    if len({agent.agent_name for agent in wished}) != len(wished):
-        raise _Bad(422, "duplicate_agent")
-    return wished
+        raise Refusal(422, "too_many_agents")
+    requested = tuple(agent for agent in map(_agent, agents) if agent is not None)
+    if len({agent.agent_name for agent in requested}) != len(requested):
+        raise Refusal(422, "duplicate_agent")
+    return requested
 
 
 def _agent(value: Any) -> AgentDispatch | None:
-    entry = _named(value)
-    name, metadata, deployment = (_text(entry.get(key)) for key in ("agent_name", "metadata", "deployment"))
+    entry = _snake_case("room_config.agents", value)
+    name, metadata, deployment = (
+        _text(f"room_config.agents.{key}", entry.get(key)) for key in ("agent_name", "metadata", "deployment")
+    )
     if not (name or metadata or deployment):
         return None
-    labels.text("agent metadata", metadata, limit=_CLIENT_METADATA)
-    return AgentDispatch(labels.label("agent_name", name, blank=True), metadata, deployment)
+    _validation.text("room_config.agents.metadata", metadata, limit=_CLIENT_METADATA)
+    return AgentDispatch(_validation.label("agent_name", name, blank=True), metadata, deployment)
 
 
-def _named(value: Any) -> dict[str, Any]:
-    """An object's fields in snake_case: LiveKit's JSON allows for camelCase as well, but not for both at once."""
+def _snake_case(name: str, value: Any) -> dict[str, Any]:
+    """An object's fields in snake_case: LiveKit's JSON allows camelCase as well, but not both for one field."""
     if not isinstance(value, dict):
-        raise _Bad(400, "invalid_field")
+        raise Refusal(400, "invalid_field", _field(name))
     fields = {re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), key): item for key, item in value.items()}
     if len(fields) != len(value):
-        raise _Bad(400, "invalid_field")
+        raise Refusal(400, "invalid_field", _field(name))
     return fields

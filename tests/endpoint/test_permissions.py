@@ -1,4 +1,4 @@
-"""Wishes: what each application lets its clients choose, on the wire and in every framework."""
+"""Permissions: what each application lets its clients choose, on the wire and in every framework."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.everywhere import Everywhere
+from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.wire import Request, bearer
 
 
@@ -35,7 +35,8 @@ GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "another name": ("sets", {"participant_name": "Countess"}, {"name": "Countess", "metadata": "m"}),
     "other metadata": ("sets", {"participant_metadata": "x"}, {"name": "Ada", "metadata": "x"}),
     "more attributes": ("sets", attributes(mood="fine"), {"attributes": {"plan": "pro", "mood": "fine"}}),
-    "no agent": ("ada", {}, {"agents": None}),
+    "the server's agent": ("ada", {}, {"agents": [{"agentName": "helper"}]}),
+    "automatic dispatch": ("automatic", {}, {"agents": None}),
     "the app's agent": ("agents", {}, {"agents": [{"agentName": "helper"}]}),
     "the app's agents, with their jobs": (
         "dispatch",
@@ -49,8 +50,8 @@ GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "an agent of the list": (
         "agents",
-        agents({"agent_name": "scribe", "metadata": "m"}),
-        {"agents": [{"agentName": "scribe", "metadata": "m"}]},
+        agents({"agent_name": "scribe"}),
+        {"agents": [{"agentName": "scribe"}]},
     ),
     "an agent in camelCase": ("agents", agents({"agentName": "scribe"}), {"agents": [{"agentName": "scribe"}]}),
     "two agents of the list": (
@@ -68,9 +69,11 @@ GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("rule", "token_request", "expected"), GRANTED.values(), ids=GRANTED.keys())
-def test_granted(everywhere: Everywhere, rule: str, token_request: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_granted(
+    all_frameworks: AllFrameworks, rule: str, token_request: dict[str, Any], expected: dict[str, Any]
+) -> None:
     """A request that the app allows is in the token."""
-    claims = everywhere(Request(bearer(rule), json=token_request)).claims
+    claims = all_frameworks(Request(bearer(rule), json=token_request)).claims
     known = {**claims, "room": claims["video"]["room"], "agents": claims.get("roomConfig", {}).get("agents")}
     assert expected == {name: known[name] for name in expected}
 
@@ -87,42 +90,43 @@ DENIED: dict[str, tuple[str, dict[str, Any], str]] = {
     "an attribute": ("ada", attributes(a="b"), "attribute_not_allowed"),
     "an attribute of the app's": ("sets", attributes(plan="free"), "attribute_not_allowed"),
     "an attribute of the app's, as it is": ("sets", attributes(plan="pro"), "attribute_not_allowed"),
-    "an agent": ("ada", agents({"agent_name": "helper"}), "agent_not_allowed"),
+    "an agent": ("ada", agents({"agent_name": "scribe"}), "agent_not_allowed"),
+    "metadata for an agent": ("agents", agents({"agent_name": "scribe", "metadata": "m"}), "agent_metadata_not_allowed"),
     "an agent beyond the list": ("agents", agents({"agent_name": "stranger"}), "agent_not_allowed"),
     "one agent beyond the list": ("agents", agents({"agent_name": "helper"}, {"agent_name": "x"}), "agent_not_allowed"),
     "the agents without a name": ("agents", agents({"metadata": "m"}), "agent_not_allowed"),
-    "metadata for the app's own agent": ("dispatch", agents({"agent_name": "helper", "metadata": "m"}), "agent_not_allowed"),
+    "metadata for the app's own agent": ("dispatch", agents({"agent_name": "helper", "metadata": "m"}), "agent_metadata_not_allowed"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("rule", "token_request", "code"), DENIED.values(), ids=DENIED.keys())
-def test_denied(everywhere: Everywhere, rule: str, token_request: dict[str, Any], code: str) -> None:
+def test_denied(all_frameworks: AllFrameworks, rule: str, token_request: dict[str, Any], code: str) -> None:
     """A request that the app does not allow is a 403 that says which kind of request it was, and nothing of it."""
-    said = everywhere(Request(bearer(rule), json=token_request))
+    said = all_frameworks(Request(bearer(rule), json=token_request))
     assert (403, code) == (said.status, json.loads(said.body)["error"])
     assert "access-control-allow-origin" not in said.headers
 
 
-def test_rooms_answer_alike(everywhere: Everywhere) -> None:
+def test_rooms_answer_alike(all_frameworks: AllFrameworks) -> None:
     """From a refusal nobody learns which rooms there are."""
     rooms = ["lobby", "cellar", "Garden", "room-" + "0" * 32, "é"]
-    assert 1 == len({everywhere(Request(bearer("pattern"), json={"room_name": room})).body for room in rooms})
+    assert 1 == len({all_frameworks(Request(bearer("pattern"), json={"room_name": room})).body for room in rooms})
 
 
-def test_an_async_rooms_function_opens_nothing(everywhere: Everywhere) -> None:
-    """A coroutine is true: the mistake is a 500 that the app's developer reads about, and not an open door."""
-    said = everywhere(Request(bearer("async-function"), json={"room_name": "lobby"}))
+def test_an_async_rooms_function_opens_nothing(all_frameworks: AllFrameworks) -> None:
+    """A coroutine is true: the mistake is a 500 that the app's developer reads about, and not an open route."""
+    said = all_frameworks(Request(bearer("async-function"), json={"room_name": "lobby"}))
     assert (500, "internal_error") == (said.status, json.loads(said.body)["error"])
-    for program in everywhere.programs.values():
-        assert any("the function given as rooms must return True or False" in each["text"] for each in program.records)
+    for program in all_frameworks.programs.values():
+        assert any("allowed_rooms returned a coroutine" in each["text"] for each in program.records)
 
 
-def test_a_guest(everywhere: Everywhere) -> None:
+def test_a_guest(all_frameworks: AllFrameworks) -> None:
     """Guests come without any sign-in, each as somebody new, and get what the app gives to guests."""
-    answers = [target.ask("guests", Request()).claims for target in everywhere.targets for _ in range(3)]
-    assert 3 * len(everywhere.targets) == len({claims["sub"] for claims in answers})
-    assert 3 * len(everywhere.targets) == len({claims["video"]["room"] for claims in answers})
+    answers = [target.ask("guests", Request()).claims for target in all_frameworks.targets for _ in range(3)]
+    assert 3 * len(all_frameworks.targets) == len({claims["sub"] for claims in answers})
+    assert 3 * len(all_frameworks.targets) == len({claims["video"]["room"] for claims in answers})
     assert {"Guest"} == {claims["name"] for claims in answers}
-    assert everywhere(Request(json={"participant_identity": "guest-1"}), "guests").status == 403
-    for program in everywhere.programs.values():
+    assert all_frameworks(Request(json={"participant_identity": "guest-1"}), "guests").status == 403
+    for program in all_frameworks.programs.values():
         assert any("GUESTS ARE ADMITTED" in each["text"] for each in program.records)

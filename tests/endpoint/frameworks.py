@@ -1,4 +1,4 @@
-"""Everywhere: one request to every adapter, sync and async, and the one answer that all of them must give."""
+"""AllFrameworks: one request to every adapter, sync and async, and the one answer that all of them must give."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Target(NamedTuple):
     program: Program
     mode: str
 
-    def ask(self, door: str, request: Request, below: str = "") -> Answer:
-        """One request at one of its doors."""
-        answer: Answer = self.program.ask(f"{below}/{self.mode}/{door}", request)
+    def ask(self, route: str, request: Request, below: str = "") -> Answer:
+        """One request at one of its routes."""
+        answer: Answer = self.program.ask(f"{below}/{self.mode}/{route}", request)
         return answer
 
     @property
@@ -41,7 +41,7 @@ class Target(NamedTuple):
         return f"{self.program.name}, {self.mode}"
 
 
-class Said(NamedTuple):
+class ObservedResponse(NamedTuple):
     """What an answer says, without what differs from call to call: times, a new room, the signature."""
 
     status: int
@@ -51,7 +51,7 @@ class Said(NamedTuple):
     """Of a token: the body is then empty."""
 
 
-class Everywhere:
+class AllFrameworks:
     """All targets."""
 
     def __init__(self, programs: dict[str, Program]) -> None:
@@ -61,13 +61,13 @@ class Everywhere:
     def __call__(
         self,
         request: Request,
-        door: str = "token",
+        route: str = "token",
         *,
         below: str = "",
         where: Callable[[Target], bool] = lambda target: True,
-    ) -> Said:
-        """Asks at a door of every target, and returns what all of them said."""
-        answers = {target.name: said(target.ask(door, request, below)) for target in self.targets if where(target)}
+    ) -> ObservedResponse:
+        """Asks at a route of every target, and returns what all of them said."""
+        answers = {target.name: said(target.ask(route, request, below)) for target in self.targets if where(target)}
         assert answers, "nobody was asked"
         first = next(iter(answers.values()))
         different = {name: answer for name, answer in answers.items() if answer != first}
@@ -75,7 +75,7 @@ class Everywhere:
         return first
 
 
-def said(answer: Answer) -> Said:
+def said(answer: Answer) -> ObservedResponse:
     """What an answer says; its length and who may keep it are checked here, once for all."""
     headers = {name: value for name, value in answer.headers if name in OURS or name.startswith("access-control-")}
     if answer.header("retry-after") is not None:
@@ -84,11 +84,11 @@ def said(answer: Answer) -> Said:
     if "origin" in (answer.header("vary") or "").lower():
         headers["vary"] = "origin"
     if answer.status != 201:
-        return Said(answer.status, answer.body, headers, {})
+        return ObservedResponse(answer.status, answer.body, headers, {})
     token = answer.json["participant_token"]
     assert {"server_url": tokens.URL, "participant_token": token} == answer.json
     claims = tokens.claims(token)
     claims["exp"] -= claims["nbf"]
     del claims["nbf"]
     claims["video"]["room"] = NEW_ROOM.sub("room-new", claims["video"]["room"])
-    return Said(201, b"", headers, claims)
+    return ObservedResponse(201, b"", headers, claims)

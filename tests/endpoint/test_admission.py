@@ -28,7 +28,7 @@ KEY = b"a key of at least sixteen bytes"
 
 
 def test_an_admission_lets_nothing_in_by_itself() -> None:
-    """Who only says who the client is gives a new room, nobody to send for, and no request."""
+    """An admission with only a participant gives a new room with the server's agent, and allows nothing else."""
     admission = Admission(ADA)
     said = (
         admission.room,
@@ -37,7 +37,7 @@ def test_an_admission_lets_nothing_in_by_itself() -> None:
         admission.allowed_agents,
         admission.client_may_set,
     )
-    assert (None, (), (), (), ()) == said
+    assert (None, (), None, (), ()) == said
     assert (timedelta(minutes=15), None) == (admission.ttl, admission.grants)
 
 

@@ -1,0 +1,95 @@
+"""ASGI: how the request is read, for the adapters whose host has an event loop, asyncio's or trio's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from ..errors import CredentialsError
+from .drivers import CallOnLoop
+from .handler import Incoming, TokenEndpoint, is_nonblocking
+from .parse import incomplete, too_large
+from .responses import Headers
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+READ_TIMEOUT = 10.0  # seconds for a whole body of at most 16 KiB
+REQUEST_HEADERS = {
+    name.encode(): name
+    for name in (
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+        "origin",
+        "access-control-request-method",
+        "access-control-request-headers",
+        "sec-fetch-site",
+        "x-request-id",
+    )
+}
+"""The request headers that the handler looks at; ASGI delivers names in lower case."""
+
+call_on_loop = CallOnLoop(anyio.to_thread.run_sync)
+
+
+def incoming(scope: Scope, receive: Receive, request: Any = None) -> Incoming:
+    """The request of a scope; `request` is what `authorize` gets, by default the scope."""
+    # Latin-1 never fails, and no value that is compared has other characters than ASCII. Of repeated headers, the last.
+    headers = {
+        REQUEST_HEADERS[name]: value.decode("latin-1") for name, value in scope["headers"] if name in REQUEST_HEADERS
+    }
+    return Incoming(
+        scope if request is None else request,
+        scope["method"],
+        scope.get("path", ""),
+        headers,
+        partial(_read_body, receive, headers),
+    )
+
+
+async def _read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refusal: it is longer than `limit`, ends early, or does not arrive in time.
+    """
+    body, message = b"", _NOT_YET
+    with anyio.move_on_after(READ_TIMEOUT):
+        while message.get("more_body") and len(body) <= limit:
+            message = await receive()
+            body += message.get("body", b"")
+    if len(body) > limit:
+        raise too_large()
+    announced = int(headers.get("content-length") or "transfer-encoding" in headers)
+    if message["type"] != "http.request" or message.get("more_body") or len(body) < announced:
+        raise incomplete()
+    return body
+
+
+_NOT_YET: Message = {"type": "http.request", "more_body": True}
+
+
+async def fetch_first(endpoint: TokenEndpoint) -> None:
+    """Fetches the credentials of a server that was only constructed.
+
+    A failure is logged and does not stop the application's start: the endpoint answers 503 until a refresh succeeds.
+    """
+    server = endpoint.static_server
+    if server is not None and server.status().state == "empty":
+        with suppress(CredentialsError):  # the server's own log says why
+            await call_on_loop(server.refresh, is_nonblocking(server.refresh))
+
+
+@lru_cache(maxsize=1024)
+def encoded(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    """A response's headers for ASGI; few responses differ in them."""
+    return tuple([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])

@@ -1,0 +1,88 @@
+"""WSGI: how the request is read, for the adapters whose host has no event loop."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from .handler import Incoming
+from .parse import incomplete, too_large
+from .refusal import Refusal
+
+Environ = dict[str, Any]
+
+
+def incoming(environ: Environ, request: Any = None, read: Callable[[int], bytes] | None = None) -> Incoming:
+    """The request of an environ; `request` is what `authorize` gets, `read` a framework's own way to read the body."""
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers["content-type"] = environ.get("CONTENT_TYPE", "")
+    headers["content-length"] = environ.get("CONTENT_LENGTH", "")
+    return Incoming(
+        environ if request is None else request,
+        environ["REQUEST_METHOD"],
+        environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        headers,
+        partial(_already_read, read or partial(read_body, environ)),
+    )
+
+
+async def _already_read(read: Callable[[int], bytes], limit: int) -> bytes:
+    return read(limit)
+
+
+def read_body(environ: Environ, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refusal: it is longer than `limit`, ends early, or the server cannot say where it ends.
+    """
+    length = environ.get("CONTENT_LENGTH")
+    if length:
+        body = _read_from(environ["wsgi.input"].read, int(length))
+        if len(body) < int(length):
+            raise incomplete()
+        return body
+    is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING"))
+    if environ.get("wsgi.input_terminated"):
+        body = _read_from(environ["wsgi.input"].read, limit + 1)
+    elif is_chunked and hasattr(sys.modules.get("uwsgi"), "chunked_read"):
+        body = _uwsgi_chunks(limit)
+    elif is_chunked:
+        raise Refusal(411, "length_required", hint="this server does not decode chunked request bodies")
+    else:
+        return b""  # without a length, reading could wait without end
+    if len(body) > limit:
+        raise too_large()
+    if is_chunked and not body:
+        raise incomplete()
+    return body
+
+
+def _read_from(read: Callable[[int], bytes], wanted: int) -> bytes:
+    body = b""
+    while len(body) < wanted:
+        try:
+            chunk = read(wanted - len(body))
+        except Exception:  # noqa: BLE001  # servers raise exceptions of their own for malformed chunks
+            raise incomplete() from None
+        if not chunk:
+            break
+        body += chunk
+    return body
+
+
+def _uwsgi_chunks(limit: int) -> bytes:
+    """The body of a chunked request under uWSGI, which offers it only through its own module."""
+    read: Any = sys.modules["uwsgi"].chunked_read
+    body = b""
+    while len(body) <= limit:
+        try:
+            chunk = read()
+        except OSError:
+            raise incomplete() from None
+        if not chunk:
+            break
+        body += chunk
+    return body
