@@ -18,7 +18,18 @@ ROOT = Path(moss_voice_server.__file__).parent
 # From the bottom up, one chain: a module may import from its own line and from the lines above it. A folder counts as one name.
 LAYERS = (
     ("errors",),
-    ("_clock", "_duration", "_escape", "_json", "_jwt", "_livekit_credentials", "_secret", "_urls", "_validation"),
+    (
+        "_clock",
+        "_duration",
+        "_random",
+        "_escape",
+        "_json",
+        "_jwt",
+        "_livekit_credentials",
+        "_secret",
+        "_urls",
+        "_validation",
+    ),
     ("grants", "credentials"),
     ("_token",),
     ("_http",),
@@ -40,7 +51,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 OWNERS = {
     "httpx2": {"_http", "testing"},
     # These two come with httpx2: it cannot be installed without them.
-    "anyio": {"_http", "asgi", "fastapi"},
+    "anyio": {"_http", "_endpoint.asgi"},
     "h11": {"testing"},
     "fastapi": {"fastapi"},
     "starlette": {"fastapi"},
@@ -73,6 +84,7 @@ PURE_MODULES = {
     "functools",
     "hashlib",
     "hmac",
+    "http",
     "ipaddress",
     "itertools",
     "json",
@@ -107,8 +119,13 @@ PURE = {
     "_credentials.state",
     "_http.flow",
     "_http.model",
+    "_endpoint.app_exceptions",
+    "_endpoint.cors",
     "_endpoint.decide",
+    "_endpoint.openapi",
     "_endpoint.parse",
+    "_endpoint.refusal",
+    "_endpoint.responses",
     "_inspect",
 }
 

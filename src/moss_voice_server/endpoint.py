@@ -275,7 +275,9 @@ class AdmissionOptions(TypedDict, total=False):
     rate_limit_key: str | None
 
 
-def allow_guests(name: str | None = None, **admission: Unpack[AdmissionOptions]) -> Authorize[object]:
+def allow_guests(
+    name: str | None = None, **admission: Unpack[AdmissionOptions]
+) -> Callable[[object, TokenRequest], Admission]:
     """An `authorize` that admits everyone, as `guest-` and 128 random bits, each in a new room. It logs a WARNING.
 
     Everyone on the internet can then use your agent's minutes. Set a `rate_limiter`, which counts guests by
@@ -301,10 +303,10 @@ def allow_guests(name: str | None = None, **admission: Unpack[AdmissionOptions])
     logging.getLogger("moss_voice_server").warning(
         "GUESTS ARE ADMITTED: the token endpoint issues tokens to everyone, without authentication"
     )
-    return Guests(name, dict(admission))
+    return _Guests(name, dict(admission))
 
 
-class Guests:
+class _Guests:
     """What `allow_guests` returns."""
 
     is_nonblocking = True

@@ -15,7 +15,7 @@ from ._endpoint.openapi import TOKEN_REQUEST, responses
 from ._endpoint.refusal import Refusal
 from ._endpoint.responses import Response as EndpointResponse
 from ._endpoint.responses import refusal_response
-from .endpoint import Denied, EndpointOptions, Guests, Server, TokenRequest
+from .endpoint import Denied, EndpointOptions, _Guests, Server, TokenRequest
 from .errors import CredentialsError, InvalidArgument
 
 try:
@@ -203,7 +203,7 @@ def _refusal_status(failure: Exception) -> int | None:
 
 def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
     """The same dependency, with the parameter that is annotated `TokenRequest` filled with the parsed request."""
-    if isinstance(authorize, Guests):
+    if isinstance(authorize, _Guests):
 
         async def guests(request: Request) -> Any:
             return authorize(request, request.scope[_TOKEN_REQUEST])

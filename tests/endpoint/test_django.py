@@ -79,7 +79,8 @@ def test_only_the_word_itself_switches_it_off() -> None:
     async def waiting(request: Any, token_request: Any) -> Any:
         """An async authorize."""
 
-    for authorize in (lambda request, token_request: None, waiting):
+    authorizers: tuple[Any, ...] = (lambda request, token_request: None, waiting)
+    for authorize in authorizers:
         views = [token_view(server, authorize=authorize, allow_origins=["https://a.example"])]
         views += [token_view(server, authorize=authorize, csrf_exempt=value) for value in (False, True)]
         assert [False, False, True] == [getattr(view, "csrf_exempt", False) for view in views]

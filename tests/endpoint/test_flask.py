@@ -176,17 +176,24 @@ def test_werkzeugs_words(refuse: Callable[[], Any], status: int, header: str) ->
     assert not header or answer.headers[header]
 
 
+def crash(own: Request, token_request: TokenRequest) -> Any:
+    """An authorize with a mistake."""
+    return 1 / 0
+
+
 def test_a_crash_leaves_the_view() -> None:
     """Flask's signal, its log and its teardown functions hear of an exception; the client gets the endpoint's response."""
     heard: list[str] = []
-    app = app_with(token_blueprint(SERVER, authorize=lambda own, token_request: 1 / 0))
+    app = app_with(token_blueprint(SERVER, authorize=crash))
     app.teardown_request(lambda error: heard.append(f"teardown {type(error).__name__}"))
     got_request_exception.connect(
         lambda sender, exception, **more: heard.append(f"signal {exception}"), app, weak=False
     )
     answer = post(app)
     assert (500, "internal_error") == (answer.status_code, answer.json["error"])
-    assert ["signal division by zero", "teardown ZeroDivisionError"] == heard[:2]  # then the test client tears down its own
+    assert ["signal division by zero", "teardown ZeroDivisionError"] == heard[
+        :2
+    ]  # then the test client tears down its own
 
 
 def test_a_rule_like_flasks_own() -> None:

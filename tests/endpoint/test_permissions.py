@@ -95,7 +95,7 @@ DENIED: dict[str, tuple[str, dict[str, Any], str]] = {
     "an agent beyond the list": ("agents", agents({"agent_name": "stranger"}), "agent_not_allowed"),
     "one agent beyond the list": ("agents", agents({"agent_name": "helper"}, {"agent_name": "x"}), "agent_not_allowed"),
     "the agents without a name": ("agents", agents({"metadata": "m"}), "agent_not_allowed"),
-    "metadata for the app's own agent": ("dispatch", agents({"agent_name": "helper", "metadata": "m"}), "agent_metadata_not_allowed"),
+    "metadata for the app's own": ("dispatch", agents({"agent_name": "helper", "metadata": "m"}), "agent_metadata_not_allowed"),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from ..errors import CredentialsError, CredentialsNotLoaded, InvalidArgument
 from . import report
 from .app_exceptions import refusal_of, status_of
 from .cors import Cors
-from .decide import decide
+from .decide import TokenParams, decide
 from .parse import MAX_BODY, NOTHING, parse, precheck
 from .refusal import Refusal
 from .responses import Response, refusal_response, retry_after, token_response
