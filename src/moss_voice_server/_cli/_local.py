@@ -1,20 +1,17 @@
-"""Local: what both forms of `dev` start on this machine: a LiveKit server, a fake Moss; and how they are stopped."""
+"""What `dev` starts on this machine: a LiveKit server and a local Moss API; and how they stop."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import urlsplit
 
-from .._livekit_credentials import LiveKitCredentials
-from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _credential_options
+from . import _livekit
+from ._livekit import LiveKit
 
 if TYPE_CHECKING:
     import argparse
@@ -23,86 +20,103 @@ if TYPE_CHECKING:
     from ..testing import FakeMoss
     from ._screen import Screen
 
+AGENT_NAME = "local-agent"
+"""The name of the local voice agent, under which its worker registers."""
+
 _RELEASES = "https://github.com/livekit/livekit/releases"
 _INSTALL = {
     "darwin": "brew install livekit",
     "linux": "curl -sSL https://get.livekit.io | bash",
 }
 INSTALL = _INSTALL.get(sys.platform, _RELEASES)
-"""The line that gets a LiveKit server for this system, or where to get it."""
+"""The command that installs a LiveKit server on this system, or where to get it."""
 
-_NOBODY = "ws://127.0.0.1:7880"  # where `livekit-server --dev` listens
-# What a closed terminal and a supervisor send; Ctrl-C does the same by itself.
-_SIGNALS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-
-
-def is_local(url: str) -> bool:
-    """Whether a URL leads to this machine."""
-    return urlsplit(url).hostname in LOOPBACK
+_STAND_IN = "ws://127.0.0.1:7880"  # the URL in a token that no server checks; `livekit-server --dev` listens there
+_KEPT_REQUESTS = 100
+# A closed terminal, a supervisor and Ctrl-\ send these; Ctrl-C raises KeyboardInterrupt.
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 
-def livekit_of(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> LiveKitCredentials | None:
-    """The server that the options name, or one of our own that is stopped with `stack`, or None."""
-    return _given(options, screen) if _credential_options.is_given(options) else _started(options, stack, screen)
+def livekit_of(options: argparse.Namespace, stack: ExitStack, screen: Screen, *, build: bool) -> LiveKit | None:
+    """The server that the options name, or a new one that stops with `stack`, or `None`; `build` allows to build it."""
+    if _livekit.is_asked_for(options):
+        return _named(options, screen)
+    return _started(stack, screen, build=build)
 
 
-def _given(options: argparse.Namespace, screen: Screen) -> LiveKitCredentials:
+def _named(options: argparse.Namespace, screen: Screen) -> LiveKit:
     """The server that the options name; checked here, so that an error names the option."""
     from .._server import MossVoiceServerSync
 
-    livekit = _credential_options.read(options)
-    checked = MossVoiceServerSync.from_livekit(livekit.url, livekit.api_key, livekit.api_secret)
-    screen.step("LiveKit", f"as given: {checked.get_server_url()}")
+    livekit = _livekit.read(options)
+    checked = MossVoiceServerSync.from_livekit(livekit.url, livekit.api_key, livekit.api_secret.reveal())
+    screen.step("LiveKit", f"{checked.get_server_url()}, from the options")
     return livekit
 
 
-def _started(options: argparse.Namespace, stack: ExitStack, screen: Screen) -> LiveKitCredentials | None:
-    from ..testing import LiveKitServer
+def _started(stack: ExitStack, screen: Screen, *, build: bool) -> LiveKit | None:
+    from .._secret import Secret
+    from ..testing import LiveKitServer, LiveKitServerError
+    from ..testing._livekit_binary import find_livekit_server, go_command
 
-    binary = _binary(options, screen)
+    try:
+        binary = find_livekit_server()
+    except LiveKitServerError as error:  # LIVEKIT_SERVER_BIN is wrong
+        raise InvalidArgument(str(error)) from None
+    if binary is None and build and go_command() is not None:
+        binary = _built(screen)
+        if binary is None:
+            return None
     if binary is None:
-        or_build = ", or let Go build one: --build-livekit" if shutil.which("go") else ""
-        screen.step("LiveKit", f"none to ask; get one: {INSTALL}{or_build}", good=None)
+        screen.step("LiveKit", f"not installed; install it: {INSTALL}", good=None)
         return None
     server = stack.enter_context(LiveKitServer(binary))
     screen.step("LiveKit", f"livekit-server, started on {server.url}")
-    return LiveKitCredentials(server.url, server.api_key, server.api_secret)
+    return LiveKit(server.url, server.api_key, Secret(server.api_secret))
 
 
-def _binary(options: argparse.Namespace, screen: Screen) -> Path | None:
+def _built(screen: Screen) -> Path | None:
+    """A LiveKit server that Go builds now, with its progress on the screen; `None` where that fails."""
     from ..testing import LiveKitServerError
-    from ..testing._livekit_binary import LIVEKIT_VERSION, build_livekit_server, find_livekit_server
+    from ..testing._livekit_binary import LIVEKIT_VERSION, build_livekit_server
 
+    screen.step("LiveKit", f"building livekit-server {LIVEKIT_VERSION} with Go, once: 1 to 4 minutes", good=None)
+    screen.remark("            to skip it: Ctrl-C, then `dev --no-build-livekit` (tokens, no calls)")
     try:
-        found = find_livekit_server()
-    except LiveKitServerError as error:  # LIVEKIT_SERVER_BIN is wrong
-        raise InvalidArgument(str(error)) from None
-    if found is not None or not options.build_livekit:
-        return found
-    screen.step("LiveKit", f"building {LIVEKIT_VERSION} with Go, once: one to three minutes", good=None)
-    return build_livekit_server()
+        with screen.progress("packages compiled") as advance:
+            return build_livekit_server(on_output=advance)
+    except LiveKitServerError as error:
+        screen.step("LiveKit", f"not built: {str(error).splitlines()[-1]}", good=False)
+        screen.remark(f"            install it instead: {INSTALL}")
+        return None
 
 
-def fake_moss(livekit: LiveKitCredentials | None, agent_name: str = "example-agent") -> FakeMoss:
+def local_moss(livekit: LiveKit | None) -> FakeMoss:
     """A Moss API whose voice agent has this LiveKit server's credentials."""
     from ..testing import FakeMoss
 
     if livekit is None:
-        return FakeMoss(url=_NOBODY, agent_name=agent_name)
-    return FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret, agent_name=agent_name)
+        return FakeMoss(url=_STAND_IN, agent_name=AGENT_NAME, kept_requests=_KEPT_REQUESTS)
+    return FakeMoss(
+        url=livekit.url,
+        api_key=livekit.api_key,
+        api_secret=livekit.api_secret.reveal(),
+        agent_name=AGENT_NAME,
+        kept_requests=_KEPT_REQUESTS,
+    )
 
 
 @contextmanager
-def stopped_in_order() -> Iterator[None]:
-    """End by way of the context managers when the process is told to: what was started is stopped."""
+def exit_on_signals() -> Iterator[None]:
+    """Turn the signals that would kill the process into SystemExit, so that context managers stop what they started."""
 
     def end(number: int, _frame: object) -> NoReturn:
         raise SystemExit(128 + number)
 
-    if threading.current_thread() is not threading.main_thread():  # only there can it be arranged
+    if threading.current_thread() is not threading.main_thread():  # handlers can be set only there
         yield
         return
-    # One that somebody else handles, or ignores as `nohup` does, is not ours.
+    # A signal that is handled already, or ignored as `nohup` does, stays so.
     ours = [number for number in _SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
     before = {number: signal.signal(number, end) for number in ours}
     try:

@@ -1,10 +1,12 @@
-"""Screen: what `dev` shows, with rich: steps as they are done, a table of claims, lines to copy."""
+"""What `dev` prints, with rich: steps, a table of claims, text to copy."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from io import TextIOWrapper
 
 from rich.box import SIMPLE_HEAD
@@ -14,7 +16,8 @@ from rich.text import Text
 
 from ._claims_table import Row
 
-_UNWRAPPED = 400  # columns where nobody looks, so that a program finds each thing on one line
+_UNWRAPPED = 400  # columns without a terminal, so that a program finds each item on one line
+_COUNTED_LINES = 50  # of another program's output, for each line of ours
 _MARKS = {True: ("✓", "+", "green"), False: ("✗", "x", "red"), None: ("·", "-", "yellow")}
 
 
@@ -23,7 +26,7 @@ class Screen:
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
-            # A name in a token may hold what the terminal's encoding does not have: shown as an escape, as on standard error.
+            # A name in a token may contain characters that the terminal's encoding lacks: they are escaped, as on standard error.
             sys.stdout.reconfigure(errors="backslashreplace")
         self._console = Console(
             color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False, markup=False, emoji=False
@@ -32,7 +35,7 @@ class Screen:
             self._console.width = _UNWRAPPED
 
     def step(self, label: str, text: str, *, good: bool | None = True) -> None:
-        """One step: done, failed (`good=False`) or left out (`good=None`)."""
+        """One step: done, failed (`good=False`) or skipped (`good=None`)."""
         sign, plain, style = _MARKS[good]
         line = Table.grid(padding=0)
         line.add_column(no_wrap=True)
@@ -52,17 +55,37 @@ class Screen:
         self._print(table)
 
     def copyable(self, label: str, value: str) -> None:
-        """A value on a line of its own, never broken by us: the terminal breaks it, and copies it whole."""
+        """A value on separate lines without line breaks of ours: the terminal wraps it, and copies it whole."""
         self._console.print(Text(label, "bold"))
         self._console.print(value, soft_wrap=True)
         self._console.print()
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Count lines of another program's output: a spinner on a terminal, elsewhere a line now and then."""
+        count = 0
+        start = time.monotonic()
+
+        def text() -> str:
+            return f"            {count} {what}, {time.monotonic() - start:.0f} s"
+
+        def advance(_line: str) -> None:
+            nonlocal count
+            count += 1
+            if self._console.is_terminal:
+                status.update(text())
+            elif count % _COUNTED_LINES == 0:
+                self.remark(text())
+
+        with self._console.status(text()) if self._console.is_terminal else nullcontext() as status:
+            yield advance
 
     def gap(self) -> None:
         """An empty line."""
         self._console.print()
 
     def remark(self, text: str) -> None:
-        """A last word."""
+        """A dim line."""
         self._console.print(Text(text, "dim"))
 
     @property

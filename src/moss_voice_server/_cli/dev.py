@@ -1,4 +1,4 @@
-"""`moss-voice-server dev`: a voice call on this machine, with a fake Moss and, where there is one, a LiveKit server."""
+"""`moss-voice-server dev`: a voice call on this machine, with a local Moss API, LiveKit server and agent."""
 
 from __future__ import annotations
 
@@ -6,52 +6,68 @@ import argparse
 from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from . import _credential_options, _local, _stderr
+from .._urls import LOOPBACK
+from ..errors import InvalidArgument
+from . import _livekit, _local, _say
 
 if TYPE_CHECKING:
     from ._arguments import Parser
 
 _DESCRIPTION = """\
-See and hear it work on this machine, with no account and no network: a fake
-Moss API, a token endpoint and a page to talk on, all on loopback. Serves until
-Ctrl-C, and then stops whatever it has started.
+Talk to a voice agent on this machine, without an account: a local Moss API, a
+token endpoint, a LiveKit server, an echo agent and a page, all on loopback.
+Runs until Ctrl-C, and then stops everything that it started.
 
-The LiveKit server is the one that --livekit-url names, or `livekit-server` as
-found (LIVEKIT_SERVER_BIN, PATH, the cache folder) and started for this. Where
-there is none, nobody can join, and all else works. An echo agent answers where
-its extra is installed: pip install "moss-voice-server[cli,agent]".
+The LiveKit server is the one that --livekit-url names, or `livekit-server` from
+LIVEKIT_SERVER_BIN, PATH or the cache folder. If there is none and Go is
+installed, dev builds one, once. The echo agent needs its extra:
+pip install "moss-voice-server[cli,agent]".
 """
 _EPILOG = """\
 examples:
   moss-voice-server dev
-  moss-voice-server dev --build-livekit
+  moss-voice-server dev --endpoint http://127.0.0.1:8000/voice/token
+  moss-voice-server dev --moss
   moss-voice-server dev --once | less
   livekit-server --dev &
   echo secret | moss-voice-server dev --livekit-url ws://127.0.0.1:7880 \\
       --api-key devkey --api-secret -
 
-exit status: 0 ended by Ctrl-C or SIGTERM; with --once, 0 it works, 1 the
-LiveKit server does not accept the token; 2 wrong usage
+exit status: 0 stopped by Ctrl-C or a signal; with --once, 0 unless LiveKit does
+not accept the token, which is 1; 2 wrong usage
 """
-_LOG_LINE = 200  # characters of LiveKit's log that an error quotes
+_MAX_LOG_LINE = 200  # characters of LiveKit's log that an error quotes
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
     """The command and its options."""
     parser = commands.add_parser(
         "dev",
-        help="talk on this machine: no account, no network",
+        help="talk to an agent on this machine",
         usage="%(prog)s [options]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--once", action="store_true", help="no page: mint one token, show what it says, ask LiveKit about it, and end"
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--endpoint",
+        metavar="URL",
+        type=_endpoint,
+        help="the page asks your own token endpoint, and explains what fails there",
+    )
+    mode.add_argument(
+        "--moss",
+        action="store_true",
+        help="talk to your real voice agent: MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID name it",
+    )
+    mode.add_argument(
+        "--once", action="store_true", help="no page: create one token, print it, ask LiveKit about it, and exit"
     )
     parser.add_argument(
-        "--port", type=_port, metavar="N", help="where to serve; 0: any free port (default: 7877, or any if taken)"
+        "--port", type=_port, metavar="N", help="port of the page; 0: any free port (default: 7877, or any if taken)"
     )
     parser.add_argument(
         "--open",
@@ -60,25 +76,28 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument(
         "--build-livekit",
-        action="store_true",
-        help="where there is no LiveKit server, build one with Go into the cache folder, once",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="build a LiveKit server with Go where there is none, or not (default: build)",
     )
-    parser.add_argument("--no-agent", action="store_true", help="no echo agent")
-    _credential_options.add_options(
+    parser.add_argument("--no-agent", action="store_true", help="do not start the echo agent")
+    _livekit.add_options(
         parser,
-        "A LiveKit server that runs already. With one of these given, the others may be\n"
-        "LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET (or its _FILE).",
+        "A LiveKit server that runs already. With one of these options, the others may\n"
+        "come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET (or its _FILE).",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve the page until told to end; or, with `--once`, go the whole way once and show it."""
+    """Serve the page until stopped; or, with `--once`, print one token."""
     from ..testing import LiveKitServerError
 
     if not options.once and find_spec("uvicorn") is None:
-        _stderr.error('the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without')
+        _say.error('the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without it')
         return 2
-    with _local.stopped_in_order(), ExitStack() as stack:
+    if options.moss and _livekit.is_asked_for(options):
+        raise InvalidArgument("--moss uses the LiveKit server of your voice agent", remedy="omit the LiveKit options")
+    with _local.exit_on_signals(), ExitStack() as stack:
         try:
             if options.once:
                 from ._once import show as go
@@ -87,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
             return go(options, stack)
         except LiveKitServerError as error:
             first, *log = str(error).splitlines()
-            _stderr.error(f"{first} {log[-1][:_LOG_LINE]}" if log else first)
+            _say.error(f"{first} {log[-1][:_MAX_LOG_LINE]}" if log else first)
             return 1
 
 
@@ -95,3 +114,19 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError("write a port as a number from 0 to 65535")
     return int(text)
+
+
+def _endpoint(text: str) -> str:
+    """The URL of a token endpoint; it is shown on the page, so it may contain no password."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise argparse.ArgumentTypeError("write a URL, such as http://127.0.0.1:8000/voice/token") from None
+    if not text.isascii() or not text.isprintable() or not host or parts.scheme not in ("http", "https"):
+        raise argparse.ArgumentTypeError("write a URL, such as http://127.0.0.1:8000/voice/token")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise argparse.ArgumentTypeError("use https://; http:// is allowed only for this machine")
+    if parts.username is not None or parts.fragment:
+        raise argparse.ArgumentTypeError("write the URL without user, password and fragment")
+    return text

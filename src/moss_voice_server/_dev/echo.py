@@ -1,4 +1,4 @@
-"""Echo agent: a LiveKit agent without any AI or key, which plays back what it hears; needs the extra `agent`."""
+"""The echo agent: a LiveKit agent without a model or a key, which repeats what it hears; needs the extra `agent`."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from typing import TYPE_CHECKING
 from moss_voice_server._secret import Sealed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from typing_extensions import Self
 
     from moss_voice_server._secret import Secret
 
-    from ._worker import Job, Worker
-
-NAME = "echo"
-"""The name under which it is sent for."""
+    from .worker import Job
 
 EXTRA = 'pip install "moss-voice-server[cli,agent]"'
-"""The line that brings what it needs."""
+"""The command that installs what it needs."""
 
-_AGAIN = 2.0  # seconds until it tries to connect again
+_DISPLAY_NAME = "Echo"
+_RETRY_DELAY = 2.0  # seconds until it connects again
 _STOP_TIMEOUT = 10.0  # seconds; leaving a room takes some milliseconds
 
 
 class EchoError(RuntimeError):
-    """The echo agent cannot be had; the text says why and what to do."""
+    """The echo agent could not start; the text gives the cause and the remedy."""
 
 
 def is_installed() -> bool:
-    """Whether the packages of the extra are there."""
+    """Whether the packages of the extra are installed."""
     try:
         return all(find_spec(name) is not None for name in ("livekit.rtc", "livekit.protocol", "websockets"))
     except ModuleNotFoundError:  # `livekit` itself is missing
@@ -43,44 +42,57 @@ def is_installed() -> bool:
 
 
 class EchoAgent(Sealed):
-    """Registers with a LiveKit server under `NAME` and goes into every room that sends for it, while the context lasts.
+    """Registers one worker per name with a LiveKit server and joins each room that LiveKit dispatches them to.
 
-    It hears people out, up to a pause, and plays back what they said; it writes back what they write, and leaves when
-    the last of them has left. Runs on a thread of its own. When the server goes away it registers again later.
+    It waits for a pause and repeats what was said, answers a chat message with the same text, and leaves after the
+    last person. It runs on its own thread, while the context lasts, and registers again after a broken connection.
 
     Args:
         url: the LiveKit server, ws, wss, http or https.
         api_key, api_secret: LiveKit credentials.
-        timeout: seconds within which it must have registered.
+        names: agent names to register under; "" is an unnamed worker, for automatic dispatch.
+        load: from 0 to 1; LiveKit prefers other workers of the same name with a lower load.
+        timeout: seconds within which all workers must have registered.
 
     Raises:
-        EchoError: on entering, when a package is missing, or the server did not let it register in time.
+        EchoError: on entering, when a package is missing, or a worker did not register in time.
     """
 
-    def __init__(self, url: str, api_key: str, api_secret: Secret[str], *, timeout: float = 10.0) -> None:
-        self._given = (url, api_key, api_secret)
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        api_secret: Secret[str],
+        names: Sequence[str],
+        *,
+        load: float = 0.0,
+        timeout: float = 10.0,
+    ) -> None:
+        self._credentials = (url, api_key, api_secret)
+        self._names = names
+        self._load = load
         self._timeout = timeout
-        self._news = threading.Condition()
-        self._is_registered = False
+        self._changed = threading.Condition()
+        self._registered: set[str] = set()
         self._failure = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
-        # A daemon: should LiveKit's library hang, the program ends all the same.
+        # A daemon: should LiveKit's library hang, the program still exits.
         self._thread = threading.Thread(target=self._run, name="echo-agent", daemon=True)
         self._rooms: set[asyncio.Task[None]] = set()
 
     @property
     def is_registered(self) -> bool:
-        """Whether the server will send for it."""
-        return self._is_registered
+        """Whether LiveKit can dispatch it under all its names."""
+        return self._registered == set(self._names)
 
     def __enter__(self) -> Self:
         if not is_installed():
             raise EchoError(f"the echo agent needs its extra: {EXTRA}")
         self._thread.start()
-        with self._news:
-            self._news.wait_for(lambda: self._is_registered or self._failure, self._timeout)
-        if not self._is_registered:
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_registered or self._failure, self._timeout)
+        if not self.is_registered:
             self.__exit__(None, None, None)
             raise EchoError(
                 f"the echo agent could not register with the LiveKit server ({self._failure or 'no answer in time'})"
@@ -90,73 +102,81 @@ class EchoAgent(Sealed):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._news:
-            self._news.wait_for(lambda: self._main is not None or not self._thread.is_alive(), self._timeout)
+        with self._changed:
+            self._changed.wait_for(lambda: self._main is not None or not self._thread.is_alive(), self._timeout)
         if self._loop is not None and self._main is not None:
-            with suppress(RuntimeError):  # it has ended by itself
+            with suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(self._main.cancel)
         self._thread.join(_STOP_TIMEOUT)
 
     def _run(self) -> None:
-        # LiveKit's library logs what ends well, too; the page shows what does not.
-        log, unheard = logging.getLogger("livekit"), logging.NullHandler()
-        log.addHandler(unheard)
+        # LiveKit's library logs what succeeds, too; the page shows what fails.
+        log, silent = logging.getLogger("livekit"), logging.NullHandler()
+        log.addHandler(silent)
         try:
             with suppress(asyncio.CancelledError):
                 asyncio.run(self._serve())
         finally:
-            log.removeHandler(unheard)
+            log.removeHandler(silent)
 
     async def _serve(self) -> None:
         """Stay registered until cancelled; then leave all rooms."""
-        from websockets.exceptions import WebSocketException
-
-        self._tell(main=asyncio.current_task())
-        worker = self._worker()
+        with self._changed:
+            self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+            self._changed.notify_all()
         try:
-            while True:
-                try:
-                    await worker.serve()
-                    failure = "it closed the connection"
-                except (OSError, WebSocketException, asyncio.TimeoutError) as error:
-                    failure = _reason(error)
-                self._tell(failure=failure)
-                await asyncio.sleep(_AGAIN)
+            await asyncio.gather(*map(self._keep_registered, self._names))
         finally:
             for room in self._rooms:
                 room.cancel()
             await asyncio.gather(*self._rooms, return_exceptions=True)
 
-    def _worker(self) -> Worker:
-        from ._worker import Worker
+    async def _keep_registered(self, name: str) -> None:
+        from websockets.exceptions import WebSocketException
 
-        return Worker(*self._given, NAME, registered=lambda: self._tell(is_registered=True), take=self._take)
+        from .worker import Worker
 
-    def _tell(self, *, main: asyncio.Task[None] | None = None, is_registered: bool = False, failure: str = "") -> None:
-        with self._news:
-            if main is not None:
-                self._loop, self._main = main.get_loop(), main
-            self._is_registered, self._failure = is_registered, failure
-            self._news.notify_all()
+        worker = Worker(
+            *self._credentials,
+            name,
+            display_name=_DISPLAY_NAME,
+            load=self._load,
+            on_registered=lambda: self._set_registered(name, ""),
+            on_job=self._join,
+        )
+        while True:
+            try:
+                await worker.serve()
+                failure = "it closed the connection"
+            except (OSError, WebSocketException, asyncio.TimeoutError) as error:
+                failure = _reason(error)
+            self._set_registered(name, failure)
+            await asyncio.sleep(_RETRY_DELAY)
 
-    def _take(self, job: Job) -> None:
-        from ._echo_room import EchoRoom
+    def _set_registered(self, name: str, failure: str) -> None:
+        with self._changed:
+            self._failure = failure
+            (self._registered.discard if failure else self._registered.add)(name)
+            self._changed.notify_all()
 
-        task = asyncio.ensure_future(EchoRoom().attend(job))
+    def _join(self, job: Job) -> None:
+        from .echo_room import EchoRoom
+
+        task = asyncio.ensure_future(EchoRoom().run(job))
         self._rooms.add(task)
-        task.add_done_callback(self._left)
+        task.add_done_callback(self._on_left)
 
-    def _left(self, task: asyncio.Task[None]) -> None:
+    def _on_left(self, task: asyncio.Task[None]) -> None:
         self._rooms.discard(task)
         if not task.cancelled():
-            task.exception()  # a room that cannot be joined is that room's end, and the page says so
+            task.exception()  # it could not join this room; the page shows that
 
 
 def _reason(error: Exception) -> str:
-    """Why it could not connect, without what the server wrote: LiveKit up to 1.13.5 repeats a refused token."""
+    """Why it could not connect, without the server's text: LiveKit up to 1.13.5 repeats a refused token."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code}"
     if isinstance(error, ConnectionRefusedError):
-        return "the connection was refused"
+        return "connection refused"
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Echo room: one visit of the echo agent to one room: it hears people out and plays back what they said."""
+"""One job of the echo agent: it joins a room, and repeats what people say and write there."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
 
-from ._turns import Turns
+from .turns import TurnDetector
 
 if TYPE_CHECKING:
-    from ._worker import Job
+    from .worker import Job
 
 _RATE = 48_000
-_PIECE = _RATE // 50  # samples that are listened to and played at a time: 20 ms
-_DEAF_AFTER = 0.4  # seconds after its own words, in which they may still come back from somebody's loudspeaker
-_NOBODY_COMES = 60.0  # seconds; a job starts with the room, before the one who opened it is in
-_CHAT = "lk.chat"  # the topic of chat messages, and the attribute of an agent's state, in LiveKit's own clients
-_STATE = "lk.agent.state"
+_PIECE = _RATE // 50  # samples that are received and played at a time: 20 ms
+_DEAF_AFTER = 0.4  # seconds after it spoke, in which its voice may come back from a loudspeaker
+_EMPTY_TIMEOUT = 60.0  # seconds; a job starts with the room, before its first participant is in
+_CHAT = "lk.chat"  # the topic of chat messages in LiveKit's own clients
+_STATE = "lk.agent.state"  # the attribute with an agent's state in LiveKit's own clients
 
 
 class EchoRoom:
-    """One visit. `attend` joins, and returns when everybody has left."""
+    """One room. `run` joins it, and returns when all people have left."""
 
     def __init__(self) -> None:
         self._room = rtc.Room()
         self._source = rtc.AudioSource(_RATE, 1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_speaking = False
-        self._came = asyncio.Event()
+        self._someone_joined = asyncio.Event()
         self._all_left = asyncio.Event()
 
-    async def attend(self, job: Job) -> None:
-        """Join, echo until nobody is there to hear it, and leave."""
+    async def run(self, job: Job) -> None:
+        """Join, repeat what people say until the last one leaves, and leave."""
         room = self._room
-        room.on("participant_connected", self._see_who_is_there)
-        room.on("participant_disconnected", self._see_who_is_there)
+        room.on("participant_connected", self._check_people)
+        room.on("participant_disconnected", self._check_people)
         room.on("disconnected", lambda *_: self._all_left.set())
-        room.on("track_subscribed", self._subscribed)
-        room.register_text_stream_handler(_CHAT, self._written)
+        room.on("track_subscribed", self._on_track)
+        room.register_text_stream_handler(_CHAT, self._on_message)
         try:
             await room.connect(job.url, job.token)
             track = rtc.LocalAudioTrack.create_audio_track("echo", self._source)
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             await room.local_participant.publish_track(track, options)
-            await self._say_state("listening")
-            self._see_who_is_there()
-            await asyncio.wait_for(self._came.wait(), _NOBODY_COMES)
+            await self._set_state("listening")
+            self._check_people()
+            await asyncio.wait_for(self._someone_joined.wait(), _EMPTY_TIMEOUT)
             await self._all_left.wait()
         except asyncio.TimeoutError:
-            pass  # nobody came
+            pass  # the room stayed empty
         finally:
             await self._leave()
 
@@ -62,65 +62,65 @@ class EchoRoom:
         await self._room.disconnect()
         await self._source.aclose()
 
-    def _see_who_is_there(self, *_: object) -> None:
+    def _check_people(self, *_: object) -> None:
         if any(map(_is_person, self._room.remote_participants.values())):
-            self._came.set()
-        elif self._came.is_set():
+            self._someone_joined.set()
+        elif self._someone_joined.is_set():
             self._all_left.set()
 
-    def _subscribed(
+    def _on_track(
         self, track: rtc.RemoteTrack, _publication: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant
     ) -> None:
         if isinstance(track, rtc.RemoteAudioTrack) and _is_person(who):
-            self._begin(self._listen(track))
+            self._start(self._listen(track))
 
-    def _written(self, reader: rtc.TextStreamReader, identity: str) -> None:
+    def _on_message(self, reader: rtc.TextStreamReader, identity: str) -> None:
         who = self._room.remote_participants.get(identity)
-        if who is not None and _is_person(who):  # two echoes would never end
-            self._begin(self._write_back(reader))
+        if who is not None and _is_person(who):  # two echo agents would answer each other endlessly
+            self._start(self._write_back(reader))
 
     async def _write_back(self, reader: rtc.TextStreamReader) -> None:
         await self._room.local_participant.send_text(await reader.read_all(), topic=_CHAT)
 
     async def _listen(self, track: rtc.RemoteAudioTrack) -> None:
-        turns = Turns(_RATE)
+        detector = TurnDetector(_RATE)
         sound = rtc.AudioStream(track, sample_rate=_RATE, num_channels=1, frame_size_ms=1000 * _PIECE // _RATE)
         try:
             async for event in sound:
                 if self._is_speaking:
-                    turns.forget()
+                    detector.reset()
                     continue
-                turn = turns.hear(array("h", bytes(event.frame.data)))
+                turn = detector.push(array("h", bytes(event.frame.data)))
                 if turn is not None:
                     self._is_speaking = True
-                    self._begin(self._speak(turn))
+                    self._start(self._speak(turn))
         finally:
             await sound.aclose()
 
     async def _speak(self, turn: array[int]) -> None:
         try:
-            await self._say_state("speaking")
+            await self._set_state("speaking")
             for start in range(0, len(turn), _PIECE):
                 piece = turn[start : start + _PIECE]
                 await self._source.capture_frame(rtc.AudioFrame(piece.tobytes(), _RATE, 1, len(piece)))
             await self._source.wait_for_playout()
-            await self._say_state("listening")
+            await self._set_state("listening")
             await asyncio.sleep(_DEAF_AFTER)
         finally:
             self._is_speaking = False
 
-    async def _say_state(self, state: str) -> None:
+    async def _set_state(self, state: str) -> None:
         await self._room.local_participant.set_attributes({_STATE: state})
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # the room is going away under it; what matters is seen by the page
+            task.exception()  # the room closed meanwhile; the page shows what matters
 
 
 def _is_person(who: rtc.RemoteParticipant) -> bool:

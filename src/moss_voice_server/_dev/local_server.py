@@ -1,4 +1,4 @@
-"""Serving: one ASGI application on this machine's loopback, by uvicorn, on a thread of its own."""
+"""Serve one ASGI application on loopback with uvicorn, on a separate thread."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 HOST = "127.0.0.1"
-FRIENDLY_PORT = 7877
-"""Tried first: a browser remembers the permission for the microphone by address and port."""
+DEFAULT_PORT = 7877
+"""Tried first: a browser stores the permission for the microphone by host and port."""
 
-_GRACE = 1  # seconds that answers under way are given when it stops
-_START_TIMEOUT = 10.0  # seconds; uvicorn is there within a few milliseconds
+_GRACE = 1  # seconds for unfinished responses when it stops
+_START_TIMEOUT = 10.0  # seconds; uvicorn starts within a few milliseconds
 _STOP_TIMEOUT = 5.0
 
 
 class PortTaken(OSError):
-    """The port that was asked for cannot be had."""
+    """The port that was asked for is not available."""
 
 
 def listen(port: int | None = None) -> socket.socket:
     """A socket that listens on `port` of loopback.
 
-    0 is any free port; None is `FRIENDLY_PORT`, or any free port when that one is taken.
+    0 is any free port; `None` is `DEFAULT_PORT`, or any free port when that one is taken.
 
     Raises:
-        PortTaken: the port that was asked for cannot be had.
+        PortTaken: the port that was asked for is not available.
     """
     if port is None:
         try:
-            return listen(FRIENDLY_PORT)
+            return listen(DEFAULT_PORT)
         except PortTaken:
             return listen(0)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if sys.platform != "win32":  # there it would share a port that another program has
+        if sys.platform != "win32":  # there it would share the port of another program
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         listener.listen()
     except OSError as error:
         listener.close()
-        raise PortTaken(error.errno, f"port {port} cannot be had: {error.strerror}") from None
+        raise PortTaken(error.errno, f"port {port} is not available: {error.strerror}") from None
     return listener
 
 
-class Serving:
-    """Serves `app` on `listener` for as long as the context lasts; the listener is closed with it."""
+class LocalServer:
+    """Serves `app` on `listener` while the context lasts, and closes the listener."""
 
     def __init__(self, app: Any, listener: socket.socket) -> None:
         self._listener = listener
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",  # what is installed in any case; with a faster one nothing would be felt here
+                http="h11",  # always installed; a faster one would make no difference here
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -70,9 +70,9 @@ class Serving:
                 timeout_graceful_shutdown=_GRACE,
             )
         )
-        # Not `Thread.join`: before Python 3.13 a Ctrl-C in it makes it take a thread that runs for one that has ended.
+        # Not `Thread.join`: before Python 3.13, after a Ctrl-C in it, it reports a running thread as finished.
         self._has_ended = threading.Event()
-        # A daemon: should it hang, the program ends all the same.
+        # A daemon: should it hang, the program still exits.
         self._thread = threading.Thread(target=self._run, name="serving", daemon=True)
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class Serving:
         self._listener.close()
 
     def wait(self, timeout: float) -> bool:
-        """Whether it has ended by itself; waits for that at most `timeout` seconds."""
+        """Whether it has stopped; waits for that at most `timeout` seconds."""
         return self._has_ended.wait(timeout)
 
     def _run(self) -> None:
@@ -101,7 +101,7 @@ class Serving:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which tells when it is up. Not on the main thread, it leaves the signals alone."""
+    """Uvicorn's server with an event for its start. On another thread than the main one it leaves signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Worker: the agent's side of LiveKit's `/agent`: registers under a name, takes jobs (livekit/protocol `livekit_agent.proto`)."""
+"""A worker's side of LiveKit's `/agent` protocol: register under a name, accept jobs (livekit/protocol `livekit_agent.proto`)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from moss_voice_server._secret import Secret
 
-_TOKEN_TTL = 600  # seconds; looked at when the worker connects, and never again
-_TIMEOUT = 10.0  # seconds for connecting, and for leaving
+_TOKEN_TTL = 600  # seconds; checked when the worker connects, and never again
+_TIMEOUT = 10.0  # seconds for connecting, and for closing
 
 
 class Job(NamedTuple):
-    """One room to go to."""
+    """One room to join."""
 
     id: str
     url: str
@@ -32,14 +32,16 @@ class Job(NamedTuple):
 
 
 class Worker:
-    """One connection of a worker; `serve` keeps it for as long as the server does.
+    """One connection of a worker to a LiveKit server.
 
     Args:
-        url: the LiveKit server, ws or wss.
-        api_key, api_secret: with which the worker says who it is.
-        name: sent for by this name only.
-        registered: called when the server will find this worker.
-        take: called with each job.
+        url: the LiveKit server, ws, wss, http or https.
+        api_key, api_secret: LiveKit credentials.
+        agent_name: dispatches that name it reach this worker; "": automatic dispatch does.
+        display_name: the agent's name in the room.
+        load: from 0 to 1; LiveKit prefers workers with a lower load.
+        on_registered: called when LiveKit can dispatch this worker.
+        on_job: called with each job.
     """
 
     def __init__(
@@ -47,23 +49,27 @@ class Worker:
         url: str,
         api_key: str,
         api_secret: Secret[str],
-        name: str,
+        agent_name: str,
         *,
-        registered: Callable[[], None],
-        take: Callable[[Job], None],
+        display_name: str,
+        load: float,
+        on_registered: Callable[[], None],
+        on_job: Callable[[Job], None],
     ) -> None:
         self._url = ("ws" + url[4:] if url.startswith("http") else url).rstrip("/")
         self._api_key = api_key
         self._signer = Signer(api_key, api_secret)
-        self._name = name
-        self._registered = registered
-        self._take = take
+        self._agent_name = agent_name
+        self._display_name = display_name
+        self._load = load
+        self._on_registered = on_registered
+        self._on_job = on_job
 
     async def serve(self) -> None:
-        """Connect, register, and take every job until the connection ends.
+        """Connect, register, and accept every job until the connection closes.
 
         Raises:
-            OSError, websockets.exceptions.WebSocketException: it could not connect, or the connection broke.
+            OSError, websockets.exceptions.WebSocketException: the connection failed or broke.
         """
         async with connect(
             f"{self._url}/agent?protocol=1",
@@ -76,9 +82,9 @@ class Worker:
                 socket,
                 register=agent.RegisterWorkerRequest(
                     type=agent.JT_ROOM,
-                    agent_name=self._name,
+                    agent_name=self._agent_name,
                     version="1",
-                    # What the token of each job allows; without the metadata there would be no `lk.agent.state`.
+                    # The grants in each job's token; `lk.agent.state` needs can_update_metadata.
                     allowed_permissions=models.ParticipantPermission(
                         can_subscribe=True,
                         can_publish=True,
@@ -94,10 +100,11 @@ class Worker:
     async def _answer(self, socket: ClientConnection, message: agent.ServerMessage) -> None:
         kind = message.WhichOneof("message")
         if kind == "register":
-            # The server confirms before it has entered the worker into its table; it answers a ping afterwards.
+            await _send(socket, update_worker=agent.UpdateWorkerStatus(status=agent.WS_AVAILABLE, load=self._load))
+            # LiveKit confirms before the worker is in its table; it answers a ping afterwards.
             await _send(socket, ping=agent.WorkerPing(timestamp=1))
         elif kind == "pong":
-            self._registered()
+            self._on_registered()
         elif kind == "availability":
             job_id = message.availability.job.id
             await _send(
@@ -106,17 +113,17 @@ class Worker:
                     job_id=job_id,
                     available=True,
                     participant_identity=f"agent-{job_id}",
-                    participant_name=self._name.capitalize(),
+                    participant_name=self._display_name,
                 ),
             )
         elif kind == "assignment":
-            given = message.assignment
-            # The server names another address only where it knows a better one.
-            self._take(Job(given.job.id, given.url or self._url, given.token))
+            assigned = message.assignment
+            # LiveKit sends a URL only where another one than ours is better.
+            self._on_job(Job(assigned.job.id, assigned.url or self._url, assigned.token))
 
     def _token(self) -> str:
         now = int(time.time())
-        # `agent` lets its holder register, and nothing else: livekit-server pkg/service/agentservice.go.
+        # `agent` permits to register, and nothing else: livekit-server pkg/service/agentservice.go.
         claims = {"iss": self._api_key, "nbf": now, "exp": now + _TOKEN_TTL, "video": {"agent": True}}
         return self._signer.sign(json.dumps(claims).encode())
 
