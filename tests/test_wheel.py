@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server._dev import client
+from moss_voice_server._dev import browser_client as client
 from tests.clients.npm import installed
 
 ROOT = Path(__file__).parent.parent

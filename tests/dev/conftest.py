@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moss_voice_server._dev import client
+from moss_voice_server._dev import browser_client as client
 from moss_voice_server.testing._livekit_binary import cache_folder
 from tests.cli.shell import bare_environ
 from tests.dev.chromium import Browser, chromium

@@ -17,7 +17,7 @@ from tests.cli.shell import PATIENCE, PROGRAM
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-LAST_WORD = "Ctrl-C ends it.\n"
+LAST_WORD = "Press Ctrl-C to stop.\n"
 
 
 class Dev:
@@ -40,12 +40,18 @@ class Dev:
     @property
     def livekit_url(self) -> str:
         """The address of the LiveKit server that it has started."""
-        return re.findall(r"started on (ws://\S+)\n", self.out)[0]
+        url: str = re.findall(r"started on (ws://\S+)\n", self.out)[0]
+        return url
 
     @property
     def moss_environ(self) -> dict[str, str]:
         """The environment lines that it has printed for a backend."""
         return dict(re.findall(r"^export (MOSS_\w+)=(\S+)$", self.out, re.MULTILINE))
+
+    @property
+    def livekit_environ(self) -> dict[str, str]:
+        """The environment lines that it has printed for a worker."""
+        return dict(re.findall(r"^export (LIVEKIT_\w+)=(\S+)$", self.out, re.MULTILINE))
 
     @property
     def snippet(self) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._dev import client
+from moss_voice_server._dev import browser_client as client
 from tests.cli.shell import Done, Shell, claims, read_soon
 from tests.dev.program import children, dev
 from tests.dev.wire import ask
@@ -53,7 +53,7 @@ const tokens = TokenSource.endpoint("{url}voice/token");
 const call = await tokens.fetch({{}});
 await new Room().connect(call.serverUrl, call.participantToken);
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 """
 
 

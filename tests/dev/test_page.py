@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moss_voice_server._dev import client
+from moss_voice_server._dev import browser_client as client
 from moss_voice_server.testing import LiveKitServer
 from tests.cli.shell import bare_environ
 from tests.dev.chromium import DESK, PHONE, Browser, Page
@@ -120,12 +120,17 @@ def test_voice_goes_the_whole_way_round(running: Dev, browser: Browser, pictures
         page.press("Enter")
         page.wait("document.querySelectorAll('#messages li').length === 2")
         assert "You\nHello, <b>echo</b>\nEcho\nHello, <b>echo</b>" == page.text("#messages")
-        assert ("You, Ada", "Ada", "echo") == (page.text("#my-name"), fact(page, "Shown as"), fact(page, "Agents"))
+        assert ("You, Ada", "Ada", "local-agent") == (page.text("#my-name"), fact(page, "Name"), fact(page, "Agents"))
+        assert ["Your voice is sent.", "The agent's voice arrives."] == [
+            page.text("#my-heard"),
+            page.text("#agent-heard"),
+        ]
+        assert ["done"] * 4 == steps(page)
         page.shoot(pictures / "joined.png")
 
         page.click("#leave-button")
         page.wait(f"{STATE} === 'idle'")
-        assert ["Not in a room", "not here"] == [page.text("#state"), page.text("#agent-note")]
+        assert ["Not in a room", "not joined"] == [page.text("#state"), page.text("#agent-note")]
         page.wait("document.getElementById('agent-level').ariaValueNow === '0'")
         log = page.text("#log")
     said = [
@@ -146,7 +151,7 @@ def test_second_join_is_another_room(running: Dev, browser: Browser) -> None:
         rooms, people = [], []
         for _ in range(2):
             rooms.append(joined(page))
-            people.append(fact(page, "Who"))
+            people.append(fact(page, "Identity"))
             page.click("#leave-button")
             page.wait(f"{STATE} === 'idle'")
     assert [2, 2] == [len(set(rooms)), len(set(people))]
@@ -288,7 +293,7 @@ def test_endpoint_that_refuses(running: Dev, browser: Browser, pictures: Path) -
         said = problem(page)
         page.shoot(pictures / "refused.png")
         assert [] == page.serious_findings()
-        assert page.text("#answer").startswith("403 Forbidden\ncontent-type: application/json\n")
+        assert page.text("#response").startswith("403 Forbidden\ncontent-type: application/json\n")
         assert ("failed", False) == (page.value(STATE), page.value("document.getElementById('join-button').disabled"))
     assert (
         "The token endpoint answered 403: This agent may not be asked for.\n\nIts whole answer is below, under Token endpoint."
@@ -331,7 +336,7 @@ def test_livekit_is_gone(environ: dict[str, str], livekit_binary: Path, browser:
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         page.wait(f"{STATE} === 'reconnecting'")
-        assert "Connection lost, trying again …" == page.text("#state")
+        assert "Connection lost, reconnecting …" == page.text("#state")
         page.shoot(pictures / "reconnecting.png")
         page.click("#leave-button")
         page.wait(f"{STATE} === 'idle'")
@@ -382,7 +387,7 @@ def test_removed(environ: dict[str, str], livekit_server: LiveKitServer, browser
     """Who is removed from the room is told so, and can join another one."""
     with given(livekit_server, environ) as running, opened(browser, running.url) as page:
         room = joined(page)
-        call(livekit_server, "RoomService", "RemoveParticipant", room, identity=fact(page, "Who"))
+        call(livekit_server, "RoomService", "RemoveParticipant", room, identity=fact(page, "Identity"))
         assert "You were removed from the room.\n\nJoin again for a new one." == problem(page)
         assert room != joined(page)
 
@@ -413,10 +418,10 @@ def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> N
         )
         assert "join this room, and no other\n" in page.text("#token-allows")
         assert "change your own name and attributes, once you are in\n" in page.text("#token-forbids")
-        assert page.text("#answer").startswith("201 Created\ncontent-type: application/json\ncache-control: no-store\n")
+        assert page.text("#response").startswith("201 Created\ncontent-type: application/json\ncache-control: no-store\n")
         assert 0.99 < page.value("document.getElementById('token-life').value") <= 1
         page.shoot(pictures / "no-livekit.png")
-        first = fact(page, "Who")
+        first = fact(page, "Identity")
         page.click("#token-button")
         page.wait(f"!document.getElementById('token-facts').innerText.includes({json.dumps(first)})")
         assert [] == page.serious_findings()
@@ -433,7 +438,7 @@ def test_token_for_a_server_elsewhere(without_livekit: Dev, browser: Browser) ->
     with opened(browser, without_livekit.url, answers={url: answer}) as page:
         page.click("#token-button")
         page.wait("!document.getElementById('token-panel').hidden")
-        shown = page.text("#answer")
+        shown = page.text("#response")
     assert f'"{token.rpartition(".")[0]}.********"' in shown
     assert token.rpartition(".")[2] not in shown
 

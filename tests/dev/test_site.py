@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync
-from moss_voice_server._dev import client
-from moss_voice_server._dev.client import BrowserClient
-from moss_voice_server._dev.serving import Serving, listen
+from moss_voice_server._dev import browser_client as client
+from moss_voice_server._dev.browser_client import ClientBundle
+from moss_voice_server._dev.local_server import LocalServer, listen
 from moss_voice_server._dev.site import Site
 from tests.cli.shell import claims
 from tests.dev.wire import Reply, ask
@@ -26,7 +26,7 @@ PAGE = Path(client.__file__).parent / "page"
 CONFIG = {"chain": "You talk to yourself.", "livekit": "ws://127.0.0.1:7880"}
 
 
-class Here(BrowserClient):
+class Here(ClientBundle):
     """A client whose file the test hands over."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Here(BrowserClient):
 
 @contextmanager
 def served(
-    livekit: str = LIVEKIT, *, file: bytes | None = SCRIPT, client: BrowserClient | None = None
+    livekit: str = LIVEKIT, *, file: bytes | None = SCRIPT, client: ClientBundle | None = None
 ) -> Iterator[str]:
     """A site with an echo agent, at this address."""
     if client is None:
@@ -46,7 +46,7 @@ def served(
     with listen(0) as listener:
         port = listener.getsockname()[1]
         site = Site(server, {"echo": "Echo", "": "None"}, CONFIG, client, port)
-        with Serving(site, listener):
+        with LocalServer(site, listener):
             yield f"http://127.0.0.1:{port}"
 
 
@@ -278,7 +278,7 @@ def test_hash_of_the_real_client(client_folder: Path) -> None:
         assert "sha384-" in json.dumps(ask(url, "/config.json").json)
 
 
-def _started(folder: Path) -> BrowserClient:
-    one = BrowserClient({}, vendor=folder)
+def _started(folder: Path) -> ClientBundle:
+    one = ClientBundle({}, vendor=folder)
     one.start()
     return one

@@ -1,4 +1,4 @@
-"""Turns: where what is heard is cut."""
+"""TurnDetector: where what is heard is cut."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from array import array
 
 import pytest
 
-from moss_voice_server._dev._turns import Turns
+from moss_voice_server._dev.turns import TurnDetector
 
 RATE = 1000
 PIECE = 20  # samples: 20 ms
@@ -22,8 +22,8 @@ def heard(*sounds: array[int]) -> list[float]:
     whole = array("h")
     for each in sounds:
         whole.extend(each)
-    turns = Turns(RATE)
-    found = [turns.hear(whole[start : start + PIECE]) for start in range(0, len(whole), PIECE)]
+    turns = TurnDetector(RATE)
+    found = [turns.push(whole[start : start + PIECE]) for start in range(0, len(whole), PIECE)]
     return [len(turn) / RATE for turn in found if turn is not None]
 
 
@@ -55,19 +55,19 @@ def test_turns(sounds: list[tuple[float, int]], lengths: list[float]) -> None:
 def test_turn_is_what_was_heard() -> None:
     """The samples of a turn are those that were heard, in order."""
     said = array("h", range(1000, 1500))
-    turns = Turns(RATE)
-    assert turns.hear(said) is None
-    assert said + sound(0.5, SILENCE) == turns.hear(sound(0.5, SILENCE))
+    turns = TurnDetector(RATE)
+    assert turns.push(said) is None
+    assert said + sound(0.5, SILENCE) == turns.push(sound(0.5, SILENCE))
 
 
 def test_forget() -> None:
     """What was heard before `forget` is in no turn."""
-    turns = Turns(RATE)
-    turns.hear(sound(1.0, SPEECH))
-    turns.forget()
-    assert turns.hear(sound(1.0, SILENCE)) is None
+    turns = TurnDetector(RATE)
+    turns.push(sound(1.0, SPEECH))
+    turns.reset()
+    assert turns.push(sound(1.0, SILENCE)) is None
 
 
 def test_nothing_at_all() -> None:
     """An empty piece is quiet."""
-    assert Turns(RATE).hear(array("h")) is None
+    assert TurnDetector(RATE).push(array("h")) is None

@@ -65,19 +65,18 @@ class Screen:
         """Count lines of another program's output: a spinner on a terminal, elsewhere a line now and then."""
         count = 0
         start = time.monotonic()
-
-        def text() -> str:
-            return f"            {count} {what}, {time.monotonic() - start:.0f} s"
+        status = self._console.status("") if self._console.is_terminal else None
 
         def advance(_line: str) -> None:
             nonlocal count
             count += 1
-            if self._console.is_terminal:
-                status.update(text())
+            text = f"            {count} {what}, {time.monotonic() - start:.0f} s"
+            if status is not None:
+                status.update(text)
             elif count % _COUNTED_LINES == 0:
-                self.remark(text())
+                self.remark(text)
 
-        with self._console.status(text()) if self._console.is_terminal else nullcontext() as status:
+        with status or nullcontext():
             yield advance
 
     def gap(self) -> None:

@@ -171,7 +171,7 @@ def _extract(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as package:
             script = _member(package, f"package/dist/{FILE}")
-            license = _member(package, f"package/{_LICENSE}")
+            license_text = _member(package, f"package/{_LICENSE}")
     except (tarfile.TarError, KeyError, EOFError, OSError) as error:
         raise ClientError(
             f"npm's package of livekit-client {VERSION} cannot be read ({type(error).__name__})"
@@ -181,7 +181,7 @@ def _extract(archive: Path, folder: Path) -> None:
             f"npm's livekit-client {VERSION} does not match the pinned hash: it is not the published file"
         )
     (folder / FILE).write_bytes(script)
-    (folder / _LICENSE).write_bytes(license)
+    (folder / _LICENSE).write_bytes(license_text)
 
 
 def _member(package: tarfile.TarFile, name: str) -> bytes:

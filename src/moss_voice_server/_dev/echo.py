@@ -124,12 +124,13 @@ class EchoAgent(Sealed):
         with self._changed:
             self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
             self._changed.notify_all()
+        workers = [asyncio.ensure_future(self._keep_registered(name)) for name in self._names]
         try:
-            await asyncio.gather(*map(self._keep_registered, self._names))
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            for room in self._rooms:
-                room.cancel()
-            await asyncio.gather(*self._rooms, return_exceptions=True)
+            for task in (*workers, *self._rooms):
+                task.cancel()
+            await asyncio.gather(*workers, *self._rooms, return_exceptions=True)
 
     async def _keep_registered(self, name: str) -> None:
         from websockets.exceptions import WebSocketException

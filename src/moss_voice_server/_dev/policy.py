@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 # LiveKit Cloud sends a client on to the server of its region.
 _CLOUDS = ("livekit.cloud", "livekit.run")
 # The developer's endpoint names the LiveKit server, so it is not known before the page is loaded.
-_ANY_LIVEKIT = ("wss:", "https:", *(f"{scheme}://{host}:*" for host in ("127.0.0.1", "localhost") for scheme in ("ws", "http")))
+_ANY_LIVEKIT = (
+    "wss:",
+    "https:",
+    *(f"{scheme}://{host}:*" for host in ("127.0.0.1", "localhost") for scheme in ("ws", "http")),
+)
 
 
 def content_security_policy(config: PageConfig, client: ClientBundle) -> str:
@@ -50,4 +54,6 @@ def _livekit_sources(url: str) -> tuple[str, ...]:
     host = parts.hostname or ""
     if host not in LOOPBACK:
         names += [f"*.{cloud}" for cloud in _CLOUDS if host.endswith(f".{cloud}")]
-    return tuple(f"{scheme}://{name}" for name in names for scheme in (("ws", "http") if is_plain else ("wss", "https")))
+    return tuple(
+        f"{scheme}://{name}" for name in names for scheme in (("ws", "http") if is_plain else ("wss", "https"))
+    )

@@ -42,7 +42,7 @@ _FILES = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
     **{
         f"/{name}.js": (f"{name}.js", _SCRIPT)
-        for name in ("page", "view", "picture", "absence", "endpoint", "room", "meter", "token")
+        for name in ("page", "options", "view", "words", "picture", "absence", "endpoint", "room", "meter", "token")
     },
 }
 _CLIENT_WAIT = 90.0  # seconds that a browser waits for the client; npm's own timeout is shorter
@@ -84,7 +84,7 @@ class Site:
         elif scope["path"] == TOKEN_PATH:
             await self._token_endpoint(headers.get(b"origin", ""))(scope, receive, send)
         elif scope["path"] == _DIAGNOSE_PATH and scope["method"] == "POST" and self._diagnose is not None:
-            await self._send_diagnosis(headers, receive, send)
+            await self._send_diagnosis(self._diagnose, headers, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
             await self._send(send, 405, "Only GET and HEAD are allowed.\n", extra=[(b"allow", b"GET, HEAD")])
         else:
@@ -113,9 +113,10 @@ class Site:
         except asyncio.TimeoutError:
             return None
 
-    async def _send_diagnosis(self, headers: Mapping[bytes, str], receive: Receive, send: Send) -> None:
+    async def _send_diagnosis(
+        self, diagnose: Diagnose, headers: Mapping[bytes, str], receive: Receive, send: Send
+    ) -> None:
         """Why the developer's endpoint fails; for our own page only, since it makes requests in the developer's name."""
-        assert self._diagnose is not None
         if headers.get(b"origin") not in {f"http://{host}" for host in self._hosts}:
             await self._send(send, 403, "Only this machine's own page may ask this.\n")
             return
@@ -130,7 +131,7 @@ class Site:
         except (ValueError, TypeError, KeyError):
             await self._send(send, 400, 'The body must be {"authorization": "..."}.\n')
             return
-        checks = await asyncio.get_running_loop().run_in_executor(None, self._diagnose, authorization)
+        checks = await asyncio.get_running_loop().run_in_executor(None, diagnose, authorization)
         await self._send(send, 200, json.dumps(checks), "application/json")
 
     def _token_endpoint(self, origin: str) -> App:

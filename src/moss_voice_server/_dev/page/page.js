@@ -1,198 +1,124 @@
-// Page: brings together what the user does, the token endpoint, the room, and what is to be seen.
+// The page: what the developer does, the token endpoint, the room, and what is shown.
 
+import * as absence from "./absence.js";
 import * as endpoint from "./endpoint.js";
+import { LOUD, drawSilence } from "./meter.js";
+import { showOptions } from "./options.js";
+import * as picture from "./picture.js";
 import { VoiceRoom, load } from "./room.js";
-import { claims, facts, grants, left } from "./token.js";
+import { agents, claims } from "./token.js";
+import { at, copy, hideProblem, keepFocus, listMicrophones, log, showAbsence, showMessage, showNotice, showProblem, showTimeLeft, showToken } from "./view.js";
+import * as words from "./words.js";
 
-const at = (id) => document.getElementById(id);
-const DOCTOR = "In a terminal with the environment that `moss-voice-server dev` has printed, `moss-voice-server doctor` says which link of the chain it is.";
-const ENDINGS = {
-  DUPLICATE_IDENTITY: ["Somebody joined with the same identity and took your place.", "Give every session an identity of its own."],
-  PARTICIPANT_REMOVED: ["You were removed from the room.", "Join again for a new one."],
-  ROOM_DELETED: ["The room was deleted.", "Join again for a new one."],
-  SERVER_SHUTDOWN: ["The LiveKit server was stopped.", "Start it again, or see whether `moss-voice-server dev` still runs in its terminal."],
-};
-const LOST = ["The connection to the LiveKit server is lost.", `See whether it still runs, then join again. ${DOCTOR}`];
-const TOKEN = /eyJ[\w-]+\.[\w-]*(\.[\w-]*)?/g;
+let config, livekit, voice, jwt, token, isMuted, isHeard, waiting;
 
-let config, livekit, voice, jwt, token, muted;
+const isInRoom = () => ["joined", "reconnecting"].includes(at("state").dataset.state);
 
-// What is to be seen.
+// What the page shows of the call.
 
-function log(text, isBad = false) {
-  const line = element("li");
-  // A LiveKit server of 1.13.5 and older repeats a token that it refuses.
-  line.append(element("time", clock()), text.replace(TOKEN, "[token]"));
-  line.classList.toggle("bad", isBad);
-  append(at("log"), line);
-}
-
-function clock() {
-  const now = new Date();
-  return `${now.toTimeString().slice(0, 8)}.${String(now.getMilliseconds()).padStart(3, "0")}`;
-}
-
-function problem(what, remedy) {
-  at("problem-what").textContent = what.replace(TOKEN, "[token]");
-  at("problem-remedy").replaceChildren(...withCode(remedy));
-  at("problem").hidden = false;
-  log(`${what} ${remedy}`, true);
-}
-
-function notice(what, remedy) {
-  const box = element("div");
-  box.className = "notice";
-  box.append(element("p", what), element("p", ...withCode(remedy)));
-  at("notices").append(box);
-  log(`${what} ${remedy}`, true);
-}
-
-function state(name, text) {
+function setState(name, text) {
   const isNew = at("state").dataset.state !== name;
   const focused = document.activeElement;
-  const inside = name === "joined" || name === "reconnecting";
   at("state").dataset.state = name;
   if (at("state").textContent !== text) at("state").textContent = text;
-  at("wishes").hidden = inside;
-  at("join-button").hidden = inside || name === "joining";
-  at("join-button").disabled = !livekit;
-  at("leave-button").hidden = !inside && name !== "joining";
-  at("leave-button").textContent = name === "joining" ? "Cancel" : "Leave";
+  const [inside, joining] = [isInRoom(), name === "joining"];
+  at("options").hidden = inside;
+  at("join-button").hidden = inside || joining;
+  at("join-button").disabled = config.can_join && !livekit;
+  at("leave-button").hidden = !inside && !joining;
+  at("leave-button").textContent = joining ? "Cancel" : "Leave";
   at("mute-button").hidden = !inside;
-  at("token-ask").hidden = inside || name === "joining"; // the token that is shown then is the one for this room
+  at("token-ask").hidden = inside || joining || (token && !config.can_join); // the panel then shows the token of this room
+  at("token-title").textContent = !inside && !joining && token && config.can_join ? "Last token" : "Token";
+  if (inside) at("messages-card").hidden = false;
   for (const id of ["message", "message-button"]) at(id).disabled = name !== "joined";
   if (!inside) {
     at("hear-button").hidden = true;
     at("my-note").textContent = "not connected";
+    at("my-heard").textContent = at("agent-heard").textContent = "";
     showAgent("", "");
   }
   if (isNew) keepFocus(focused);
 }
 
-// A keyboard's user must not lose the place when what had the focus goes away, nor leave by a second Enter.
-function keepFocus(focused) {
-  const isUsable = focused.checkVisibility() && !focused.matches(":disabled, #leave-button");
-  if (!isUsable) [at("join-button"), at("mute-button"), at("leave-button")].find((each) => each.checkVisibility()).focus();
-}
-
 function showAgent(name, agentState) {
-  const wasHere = at("agent-note").textContent !== "not here";
+  const wasHere = at("agent-note").textContent !== "not joined";
   at("agent-name").textContent = name || "Agent";
   at("agent-voice").dataset.state = agentState;
   if (agentState && agentState !== at("agent-note").textContent) log(`${name} is ${agentState}`);
-  at("agent-note").textContent = agentState || "not here";
-  // Coming and going is told to a screen reader, and not each change between listening and speaking.
+  at("agent-note").textContent = agentState || "not joined";
+  // Screen readers announce that the agent joins or leaves, and not each change between listening and speaking.
   if (Boolean(agentState) !== wasHere && at("state").dataset.state === "joined") showJoined();
 }
 
 function showJoined() {
-  const agent = voice.agentState() ? `, with ${at("agent-name").textContent}` : "";
-  state("joined", `In the room${agent}`);
-}
-
-function showMuted(isMuted) {
-  muted = isMuted;
-  at("mute-button").textContent = muted ? "Unmute" : "Mute";
-  at("mute-button").classList.toggle("muted", muted);
-  showMe();
+  const agent = voice.agentState() ? at("agent-name").textContent : "";
+  if (agent) {
+    clearTimeout(waiting);
+    at("absence").hidden = true;
+    at("agent-heard").textContent ||= "No sound from the agent yet.";
+  }
+  picture.showProgress(agent ? 4 : 3, "active");
+  setState("joined", agent ? `In the room, with ${agent}` : "In the room");
 }
 
 function showMe() {
-  at("my-note").textContent = [muted && "muted", voice.quality ? `${voice.quality} connection` : "connected"].filter(Boolean).join(", ");
-}
-
-function showMessage(from, text, segment) {
-  const known = segment && [...at("messages").children].find((line) => line.dataset.segment === segment);
-  const line = known || element("li");
-  line.dataset.segment = segment ?? "";
-  line.replaceChildren(element("b", from), " ", text);
-  line.classList.toggle("mine", from === "You");
-  if (!known) append(at("messages"), line);
-}
-
-function showToken() {
-  at("token-panel").hidden = false;
-  at("token-copy-button").disabled = false;
-  at("token-copied").textContent = "";
-  at("token-facts").replaceChildren(...facts(token).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-  const items = (yes) => grants(token).filter(([allowed]) => allowed === yes).map(([, what, note]) => element("li", what, element("span", note)));
-  at("token-allows").replaceChildren(...items(true));
-  at("token-forbids").replaceChildren(...items(false));
-  showTimeLeft();
-}
-
-function showTimeLeft() {
-  if (!token) return;
-  const life = left(token, Date.now() / 1000);
-  at("token-life").value = life.share;
-  at("token-life").dataset.state = life.state;
-  at("token-left").textContent = life.text;
+  at("my-note").textContent = [isMuted && "muted", voice.quality ? `${voice.quality} connection` : "connected"].filter(Boolean).join(", ");
+  at("my-heard").textContent = isMuted ? "" : isHeard ? "Your voice is sent." : "No sound yet. Say something.";
 }
 
 function showLevels() {
-  const { mine, agent } = voice && at("state").dataset.state === "joined" ? voice.levels() : { mine: 0, agent: 0 };
-  for (const [id, level] of [["my-level", mine], ["agent-level", agent]]) {
-    if (at(id).getAttribute("aria-valuenow") === String(level)) continue;
-    at(id).setAttribute("aria-valuenow", level);
-    at(id).firstElementChild.style.transform = `translateX(${level - 100}%)`;
+  if (!voice || at("state").dataset.state !== "joined") return;
+  const { mine, agent } = voice.levels();
+  if (mine > LOUD && !isHeard && !isMuted) {
+    isHeard = true;
+    showMe();
   }
+  if (agent > LOUD) at("agent-heard").textContent = "The agent's voice arrives.";
 }
 
-async function listMicrophones() {
-  const devices = await navigator.mediaDevices?.enumerateDevices().catch(() => []) ?? [];
-  const chosen = at("microphone").value;
-  // Before the microphone is allowed, a browser tells neither ids nor names.
-  const found = devices.filter((each) => each.kind === "audioinput" && each.deviceId && each.deviceId !== "default");
-  at("microphone").replaceChildren(new Option("The system's choice", ""), ...found.map((each, index) => new Option(each.label || `Microphone ${index + 1}`, each.deviceId)));
-  at("microphone").value = found.some((each) => each.deviceId === chosen) ? chosen : "";
-}
+// What the developer does.
 
-function element(name, ...content) {
-  const made = document.createElement(name);
-  made.append(...content);
-  return made;
-}
-
-function append(list, line) {
-  list.append(line);
-  list.scrollTop = list.scrollHeight;
-}
-
-function withCode(text) {
-  return text.split("`").map((part, index) => index % 2 ? element("code", part) : part);
-}
-
-// What the user does.
-
-async function ask() {
-  at("problem").hidden = true;
-  const body = endpoint.wish(at("name").value.trim(), at("agent").value);
-  at("request").textContent = endpoint.request(config.token_path, body);
+async function requestToken() {
+  hideProblem();
+  picture.showProgress(0, "active");
+  const choice = { name: at("name").value.trim(), agent: at("agent").value, authorization: at("authorization").value.trim() };
+  const request = endpoint.tokenRequest(config, choice);
+  at("request").textContent = endpoint.describe(request);
   try {
-    const { answer, shown } = await endpoint.ask(config.token_path, body);
-    at("answer").textContent = shown;
-    jwt = answer.participant_token;
+    const { url, token: text, shown } = await endpoint.ask(request, config.mode === "endpoint");
+    at("response").textContent = shown;
+    jwt = text;
     token = claims(jwt);
-    showToken();
+    showToken(token);
+    picture.showLiveKit(url, agents(token));
+    picture.showProgress(2);
     log(`token for ${token.sub} in ${token.video.room}`);
-    return answer;
+    return url;
   } catch (error) {
-    at("answer").textContent = error.shown ?? "";
+    at("response").textContent = error.shown ?? "";
+    picture.showProgress(0, "failed");
     throw error;
   }
 }
 
 async function join() {
-  const mine = voice = new VoiceRoom(livekit, listener(() => voice === mine));
-  state("joining", "Joining …");
+  const canvases = { mine: at("my-level"), agent: at("agent-level") };
+  const mine = voice = new VoiceRoom(livekit, listener(() => voice === mine), canvases);
+  isHeard = isMuted = false;
+  setState("joining", "Joining …");
+  let steps = 0;
   try {
-    const { server_url: url } = await ask();
+    const url = await requestToken();
+    steps = 2;
     if (voice !== mine) return;
-    // This page may speak to the server that it was loaded for, and to no other (Content-Security-Policy).
-    if (url !== config.livekit) throw new endpoint.Refused("This page is older than its LiveKit server: moss-voice-server dev was started again.", "Reload this page, then join again.");
+    // This page may connect to the LiveKit server that it was loaded for, and to no other (Content-Security-Policy).
+    if (config.mode !== "endpoint" && url !== config.livekit) throw new endpoint.Refused("This page is older than its LiveKit server: moss-voice-server dev was restarted.", "Reload this page, then join again.");
+    picture.showProgress(2, "active");
     await mine.join(url, jwt);
     if (voice !== mine) return;
     at("my-name").textContent = token.name && token.name !== "Guest" ? `You, ${token.name}` : "You";
+    waiting = setTimeout(() => { if (voice === mine && !mine.agentState()) showAgentIsAbsent(); }, 1000 * absence.PATIENCE);
     showJoined();
     await speak(true);
     await listMicrophones();
@@ -200,45 +126,53 @@ async function join() {
     if (voice !== mine) return; // cancelled
     voice = undefined;
     mine.leave();
-    problem(...inWords(error));
-    state("failed", "Not in a room");
+    showProblem(...words.ofFailure(error, livekit, config));
+    setState("failed", "Not in a room");
+    if (steps) picture.showProgress(steps, "failed");
   }
 }
 
-function inWords(error) {
-  if (error instanceof endpoint.Refused) return [error.message, error.remedy];
-  const { NotAllowed, ServerUnreachable } = livekit.ConnectionErrorReason;
-  if (error.reason === ServerUnreachable) return ["The LiveKit server cannot be reached.", `See whether it runs. ${DOCTOR}`];
-  if (error.reason === NotAllowed) return [`The LiveKit server refuses the token: ${error.message}`, DOCTOR];
-  return [`Joining failed: ${error.message}`, DOCTOR];
+function showAgentIsAbsent() {
+  picture.showProgress(3, "failed");
+  showAbsence(absence.reasons(agents(token), config), absence.command(agents(token), config));
 }
 
 async function leave() {
   const mine = voice;
-  voice = undefined;
+  end();
   log("left the room");
-  state("idle", "Not in a room");
+  setState("idle", "Not in a room");
   await mine?.leave();
+}
+
+function end() {
+  voice = undefined;
+  clearTimeout(waiting);
+  at("absence").hidden = true;
+  picture.showProgress(0);
 }
 
 async function speak(on) {
   try {
     await voice.speak(on, at("microphone").value);
     showMuted(!on);
-    at("problem").hidden = true;
+    hideProblem();
   } catch (error) {
     showMuted(true);
-    problem("You cannot be heard: the microphone cannot be used.", error.name === "NotFoundError"
-      ? "Plug one in, then press Unmute to try again."
-      : "Allow it for this page in the browser's address bar, then press Unmute to try again.");
+    showProblem("Nobody can hear you: the microphone cannot be used.", error.name === "NotFoundError"
+      ? "Connect one, then press Unmute."
+      : "Allow it for this page in the browser's address bar, then press Unmute.");
   }
 }
 
-async function copy(where, text) {
-  at(where).textContent = await navigator.clipboard.writeText(text).then(() => "Copied.", () => "The browser does not allow it: select the text instead.");
+function showMuted(muted) {
+  isMuted = muted;
+  at("mute-button").textContent = muted ? "Unmute" : "Mute";
+  at("mute-button").classList.toggle("muted", muted);
+  showMe();
 }
 
-// What the room tells, for as long as it is the one that we are in.
+// What the room reports, as long as it is the current one.
 function listener(isCurrent) {
   const events = {
     log,
@@ -249,7 +183,7 @@ function listener(isCurrent) {
     connection: (name) => {
       log(`connection: ${name}`);
       if (name.toLowerCase().includes("reconnecting")) {
-        state("reconnecting", "Connection lost, trying again …");
+        setState("reconnecting", "Connection lost, reconnecting …");
         at("my-note").textContent = "no connection";
       } else if (name === "connected" && at("state").dataset.state === "reconnecting") {
         showJoined();
@@ -257,42 +191,49 @@ function listener(isCurrent) {
       }
     },
     left: (reason) => {
-      if (at("state").dataset.state === "joining") return; // `join` tells
+      if (at("state").dataset.state === "joining") return; // `join` shows it
       log(`left the room: ${reason}`, true);
       voice.leave();
-      voice = undefined;
-      problem(...(ENDINGS[reason] ?? LOST));
-      state("failed", "Not in a room");
+      end();
+      showProblem(...words.ofEnding(reason, config));
+      setState("failed", "Not in a room");
+      picture.showProgress(2, "failed");
     },
   };
   return Object.fromEntries(Object.entries(events).map(([name, tell]) => [name, (...news) => { if (isCurrent()) tell(...news); }]));
 }
 
-at("join-form").addEventListener("submit", (event) => { event.preventDefault(); if (livekit && !voice) join(); });
+const createToken = () => requestToken().then(() => setState("idle", at("state").textContent), (error) => showProblem(...words.ofFailure(error, livekit, config)));
+
+at("join-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!config.can_join) createToken();
+  else if (livekit && !voice) join();
+});
 at("leave-button").addEventListener("click", leave);
 at("hear-button").addEventListener("click", () => voice?.hear());
-at("mute-button").addEventListener("click", () => speak(muted));
-at("microphone").addEventListener("change", () => voice?.useMicrophone(at("microphone").value).catch(() => problem("This microphone cannot be used.", "Choose another one.")));
-at("token-button").addEventListener("click", () => ask().catch((error) => problem(...inWords(error))));
+at("mute-button").addEventListener("click", () => speak(isMuted));
+at("microphone").addEventListener("change", () => voice?.useMicrophone(at("microphone").value).catch(() => showProblem("This microphone cannot be used.", "Choose another one.")));
+at("token-button").addEventListener("click", createToken);
 at("message-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = at("message").value.trim();
   if (!text || !voice) return;
   at("message").value = "";
   showMessage("You", text);
-  await voice.send(text).catch(() => problem("The message was not sent.", "Join again if the connection is lost."));
+  await voice.send(text).catch(() => showProblem("The message was not sent.", "Join again if the connection is lost."));
 });
 at("log-copy-button").addEventListener("click", () => copy("log-copied", [...at("log").children].map((line) => `${line.firstChild.textContent} ${line.lastChild.textContent}`).join("\n")));
 at("token-copy-button").addEventListener("click", () => copy("token-copied", jwt));
 navigator.mediaDevices?.addEventListener("devicechange", listMicrophones);
 
-// What happens first.
+// The start.
 
 async function configure() {
   config = await fetch("config.json").then((response) => response.json());
 }
 
-// While `dev` still fetches the client, ours is the place to load it from; if that fails, it knows a better one afterwards.
+// While `dev` still fetches the client, the page loads it from here; if that fails, the new configuration names the CDN.
 async function loadClient() {
   const { client } = config;
   try {
@@ -305,21 +246,22 @@ async function loadClient() {
 }
 
 await configure();
-at("agent").replaceChildren(...config.agents.map((each) => new Option(each.label, each.name)));
-at("agent-remedy").replaceChildren(...withCode(config.agent_remedy));
-at("agent-remedy").hidden = !config.agent_remedy;
-at("chain").textContent = config.chain;
+picture.showServers(config);
+showOptions(config);
 at("token-button").disabled = false;
-setInterval(showTimeLeft, 1000);
+for (const id of ["my-level", "agent-level"]) drawSilence(at(id));
+setInterval(() => token && showTimeLeft(token), 1000);
 setInterval(showLevels, 50);
 await listMicrophones();
-if (!config.livekit) notice("No LiveKit server runs here, so nobody can join. Tokens can be made and looked at.", config.livekit_remedy);
+if (!config.can_join) showNotice("There is no LiveKit server, so you cannot join a call. You can still create and read tokens.", config.livekit_remedy);
 try {
   const client = await loadClient();
   log(`LiveKit's client ${client.version} is loaded`);
-  if (config.livekit) livekit = client;
+  if (config.can_join) livekit = client;
 } catch {
-  notice("LiveKit's client could not be loaded, so nobody can join. Tokens can be made and looked at.", config.client_remedy);
+  if (config.can_join) showNotice("LiveKit's client could not be loaded, so you cannot join a call. You can still create and read tokens.", "Connect this machine to the internet once, or install Node.js, whose `npm` fetches the client. Then start `moss-voice-server dev` again.");
+  config.can_join = false;
+  showOptions(config);
 }
-state("idle", "Not in a room");
+setState("idle", config.can_join ? "Not in a room" : "Tokens only");
 document.body.dataset.ready = "true";

@@ -1,8 +1,8 @@
-// Room: everything that speaks to LiveKit's client; tells what happens to the listener that is handed in.
+// A voice room: all use of LiveKit's client; reports what happens to the listener that is passed in.
 
-import { Meter } from "./levels.js";
+import { Meter } from "./meter.js";
 
-const STATES = { initializing: "getting ready", idle: "here", listening: "listening", thinking: "thinking", speaking: "speaking" };
+const STATES = { initializing: "starting", idle: "joined", listening: "listening", thinking: "thinking", speaking: "speaking" };
 const CHAT = "lk.chat";
 const TRANSCRIPT = "lk.transcription";
 
@@ -20,11 +20,11 @@ export async function load(client) {
 }
 
 export class VoiceRoom {
-  constructor(livekit, tell) {
+  constructor(livekit, tell, canvases) {
     this.livekit = livekit;
     this.tell = tell;
     this.room = new livekit.Room();
-    this.meters = { mine: new Meter(livekit.createAudioAnalyser), agent: new Meter(livekit.createAudioAnalyser) };
+    this.meters = { mine: new Meter(livekit.createAudioAnalyser, canvases.mine), agent: new Meter(livekit.createAudioAnalyser, canvases.agent) };
     this.sounds = document.createElement("div");
     document.body.append(this.sounds);
     this.listen();
@@ -40,21 +40,21 @@ export class VoiceRoom {
       .on(RoomEvent.ParticipantDisconnected, (who) => { tell.log(`${label(who)} left`); agentMayHaveChanged(); })
       .on(RoomEvent.ParticipantAttributesChanged, agentMayHaveChanged)
       .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
-        tell.log(`receiving ${track.source} of ${label(who)}`);
+        tell.log(`receiving ${label(who)}'s ${track.source}`);
         if (track.kind === Track.Kind.Audio) this.sounds.append(track.attach());
       })
       .on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()))
       .on(RoomEvent.LocalTrackPublished, (publication) => tell.log(`sending ${publication.source}`))
       .on(RoomEvent.ConnectionQualityChanged, (quality, who) => { if (who === room.localParticipant) tell.quality(quality); })
       .on(RoomEvent.AudioPlaybackStatusChanged, () => tell.playback(room.canPlaybackAudio))
-      .on(RoomEvent.DataReceived, (bytes, who, _kind, topic) => tell.log(`data of ${label(who)}${topic ? ` (${topic})` : ""}: ${new TextDecoder().decode(bytes)}`))
+      .on(RoomEvent.DataReceived, (bytes, who, _kind, topic) => tell.log(`data from ${label(who)}${topic ? ` (${topic})` : ""}: ${new TextDecoder().decode(bytes)}`))
       .on(RoomEvent.Disconnected, (reason) => tell.left(this.livekit.DisconnectReason[reason] ?? "UNKNOWN_REASON"));
     room.registerTextStreamHandler(CHAT, async (reader, from) => tell.message(this.nameOf(from.identity), await reader.readAll()));
     room.registerTextStreamHandler(TRANSCRIPT, (reader, from) => this.transcribe(reader, from.identity));
     this.agentMayHaveChanged = agentMayHaveChanged;
   }
 
-  // A piece of a transcript comes bit by bit, and may come again, better understood, under the same segment id.
+  // A segment of a transcript arrives in parts, and may be corrected later under the same segment id.
   async transcribe(reader, identity) {
     const { "lk.segment_id": segment, "lk.transcribed_track_id": track } = reader.info.attributes ?? {};
     const said = this.nameOf(this.ownerOf(track) ?? identity);
@@ -84,13 +84,13 @@ export class VoiceRoom {
 
   agentState() {
     const agent = this.agent();
-    return agent ? STATES[agent.attributes["lk.agent.state"]] ?? "here" : "";
+    return agent ? STATES[agent.attributes["lk.agent.state"]] ?? "joined" : "";
   }
 
   levels() {
     const { Microphone } = this.livekit.Track.Source;
     const track = (who) => who?.getTrackPublication(Microphone)?.track;
-    return { mine: this.meters.mine.level(track(this.room.localParticipant)), agent: this.meters.agent.level(track(this.agent())) };
+    return { mine: this.meters.mine.update(track(this.room.localParticipant)), agent: this.meters.agent.update(track(this.agent())) };
   }
 
   nameOf(identity) {
@@ -113,7 +113,7 @@ export class VoiceRoom {
   async leave() {
     await this.room.disconnect();
     this.sounds.remove();
-    for (const meter of Object.values(this.meters)) meter.turnTo(undefined);
+    for (const meter of Object.values(this.meters)) meter.clear();
   }
 }
 

@@ -1,4 +1,8 @@
-// Token: what a join token says, in words. Nothing is verified here: the server does that.
+// What a join token says, in words. Nothing is verified here: LiveKit does that.
+
+export function clock(date) {
+  return date.toTimeString().slice(0, 8);
+}
 
 export function claims(token) {
   const part = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
@@ -6,36 +10,39 @@ export function claims(token) {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
+export function agents(token) {
+  return (token.roomConfig?.agents ?? []).map((each) => each.agentName ?? "");
+}
+
 export function facts(token) {
-  const agents = token.roomConfig?.agents ?? [];
   const rows = [
-    ["Who", token.sub],
-    ["Shown as", token.name],
+    ["Identity", token.sub],
+    ["Name", token.name],
     ["Room", token.video?.room],
-    ["Agents", agents.map((each) => each.agentName || "those without a name").join(", ") || "LiveKit's own rules: workers without a name"],
+    ["Agents", agents(token).map((name) => name || "unnamed").join(", ") || "automatic dispatch (unnamed agents)"],
     ["Metadata", token.metadata],
     ["Attributes", Object.entries(token.attributes ?? {}).map(([key, value]) => `${key} = ${value}`).join(", ")],
     ["API key", token.iss],
-    ["Valid from", clock(token.nbf)],
-    ["Valid until", clock(token.exp)],
+    ["Valid from", time(token.nbf)],
+    ["Valid until", time(token.exp)],
   ];
   return rows.filter(([, value]) => value);
 }
 
-// LiveKit's own defaults: absent means yes for publishing and subscribing, and data follows publishing.
+// LiveKit's defaults: absent means yes for publishing and subscribing, and data follows publishing.
 export function grants(token) {
   const video = token.video ?? {};
   const publish = video.canPublish ?? true;
   const sources = video.canPublishSources?.length ? `only ${video.canPublishSources.join(", ")}` : "microphone, camera, screen";
-  return [
+  const rows = [
     [video.roomJoin ?? false, "join this room", ", and no other"],
-    [publish, "send sound and video", `: ${sources}`],
+    [publish, "send audio and video", `: ${sources}`],
     [video.canSubscribe ?? true, "hear and see the others", ", and the agent"],
     [video.canPublishData ?? publish, "send messages", ": text and data"],
-    [video.canUpdateOwnMetadata ?? false, "change your own name and attributes", ", once you are in"],
+    [video.canUpdateOwnMetadata ?? false, "change your own name and attributes", " in the room"],
     [video.canManageAgentSession ?? false, "control the agent's session", ""],
-    [video.hidden ?? false, "be in the room unseen", ""],
   ];
+  return video.hidden ? [...rows, [true, "join invisibly", ""]] : rows;
 }
 
 export function left(token, now) {
@@ -43,11 +50,11 @@ export function left(token, now) {
   const share = seconds / Math.max(1, token.exp - token.nbf);
   const minutes = Math.floor(seconds / 60);
   const text = seconds === 0
-    ? "Expired: it lets nobody in any more. Who is in the room stays in."
-    : `${minutes ? `${minutes} min ` : ""}${seconds % 60} s. Who is in the room stays in.`;
+    ? "Expired. Participants who are in the room stay connected."
+    : `${minutes ? `${minutes} min ` : ""}${seconds % 60} s. Participants who are in the room stay connected.`;
   return { share, text, state: seconds === 0 ? "over" : seconds < 60 ? "short" : "long" };
 }
 
-function clock(seconds) {
-  return seconds ? new Date(seconds * 1000).toLocaleTimeString() : "";
+function time(seconds) {
+  return seconds ? clock(new Date(seconds * 1000)) : "";
 }

@@ -1,4 +1,4 @@
-"""Serving: on loopback, on the port that was asked for, until the context ends."""
+"""LocalServer: on loopback, on the port that was asked for, until the context ends."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server._dev import serving
-from moss_voice_server._dev.serving import PortTaken, Serving, listen
+from moss_voice_server._dev import local_server
+from moss_voice_server._dev.local_server import PortTaken, LocalServer, listen
 from tests.dev.wire import ask
 
 
@@ -24,7 +24,7 @@ def test_serves_and_stops() -> None:
     """It answers while the context lasts, and nobody listens there afterwards."""
     with listen(0) as listener:
         port = listener.getsockname()[1]
-        with Serving(app, listener) as running:
+        with LocalServer(app, listener) as running:
             assert b"/here" == ask(f"http://127.0.0.1:{port}", "/here").body
             assert not running.wait(0)
         assert running.wait(0)
@@ -35,7 +35,7 @@ def test_stops_with_a_connection_open() -> None:
     """A browser that keeps its connection does not keep us."""
     with listen(0) as listener:
         port = listener.getsockname()[1]
-        with Serving(app, listener) as running, socket.create_connection(("127.0.0.1", port)) as browser:
+        with LocalServer(app, listener) as running, socket.create_connection(("127.0.0.1", port)) as browser:
             browser.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert browser.recv(100).startswith(b"HTTP/1.1 200")
             running.__exit__(None, None, None)
@@ -62,7 +62,7 @@ def test_friendly_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a request it is the same port each time, and another one where that is taken."""
     with listen(0) as free:
         friendly = free.getsockname()[1]
-    monkeypatch.setattr(serving, "FRIENDLY_PORT", friendly)
+    monkeypatch.setattr(local_server, "DEFAULT_PORT", friendly)
     with listen() as first, listen() as second:
         assert friendly == first.getsockname()[1]
         assert friendly != second.getsockname()[1]

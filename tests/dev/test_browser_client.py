@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server._dev import client
-from moss_voice_server._dev.client import CDN, FILE, BrowserClient, ClientError, fetch
+from moss_voice_server._dev import browser_client as client
+from moss_voice_server._dev.browser_client import CDN, FILE, ClientBundle, ClientError, fetch
 from tests.cli.shell import read_soon
 from tests.livekit.needs import absent
 
@@ -24,9 +24,9 @@ PATIENCE = 60.0
 needs_scripts = pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 
 
-def started(environ: dict[str, str], vendor: Path, **more: Any) -> BrowserClient:
+def started(environ: dict[str, str], vendor: Path, **more: Any) -> ClientBundle:
     """One that has been started."""
-    one = BrowserClient(environ, vendor=vendor, **more)
+    one = ClientBundle(environ, vendor=vendor, **more)
     one.start()
     return one
 
