@@ -55,7 +55,7 @@ def package(files: dict[str, bytes]) -> bytes:
 
 
 def test_npm_brings_it(tmp_path: Path) -> None:
-    """npm's package holds the file with the pinned hash, and the licence comes along; nothing else is left."""
+    """npm's package contains the file with the pinned hash, and its license; nothing else is left."""
     if shutil.which("npm") is None:
         absent("npm is needed to fetch LiveKit's client")
     folder = fetch(tmp_path / "into", timeout=PATIENCE)
@@ -66,21 +66,21 @@ def test_npm_brings_it(tmp_path: Path) -> None:
 
 
 def test_wheel_holds_it(environ: dict[str, str], client_folder: Path) -> None:
-    """What the wheel holds is used as it is, and nothing is fetched."""
+    """The file in the wheel is used, and nothing is fetched."""
     one = started(environ, client_folder)
     assert FILE == one.source
     assert (client_folder / FILE).read_bytes() == one.file.result(0)
 
 
 def test_cache_holds_it(environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
-    """What an earlier run has fetched is used, and nothing is fetched."""
+    """The file that an earlier run fetched is used, and nothing is fetched."""
     shutil.copytree(client_folder, cache_of(environ))
     one = started(environ, tmp_path / "none")
     assert (client_folder / FILE).read_bytes() == one.file.result(0)
 
 
 def test_without_npm(environ: dict[str, str], tmp_path: Path) -> None:
-    """Where npm is missing, the page has to ask the CDN."""
+    """Without npm the page uses the CDN."""
     one = started(environ, tmp_path / "none")
     assert (CDN, None) == (one.source, one.file.result(0))
     assert not cache_of(environ).exists()
@@ -88,7 +88,7 @@ def test_without_npm(environ: dict[str, str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["wheel", "cache"])
 def test_another_file(where: str, environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
-    """A file with another hash is not used, wherever it lies."""
+    """A file with another hash is not used, neither from the wheel nor from the cache."""
     folder = tmp_path / "vendor" if where == "wheel" else cache_of(environ)
     folder.mkdir(parents=True)
     (folder / FILE).write_bytes((client_folder / FILE).read_bytes() + b"\n")
@@ -97,7 +97,7 @@ def test_another_file(where: str, environ: dict[str, str], client_folder: Path, 
 
 @needs_scripts
 def test_fetched_in_the_background(environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
-    """While npm works, the page is to load the file from us; then it is there, and in the cache for the next time."""
+    """While npm runs, the page loads the file from us; later it is in the cache."""
     script = (client_folder / FILE).read_bytes()
     held = tmp_path / "package.tgz"
     held.write_bytes(package({f"package/dist/{FILE}": script, "package/LICENSE": b"Apache License"}))
@@ -152,21 +152,21 @@ def is_running(pid: int) -> bool:
 
 OTHER = package({f"package/dist/{FILE}": b"another", "package/LICENSE": b""})
 WRONG = {
-    "fails": ("raise SystemExit(7)", "failed with status 7: run it by hand to see why"),
-    "brings nothing": ("pass", "left no package: run it by hand to see why"),
+    "fails": ("raise SystemExit(7)", "failed with status 7: run it to see why"),
+    "brings nothing": ("pass", "left no package: run it to see why"),
     "brings no archive": ("open('x.tgz', 'wb').write(b'no')", "cannot be read (ReadError)"),
     "brings another package": (
         f"open('x.tgz', 'wb').write({package({'package/index.js': b''})!r})",
         "cannot be read (KeyError)",
     ),
-    "brings another file": (f"open('x.tgz', 'wb').write({OTHER!r})", "has another hash than the pinned one"),
+    "brings another file": (f"open('x.tgz', 'wb').write({OTHER!r})", "does not match the pinned hash"),
 }
 
 
 @needs_scripts
 @pytest.mark.parametrize(("body", "text"), WRONG.values(), ids=WRONG.keys())
 def test_npm_goes_wrong(body: str, text: str, environ: dict[str, str], tmp_path: Path) -> None:
-    """Whatever goes wrong with npm is an error with the reason, nothing is left in the folder, and the page asks the CDN."""
+    """A failure of npm is an error with the cause, leaves nothing in the folder, and the page uses the CDN."""
     fake_npm(environ, body)
     with pytest.raises(ClientError) as caught:
         fetch(tmp_path / "into", environ, timeout=PATIENCE)

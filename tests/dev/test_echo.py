@@ -1,4 +1,4 @@
-"""Echo agent: sent for by name, hears people out, plays back what they said, writes back, and leaves after them."""
+"""The echo agent: dispatched by name or automatically, it repeats what people say and write, and leaves after them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._dev import echo
 from moss_voice_server._dev.echo import EchoAgent, EchoError, is_installed
 from moss_voice_server._secret import Secret
 from moss_voice_server.testing import LiveKitServer
 from tests.livekit.media import Guest, guest, hears, playing
 from tests.livekit.server_api import call
+from tests.livekit.signalling import join
+from tests.livekit.worker import worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,23 +27,27 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0
 TONE = 440.0
+NAME = "clerk"
+NAMES = (NAME, "")
 
 
 @pytest.fixture(scope="module")
 def agent(livekit_server: LiveKitServer) -> Iterator[EchoAgent]:
     """A registered echo agent."""
-    with EchoAgent(livekit_server.url, livekit_server.api_key, Secret(livekit_server.api_secret)) as one:
+    with EchoAgent(
+        livekit_server.url, livekit_server.api_key, Secret(livekit_server.api_secret), NAMES, load=0.5
+    ) as one:
         yield one
 
 
 def a_token(server: LiveKitServer, identity: str, room: str, agent_name: str = "") -> str:
-    """A token for a room, which sends for an agent of this name if it is new."""
+    """A token for a room that dispatches an agent of this name, or the unnamed ones."""
     voice = MossVoiceServerSync.from_livekit(server.url, server.api_key, server.api_secret)
     return voice.create_participant_token(ParticipantInfo(identity), room, agent_name)
 
 
 async def state_of(listener: Guest, wanted: str) -> None:
-    """Wait until the agent says that it is in this state."""
+    """Wait until the agent reports this state."""
     number = 1
     while (await listener.next("participant_attributes_changed", number))[0].get("lk.agent.state") != wanted:
         number += 1
@@ -50,10 +55,10 @@ async def state_of(listener: Guest, wanted: str) -> None:
 
 @pytest.mark.livekit
 def test_echo(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
-    """It joins as an agent, says that it listens, hears a tone out, says that it speaks, and plays the tone back."""
+    """It joins as an agent, reports that it listens, and plays a tone back after its end."""
 
     async def talk() -> tuple[Any, str, bool]:
-        token = a_token(livekit_server, "ada", f"room-{token_hex(8)}", echo.NAME)
+        token = a_token(livekit_server, "ada", f"room-{token_hex(8)}", NAME)
         async with guest(
             livekit_server.url, token, "participant_connected", "participant_attributes_changed", "track_subscribed"
         ) as ada:
@@ -75,7 +80,7 @@ def test_writes_back(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
     """A chat message comes back, once, from the agent."""
 
     async def write() -> list[tuple[str, str]]:
-        token = a_token(livekit_server, "ada", f"room-{token_hex(8)}", echo.NAME)
+        token = a_token(livekit_server, "ada", f"room-{token_hex(8)}", NAME)
         came: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         async with guest(livekit_server.url, token, "track_subscribed") as ada:
             tasks = []
@@ -98,11 +103,11 @@ def test_writes_back(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
 
 @pytest.mark.livekit
 def test_leaves(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
-    """When everybody has left, it leaves as well."""
+    """It leaves after the last person."""
     room = f"room-{token_hex(8)}"
 
     async def come_and_go() -> None:
-        token = a_token(livekit_server, "ada", room, echo.NAME)
+        token = a_token(livekit_server, "ada", room, NAME)
         async with guest(livekit_server.url, token, "participant_connected") as ada:
             await ada.next("participant_connected")
 
@@ -113,19 +118,33 @@ def test_leaves(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
     asyncio.run(come_and_go())
     deadline = time.monotonic() + PATIENCE
     while people():
-        assert time.monotonic() < deadline, "the agent stayed alone"
+        assert time.monotonic() < deadline, "the agent did not leave"
         time.sleep(0.05)
 
 
 @pytest.mark.livekit
-def test_only_by_name(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
-    """A room that does not send for it stays without it."""
+def test_unnamed(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
+    """A token that names no agent brings it by automatic dispatch, and only once."""
+
+    async def join() -> list[str]:
+        async with guest(
+            livekit_server.url, a_token(livekit_server, "ada", f"room-{token_hex(8)}"), "track_subscribed"
+        ) as ada:
+            await ada.next("track_subscribed")
+            return [each.name for each in ada.room.remote_participants.values()]
+
+    assert ["Echo"] == asyncio.run(join())
+
+
+@pytest.mark.livekit
+def test_another_name(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
+    """A token that names another agent does not bring it."""
 
     async def alone() -> int:
-        with_it, without = (a_token(livekit_server, "ada", f"room-{token_hex(8)}", name) for name in (echo.NAME, ""))
-        async with guest(livekit_server.url, without) as ada:
-            # By the time that it has come to a later room, it would have come to this one.
-            async with guest(livekit_server.url, with_it, "participant_connected") as bob:
+        ours, other = (a_token(livekit_server, "ada", f"room-{token_hex(8)}", name) for name in (NAME, "other"))
+        async with guest(livekit_server.url, other) as ada:
+            # By the time that it is in a later room, it would be in this one.
+            async with guest(livekit_server.url, ours, "participant_connected") as bob:
                 await bob.next("participant_connected")
             return len(ada.room.remote_participants)
 
@@ -133,19 +152,40 @@ def test_only_by_name(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
 
 
 @pytest.mark.livekit
-def test_registers_again(livekit_binary: Any) -> None:
-    """When the LiveKit server was away, the agent registers again, and is sent for."""
+def test_other_workers_come_first(livekit_binary: Any) -> None:
+    """With a high load it leaves the jobs to a developer's own worker of the same name, and gets them without one."""
     with (
         LiveKitServer(livekit_binary) as server,
-        EchoAgent(server.url, server.api_key, Secret(server.api_secret)) as agent,
+        EchoAgent(server.url, server.api_key, Secret(server.api_secret), NAMES, load=0.9999),
+    ):
+        with worker(server, NAME) as own:
+            rooms = [f"room-{token_hex(8)}" for _ in range(5)]
+            for room in rooms:
+                with join(server.url, a_token(server, "ada", room, NAME)):
+                    own.job(room)
+
+        async def echo_joins() -> str:
+            async with guest(server.url, a_token(server, "ada", "later", NAME), "participant_connected") as ada:
+                name: str = (await ada.next("participant_connected"))[0].name
+                return name
+
+        assert "Echo" == asyncio.run(echo_joins())
+
+
+@pytest.mark.livekit
+def test_registers_again(livekit_binary: Any) -> None:
+    """After a restart of the LiveKit server the agent registers again, and is dispatched."""
+    with (
+        LiveKitServer(livekit_binary) as server,
+        EchoAgent(server.url, server.api_key, Secret(server.api_secret), NAMES) as agent,
     ):
         server.restart()
-        with agent._news:
-            assert agent._news.wait_for(lambda: not agent.is_registered, PATIENCE)
-            assert agent._news.wait_for(lambda: agent.is_registered, PATIENCE)
+        with agent._changed:
+            assert agent._changed.wait_for(lambda: not agent.is_registered, PATIENCE)
+            assert agent._changed.wait_for(lambda: agent.is_registered, PATIENCE)
 
         async def come() -> str:
-            token = a_token(server, "ada", "room", echo.NAME)
+            token = a_token(server, "ada", "room", NAME)
             async with guest(server.url, token, "participant_connected") as ada:
                 name: str = (await ada.next("participant_connected"))[0].name
                 return name
@@ -155,42 +195,44 @@ def test_registers_again(livekit_binary: Any) -> None:
 
 @pytest.mark.livekit
 def test_wrong_secret(livekit_server: LiveKitServer) -> None:
-    """A server that does not let it register is an error with the status, and without the token."""
+    """A server that refuses the registration is an error with the status, and without the token."""
     with pytest.raises(EchoError) as caught:
         EchoAgent(
-            livekit_server.url, livekit_server.api_key, Secret("another-secret-of-more-than-32-characters")
+            livekit_server.url, livekit_server.api_key, Secret("another-secret-of-more-than-32-characters"), NAMES
         ).__enter__()
     assert "the echo agent could not register with the LiveKit server (HTTP 401)" == str(caught.value)
 
 
 def test_no_server() -> None:
-    """A server that is away is an error with the reason, at once."""
+    """A server that is down is an error with the cause, at once."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
-        with pytest.raises(EchoError, match=r"register with the LiveKit server \(the connection was refused\)$"):
-            EchoAgent(url, "key", Secret("secret")).__enter__()
+        with pytest.raises(EchoError, match=r"register with the LiveKit server \(connection refused\)$"):
+            EchoAgent(url, "key", Secret("secret"), NAMES).__enter__()
 
 
 def test_server_that_says_nothing() -> None:
-    """A server that never answers is an error when the time is up."""
+    """A server that never answers is an error after the timeout."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(EchoError, match="no answer in time"):
-            EchoAgent(f"ws://127.0.0.1:{silent.getsockname()[1]}", "key", Secret("secret"), timeout=0.3).__enter__()
+            EchoAgent(
+                f"ws://127.0.0.1:{silent.getsockname()[1]}", "key", Secret("secret"), NAMES, timeout=0.3
+            ).__enter__()
 
 
 @pytest.mark.parametrize("missing", ["livekit.rtc", "livekit.protocol", "websockets"])
 def test_without_a_package(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a package of the extra is missing, it says which line brings it."""
+    """If a package of the extra is missing, the error has the command that installs it."""
     assert is_installed()
     monkeypatch.setitem(sys.modules, missing, None)
     assert not is_installed()
     with pytest.raises(EchoError, match=r'needs its extra: pip install "moss-voice-server\[cli,agent\]"'):
-        EchoAgent("ws://127.0.0.1:1", "key", Secret("secret")).__enter__()
+        EchoAgent("ws://127.0.0.1:1", "key", Secret("secret"), NAMES).__enter__()
 
 
 def test_shows_no_secret() -> None:
-    """Whatever is made of it as a text holds no secret."""
-    assert "<EchoAgent: hidden>" == repr(EchoAgent("ws://127.0.0.1:1", "key", Secret("s3cret")))
+    """Its text contains no secret."""
+    assert "<EchoAgent: hidden>" == repr(EchoAgent("ws://127.0.0.1:1", "key", Secret("s3cret"), NAMES))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moss_voice_server._dev import local_server
-from moss_voice_server._dev.local_server import PortTaken, LocalServer, listen
+from moss_voice_server._dev.local_server import LocalServer, PortTaken, listen
 from tests.dev.wire import ask
 
 
@@ -21,7 +21,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def test_serves_and_stops() -> None:
-    """It answers while the context lasts, and nobody listens there afterwards."""
+    """It answers while the context lasts, and its port is closed afterwards."""
     with listen(0) as listener:
         port = listener.getsockname()[1]
         with LocalServer(app, listener) as running:
@@ -32,7 +32,7 @@ def test_serves_and_stops() -> None:
 
 
 def test_stops_with_a_connection_open() -> None:
-    """A browser that keeps its connection does not keep us."""
+    """It stops while a browser keeps its connection open."""
     with listen(0) as listener:
         port = listener.getsockname()[1]
         with LocalServer(app, listener) as running, socket.create_connection(("127.0.0.1", port)) as browser:
@@ -43,32 +43,32 @@ def test_stops_with_a_connection_open() -> None:
 
 
 def test_loopback_only() -> None:
-    """Nobody can reach it from another machine."""
+    """It listens on loopback only."""
     with listen(0) as listener:
         assert "127.0.0.1" == listener.getsockname()[0]
 
 
 def test_port_that_was_asked_for() -> None:
-    """A port that was asked for is taken, or an error says that it cannot be had."""
+    """A port that was asked for is used, or is an error if another program has it."""
     with listen(0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"port {port} cannot be had: "):
+        with pytest.raises(PortTaken, match=f"port {port} is not available: "):
             listen(port)
     with listen(port) as again:
         assert port == again.getsockname()[1]
 
 
-def test_friendly_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a request it is the same port each time, and another one where that is taken."""
+def test_default_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it is the same port each time, or another one if that is taken."""
     with listen(0) as free:
-        friendly = free.getsockname()[1]
-    monkeypatch.setattr(local_server, "DEFAULT_PORT", friendly)
+        default = free.getsockname()[1]
+    monkeypatch.setattr(local_server, "DEFAULT_PORT", default)
     with listen() as first, listen() as second:
-        assert friendly == first.getsockname()[1]
-        assert friendly != second.getsockname()[1]
+        assert default == first.getsockname()[1]
+        assert default != second.getsockname()[1]
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Whether a program listens on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -418,7 +418,9 @@ def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> N
         )
         assert "join this room, and no other\n" in page.text("#token-allows")
         assert "change your own name and attributes, once you are in\n" in page.text("#token-forbids")
-        assert page.text("#response").startswith("201 Created\ncontent-type: application/json\ncache-control: no-store\n")
+        assert page.text("#response").startswith(
+            "201 Created\ncontent-type: application/json\ncache-control: no-store\n"
+        )
         assert 0.99 < page.value("document.getElementById('token-life').value") <= 1
         page.shoot(pictures / "no-livekit.png")
         first = fact(page, "Identity")

@@ -1,10 +1,10 @@
-"""Site: the page, its configuration and the token endpoint over real sockets, for this machine only."""
+"""Site: the page, its configuration and its token endpoint over real sockets, for this machine only."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +16,35 @@ from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._dev import browser_client as client
 from moss_voice_server._dev.browser_client import ClientBundle
 from moss_voice_server._dev.local_server import LocalServer, listen
-from moss_voice_server._dev.site import Site
+from moss_voice_server._dev.page_config import PageConfig
+from moss_voice_server._dev.site import TOKEN_PATH, Diagnose, Site
 from tests.cli.shell import claims
 from tests.dev.wire import Reply, ask
 
 LIVEKIT = "ws://127.0.0.1:7880"
 SCRIPT = b"the client"
 PAGE = Path(client.__file__).parent / "page"
-CONFIG = {"chain": "You talk to yourself.", "livekit": "ws://127.0.0.1:7880"}
+AGENT = "clerk"
+
+
+def config(livekit: str = LIVEKIT, **changes: Any) -> PageConfig:
+    """A configuration of the page."""
+    values: dict[str, Any] = {
+        "mode": "local",
+        "token_url": TOKEN_PATH,
+        "livekit": livekit,
+        "moss": "http://127.0.0.1:1",
+        "agent": AGENT,
+        "has_echo": True,
+        "livekit_remedy": "",
+        "agent_remedy": "",
+        "doctor": "moss-voice-server doctor",
+    }
+    return PageConfig(**{**values, **changes})
 
 
 class Here(ClientBundle):
-    """A client whose file the test hands over."""
+    """A client whose file the test provides."""
 
     def __init__(self) -> None:
         super().__init__({})
@@ -36,29 +53,36 @@ class Here(ClientBundle):
 
 @contextmanager
 def served(
-    livekit: str = LIVEKIT, *, file: bytes | None = SCRIPT, client: ClientBundle | None = None
+    livekit: str = LIVEKIT,
+    *,
+    file: bytes | None = SCRIPT,
+    client: ClientBundle | None = None,
+    diagnose: Diagnose | None = None,
+    **changes: Any,
 ) -> Iterator[str]:
-    """A site with an echo agent, at this address."""
+    """A running site; its URL."""
     if client is None:
         client = Here()
         client.file.set_result(file)
-    server = MossVoiceServerSync.from_livekit(livekit, "APIkey", "a-secret-of-more-than-thirty-two-characters")
+    server = MossVoiceServerSync.from_livekit(
+        livekit or LIVEKIT, "APIkey", "a-secret-of-more-than-thirty-two-characters"
+    )
     with listen(0) as listener:
         port = listener.getsockname()[1]
-        site = Site(server, {"echo": "Echo", "": "None"}, CONFIG, client, port)
+        site = Site(server, config(livekit, **changes), client, port, diagnose=diagnose)
         with LocalServer(site, listener):
             yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """One site for those who change nothing."""
+    """One site for the tests that change nothing."""
     with served() as address:
         yield address
 
 
 def token(url: str, body: Any = None, **headers: str) -> Reply:
-    """What the token endpoint answers."""
+    """The response of the token endpoint."""
     return ask(url, "/voice/token", method="POST", body={} if body is None else body, headers=headers)
 
 
@@ -66,7 +90,7 @@ FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     **{
         f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8")
-        for name in ("page", "endpoint", "room", "levels", "token")
+        for name in ("page", "options", "view", "words", "picture", "absence", "endpoint", "room", "meter", "token")
     },
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -81,23 +105,30 @@ def test_files(path: str, name: str, kind: str, url: str) -> None:
 
 
 def test_every_file_is_served() -> None:
-    """No file of the page is forgotten."""
+    """Every file of the page is in the list."""
     assert {path.name for path in PAGE.iterdir() if path.is_file()} == {name for name, _ in FILES.values()}
 
 
 def test_config(url: str) -> None:
-    """The configuration is what the page reads: where the token is, the agents, the client with its hash, and the rest."""
+    """The configuration has the fields of `PageConfig`, whether the page can join, and the client with its hash."""
     assert {
-        "chain": "You talk to yourself.",
-        "livekit": "ws://127.0.0.1:7880",
-        "token_path": "/voice/token",
-        "agents": [{"name": "echo", "label": "Echo"}, {"name": "", "label": "None"}],
+        **config().as_dict(),
         "client": {"src": "livekit-client.umd.js", "integrity": client.INTEGRITY},
     } == ask(url, "/config.json").json
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, True), ({"livekit": ""}, False), ({"livekit": "", "mode": "endpoint"}, True)],
+    ids=["with a server", "without", "endpoint"],
+)
+def test_can_join(changes: dict[str, Any], expected: bool) -> None:
+    """The page can join a room where there is a LiveKit server, or where the developer's endpoint knows one."""
+    assert expected == config(**changes).can_join
+
+
 def test_headers(url: str) -> None:
-    """Nothing is kept, nothing is guessed, nobody may frame it, and the page may speak to nobody but us and LiveKit."""
+    """No caching, no sniffing, no framing, and connections only to us and to LiveKit."""
     headers = ask(url).headers
     del headers["date"]
     assert {
@@ -125,7 +156,7 @@ POLICIES = {
 
 @pytest.mark.parametrize(("livekit", "sources"), POLICIES.items(), ids=POLICIES.keys())
 def test_policy_for_a_server_elsewhere(livekit: str, sources: str) -> None:
-    """The page may speak to the LiveKit server that was given, and with LiveKit Cloud to the servers of its regions."""
+    """The page may connect to the LiveKit server, and with LiveKit Cloud to the servers of its regions."""
     with served(livekit) as url:
         policy = ask(url).headers["content-security-policy"]
     assert f"; connect-src 'self' {sources}; " in policy
@@ -146,7 +177,7 @@ HOSTS = {
 @pytest.mark.parametrize(("host", "status"), HOSTS.values(), ids=HOSTS.keys())
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/config.json"), ("POST", "/voice/token")])
 def test_host(host: str, status: int, method: str, path: str, url: str) -> None:
-    """Only our own address is answered, everywhere: no page of a stranger whose name was rebound to this machine."""
+    """Only our own host is served: no page whose name was rebound to this machine gets a response."""
     port = url.rpartition(":")[2]
     body: Any = {} if method == "POST" else None
     reply = ask(url, path, method=method, body=body, headers={"Host": host.format(port=port)})
@@ -166,14 +197,14 @@ OTHERS = {
 
 @pytest.mark.parametrize(("method", "path", "status"), OTHERS.values(), ids=OTHERS.keys())
 def test_other_requests(method: str, path: str, status: int, url: str) -> None:
-    """What is not there is 404, what is not done is 405, and HEAD has no body."""
+    """An unknown path is 404, another method 405, and HEAD has no body."""
     reply = ask(url, path, method=method)
     assert status == reply.status
     assert (method == "HEAD") == (reply.body == b"")
 
 
 def test_guest_and_room(url: str) -> None:
-    """Each call is a guest of its own in a new room, with the name that it wants, and without an agent unless it asks."""
+    """Each call is a new guest in a new room, with the name it asks for, and with the voice agent."""
     first, second = (token(url, {"participant_name": "Ada"}) for _ in range(2))
     said = [claims(reply.json["participant_token"]) for reply in (first, second)]
 
@@ -182,13 +213,15 @@ def test_guest_and_room(url: str) -> None:
     assert ["Ada", "Ada"] == [each["name"] for each in said]
     assert [True, True] == [each["sub"].startswith("guest-") for each in said]
     assert 2 == len({each["sub"] for each in said}) == len({each["video"]["room"] for each in said})
-    assert "roomConfig" not in said[0]
+    assert [{"agentName": AGENT}] == said[0]["roomConfig"]["agents"]
 
 
-def test_agent(url: str) -> None:
-    """A guest may ask for the echo agent."""
-    reply = token(url, {"room_config": {"agents": [{"agent_name": "echo"}]}})
-    assert [{"agentName": "echo"}] == claims(reply.json["participant_token"])["roomConfig"]["agents"]
+def test_agents(url: str) -> None:
+    """A guest may ask for the voice agent by its name; with the page's query the token names no agent."""
+    named = token(url, {"room_config": {"agents": [{"agent_name": AGENT}]}})
+    automatic = ask(url, "/voice/token?dispatch=automatic", method="POST", body={})
+    assert [{"agentName": AGENT}] == claims(named.json["participant_token"])["roomConfig"]["agents"]
+    assert "roomConfig" not in claims(automatic.json["participant_token"])
 
 
 REFUSED: dict[str, Any] = {
@@ -201,7 +234,7 @@ REFUSED: dict[str, Any] = {
 
 @pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED.keys())
 def test_refused(body: Any, url: str) -> None:
-    """More than that is refused, as by any endpoint of ours."""
+    """Everything else is refused, as by any endpoint of ours."""
     assert 403 == token(url, body).status
 
 
@@ -209,7 +242,7 @@ def test_refused(body: Any, url: str) -> None:
     "origin", ["http://localhost:5173", "http://127.0.0.1:3000", "https://localhost", "http://[::1]:8"]
 )
 def test_page_of_a_developer(origin: str, url: str) -> None:
-    """A page on another port of this machine may ask: the preflight and the answer let it."""
+    """A page on another port of this machine may ask: preflight and response allow it."""
     asked = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
@@ -225,29 +258,62 @@ def test_page_of_a_developer(origin: str, url: str) -> None:
     "origin", ["https://app.example", "http://localhost.app.example", "http://127.0.0.1.app.example:80", "null"]
 )
 def test_page_of_a_stranger(origin: str, url: str) -> None:
-    """A page from elsewhere is refused, and may not read that."""
+    """A page of another machine is refused, and cannot read the response."""
     reply = token(url, Origin=origin, **{"Sec-Fetch-Site": "cross-site"})
     assert (403, "origin_not_allowed") == (reply.status, reply.json["error"])
     assert "access-control-allow-origin" not in reply.headers
 
 
 def test_many_origins(url: str) -> None:
-    """However many ports ask, each is answered for its own."""
+    """Each of many ports gets its own origin allowed."""
     allow_origins = [f"http://localhost:{port}" for port in range(1, 40)]
     assert allow_origins == [
         token(url, Origin=origin).headers["access-control-allow-origin"] for origin in allow_origins
     ]
 
 
+CHECKS = [{"name": "endpoint.cors", "status": "fail", "detail": "d", "remedy": "r", "ms": 1.0}]
+
+
+def test_diagnosis() -> None:
+    """Our own page, and no other one, gets the findings about the developer's endpoint, with its header passed on."""
+    seen: list[str] = []
+
+    def diagnose(authorization: str) -> list[Mapping[str, Any]]:
+        seen.append(authorization)
+        return CHECKS
+
+    def post(url: str, body: Any, **headers: str) -> Reply:
+        return ask(url, "/diagnose", method="POST", body=body, headers=headers)
+
+    with served(diagnose=diagnose, mode="endpoint", token_url="http://127.0.0.1:8000/voice/token", livekit="") as url:
+        own = post(url, {"authorization": "Bearer t"}, Origin=url)
+        refused = [
+            post(url, {"authorization": "t"}, Origin="http://localhost:5173").status,
+            post(url, {"authorization": "t"}).status,
+            post(url, {}, Origin=url).status,
+            post(url, {"authorization": "t" * 20_000}, Origin=url).status,
+        ]
+        policy = ask(url).headers["content-security-policy"]
+    assert (200, CHECKS, ["Bearer t"]) == (own.status, own.json, seen)
+    assert [403, 403, 400, 400] == refused
+    assert "; connect-src 'self' http://127.0.0.1:8000 wss: https: " in policy
+
+
+def test_no_diagnosis(url: str) -> None:
+    """Without an endpoint of the developer's own there is nothing to diagnose."""
+    assert 405 == ask(url, "/diagnose", method="POST", body={"authorization": ""}, headers={"Origin": url}).status
+
+
 def test_client_that_is_here(url: str) -> None:
-    """LiveKit's client comes from us when we have it, and from nowhere else."""
+    """If we have LiveKit's client, the page may load it only from us."""
     reply = ask(url, "/livekit-client.umd.js")
     assert (200, SCRIPT) == (reply.status, reply.body)
     assert "cdn" not in reply.headers["content-security-policy"]
 
 
 def test_client_that_cannot_be_had() -> None:
-    """Without it the page is told to ask the CDN for the file with our hash, and may do so."""
+    """Without it the page loads the file from the CDN, with our hash."""
     with served(file=None) as url:
         config, page, script = ask(url, "/config.json").json, ask(url), ask(url, "/livekit-client.umd.js")
     assert {"src": client.CDN, "integrity": client.INTEGRITY} == config["client"]
@@ -256,7 +322,7 @@ def test_client_that_cannot_be_had() -> None:
 
 
 def test_client_that_is_on_its_way() -> None:
-    """While npm brings it, a browser that asks for it waits, and the page may still turn to the CDN."""
+    """While npm fetches it, a browser waits, and the page may still use the CDN."""
     coming = Here()
     with served(client=coming) as url:
         config, page = ask(url, "/config.json").json, ask(url)
@@ -272,7 +338,7 @@ def test_client_that_is_on_its_way() -> None:
 
 
 def test_hash_of_the_real_client(client_folder: Path) -> None:
-    """What the page is told to load is the file that its hash is of."""
+    """The hash is that of the real client."""
     with served(client=_started(client_folder)) as url:
         assert (client_folder / client.FILE).read_bytes() == ask(url, "/livekit-client.umd.js").body
         assert "sha384-" in json.dumps(ask(url, "/config.json").json)

@@ -1,4 +1,4 @@
-"""TurnDetector: where what is heard is cut."""
+"""TurnDetector: where it cuts a sound."""
 
 from __future__ import annotations
 

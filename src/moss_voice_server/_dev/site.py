@@ -127,7 +127,7 @@ class Site:
             if not message.get("more_body"):
                 break
         try:
-            authorization = str(json.loads(body)["authorization"])
+            authorization = str(json.loads(body[:_MAX_BODY])["authorization"])
         except (ValueError, TypeError, KeyError):
             await self._send(send, 400, 'The body must be {"authorization": "..."}.\n')
             return
