@@ -272,7 +272,7 @@ def test_many_origins(url: str) -> None:
     ]
 
 
-CHECKS = [{"name": "endpoint.cors", "status": "fail", "detail": "d", "remedy": "r", "ms": 1.0}]
+CHECKS: list[Mapping[str, Any]] = [{"name": "endpoint.cors", "status": "fail", "detail": "d", "remedy": "r", "ms": 1.0}]
 
 
 def test_diagnosis() -> None:

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
+from .._livekit_credentials import LiveKitCredentials
+from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _livekit
-from ._livekit import LiveKit
+from . import _credential_options
 
 if TYPE_CHECKING:
     import argparse
@@ -37,25 +39,31 @@ _KEPT_REQUESTS = 100
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 
-def livekit_of(options: argparse.Namespace, stack: ExitStack, screen: Screen, *, build: bool) -> LiveKit | None:
+def is_local(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def livekit_of(
+    options: argparse.Namespace, stack: ExitStack, screen: Screen, *, build: bool
+) -> LiveKitCredentials | None:
     """The server that the options name, or a new one that stops with `stack`, or `None`; `build` allows to build it."""
-    if _livekit.is_asked_for(options):
+    if _credential_options.is_given(options):
         return _named(options, screen)
     return _started(stack, screen, build=build)
 
 
-def _named(options: argparse.Namespace, screen: Screen) -> LiveKit:
+def _named(options: argparse.Namespace, screen: Screen) -> LiveKitCredentials:
     """The server that the options name; checked here, so that an error names the option."""
     from .._server import MossVoiceServerSync
 
-    livekit = _livekit.read(options)
-    checked = MossVoiceServerSync.from_livekit(livekit.url, livekit.api_key, livekit.api_secret.reveal())
+    livekit = _credential_options.read(options)
+    checked = MossVoiceServerSync.from_livekit(livekit.url, livekit.api_key, livekit.api_secret)
     screen.step("LiveKit", f"{checked.get_server_url()}, from the options")
     return livekit
 
 
-def _started(stack: ExitStack, screen: Screen, *, build: bool) -> LiveKit | None:
-    from .._secret import Secret
+def _started(stack: ExitStack, screen: Screen, *, build: bool) -> LiveKitCredentials | None:
     from ..testing import LiveKitServer, LiveKitServerError
     from ..testing._livekit_binary import find_livekit_server, go_command
 
@@ -72,7 +80,7 @@ def _started(stack: ExitStack, screen: Screen, *, build: bool) -> LiveKit | None
         return None
     server = stack.enter_context(LiveKitServer(binary))
     screen.step("LiveKit", f"livekit-server, started on {server.url}")
-    return LiveKit(server.url, server.api_key, Secret(server.api_secret))
+    return LiveKitCredentials(server.url, server.api_key, server.api_secret)
 
 
 def _built(screen: Screen) -> Path | None:
@@ -91,7 +99,7 @@ def _built(screen: Screen) -> Path | None:
         return None
 
 
-def local_moss(livekit: LiveKit | None) -> FakeMoss:
+def local_moss(livekit: LiveKitCredentials | None) -> FakeMoss:
     """A Moss API whose voice agent has this LiveKit server's credentials."""
     from ..testing import FakeMoss
 
@@ -100,7 +108,7 @@ def local_moss(livekit: LiveKit | None) -> FakeMoss:
     return FakeMoss(
         url=livekit.url,
         api_key=livekit.api_key,
-        api_secret=livekit.api_secret.reveal(),
+        api_secret=livekit.api_secret,
         agent_name=AGENT_NAME,
         kept_requests=_KEPT_REQUESTS,
     )

@@ -22,8 +22,9 @@ def show(options: argparse.Namespace, stack: ExitStack) -> int:
     """Print each step and the token; what is started stops with `stack`."""
     import asyncio
 
-    from ._claims import decode, describe
-    from ._validate import ask, is_local
+    from .._doctor.validation import validate
+    from .._jwt import read
+    from ._claims_table import describe
 
     screen = Screen()
     livekit = _local.livekit_of(options, stack, screen, build=False)
@@ -32,18 +33,18 @@ def show(options: argparse.Namespace, stack: ExitStack) -> int:
     url, token = asyncio.run(_create(moss))
     screen.step("Fetched", f"its credentials: API key {moss.credentials['voice_agent_api_key']}, secret {_MASK}")
     screen.step("Created", "a token for Ada, in a new room, for 15 minutes")
-    verdict = ask(url, token) if livekit else None
+    verdict = validate(url, token) if livekit else None
     if verdict is None:
         screen.step("Checked", "no: there is no LiveKit server that could accept the token", good=None)
     else:
-        screen.step("Checked", f"LiveKit {verdict.text}", good=verdict.accepted)
-    screen.claims(describe(decode(token), time.time()))
+        screen.step("Checked", verdict.text, good=verdict.is_accepted)
+    screen.claims(describe(read(token).claims, time.time()))
     screen.copyable("Server URL" if livekit else "Server URL: a placeholder, no server runs there", url)
-    if is_local(url):
+    if _local.is_local(url):
         screen.copyable("Participant token", token)
     else:  # it would let anyone who sees this screen join the room
         screen.copyable("Participant token, without its signature", f"{token.rpartition('.')[0]}.{_MASK}")
-    return 0 if verdict is None or verdict.accepted else 1
+    return 0 if verdict is None or verdict.is_accepted else 1
 
 
 async def _create(moss: FakeMoss) -> tuple[str, str]:

@@ -15,17 +15,17 @@ from .._dev.browser_client import ClientBundle
 from .._dev.local_server import HOST, LocalServer, PortTaken, listen
 from .._dev.page_config import PageConfig
 from .._dev.site import TOKEN_PATH, Site
-from . import _local, _say
-from ._livekit import is_asked_for
+from .._secret import Secret
+from . import _local, _stderr
+from ._credential_options import is_given
 from ._screen import Screen
-from ._validate import ask
 
 if TYPE_CHECKING:
     import argparse
 
+    from .._livekit_credentials import LiveKitCredentials
     from .._server import MossVoiceServer
     from ..testing import FakeMoss
-    from ._livekit import LiveKit
 
 _POLL_INTERVAL = 0.5  # seconds between two looks at the web server; a signal interrupts the wait
 # LiveKit prefers workers with a lower load, so a worker of the developer's own gets the jobs before the echo agent.
@@ -38,7 +38,7 @@ class Started(NamedTuple):
     server: MossVoiceServer
     config: PageConfig
     moss: FakeMoss | None = None
-    livekit: LiveKit | None = None
+    livekit: LiveKitCredentials | None = None
 
 
 def serve(options: argparse.Namespace, stack: ExitStack) -> int:
@@ -47,7 +47,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
     try:
         listener = stack.enter_context(listen(options.port))
     except PortTaken as error:
-        _say.error(f"--port: {error.strerror}: choose another one, or omit the option")
+        _stderr.error(f"--port: {error.strerror}: choose another one, or omit the option")
         return 2
     port = listener.getsockname()[1]
     client = ClientBundle()
@@ -71,7 +71,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
         # A new screen: a signal during a print leaves the old one with an unfinished line.
         Screen().remark("Stopped.")
         return 0
-    _say.error("the web server stopped unexpectedly")
+    _stderr.error("the web server stopped unexpectedly")
     return 1
 
 
@@ -109,7 +109,7 @@ def _local_call(options: argparse.Namespace, port: int, stack: ExitStack, screen
     screen.step("Moss API", f"a local one, started on {moss.url}")
     server = asyncio.run(_created(moss))
     stack.callback(lambda: asyncio.run(server.aclose()))
-    if livekit and is_asked_for(options):
+    if livekit and is_given(options):
         _check(server, screen)
     has_echo, agent_remedy = _echo_agent(options, livekit, stack, screen)
     doctor = "moss-voice-server doctor"
@@ -128,7 +128,7 @@ def _local_call(options: argparse.Namespace, port: int, stack: ExitStack, screen
         agent_remedy=agent_remedy,
         doctor=doctor,
     )
-    return Started(server, config, moss, livekit if not is_asked_for(options) else None)
+    return Started(server, config, moss, livekit if not is_given(options) else None)
 
 
 async def _created(moss: FakeMoss) -> MossVoiceServer:
@@ -141,15 +141,16 @@ async def _created(moss: FakeMoss) -> MossVoiceServer:
 
 def _check(server: MossVoiceServer, screen: Screen) -> None:
     """Ask a LiveKit server from the options about a token: with a wrong secret, everything later would fail."""
+    from .._doctor.validation import validate
     from ..grants import ParticipantInfo
 
     token = server.create_participant_token(ParticipantInfo("dev"), f"room-{os.urandom(16).hex()}")
-    verdict = ask(server.get_server_url(), token)
-    screen.step("Checked", f"LiveKit {verdict.text}", good=verdict.accepted)
+    verdict = validate(server.get_server_url(), token)
+    screen.step("Checked", verdict.text, good=verdict.is_accepted)
 
 
 def _echo_agent(
-    options: argparse.Namespace, livekit: LiveKit | None, stack: ExitStack, screen: Screen
+    options: argparse.Namespace, livekit: LiveKitCredentials | None, stack: ExitStack, screen: Screen
 ) -> tuple[bool, str]:
     """Start the echo agent; whether it runs, and otherwise the remedy."""
     if livekit is None or options.no_agent:
@@ -158,10 +159,10 @@ def _echo_agent(
         screen.step("Agent", f"no echo agent; install it: {echo.EXTRA}", good=None)
         return False, f"For an echo agent: `{echo.EXTRA}`, then start `moss-voice-server dev` again."
     # Another server may have LiveKit's default target_load, under which it would skip a worker with a high load.
-    load = 0.0 if is_asked_for(options) else _ECHO_LOAD
+    load = 0.0 if is_given(options) else _ECHO_LOAD
     names = (_local.AGENT_NAME, "")
     try:
-        stack.enter_context(echo.EchoAgent(livekit.url, livekit.api_key, livekit.api_secret, names, load=load))
+        stack.enter_context(echo.EchoAgent(livekit.url, livekit.api_key, Secret(livekit.api_secret), names, load=load))
     except echo.EchoError as error:
         screen.step("Agent", str(error), good=False)
         reason = str(error)
@@ -174,15 +175,14 @@ def _diagnosis(endpoint: str | None, port: int) -> Any:
     """A function that runs the doctor's checks on the developer's endpoint, or `None` without one."""
     if endpoint is None:
         return None
-    from .._doctor import Plan, examine
-    from .._secret import Secret
+    from .._doctor import Options, examine
 
     def diagnose(authorization: str) -> list[dict[str, Any]]:
         headers = {"authorization": authorization} if authorization else {}
-        plan = Plan(Secret({}), endpoint=endpoint, headers=Secret(headers), origin=f"http://{HOST}:{port}")
+        doctor_options = Options({}, endpoint=endpoint, headers=headers, origin=f"http://{HOST}:{port}")
         return [
             check._asdict()
-            for check in examine(plan)
+            for check in examine(doctor_options)
             if check.name.startswith("endpoint.") and check.status in ("warn", "fail")
         ]
 
@@ -207,7 +207,7 @@ def _print_snippets(screen: Screen, port: int, started: Started) -> None:
                 {
                     "LIVEKIT_URL": livekit.url,
                     "LIVEKIT_API_KEY": livekit.api_key,
-                    "LIVEKIT_API_SECRET": livekit.api_secret.reveal(),
+                    "LIVEKIT_API_SECRET": livekit.api_secret,
                 }
             ),
         )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _livekit, _local, _say
+from . import _credential_options, _local, _stderr
 
 if TYPE_CHECKING:
     from ._arguments import Parser
@@ -81,7 +81,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         help="build a LiveKit server with Go where there is none, or not (default: build)",
     )
     parser.add_argument("--no-agent", action="store_true", help="do not start the echo agent")
-    _livekit.add_options(
+    _credential_options.add_options(
         parser,
         "A LiveKit server that runs already. With one of these options, the others may\n"
         "come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET (or its _FILE).",
@@ -93,9 +93,11 @@ def run(options: argparse.Namespace) -> int:
     from ..testing import LiveKitServerError
 
     if not options.once and find_spec("uvicorn") is None:
-        _say.error('the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without it')
+        _stderr.error(
+            'the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without it'
+        )
         return 2
-    if options.moss and _livekit.is_asked_for(options):
+    if options.moss and _credential_options.is_given(options):
         raise InvalidArgument("--moss uses the LiveKit server of your voice agent", remedy="omit the LiveKit options")
     with _local.exit_on_signals(), ExitStack() as stack:
         try:
@@ -106,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
             return go(options, stack)
         except LiveKitServerError as error:
             first, *log = str(error).splitlines()
-            _say.error(f"{first} {log[-1][:_MAX_LOG_LINE]}" if log else first)
+            _stderr.error(f"{first} {log[-1][:_MAX_LOG_LINE]}" if log else first)
             return 1
 
 
