@@ -137,7 +137,7 @@ class Browser:
     ) -> Iterator[Page]:
         """A page at `url` while the context lasts.
 
-        `microphone` is `granted`, `rejected` or `prompt`; `answers` are answers to requests by address, `None` for no network.
+        `microphone` is `granted`, `denied` or `prompt`; `answers` are answers to requests by address, `None` for no network.
         """
         number = self.do(
             "open",

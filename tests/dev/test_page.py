@@ -323,7 +323,7 @@ def test_microphones(running: Dev, browser: Browser) -> None:
 @pytest.mark.livekit
 def test_microphone_that_is_refused(running: Dev, browser: Browser, pictures: Path) -> None:
     """Without a microphone we are in the room, muted, with the remedy; once it is allowed, it works."""
-    with opened(browser, running.url, microphone="rejected") as page:
+    with opened(browser, running.url, microphone="denied") as page:
         joined(page)
         said = problem(page)
         page.shoot(pictures / "no-microphone.png")
