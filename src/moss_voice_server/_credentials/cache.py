@@ -175,7 +175,7 @@ class Keeper(Sealed):
 
     async def renew_async(self) -> None:
         """The same for a coroutine, on whatever event loop it runs: asyncio's, or trio's."""
-        from .._http.drivers import asyncio_is_running, run_in_thread
+        from .._http.threads import asyncio_is_running, run_in_thread
 
         if asyncio_is_running():
             await self._renew_on_loop()

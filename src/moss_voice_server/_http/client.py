@@ -22,6 +22,7 @@ from .faults import CONNECT_TIMEOUT, strip_traceback, transport_error
 from .forks import fork_guard
 from .model import Answer, Attempt, Request, TransportError
 from .observers import hidden
+from .threads import run_in_thread
 
 # Imported now, and not at first use by the HTTP client or the standard library: see `_load` of the credentials cache.
 for _late in ("email.utils", "encodings.idna", "hmac", "json", "anyio._backends._asyncio", "httpcore2._backends.anyio"):
@@ -47,7 +48,13 @@ def send(attempt: Attempt, transport: SyncTransport | None = None) -> Answer:
 
 
 async def send_async(attempt: Attempt, transport: AsyncTransport | None = None) -> Answer:
-    """The same on the running event loop, asyncio's or trio's."""
+    """The same for a coroutine on asyncio or trio.
+
+    Without a transport, the sync client sends on a thread: it reports faults in the same words, loads the trust store off
+    the event loop, and works where another package has replaced the loop's connect function.
+    """
+    if transport is None:
+        return await run_in_thread(lambda: send(attempt))
     trace = OpenedStreams()
     body = BodyReader(attempt.request, time.monotonic() + attempt.timeout)
     with hidden():
@@ -55,7 +62,7 @@ async def send_async(attempt: Attempt, transport: AsyncTransport | None = None) 
             with anyio.fail_after(attempt.timeout):
                 return await _exchange_async(attempt, transport, trace, body)
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a value
-            return transport_error(error, attempt, trace, own_transport=transport is not None)
+            return transport_error(error, attempt, trace, own_transport=True)
         except BaseException as interruption:  # noqa: BLE001  # raised again
             raise strip_traceback(interruption) from None
         finally:
@@ -73,9 +80,9 @@ def _exchange(attempt: Attempt, transport: SyncTransport | None, trace: Deadline
 
 
 async def _exchange_async(
-    attempt: Attempt, transport: AsyncTransport | None, trace: OpenedStreams, body: BodyReader
+    attempt: Attempt, transport: AsyncTransport, trace: OpenedStreams, body: BodyReader
 ) -> Answer:
-    client = _new_client(httpx2.AsyncClient, attempt, transport and _NonClosingAsyncTransport(transport))
+    client = _new_client(httpx2.AsyncClient, attempt, _NonClosingAsyncTransport(transport))
     if isinstance(client, TransportError):
         return client
     async with client, client.stream(**_arguments(attempt.request, trace)) as response:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 
 from .client import AsyncTransport, SyncTransport, send, send_async
 from .environment import setup_error
 from .faults import strip_traceback
 from .flow import Flow
-from .lookups import DaemonExecutor
 from .model import Answer, TransportError
+from .threads import DaemonExecutor, asyncio_is_running
 
 Result = TypeVar("Result")
 
@@ -95,17 +93,3 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
-
-
-def asyncio_is_running() -> bool:
-    """Whether an asyncio event loop runs on this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-async def run_in_thread(work: Callable[[], None]) -> None:
-    """Awaits a blocking call, on asyncio or trio. If it is cancelled, the call goes on in its thread."""
-    await anyio.to_thread.run_sync(work, abandon_on_cancel=True)

@@ -25,11 +25,14 @@ class _Kind(NamedTuple):
     retry: bool = True
     is_sent: bool = True
     """Whether the server may have received the request, if the connection stood."""
+    phase: str = ""
+    """The only phase in which it means this; empty: any."""
 
 
 _LATER = "retry later; if it persists, check the network between this machine and {peer}"
 _HOST = "check the host and port in {setting}"
 _URL = "check that {setting} is the URL of {peer}"
+_INVALID = ("the request is not valid HTTP", "check its headers for control characters and other than ASCII characters")
 # The first one that is found anywhere in the chain of causes applies.
 _KINDS = (
     _Kind(
@@ -39,20 +42,15 @@ _KINDS = (
         retry=False,
     ),
     _Kind(socket.gaierror, "host name not found", "check {setting} and the machine's DNS"),
-    _Kind(UnicodeError, "invalid host name", "correct {setting}", retry=False),
-    _Kind(OverflowError, "invalid port", "correct {setting}", retry=False),
+    _Kind(UnicodeError, "invalid host name", "correct {setting}", retry=False, phase="connect"),
+    _Kind(OverflowError, "invalid port", "correct {setting}", retry=False, phase="connect"),
     _Kind(ConnectionRefusedError, "connection refused", _HOST),
     _Kind(ssl.SSLError, "TLS error", "check that {setting} names the port of a TLS server"),
     _Kind(httpx2.ProxyError, "the proxy refused the request", "check the proxy's log", is_sent=False),
     _Kind(ConnectionResetError, "connection reset by the server", _LATER),
     _Kind(httpx2.ConnectError, "connection failed", _HOST),
-    _Kind(
-        httpx2.LocalProtocolError,
-        "the request is not valid HTTP",
-        "check the values of its headers for control characters",
-        retry=False,
-        is_sent=False,
-    ),
+    _Kind(httpx2.LocalProtocolError, *_INVALID, retry=False, is_sent=False),
+    _Kind(UnicodeError, *_INVALID, retry=False, is_sent=False),
     _Kind(httpx2.RemoteProtocolError, "incomplete or invalid HTTP response", _URL),
     _Kind(httpx2.NetworkError, "connection lost", _LATER),
     _Kind(httpx2.DecodingError, "the response could not be decoded", _URL, retry=False),
@@ -86,7 +84,11 @@ def transport_error(error: Exception, attempt: Attempt, progress: Progress, *, o
         remedy = "correct the transport" if own_transport else "report this error to moss-voice-server"
         return TransportError(f"{who} raised {type(error).__name__}", remedy, cause=type(error).__name__)
     arrived = kind.is_sent and progress.phase not in ("connect", "handshake")
-    message, remedy = _described(kind, found, attempt, progress)
+    proxy = "" if own_transport else _proxy(attempt.request, progress)
+    message, remedy = _described(kind, found, attempt, proxy if progress.phase == "connect" else "")
+    if proxy:
+        message += f" (proxy from {proxy})"
+        remedy += f"; if {attempt.request.peer.name} needs no proxy, add its host to NO_PROXY"
     return TransportError(message, remedy, kind.retry, kind.error.__name__, arrived)
 
 
@@ -96,36 +98,32 @@ def _classify(error: Exception, chain: list[BaseException], phase: str) -> tuple
         return _Kind(kind, *_TIMEOUTS.get(phase, _TIMEOUT)), error
     for each in _KINDS:
         found = next((cause for cause in chain if isinstance(cause, each.error)), None)
-        if found is not None:
+        if found is not None and each.phase in ("", phase):
             return each, found
     return None, error
 
 
-def _described(kind: _Kind, found: BaseException, attempt: Attempt, progress: Progress) -> tuple[str, str]:
-    """Message and remedy, with the names of what is at fault."""
-    request = attempt.request
-    proxy = _proxy(request, progress)
+def _described(kind: _Kind, found: BaseException, attempt: Attempt, proxy: str) -> tuple[str, str]:
+    """Message and remedy, with the name of what is at fault: the proxy's variable, or the peer's setting."""
+    peer = attempt.request.peer
     values = {
-        "peer": request.peer.name,
-        "setting": proxy if proxy and progress.phase == "connect" else request.peer.setting,
+        "peer": peer.name,
+        "setting": proxy or peer.setting,
         "timeout": format_duration(attempt.timeout),
         "connect": format_duration(min(CONNECT_TIMEOUT, attempt.timeout)),
         "certificate": getattr(found, "verify_message", "") or "verification failed",
     }
-    message, remedy = kind.message.format(**values), kind.remedy.format(**values)
-    if proxy:
-        message += f" (proxy from {proxy})"
-        remedy += f"; if {request.peer.name} needs no proxy, add its host to NO_PROXY"
-    return message, remedy
+    return kind.message.format(**values), kind.remedy.format(**values)
 
 
 def _proxy(request: Request, progress: Progress) -> str:
     """The variable of the proxy that the connection went to; empty for a direct one."""
+    variables = proxy_variables(request)
     host, port = progress.target
-    url = urlsplit(request.url)
-    if not host or (host.strip("[]").lower(), port) == (url.hostname, url.port or (80 if request.is_plain else 443)):
+    if not variables or not host:
         return ""
-    return next(iter(proxy_variables(request)), "the system's settings")
+    url = urlsplit(request.url)
+    return "" if (host.strip("[]").lower(), port) == (url.hostname, url.port or 443) else variables[0]
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,0 +1,53 @@
+"""Threads: call what blocks on a daemon thread, so that it delays neither a loop's end nor the end of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import anyio.to_thread
+
+Result = TypeVar("Result")
+
+
+class DaemonExecutor(ThreadPoolExecutor):
+    """An executor with a daemon thread for each call, which nothing joins. An event loop accepts only this base class."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Calls the function on a thread; on this one if no thread can be started."""
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  # as every executor does
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        try:
+            threading.Thread(target=work, name="moss-voice-server-io", daemon=True).start()
+        except RuntimeError:
+            work()
+        return future
+
+
+def asyncio_is_running() -> bool:
+    """Whether an asyncio event loop runs on this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def run_in_thread(function: Callable[[], Result]) -> Result:
+    """Awaits a blocking call, on asyncio or trio. If it is cancelled, the call goes on in its thread."""
+    if asyncio_is_running():
+        return await asyncio.wrap_future(DaemonExecutor().submit(function))
+    return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)

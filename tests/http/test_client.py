@@ -1,0 +1,239 @@
+"""One request, sent in every way: on a thread, on asyncio and trio, with and without a transport."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx2
+import pytest
+import trio
+
+from moss_voice_server._http.client import send, send_async
+from moss_voice_server._http.model import Answer, Attempt, Peer, Request, Response, TransportError
+from moss_voice_server._secret import Secret
+from tests.support.sockets import closed_port
+
+PEER = Peer("LiveKit", "LIVEKIT_URL")
+
+
+def on_asyncio(attempt: Attempt) -> Answer:
+    """With the async client, on asyncio."""
+    return asyncio.run(send_async(attempt, httpx2.AsyncHTTPTransport(verify=False)))
+
+
+def on_trio(attempt: Attempt) -> Answer:
+    """With the async client, on trio."""
+    answer: Answer = trio.run(send_async, attempt, httpx2.AsyncHTTPTransport(verify=False))
+    return answer
+
+
+WAYS: dict[str, Callable[[Attempt], Answer]] = {
+    "thread": send,
+    "thread, transport": lambda attempt: send(attempt, httpx2.HTTPTransport(verify=False)),
+    "asyncio": lambda attempt: asyncio.run(send_async(attempt)),
+    "asyncio, transport": on_asyncio,
+    "trio": lambda attempt: trio.run(send_async, attempt),
+    "trio, transport": on_trio,
+}
+
+
+@pytest.fixture(params=WAYS)
+def sent(request: pytest.FixtureRequest) -> Callable[[Attempt], Answer]:
+    """Each way."""
+    return WAYS[request.param]
+
+
+class Received:
+    """What a server has received, and what it returns."""
+
+    def __init__(self) -> None:
+        self.method = self.path = ""
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.status = 200
+        self.response = b'{"rooms": []}'
+        self.url = ""
+
+
+@pytest.fixture
+def server() -> Iterator[Received]:
+    """An HTTP server that takes any method."""
+    received = Received()
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            received.method, received.path = self.command, self.path
+            received.headers = {name.lower(): value for name, value in self.headers.items()}
+            received.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(received.status)
+            self.send_header("Content-Length", str(len(received.response)))
+            self.send_header("X-Request-Id", "7")
+            self.send_header("Retry-After", "3")
+            self.end_headers()
+            self.wfile.write(received.response)
+
+        do_GET = do_POST = do_OPTIONS = do_DELETE = handle_any  # noqa: N815  # names that the base class looks for
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        received.url = f"http://127.0.0.1:{listening.server_port}"
+        thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield received
+        listening.shutdown()
+        thread.join()
+
+
+def attempt(url: str, method: str = "GET", timeout: float = 5.0, **options: Any) -> Attempt:
+    """An attempt to send that."""
+    return Attempt(Request(PEER, method, url, **options), 0.0, timeout)
+
+
+def test_request_arrives_whole(sent: Callable[[Attempt], Answer], server: Received) -> None:
+    """Method, path, headers, secret headers and body; no compression is requested."""
+    answer = sent(
+        attempt(
+            f"{server.url}/twirp/livekit.RoomService/ListRooms?a=b",
+            "POST",
+            headers=(("Content-Type", "application/json"),),
+            secret_headers=(("Authorization", Secret("Bearer token")),),
+            body=Secret(b'{"names": []}'),
+        )
+    )
+
+    assert isinstance(answer, Response), answer
+    assert (200, b'{"rooms": []}') == (answer.status, answer.body.reveal())
+    assert ("POST", "/twirp/livekit.RoomService/ListRooms?a=b") == (server.method, server.path)
+    assert b'{"names": []}' == server.body
+    wanted = {"content-type": "application/json", "authorization": "Bearer token", "accept-encoding": "identity"}
+    assert wanted.items() <= server.headers.items()
+
+
+def test_kept_headers(sent: Callable[[Attempt], Answer], server: Received) -> None:
+    """The usual ones, those that are asked for, or all; names in lower case."""
+    kept = [
+        sent(attempt(server.url, **options))
+        for options in ({}, {"kept_headers": frozenset({"x-request-id"})}, {"kept_headers": None})
+    ]
+    names = [set(each.headers) for each in kept if isinstance(each, Response)]
+
+    assert [{"date", "retry-after"}, {"x-request-id"}] == names[:2]
+    assert {"date", "retry-after", "x-request-id", "server", "content-length"} == names[2]
+
+
+@pytest.mark.parametrize(("reads", "expected"), [(False, b""), (True, b'{"code": "not_found"}')])
+def test_body_of_an_error(sent: Callable[[Attempt], Answer], server: Received, reads: bool, expected: bytes) -> None:
+    """It is read only on request."""
+    server.status, server.response = 404, b'{"code": "not_found"}'
+    answer = sent(attempt(server.url, reads_error_body=reads))
+
+    assert isinstance(answer, Response)
+    assert (404, expected) == (answer.status, answer.body.reveal())
+
+
+# The HTTP client leaves inner generators of a stream that is not read to its end to the collector, which trio reports.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("size", "is_truncated"), [(1000, False), (1001, True)])
+def test_longest_body(sent: Callable[[Attempt], Answer], server: Received, size: int, is_truncated: bool) -> None:
+    """Of each request; a longer one says so, and is not half there."""
+    server.response = b"x" * size
+    answer = sent(attempt(server.url, max_body=1000))
+
+    assert isinstance(answer, Response)
+    assert is_truncated == answer.is_truncated
+    assert len(answer.body.reveal()) in (0, 1000)
+
+
+def test_failure_names_the_peer(sent: Callable[[Attempt], Answer]) -> None:
+    """Message and remedy apart; the server has received nothing."""
+    error = sent(attempt(f"http://127.0.0.1:{closed_port()}"))
+
+    assert isinstance(error, TransportError)
+    assert ("connection refused", "ConnectionRefusedError") == (error.message, error.cause)
+    assert "LIVEKIT_URL" in error.remedy
+    assert (True, False) == (error.retry, error.may_have_arrived)
+
+
+class Dropping(httpx2.BaseTransport):
+    """Loses the connection after the request was sent."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As the base class."""
+        raise httpx2.ReadError("connection lost", request=request)
+
+
+def test_request_that_may_have_arrived() -> None:
+    """A caller that must not repeat it can tell."""
+    error = send(attempt("http://127.0.0.1:1", "POST"), Dropping())
+    assert isinstance(error, TransportError)
+    assert error.may_have_arrived
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X-Key\r\nX-Injected", "moss-key"), ("X Key", "moss-key"), ("X-Kéy", "moss-key"), ("", "moss-key")]
+    + [("X-Key", f"1{sign}X-Injected: moss-key") for sign in ("\r\n", "\n", "\0")],
+)
+def test_header_injection_is_refused(
+    sent: Callable[[Attempt], Answer], server: Received, name: str, value: str
+) -> None:
+    """A header that is not valid HTTP is an error that shows neither name nor value, and nothing is sent."""
+    error = sent(attempt(server.url, secret_headers=((name, Secret(value)),)))
+
+    assert isinstance(error, TransportError), error
+    assert "not valid HTTP" in error.message
+    assert (False, False) == (error.retry, error.may_have_arrived)
+    assert "moss-key" not in repr(error)
+    assert "" == server.method
+
+
+@pytest.mark.parametrize("host", ["a..example", "x" * 64 + ".example", "ex ample", "[::1"])
+def test_host_that_is_none(sent: Callable[[Attempt], Answer], host: str) -> None:
+    """Such a URL is an error, and not an exception of the resolver."""
+    error = sent(attempt(f"http://{host}:1/"))
+    assert isinstance(error, TransportError), error
+    assert "LIVEKIT_URL" in error.remedy
+    assert not error.may_have_arrived
+
+
+@contextmanager
+def interrupting() -> Iterator[httpx2.BaseTransport]:
+    """A transport that is interrupted from the keyboard."""
+
+    class Interrupted(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            header = request.headers["X-Key"]
+            raise KeyboardInterrupt(len(header))
+
+    yield Interrupted()
+
+
+def test_interruption_has_no_frames_of_the_client() -> None:
+    """Ctrl-C goes through, and no variable of a frame below ours is left in its traceback."""
+    with interrupting() as transport, pytest.raises(KeyboardInterrupt) as caught:
+        send(attempt("http://127.0.0.1:1", secret_headers=(("X-Key", Secret("moss-key")),)), transport)
+
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    assert ["test_interruption_has_no_frames_of_the_client", "send"] == [frame.name for frame in frames]
+    assert caught.value.__context__ is None
+
+
+def test_cancelled_request_is_left_alone(server: Received) -> None:
+    """A coroutine that is cancelled ends at once; the request goes on in its thread, within its deadline."""
+
+    async def story() -> bool:
+        task = asyncio.create_task(send_async(attempt(server.url)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(story())
