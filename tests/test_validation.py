@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moss_voice_server import _validation as labels
+from moss_voice_server import _validation
 from moss_voice_server.errors import InvalidArgument
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=100)
@@ -58,18 +58,18 @@ ALLOWED = {
 @pytest.mark.parametrize("value", ALLOWED.values(), ids=ALLOWED.keys())
 def test_label_is_returned_as_it_is(value: str) -> None:
     """A label that LiveKit takes comes back unchanged."""
-    assert value == labels.label("identity", value)
+    assert value == _validation.label("identity", value)
 
 
 @pytest.mark.parametrize("value", ["", " ", "\u2003 \u3000"])
 def test_label_may_be_blank_where_that_has_a_meaning(value: str) -> None:
     """A name may be empty or blank, an identity may not."""
-    assert value == labels.label("name", value, blank=True)
+    assert value == _validation.label("name", value, blank=True)
 
 
 def test_label_of_a_subclass_is_its_plain_text() -> None:
     """A subclass of str counts by its content, not by what `str()` makes of it."""
-    taken = labels.label("identity", Color.RED)
+    taken = _validation.label("identity", Color.RED)
 
     assert ("red", str) == (taken, type(taken))
 
@@ -83,9 +83,9 @@ def test_label_agrees_with_the_unicode_tables(value: str) -> None:
     expected = bool(value.strip()) and not categories & {"Cc", "Cs"} and size <= 256
 
     if expected:
-        assert value == labels.label("identity", value)
+        assert value == _validation.label("identity", value)
     else:
-        assert "identity" == refused(labels.label, "identity", value)[0]
+        assert "identity" == refused(_validation.label, "identity", value)[0]
 
 
 # What is refused.
@@ -96,11 +96,11 @@ BLANK = ["", " ", "\t", "\u00a0", "\u2003\u3000", "\u2028"]
 @pytest.mark.parametrize("value", BLANK)
 @pytest.mark.parametrize(
     ("field", "hint"),
-    [("identity", "the id of the user who joins"), ("room_name", "would open any room"), ("agent_name", "visible")],
+    [("identity", "the ID of the user who joins"), ("room_name", "would open any room"), ("agent_name", "visible")],
 )
 def test_blank_is_refused_with_the_reason(field: str, hint: str, value: str) -> None:
     """An empty or blank label is refused by name, with the reason why it matters for just this one."""
-    name, text = refused(labels.label, field, value)
+    name, text = refused(_validation.label, field, value)
 
     assert (field, True, True) == (name, text.startswith(f"{field} is empty"), hint in text)
 
@@ -113,10 +113,9 @@ def test_every_control_character_is_refused_with_its_place(char: str) -> None:
     """Each of the 65 control characters is refused by name and place, wherever it stands, also where blank is fine."""
     for place, value in enumerate([f"{char}bc", f"a{char}c", f"ab{char}"]):
         for blank in (False, True):
-            found = refused(labels.label, "name", value, blank=blank)
+            found = refused(_validation.label, "name", value, blank=blank)
 
-            text = f"name holds the control character U+{ord(char):04X} at position {place}: remove it"
-            assert ("name", text) == found
+            assert ("name", True) == (found[0], f"U+{ord(char):04X} at position {place}" in found[1])
 
 
 @pytest.mark.parametrize("code", [0xD800, 0xDBFF, 0xDC00, 0xDFFF], ids=hex)
@@ -124,11 +123,11 @@ def test_lone_surrogate_is_refused_with_its_place(code: int) -> None:
     """A lone surrogate is refused by label and by text, and the error can be shown anywhere."""
     char = chr(code)
     for found in (
-        refused(labels.label, "identity", f"ab{char}c"),
-        refused(labels.text, "identity", f"ab{char}c", limit=10),
+        refused(_validation.label, "identity", f"ab{char}c"),
+        refused(_validation.text, "identity", f"ab{char}c", limit=10),
     ):
         assert "identity" == found[0]
-        assert found[1].startswith("identity holds a lone surrogate at position 2")
+        assert "lone surrogate at position 2" in found[1]
         assert found[1].isascii()
 
 
@@ -144,23 +143,28 @@ TOO_LONG = {
 @pytest.mark.parametrize(("value", "size"), TOO_LONG.values(), ids=TOO_LONG.keys())
 def test_length_counts_in_bytes(value: str, size: int) -> None:
     """One byte of UTF-8 above the limit is refused, with both numbers."""
-    expected = f"identity is {size} bytes long in UTF-8; LiveKit takes at most 256: shorten it"
+    field, text = refused(_validation.label, "identity", value)
 
-    assert ("identity", expected) == refused(labels.label, "identity", value)
+    assert ("identity", True, True) == (field, f"{size} bytes" in text, "256" in text)
 
 
 @pytest.mark.parametrize(("size", "fits"), [(9, True), (10, True), (11, False)])
 def test_text_has_the_limit_that_it_is_given(size: int, fits: bool) -> None:
     """A text of the limit's size is taken, one more byte is not."""
     if fits:
-        assert "x" * size == labels.text("metadata", "x" * size, limit=10)
+        assert "x" * size == _validation.text("metadata", "x" * size, limit=10)
     else:
-        assert "metadata" == refused(labels.text, "metadata", "x" * size, limit=10)[0]
+        assert "metadata" == refused(_validation.text, "metadata", "x" * size, limit=10)[0]
 
 
 def test_limits_are_those_of_livekit() -> None:
     """The limits are LiveKit's defaults, in bytes."""
-    limits = (labels.LABEL_LIMIT, labels.METADATA_LIMIT, labels.ATTRIBUTES_LIMIT, labels.DEPLOYMENT_LIMIT)
+    limits = (
+        _validation.LABEL_LIMIT,
+        _validation.METADATA_LIMIT,
+        _validation.ATTRIBUTES_LIMIT,
+        _validation.DEPLOYMENT_LIMIT,
+    )
 
     assert (256, 524_288, 65_536, 64) == limits
 
@@ -168,7 +172,7 @@ def test_limits_are_those_of_livekit() -> None:
 @pytest.mark.parametrize("value", ["", "\0", "\x85", "a\nb", '{"a": "\\ud800"}', "\u2028", "\x7f"])
 def test_text_may_hold_anything_else(value: str) -> None:
     """Metadata may hold control characters and may be empty."""
-    assert value == labels.text("metadata", value, limit=100)
+    assert value == _validation.text("metadata", value, limit=100)
 
 
 NOT_TEXTS: list[tuple[Any, str]] = [
@@ -188,17 +192,17 @@ def test_other_types_are_refused_by_their_name(value: Any, kind: str) -> None:
     """What is no str is refused with its type's name, never with its value."""
     expected = ("identity", f"identity must be a str, not {kind}")
 
-    assert expected == refused(labels.label, "identity", value)
-    assert expected == refused(labels.text, "identity", value, limit=10)
+    assert expected == refused(_validation.label, "identity", value)
+    assert expected == refused(_validation.text, "identity", value, limit=10)
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, ["a"], OrderedDict(a=1), MappingProxyType({"a": 1})])
 def test_structured_data_gets_the_way_out(value: Any) -> None:
     """A mapping or a list as metadata is told to be encoded first; as a name it would only be a wrong name."""
-    found = refused(labels.text, "metadata", value, limit=labels.METADATA_LIMIT)
+    found = refused(_validation.text, "metadata", value, limit=_validation.METADATA_LIMIT)
 
     assert ("metadata", True) == (found[0], found[1].endswith("for example with json.dumps"))
-    assert f"agent_name must be a str, not {type(value).__name__}" == refused(labels.label, "agent_name", value)[1]
+    assert f"agent_name must be a str, not {type(value).__name__}" == refused(_validation.label, "agent_name", value)[1]
 
 
 # Attributes.
@@ -226,7 +230,10 @@ def test_attributes_are_any_mapping_of_texts(kind: Callable[[dict[str, str]], Ma
     """Attributes may be any mapping; keys and values may be any text, even empty, and look like JSON."""
     value = kind({"role": "host", "": "", "json": '{"a": [1]}', "e\n\0": "\x85\u2028", '"\\': '\\"'})
 
-    assert value is labels.attributes("attributes", value)
+    taken = _validation.attributes("attributes", value)
+
+    assert (dict(value), dict) == (taken, type(taken))
+    assert taken is not value
 
 
 @pytest.mark.parametrize("value", [None, [("a", "b")], "ab", {"a"}, 5, b""])
@@ -234,47 +241,49 @@ def test_attributes_of_another_type_are_refused(value: Any) -> None:
     """What is no mapping is refused with its type's name."""
     expected = f"attributes must be a mapping of str to str, not {type(value).__name__}"
 
-    assert ("attributes", expected) == refused(labels.attributes, "attributes", value)
+    assert ("attributes", expected) == refused(_validation.attributes, "attributes", value)
 
 
 @pytest.mark.parametrize("key", [5, None, b"a", ("a",)])
 def test_attribute_key_of_another_type_is_refused(key: Any) -> None:
     """A key that is no str is refused with its type's name."""
-    expected = f"attributes has a key that is a {type(key).__name__}: every key must be a str"
+    field, text = refused(_validation.attributes, "attributes", {key: "a"})
 
-    assert ("attributes", expected) == refused(labels.attributes, "attributes", {key: "a"})
+    assert ("attributes", True) == (field, f"a key that is a {type(key).__name__}" in text)
 
 
 @pytest.mark.parametrize("value", [5, None, True, b"a", ["a"], {"a": "b"}])
 def test_attribute_value_of_another_type_is_refused_with_its_key(value: Any) -> None:
     """A value that is no str is refused with its key and its type's name, never with itself."""
-    field, text = refused(labels.attributes, "attributes", {"good": "a", "bad": value})
+    field, text = refused(_validation.attributes, "attributes", {"good": "a", "bad": value})
 
     assert ("attributes['bad']", f"attributes['bad'] must be a str, not {type(value).__name__}") == (
         field,
-        text.partition(";")[0],
+        text.partition(":")[0],
     )
 
 
 def test_long_attribute_key_is_not_repeated_in_the_error() -> None:
     """A key of more than 64 characters is not shown."""
-    assert "attributes['" + "k" * 64 + "']" == refused(labels.attributes, "attributes", {"k" * 64: 5})[0]
-    expected = ("attributes", "a value in attributes must be a str, not int")
-    assert expected == refused(labels.attributes, "attributes", {"k" * 65: 5})
+    assert "attributes['" + "k" * 64 + "']" == refused(_validation.attributes, "attributes", {"k" * 64: 5})[0]
+    expected = ("attributes", "a value of attributes must be a str, not int")
+    assert expected == refused(_validation.attributes, "attributes", {"k" * 65: 5})
 
 
 def test_field_of_a_bad_attribute_key_is_the_argument() -> None:
     """The field is what the caller wrote; that it is about a key, the text says."""
-    expected = ("attributes", "attributes key holds a lone surrogate at position 1")
-    field, text = refused(labels.attributes, "attributes", {"a\ud800": "b"})
+    field, text = refused(_validation.attributes, "attributes", {"a\ud800": "b"})
 
-    assert expected == (field, text[: len(expected[1])])
+    assert ("attributes", True) == (
+        field,
+        text.startswith("a key of attributes contains a lone surrogate at position 1"),
+    )
 
 
 @pytest.mark.parametrize("content", [{"\ud800": "a"}, {"a": "\ud800"}])
 def test_lone_surrogate_in_attributes_is_refused(content: dict[str, str]) -> None:
     """A lone surrogate is refused in a key and in a value."""
-    field, text = refused(labels.attributes, "attributes", content)
+    field, text = refused(_validation.attributes, "attributes", content)
 
     assert (True, True) == (field.startswith("attributes"), "lone surrogate at position 0" in text)
 
@@ -282,10 +291,10 @@ def test_lone_surrogate_in_attributes_is_refused(content: dict[str, str]) -> Non
 def test_attributes_limit_is_on_keys_and_values_together() -> None:
     """Keys and values count together, in bytes; one byte more than the limit is refused."""
     fits = {"é": "x" * 3, "b": "🎤"}  # 2 + 3 + 1 + 4 bytes
-    assert fits is labels.attributes("attributes", fits, limit=10)
+    assert fits == _validation.attributes("attributes", fits, limit=10)
 
-    field, text = refused(labels.attributes, "attributes", {**fits, "c": ""}, limit=10)
-    assert ("attributes", True) == (field, text.startswith("attributes are 11 bytes long in UTF-8"))
+    field, text = refused(_validation.attributes, "attributes", {**fits, "c": ""}, limit=10)
+    assert ("attributes", True) == (field, "more than 10 bytes" in text)
 
 
 # Deployments.
@@ -294,12 +303,12 @@ def test_attributes_limit_is_on_keys_and_values_together() -> None:
 @pytest.mark.parametrize("value", ["", "blue", "v2-canary", "x" * 64, "é" * 32, "a.b/c:d", "UPPER"])
 def test_deployment_is_returned_as_it_is(value: str) -> None:
     """A deployment of at most 64 bytes without underscore and blank is taken; so is none."""
-    assert value == labels.deployment("deployment", value)
+    assert value == _validation.deployment("deployment", value)
 
 
 def test_deployment_of_a_subclass_is_its_plain_text() -> None:
     """A subclass of str counts by its content."""
-    taken = labels.deployment("deployment", Color.RED)
+    taken = _validation.deployment("deployment", Color.RED)
 
     assert ("red", str) == (taken, type(taken))
 
@@ -307,12 +316,12 @@ def test_deployment_of_a_subclass_is_its_plain_text() -> None:
 @pytest.mark.parametrize("value", ["a_b", "_", "a b", " ", "a\n", "\x7f", "\0", "a\tb"])
 def test_deployment_that_livekit_would_skip_is_refused(value: str) -> None:
     """An underscore, a blank or a control character is refused, for LiveKit would silently skip the agent."""
-    field, text = refused(labels.deployment, "deployment", value)
+    field, text = refused(_validation.deployment, "deployment", value)
 
-    assert ("deployment", True) == (field, text.endswith("LiveKit would skip the agent"))
+    assert ("deployment", True) == (field, "LiveKit would skip the dispatch" in text)
 
 
 @pytest.mark.parametrize("value", ["x" * 65, "é" * 33, None, 5, b"blue", "\ud800"])
 def test_deployment_too_long_or_no_text_is_refused(value: Any) -> None:
     """More than 64 bytes, another type and lone surrogates are refused by name."""
-    assert "deployment" == refused(labels.deployment, "deployment", value)[0]
+    assert "deployment" == refused(_validation.deployment, "deployment", value)[0]

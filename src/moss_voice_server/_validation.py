@@ -1,4 +1,8 @@
-"""Labels: which strings LiveKit takes as identity, room, name, metadata and attributes, and the error for the rest."""
+"""Validation: which values LiveKit accepts as labels, texts, attributes and numbers, and the error for all others.
+
+Every function returns a value of exactly the built-in type, whatever was passed: a subclass of `str`, a member of an
+enumeration, or a proxy such as Werkzeug's `LocalProxy` and Django's `SimpleLazyObject`. Only such values are signed.
+"""
 
 from __future__ import annotations
 
@@ -15,100 +19,136 @@ ATTRIBUTES_LIMIT = 64 * 1024
 DEPLOYMENT_LIMIT = 64
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DEPLOYMENT = re.compile("[^\x00-\x20\x7f_]*")
+_REMEDY_FOR_BLANK = {
+    "identity": "pass the ID of the user who joins",
+    "room_name": "name the room; a token without one would open any room",
+}
+
+
+def plain_str(value: Any) -> str | None:
+    """The characters of a `str`, of a subclass, or of a proxy for one, as a plain `str`; `None` for everything else."""
+    if type(value) is str:
+        return value
+    if not isinstance(value, str):
+        return None
+    try:
+        # str() of a member of an enumeration would be the member's name.
+        return str.__str__(value)
+    except TypeError:  # a proxy: it says that its class is str, and it is not
+        pass
+    try:
+        found: Any = value[:]
+    except TypeError:
+        return None
+    return found if type(found) is str else None
 
 
 def label(field: str, value: Any, *, blank: bool = False, limit: int = LABEL_LIMIT) -> str:
     """A short text that people and logs see: no control characters, at most `limit` bytes, not blank unless `blank`."""
-    text(field, value, limit=limit)
-    if not blank and not value.strip():
-        raise InvalidArgument(
-            _BLANK.get(field, f"{field} is empty: give it at least one visible character"), field=field
-        )
-    found = _CONTROL.search(value)
+    checked = text(field, value, limit=limit)
+    if not blank and not checked.strip():
+        remedy = _REMEDY_FOR_BLANK.get(field, "use at least one visible character")
+        raise InvalidArgument(f"{field} is empty", field=field, remedy=remedy)
+    found = _CONTROL.search(checked)
     if found:
         raise InvalidArgument(
-            f"{field} holds the control character U+{ord(found[0]):04X} at position {found.start()}: remove it",
+            f"{field} contains the control character U+{ord(found[0]):04X} at position {found.start()}",
             field=field,
+            remedy="remove it",
         )
-    return plain(value)
+    return checked
 
 
 def agent(field: str, value: Any) -> str:
-    """An agent's name; the empty one means the workers without a name, and one of blanks would mean nobody."""
-    return label(field, value, blank=value == "")
+    """An agent's name. The empty name dispatches unnamed workers; a blank one would dispatch none."""
+    return label(field, value, blank=plain_str(value) == "")
 
 
-_BLANK = {
-    "identity": "identity is empty: pass the id of the user who joins; LiveKit lets nobody in without one",
-    "room_name": "room_name is empty: name the room; a token for an empty room would open any room",
-}
-
-
-def text(field: str, value: Any, *, limit: int, said: str = "") -> str:
-    """Any text that UTF-8 can carry, at most `limit` bytes of it; `said`: what the error calls it, if not by its field."""
-    said = said or field
-    if not isinstance(value, str):
+def text(field: str, value: Any, *, limit: int, display_name: str = "") -> str:
+    """Any text that UTF-8 can encode, at most `limit` bytes; `display_name` replaces the field's name in the error."""
+    name = display_name or field
+    checked = plain_str(value)
+    if checked is None:
+        structured = limit > LABEL_LIMIT and isinstance(value, (Mapping, list))
         raise InvalidArgument(
-            f"{said} must be a str, not {type(value).__name__}"
-            + (
-                "; encode structured data first, for example with json.dumps"
-                if isinstance(value, (Mapping, list)) and limit > LABEL_LIMIT
-                else ""
-            ),
+            f"{name} must be a str, not {type(value).__name__}",
             field=field,
+            remedy="encode structured data first, for example with json.dumps" if structured else "",
         )
-    surrogate = (
-        next((i for i, char in enumerate(value) if "\ud800" <= char <= "\udfff"), None) if not value.isascii() else None
-    )
-    if surrogate is not None:
+    surrogate = None if checked.isascii() else _SURROGATE.search(checked)
+    if surrogate:
         raise InvalidArgument(
-            f"{said} holds a lone surrogate at position {surrogate}, which UTF-8 cannot carry: decode the text properly first",
+            f"{name} contains a lone surrogate at position {surrogate.start()}, which UTF-8 cannot encode",
             field=field,
+            remedy="decode the text correctly before passing it",
         )
-    size = len(value.encode())
+    size = len(checked.encode())
     if size > limit:
         raise InvalidArgument(
-            f"{said} is {size} bytes long in UTF-8; LiveKit takes at most {limit}: shorten it", field=field
+            f"{name} has {size} bytes in UTF-8, and LiveKit accepts at most {limit}", field=field, remedy="shorten it"
         )
-    return value
+    return checked
 
 
-def plain(value: str) -> str:
-    """The text itself: `str()` of an enumeration's member would be the member's name."""
-    return str.__str__(value)
-
-
-def attributes(field: str, value: Any, *, limit: int = ATTRIBUTES_LIMIT) -> Mapping[str, str]:
-    """A mapping of texts to texts, at most `limit` bytes of keys and values together."""
+def attributes(field: str, value: Any, *, limit: int = ATTRIBUTES_LIMIT) -> dict[str, str]:
+    """A mapping of str to str, copied while it is checked; at most `limit` bytes of keys and values together."""
     if not isinstance(value, Mapping):
         raise InvalidArgument(f"{field} must be a mapping of str to str, not {type(value).__name__}", field=field)
+    checked: dict[str, str] = {}
     size = 0
     for key, item in value.items():
-        if not isinstance(key, str):
+        name = plain_str(key)
+        if name is None:
             raise InvalidArgument(
-                f"{field} has a key that is a {type(key).__name__}: every key must be a str", field=field
+                f"{field} has a key that is a {type(key).__name__}", field=field, remedy="use str for every key"
             )
-        text(field, key, limit=limit, said=f"{field} key")
-        if len(key) <= 64:
-            text(f"{field}[{key!r}]", item, limit=limit)
+        text(field, name, limit=limit, display_name=f"a key of {field}")
+        if name in checked:
+            raise InvalidArgument(f"{field} has the same key twice", field=field, remedy="remove one of them")
+        if len(name) <= 64:
+            checked[name] = text(f"{field}[{name!r}]", item, limit=limit)
         else:
-            text(field, item, limit=limit, said=f"a value in {field}")
-        size += len(key.encode()) + len(item.encode())
-    if size > limit:
-        raise InvalidArgument(
-            f"{field} are {size} bytes long in UTF-8, keys and values together; LiveKit takes at most {limit}: shorten them",
-            field=field,
-        )
-    return value
+            checked[name] = text(field, item, limit=limit, display_name=f"a value of {field}")
+        size += len(name.encode()) + len(checked[name].encode())
+        if size > limit:
+            raise InvalidArgument(
+                f"{field} has more than {limit} bytes in UTF-8, keys and values together, and LiveKit accepts no more",
+                field=field,
+                remedy="shorten them",
+            )
+    return checked
 
 
 def deployment(field: str, value: Any) -> str:
-    """An agent deployment's name; LiveKit skips the whole dispatch, silently, when it does not like one."""
-    text(field, value, limit=DEPLOYMENT_LIMIT)
-    if not _DEPLOYMENT.fullmatch(value):
+    """The name of an agent's deployment. LiveKit skips a dispatch with an invalid one, without an error."""
+    checked = text(field, value, limit=DEPLOYMENT_LIMIT)
+    if not _DEPLOYMENT.fullmatch(checked):
         raise InvalidArgument(
-            f"{field} may hold no underscore, no space and no control character: LiveKit would skip the agent",
+            f"{field} contains an underscore, a space or a control character, and LiveKit would skip the dispatch",
             field=field,
+            remedy="use letters, digits and hyphens",
         )
-    return plain(value)
+    return checked
+
+
+def boolean(field: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{field} must be True or False, not {type(value).__name__}", field=field)
+    return bool(value)
+
+
+def integer(field: str, value: Any, lowest: int = 0, highest: int = 2**32 - 1) -> int:
+    """A whole number in a range; the default is that of an unsigned number of 32 bits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise InvalidArgument(f"{field} must be a whole number from {lowest} to {highest}", field=field)
+    return int(value)
+
+
+def number(field: str, value: Any) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= 1.7e308:
+        raise InvalidArgument(f"{field} must be a finite number", field=field)
+    return float(value)

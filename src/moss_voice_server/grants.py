@@ -10,7 +10,7 @@ from . import _validation
 from .errors import InvalidArgument
 
 PUBLISH_SOURCES = ("camera", "microphone", "screen_share", "screen_share_audio")
-"""Every track source that LiveKit knows, spelled as its server compares them."""
+"""Every track source of LiveKit, in the spelling that its server compares."""
 
 
 @dataclass(frozen=True, init=False)
@@ -18,14 +18,14 @@ class ParticipantInfo:
     """Who joins the room.
 
     Args:
-        identity: unique in the room, 1 to 256 bytes of UTF-8. A second participant with the same identity throws the first
-            one out, so take it from your own authentication and never from the request. LiveKit writes it to logs: no
+        identity: unique in the room, 1 to 256 bytes of UTF-8. A second participant with the same identity disconnects the
+            first one, so take it from your own authentication and never from the request. LiveKit logs it: use no
             personal data.
-        name: shown to the others; at most 256 bytes.
-        metadata: any text for the other participants and the agent, at most 512 KiB.
-        attributes: any texts by name, at most 64 KiB together. Names that start with `lk.` are LiveKit's own.
+        name: the display name; at most 256 bytes.
+        metadata: any text for the other participants and the agent; at most 512 KiB.
+        attributes: any texts by name; at most 64 KiB together. LiveKit uses names that start with `lk.` itself.
 
-    Everything is checked when a token is made, with an `InvalidArgument` that names the field.
+    Everything is checked when a token is created, with an `InvalidArgument` that names the field.
     Source: livekit.io docs, "Tokens & grants"; limits: livekit-server `pkg/config/config.go`.
     """
 
@@ -34,7 +34,7 @@ class ParticipantInfo:
     metadata: str | None = None
     attributes: Mapping[str, str] | None = None
 
-    # Written out because a frozen dataclass's own __init__ takes a good part of the time that a whole token takes.
+    # Written out: the __init__ of a frozen dataclass takes a considerable part of the time of a whole token.
     def __init__(
         self,
         identity: str,
@@ -42,31 +42,31 @@ class ParticipantInfo:
         metadata: str | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        own = self.__dict__
-        own["identity"] = identity
-        own["name"] = name
-        own["metadata"] = metadata
-        own["attributes"] = attributes
+        fields = self.__dict__
+        fields["identity"] = identity
+        fields["name"] = name
+        fields["metadata"] = metadata
+        fields["attributes"] = attributes
 
 
 @dataclass(frozen=True)
 class ParticipantGrants:
-    """What the participant may do in the room; a server's powers (admin, create, record, agent) cannot be given here.
+    """What the participant may do in the room. It cannot grant administration, recording or the agent's role.
 
     Args:
         can_publish: send audio and video.
-        can_subscribe: receive the others' audio and video.
-        can_publish_data: send data messages; `None` follows `can_publish`, as the LiveKit server does. (`livekit-api`
-            would grant it even with `can_publish=False`.)
+        can_subscribe: receive the audio and video of others.
+        can_publish_data: send data messages; `None` follows `can_publish`, as LiveKit's server does. (`livekit-api`
+            grants it even with `can_publish=False`.)
         can_publish_sources: only these of `camera`, `microphone`, `screen_share`, `screen_share_audio`; empty: all. It
-            narrows `can_publish` and never overrides `can_publish=False`.
+            restricts `can_publish` and never overrides `can_publish=False`.
         can_update_own_metadata: change the own name, metadata and attributes after joining.
         can_subscribe_metrics: receive the metrics that participants report.
         can_manage_agent_session: control the agent's session.
         hidden: be invisible to the others.
 
     Raises:
-        InvalidArgument: for a value that is not a bool, or a source that LiveKit does not know.
+        InvalidArgument: a value is not a bool, or a source is unknown to LiveKit.
 
     Source: livekit/protocol `auth/grants.go`, `VideoGrant`.
     """
@@ -85,38 +85,43 @@ class ParticipantGrants:
             value = getattr(self, each.name)
             if each.name == "can_publish_sources":
                 object.__setattr__(self, each.name, _sources(value))
-            elif not isinstance(value, bool) and not (value is None and each.name == "can_publish_data"):
-                raise InvalidArgument(f"{each.name} must be True or False, not {type(value).__name__}", field=each.name)
+            elif value is not None or each.name != "can_publish_data":
+                object.__setattr__(self, each.name, _validation.boolean(each.name, value))
 
 
 def _sources(value: object) -> tuple[str, ...]:
     field_name = "can_publish_sources"
     if isinstance(value, str) or not isinstance(value, (tuple, list, set, frozenset)):
         raise InvalidArgument(
-            f"{field_name} must be a tuple of source names, such as ('microphone',)", field=field_name
+            f"{field_name} must be a tuple of source names, not {type(value).__name__}",
+            field=field_name,
+            remedy="write ('microphone',)",
         )
-    for source in value:
-        if source not in PUBLISH_SOURCES:
-            raise InvalidArgument(
-                f"{field_name} holds a source that LiveKit does not know; it knows {', '.join(PUBLISH_SOURCES)}",
-                field=field_name,
-            )
-    return tuple(sorted(value, key=PUBLISH_SOURCES.index) if isinstance(value, (set, frozenset)) else value)
+    sources = [_validation.plain_str(source) for source in value]
+    known = [source for source in sources if source in PUBLISH_SOURCES]
+    if len(known) != len(sources):
+        raise InvalidArgument(
+            f"{field_name} contains a source that LiveKit does not know",
+            field=field_name,
+            remedy=f"use {', '.join(PUBLISH_SOURCES)}",
+        )
+    ordered = isinstance(value, (tuple, list))
+    return tuple(source for source in (known if ordered else PUBLISH_SOURCES) if source in known and source)
 
 
 @dataclass(frozen=True)
 class AgentDispatch:
-    """An agent that is sent for when the token opens the room. LiveKit reads it only when the room is new.
+    """An agent that LiveKit dispatches when this token creates the room; it is ignored if the room exists.
 
     Args:
-        agent_name: the name that the worker registered; `""` means the workers without a name. Naming any agent stops the
-            automatic dispatch of workers without a name in that room.
-        metadata: any text for the agent's job.
-        deployment: which deployment of the agent; empty: production. At most 64 bytes, no underscore, no space.
-        attributes: any texts by name for the agent's job.
+        agent_name: the name that the worker registered; `""` means unnamed workers. Naming any agent stops the automatic
+            dispatch of unnamed workers in that room.
+        metadata: any text for the agent's job; at most 512 KiB.
+        deployment: which deployment of the agent; empty: production. At most 64 bytes, without underscores and spaces.
+        attributes: any texts by name for the agent's job; at most 64 KiB together.
 
     Raises:
-        InvalidArgument: for anything that LiveKit would refuse or skip.
+        InvalidArgument: LiveKit would refuse the value, or skip the dispatch.
 
     Source: livekit.io docs, "Agent dispatch"; livekit/protocol `livekit_agent_dispatch.proto`.
     """
@@ -127,12 +132,14 @@ class AgentDispatch:
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        _validation.agent("agent_name", self.agent_name)
-        _validation.text("agent metadata", self.metadata, limit=_validation.METADATA_LIMIT)
-        _validation.deployment("deployment", self.deployment)
-        _validation.attributes("agent attributes", self.attributes)
-        # A private copy: what was checked is what will be signed.
-        object.__setattr__(self, "attributes", dict(self.attributes))
+        checked = {
+            "agent_name": _validation.agent("agent_name", self.agent_name),
+            "metadata": _validation.text("metadata", self.metadata, limit=_validation.METADATA_LIMIT),
+            "deployment": _validation.deployment("deployment", self.deployment),
+            "attributes": _validation.attributes("attributes", self.attributes),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 class RoomConfigMessage(Protocol):
@@ -179,9 +186,7 @@ class ApiGrants:
         if self.room is not None:
             object.__setattr__(self, "room", _validation.label("room", self.room))
         for each in fields(self)[1:]:
-            value = getattr(self, each.name)
-            if not isinstance(value, bool):
-                raise InvalidArgument(f"{each.name} must be True or False, not {type(value).__name__}", field=each.name)
+            object.__setattr__(self, each.name, _validation.boolean(each.name, getattr(self, each.name)))
         if self.room_admin and self.room is None:
             raise InvalidArgument("room_admin requires a room", field="room", remedy="set room to the room's name")
 

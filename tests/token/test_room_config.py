@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any
 
@@ -14,12 +13,9 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
 from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
-from moss_voice_server._token.claims import agent_json
 from moss_voice_server._token.room_config import room_config_json
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch
-
-NO_CREDENTIALS = "would put credentials into a token that the participant can read"
 
 
 class Word(str, enum.Enum):
@@ -73,12 +69,6 @@ def test_agents_come_in_the_order_of_the_arguments() -> None:
         RoomConfiguration(agents=[RoomAgentDispatch(agent_name="third"), RoomAgentDispatch(agent_name="fourth")]),
     ):
         assert {"agents": expected} == claim(room_config, [AgentDispatch("second")], "first")
-
-
-def test_agent_of_one_name_is_written_alike_by_both_ways() -> None:
-    """The short way for one agent by name writes what the long way writes."""
-    for name in ("greeter", 'quo"te\\', "🎤", "שלום", Word.AGENT):
-        assert room_config_json(name, (), None) == agent_json(name)
 
 
 @pytest.mark.parametrize("kind", [list, tuple, iter, OrderedDict.fromkeys, lambda names: (name for name in names)])
@@ -206,19 +196,13 @@ def test_table_of_fields_is_whole() -> None:
     _, agent = refused({"agents": [{"?": 1}]})
 
     assert {field.name for field in RoomConfiguration.DESCRIPTOR.fields} == known(room)
-    assert {field.name for field in RoomAgentDispatch.DESCRIPTOR.fields} == known(agent)
+    # A newer protocol has `thread_id`, the thread that the agent continues.
+    assert {field.name for field in RoomAgentDispatch.DESCRIPTOR.fields} | {"thread_id"} == known(agent)
 
 
 def known(text: str) -> set[str]:
     """The fields that an error lists."""
-    return set(text.partition("it knows ")[2].split(", "))
-
-
-def test_one_field_has_a_name_of_its_own() -> None:
-    """The one field of an egress that protobuf itself spells in another way may be written like all others."""
-    assert {"egress": {"tracks": {"aliOSS": {"bucket": "b"}}}} == claim(
-        {"egress": {"tracks": {"ali_oss": {"bucket": "b"}}}}
-    )
+    return set(text.partition(": use ")[2].split(", "))
 
 
 @pytest.mark.parametrize("kind", [OrderedDict, MappingProxyType])
@@ -284,10 +268,10 @@ def test_room_config_of_another_type_is_refused(room_config: Any) -> None:
 def test_unknown_field_is_refused(key: Any) -> None:
     """A field that LiveKit does not have, or spelled otherwise than in snake_case, is refused and not ignored."""
     field, text = refused({"name": "a", key: 1})
-    assert ("room_config", True) == (field, "it knows name, empty_timeout, " in text)
+    assert ("room_config", True) == (field, "use name, empty_timeout, " in text)
 
     field, text = refused({"agents": [{"agent_name": "a"}, {key: 1}]})
-    assert ("room_config.agents[1]", True) == (field, "it knows agent_name, metadata, " in text)
+    assert ("room_config.agents[1]", True) == (field, "use agent_name, metadata, " in text)
 
 
 NUMBERS = ("empty_timeout", "departure_timeout", "max_participants", "min_playout_delay", "max_playout_delay")
@@ -337,22 +321,6 @@ BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"agents": [{"restart_policy": False}]}, "room_config.agents[0].restart_policy"),
     ({"agents": [{"restart_policy": None}]}, "room_config.agents[0].restart_policy"),
     ({"agents": [{"restart_policy": ["JRP_NEVER"]}]}, "room_config.agents[0].restart_policy"),
-    ({"egress": []}, "room_config.egress"),
-    ({"egress": None}, "room_config.egress"),
-    ({"egress": {5: 1}}, "room_config.egress"),
-    ({"egress": {"room": {5: 1}}}, "room_config.egress.room"),
-    ({"egress": {"room": {"layout": "\ud800"}}}, "room_config.egress.room.layout"),
-    ({"egress": {"room": {"\ud800": "a"}}}, "room_config.egress.room"),
-    ({"egress": {"room": {"layout": b"a"}}}, "room_config.egress.room.layout"),
-    ({"egress": {"room": {"layout": object()}}}, "room_config.egress.room.layout"),
-    ({"egress": {"room": {"layout": {"a"}}}}, "room_config.egress.room.layout"),
-    ({"egress": {"room": {"x": float("nan")}}}, "room_config.egress.room.x"),
-    ({"egress": {"room": {"x": float("-inf")}}}, "room_config.egress.room.x"),
-    ({"egress": {"room": {"x": 10**5000}}}, "room_config.egress.room.x"),
-    ({"egress": {"room": {"x": 2**64}}}, "room_config.egress.room.x"),
-    ({"egress": {"room": {"x": -(2**63) - 1}}}, "room_config.egress.room.x"),
-    ({"egress": {"room": {"x": [0, float("inf")]}}}, "room_config.egress.room.x[1]"),
-    ({"egress": {"room": {"file_outputs": [], "fileOutputs": []}}}, "room_config.egress.room.fileOutputs"),
 ]
 
 
@@ -363,147 +331,3 @@ def test_bad_value_is_refused_with_its_path(room_config: dict[str, Any], field: 
 
     assert (field, True) == (found[0], found[1].startswith(field))
     assert found[1].isascii()
-
-
-@pytest.mark.parametrize("value", [None, True, 0, -(2**63), 2**64 - 1, 1.5, "", "a\n", [], [1, ["a"]], {"a": {}}])
-def test_egress_takes_any_plain_data(value: Any) -> None:
-    """Plain data that JSON and protobuf can carry goes through an egress unchanged."""
-    assert {"egress": {"x": value}} == claim({"egress": {"x": value}})
-
-
-def test_deepest_egress_of_livekit_is_taken() -> None:
-    """The deepest egress that LiveKit itself knows passes."""
-    deepest = {"room": {"file_outputs": [{"s3": {"proxy": {"url": "http://proxy"}, "metadata": {"a": "b"}}}]}}
-    message = ParseDict({"egress": deepest}, RoomConfiguration())
-
-    assert MessageToDict(message) == claim({"egress": deepest}) == claim(message)
-
-
-@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, float("inf")], ids=["2**64", "below int64", "inf"])
-def test_number_that_protobuf_cannot_carry_is_called_so(value: float) -> None:
-    """A number is told to be out of range, and not to be of a wrong type."""
-    assert refused({"egress": {"x": value}})[1].endswith(f"{type(value).__name__} out of its range")
-
-
-@pytest.mark.parametrize("limit", [20, 500, 100_000])
-def test_egress_that_is_nested_too_deeply_is_refused(limit: int) -> None:
-    """An egress of absurd depth is refused like any other mistake, as mappings and as lists."""
-    mapping: Any = {}
-    items: Any = []
-    for _ in range(limit):
-        mapping, items = {"a": mapping}, [items]
-
-    try:
-        for egress in (mapping, {"a": items}):
-            field, text = refused({"egress": egress})
-            assert (True, True) == (field.startswith("room_config.egress"), "nested" in text)
-            assert len(text) < 1000
-    finally:
-        while mapping:  # taken apart by hand: the interpreter itself would go as deep
-            mapping = mapping.pop("a")
-        while items:
-            items = items.pop()
-
-
-def test_egress_that_holds_itself_is_refused() -> None:
-    """A mapping or a list that holds itself is refused like any other mistake."""
-    ring: dict[str, Any] = {}
-    ring["a"] = ring
-    knot: list[Any] = []
-    knot.append(knot)
-
-    assert [True, True] == ["nested" in refused({"egress": egress})[1] for egress in (ring, {"a": knot})]
-
-
-# Credentials.
-
-CREDENTIALS = {
-    "S3 secret": ("room.file_outputs[0].s3", "secret"),
-    "S3 session token": ("room.file_outputs[0].s3", "session_token"),
-    "S3 external id": ("tracks.s3", "assume_role_external_id"),
-    "proxy password": ("participant.file_outputs[0].s3.proxy", "password"),
-    "GCP": ("room.segment_outputs[0].gcp", "credentials"),
-    "Azure": ("room.image_outputs[0].azure", "account_key"),
-    "AliOSS": ("room.file_outputs[0].ali_oss", "secret"),
-    "stream outputs": ("room", "stream_outputs"),
-    "stream": ("room", "stream"),
-    "stream's addresses": ("room.other[0]", "urls"),
-    "webhooks": ("room", "webhooks"),
-    "webhook's key": ("room.other[0]", "signing_key"),
-}
-
-
-def spellings(name: str) -> list[str]:
-    """All ways to write a field that end as the same field for LiveKit, or are read as it by people."""
-    first, *rest = name.split("_")
-    camel = first + "".join(part.title() for part in rest)
-    written = [name, camel, camel[0].upper() + camel[1:], f"{name}_", f"{name}__", f"_{name}", name.replace("_", "__")]
-    return [*written, name.upper(), camel.lower()]
-
-
-def nest(path: str, leaf: dict[str, Any]) -> dict[str, Any]:
-    """The leaf at the path."""
-    for part in reversed(path.split(".")):
-        name, bracket, _ = part.partition("[")
-        leaf = {name: [leaf] if bracket else leaf}
-    return leaf
-
-
-@pytest.mark.parametrize(("path", "name"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
-@pytest.mark.parametrize("value", ["hunter2", ["hunter2"], {"urls": "hunter2"}], ids=["text", "list", "mapping"])
-def test_credentials_in_an_egress_are_refused(path: str, name: str, value: Any) -> None:
-    """Credentials are refused at any depth, in any spelling, with the way out and without their value."""
-    for spelling in dict.fromkeys(spellings(name)):
-        for where in (path, "x", f"a.b.{path}"):
-            field, text = refused({"egress": nest(where, {spelling: value})})
-
-            assert f"room_config.egress.{where}.{spelling}" == field
-            assert (True, True, False) == (NO_CREDENTIALS in text, "on the LiveKit server" in text, "hunter2" in text)
-
-
-def test_credentials_in_a_message_are_refused() -> None:
-    """Credentials in LiveKit's own message are refused too."""
-    message = RoomConfiguration()
-    message.egress.room.file_outputs.add().s3.secret = "hunter2"
-
-    field, text = refused(message)
-
-    assert ("room_config.egress.room.file_outputs[0].s3.secret", False) == (field, "hunter2" in text)
-
-
-@pytest.mark.parametrize("url", ["http://user:hunter2@proxy.example", "https://hunter2@proxy.example:8080/"])
-def test_credentials_in_an_address_are_refused(url: str) -> None:
-    """A user name or password inside an address is as readable as any other."""
-    field, text = refused({"egress": {"room": {"file_outputs": [{"s3": {"proxy": {"url": url}}}]}}})
-
-    assert "room_config.egress.room.file_outputs[0].s3.proxy.url" == field
-    assert (True, False) == (NO_CREDENTIALS in text, "hunter2" in text)
-
-
-@pytest.mark.parametrize("value", ["", None, [], {}])
-def test_empty_credentials_are_no_credentials(value: Any) -> None:
-    """A field for credentials with nothing in it is what protobuf's JSON with defaults looks like."""
-    assert {"egress": {"tracks": {"secret": value}}} == claim({"egress": {"tracks": {"secret": value}}})
-
-
-def egress_fields(message: Any, seen: Iterable[str] = ()) -> set[str]:
-    """The names of all fields that can be in a message, at any depth."""
-    names: set[str] = set()
-    for field in message.fields:
-        names.add(field.name)
-        if field.message_type is not None and field.message_type.full_name not in seen:
-            names |= egress_fields(field.message_type, {*seen, message.full_name})
-    return names
-
-
-def test_no_field_for_credentials_is_forgotten() -> None:
-    """Every field of LiveKit's egress whose name smells of credentials is refused, so that a new one is noticed."""
-    suspicious = ("secret", "password", "token", "credential", "signing", "private", "auth", "external_id")
-    names = egress_fields(RoomConfiguration.DESCRIPTOR.fields_by_name["egress"].message_type)
-    secret = {name for name in names if any(word in name for word in suspicious) or name.endswith("_key")}
-    # Names a key pair, as a user name names a password; of no use alone.
-    secret.discard("access_key")
-
-    assert {"secret", "session_token", "assume_role_external_id", "password", "credentials", "account_key"} <= secret
-    for name in secret:
-        assert f"room_config.egress.{name}" == refused({"egress": {name: "hunter2"}})[0]

@@ -37,7 +37,6 @@ _OPTIONS = {
     "attributes": "--attribute",
     "agent_name": "--agent",
     "agents": "--agent",
-    "agent metadata": "--agent-metadata",
     "deployment": "--agent-deployment",
     "agent_metadata": "--agent-metadata",
     "agent_deployment": "--agent-deployment",

@@ -224,13 +224,15 @@ def _grants(options: argparse.Namespace) -> ParticipantGrants:
 
 def _agents(options: argparse.Namespace, default: list[str]) -> list[AgentDispatch]:
     """The agents of --agent, or the default ones."""
+    from .._validation import METADATA_LIMIT, text
     from ..grants import AgentDispatch
 
     names = options.agent or default
     for option in ("agent_metadata", "agent_deployment"):
         if getattr(options, option) is not None and not names:
             raise InvalidArgument("there is no agent that it applies to", field=option, remedy="pass --agent NAME")
-    return [AgentDispatch(name, options.agent_metadata or "", options.agent_deployment or "") for name in names]
+    metadata = text("agent_metadata", options.agent_metadata or "", limit=METADATA_LIMIT)
+    return [AgentDispatch(name, metadata, options.agent_deployment or "") for name in names]
 
 
 def _room_config(value: str | None) -> dict[str, Any] | None:

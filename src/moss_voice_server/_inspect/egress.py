@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .._token.room_config import USER_IN_ADDRESS, is_credential
+from .._token.egress import USER_IN_URL, is_credential
 
 MASK = "********"
 
@@ -36,4 +36,4 @@ def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _has_userinfo(value: object) -> bool:
-    return isinstance(value, str) and USER_IN_ADDRESS.match(value) is not None
+    return isinstance(value, str) and USER_IN_URL.match(value) is not None

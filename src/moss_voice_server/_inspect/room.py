@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .._escape import escape
-from .._token.room_config import AGENT_FIELDS, FIELDS, camel
+from .._token.egress import camel
+from .._token.room_config import AGENT_FIELDS, FIELDS
 from .._validation import DEPLOYMENT_LIMIT, deployment
 from ..errors import InvalidArgument
 from .egress import credentials

@@ -1,4 +1,4 @@
-"""Claims: the payload of a join token, from a request to the bytes that are signed; refuses what LiveKit would misread."""
+"""Claims: the payload of a join token, from the arguments to the bytes that are signed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .. import _validation as labels
+from .. import _validation
 from ..errors import InvalidArgument
 from ..grants import ParticipantGrants, ParticipantInfo
 from .json_string import json_string
@@ -17,9 +17,12 @@ API_DEFAULT_TTL = timedelta(minutes=1)
 MIN_TTL, MAX_TTL = 60, 24 * 60 * 60
 _DEFAULT_SECONDS = 15 * 60
 _DEFAULT_VIDEO = '"video":{"roomJoin":true,"canPublish":true,"canSubscribe":true,"canPublishData":true,"room":'
-_SHORT = labels.LABEL_LIMIT  # for all labels of a token together
-_VISIBLE = '"#'  # a json_string text that sorts before this is empty, or begins with a space or "!"
+_SHORT = _validation.LABEL_LIMIT  # for all labels of a token together
+_VISIBLE = '"#'  # a JSON string that sorts before this is empty, or begins with a space or "!"
 _SURELY_SHORT = 4_000  # characters; UTF-8 needs at most four bytes for one, so no limit can be near
+MAX_TOKEN = 1_000_000
+"""Bytes of a token. LiveKit answers 431 where request line and headers together exceed 1 MiB (Go's net/http)."""
+MAX_PAYLOAD = (MAX_TOKEN - 100) * 3 // 4  # without header and signature, before base64
 
 
 def payload(
@@ -35,30 +38,29 @@ def payload(
 ) -> bytes:
     """The JSON payload of a token, checked.
 
-    The shape is a template filled in with json_string texts, because a general JSON encoder takes longer than the signature.
-    What is surely harmless (short and plain) passes at one look; everything else goes through the careful checks, which
-    name the field that is wrong. Both ways end in the same template.
+    It is a template filled with JSON strings, because a general JSON encoder takes longer than the signature. Labels that
+    are obviously valid (short, plain ASCII) are accepted together; all others are checked one by one, which names the
+    field that is wrong. Each part is either built from checked values or raises: there is no default to continue with.
 
-    `nbf` is the time of minting, never earlier: LiveKit Cloud revokes by `nbf` (livekit_room.proto, `revoke_token_ts`), and
-    the server itself allows for a minute of difference between clocks (livekit/protocol auth/verifier.go).
+    `nbf` is the time of creation, never earlier: LiveKit Cloud revokes by `nbf` (livekit_room.proto, `revoke_token_ts`),
+    and the server allows for a minute of difference between clocks (livekit/protocol auth/verifier.go).
     """
     try:
         identity, name = participant.identity, participant.name
         metadata, attributes = participant.metadata, participant.attributes
     except AttributeError:
         raise _not_a_participant(participant) from None
-    # One look at all labels together, in their json_string form. A backslash there means that something had to be escaped; a
-    # label that begins with a visible character is not blank; and what is this short in ASCII is short enough in bytes.
-    who = room = called = together = ""
+    # All labels at one look, as JSON strings. A backslash means that a character had to be escaped; a label that begins
+    # with a visible character is not blank; and what is this short in ASCII is short enough in bytes.
+    who = room = called = agent = together = ""
     try:
-        who, room, called = json_string(identity), json_string(room_name), "" if name is None else json_string(name)
-        together = who + room + called
-        if agent_name:
-            agent = json_string(agent_name)
-            together = together + agent if agent >= _VISIBLE else ""
-    except TypeError:
-        together = ""
-    careful = (
+        who, room = json_string(identity), json_string(room_name)
+        called = "" if name is None else json_string(name)
+        agent = "" if agent_name is None else json_string(agent_name)
+        together = who + room + called + agent
+    except TypeError:  # not a str: the careful checks accept it or name it
+        pass
+    if (
         not together
         or len(together) > _SHORT
         or not together.isascii()
@@ -66,23 +68,23 @@ def payload(
         or "\x7f" in together
         or who < _VISIBLE
         or room < _VISIBLE
-    )
-    if careful:
-        _check_labels(identity, room_name, name)
+        or (agent and agent < _VISIBLE)
+    ):
+        who, room, called, agent = _checked_labels(identity, room_name, name, agent_name)
     start = int(now)
     times = _default_times(start) if ttl is DEFAULT_TTL else _times(start, int(now + lifetime(ttl)))
-    rest = f',"name":{called}' if name else ""
+    rest = f',"name":{called}' if len(called) > 2 else ""
     if metadata is not None:
-        if not _surely_fine(metadata):
-            labels.text("metadata", metadata, limit=labels.METADATA_LIMIT)
-        if metadata:
-            rest += f',"metadata":{json_string(metadata)}'
+        rest += _metadata(metadata)
     if attributes is not None:
-        rest += f',"attributes":{_attributes(attributes)}'
-    if agent_name is not None or agents != () or room_config is not None:
-        rest += _room(agent_name, agents, room_config, careful=careful)
+        rest += _attributes(attributes)
+    if len(agent) > 2 or agents != () or room_config is not None:
+        rest += _room(agent, agent_name, agents, room_config)
     video = _DEFAULT_VIDEO if grants is None else _video(grants)
-    return f'{head}{times},"sub":{who},{video}{room}}}{rest}}}'.encode()
+    built = f'{head}{times},"sub":{who},{video}{room}}}{rest}}}'.encode()
+    if len(built) > MAX_PAYLOAD:
+        raise _too_large(metadata, attributes, room_config)
+    return built
 
 
 def _times(start: int, end: int) -> str:
@@ -123,46 +125,52 @@ def lifetime(ttl: Any, field: str = "ttl", allowed: TtlRange = JOIN_TTL) -> floa
     return float(seconds)
 
 
-def _surely_fine(text: object) -> bool:
-    return type(text) is str and len(text) <= _SURELY_SHORT and text.isascii()
+def _checked_labels(identity: Any, room_name: Any, name: Any, agent_name: Any) -> tuple[str, str, str, str]:
+    """The four labels as JSON strings; the last two "" if they are absent."""
+    checked = (
+        _validation.label("identity", identity),
+        _validation.label("room_name", room_name),
+        "" if name is None else _validation.label("name", name, blank=True),
+        "" if agent_name is None else _validation.agent("agent_name", agent_name),
+    )
+    who, room, called, agent = map(json_string, checked)
+    return who, room, called, agent
 
 
-def _check_labels(identity: Any, room_name: Any, name: Any) -> None:
-    labels.label("identity", identity)
-    labels.label("room_name", room_name)
-    if name is not None:
-        labels.label("name", name, blank=True)
+def _is_surely_fine(text: str) -> bool:
+    return len(text) <= _SURELY_SHORT and text.isascii()
+
+
+def _metadata(metadata: Any) -> str:
+    if type(metadata) is not str or not _is_surely_fine(metadata):
+        metadata = _validation.text("metadata", metadata, limit=_validation.METADATA_LIMIT)
+    return f',"metadata":{json_string(metadata)}' if metadata else ""
 
 
 def _attributes(attributes: Any) -> str:
-    if type(attributes) is not dict:
-        attributes = dict(labels.attributes("attributes", attributes))
-    try:
-        # The quoting refuses everything but texts.
-        text = "{" + ",".join([f"{json_string(key)}:{json_string(value)}" for key, value in attributes.items()]) + "}"
-    except TypeError:
-        text = ""
-    if not text or not _surely_fine(text):
-        labels.attributes("attributes", attributes)
-    return text
+    if type(attributes) is dict:
+        try:
+            # One JSON string for each key: with fewer of them, two keys would be the same name in JSON.
+            pairs = {json_string(key): json_string(value) for key, value in attributes.items()}
+        except TypeError:  # not a str: the careful check accepts it or names it
+            pairs = {}
+        built = ",".join(map(":".join, pairs.items()))
+        if len(pairs) == len(attributes) and _is_surely_fine(built):
+            return f',"attributes":{{{built}}}'
+    checked = _validation.attributes("attributes", attributes)
+    return (
+        f',"attributes":{{{",".join([f"{json_string(key)}:{json_string(value)}" for key, value in checked.items()])}}}'
+    )
 
 
-def agent_json(agent_name: str) -> str:
-    """The claim `roomConfig` that only sends for one agent by name."""
-    return f'{{"agents":[{{"agentName":{json_string(agent_name)}}}]}}'
-
-
-def _room(agent_name: Any, agents: Any, room_config: Any, *, careful: bool) -> str:
-    if agent_name:
-        if careful:
-            labels.label("agent_name", agent_name)
-        if agents == () and room_config is None:
-            return f',"roomConfig":{agent_json(agent_name)}'
-    elif agent_name is not None and agent_name != "":
-        raise InvalidArgument(f"agent_name must be a str, not {type(agent_name).__name__}", field="agent_name")
+def _room(agent: str, agent_name: Any, agents: Any, room_config: Any) -> str:
+    """The claim `roomConfig`; `agent` is the checked `agent_name` as a JSON string."""
+    if room_config is None and agents == ():
+        return f',"roomConfig":{{"agents":[{{"agentName":{agent}}}]}}'
     from .room_config import room_config_json  # most tokens do without
 
-    claim = room_config_json(agent_name or "", agents, room_config)
+    name = "" if agent_name is None else _validation.agent("agent_name", agent_name)
+    claim = room_config_json(name, agents, room_config)
     return f',"roomConfig":{claim}' if claim else ""
 
 
@@ -176,20 +184,16 @@ def _video(grants: Any) -> str:
 def _video_json(grants: ParticipantGrants) -> str:
     """The claim `video` up to the room's name."""
     data = grants.can_publish if grants.can_publish_data is None else grants.can_publish_data
-    said = {
-        "canPublish": grants.can_publish,
-        "canSubscribe": grants.can_subscribe,
-        "canPublishData": data,
-    }
-    asked = {
+    # LiveKit's default is True for these three and False for the others: these are always written.
+    always = {"canPublish": grants.can_publish, "canSubscribe": grants.can_subscribe, "canPublishData": data}
+    if_granted = {
         "canUpdateOwnMetadata": grants.can_update_own_metadata,
         "canSubscribeMetrics": grants.can_subscribe_metrics,
         "canManageAgentSession": grants.can_manage_agent_session,
         "hidden": grants.hidden,
     }
-    # LiveKit takes absent as True for the first three and as False for the rest: the first are always said.
-    parts = ['"roomJoin":true', *(f'"{key}":{"true" if value else "false"}' for key, value in said.items())]
-    parts += [f'"{key}":true' for key, value in asked.items() if value]
+    parts = ['"roomJoin":true', *(f'"{key}":{"true" if value else "false"}' for key, value in always.items())]
+    parts += [f'"{key}":true' for key, value in if_granted.items() if value]
     if grants.can_publish_sources:
         parts.append(f'"canPublishSources":[{",".join(map(json_string, grants.can_publish_sources))}]')
     return f'"video":{{{",".join(parts)},"room":'
@@ -197,6 +201,23 @@ def _video_json(grants: ParticipantGrants) -> str:
 
 def _not_a_participant(participant: Any) -> InvalidArgument:
     return InvalidArgument(
-        f"participant must be a ParticipantInfo, not {type(participant).__name__}: write ParticipantInfo(identity=...)",
+        f"participant must be a ParticipantInfo, not {type(participant).__name__}",
         field="participant",
+        remedy="write ParticipantInfo(identity=...)",
+    )
+
+
+def _too_large(metadata: Any, attributes: Any, room_config: Any) -> InvalidArgument:
+    """Names the argument that takes most of the token; the room configuration has everything that is left."""
+    sizes = {
+        "metadata": len(_metadata(metadata)) if metadata is not None else 0,
+        "attributes": len(_attributes(attributes)) if attributes is not None else 0,
+    }
+    field = max(sizes, key=lambda name: sizes[name])
+    if sizes[field] < MAX_PAYLOAD // 2:
+        field = "agents" if room_config is None else "room_config"
+    return InvalidArgument(
+        f"{field} makes the token larger than {MAX_TOKEN} bytes, and LiveKit accepts no longer request",
+        field=field,
+        remedy="shorten it",
     )
