@@ -26,7 +26,7 @@ from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.livekit.needs import absent
 from tests.support import tokens
-from tests.support.classes import ASYNC, SYNC, Class
+from tests.support.servers import ASYNC, SYNC, ServerClass
 
 CREDENTIALS = {
     "voice_agent_url": tokens.URL,
@@ -39,9 +39,9 @@ Handler = Callable[[httpx2.Request], httpx2.Response]
 
 
 @pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def face(request: pytest.FixtureRequest) -> Class:
+def server_class(request: pytest.FixtureRequest) -> ServerClass:
     """Each of the two classes."""
-    chosen: Class = request.param
+    chosen: ServerClass = request.param
     return chosen
 
 
@@ -75,21 +75,21 @@ def test_exports() -> None:
 
 
 @pytest.mark.parametrize("empty", ["project_id", "project_key", "voice_agent_id"])
-def test_empty_arguments(face: Class, empty: str) -> None:
+def test_empty_arguments(server_class: ServerClass, empty: str) -> None:
     """Constructing with an empty id or key is a ValueError."""
     arguments: dict[str, Any] = {"project_id": "p", "project_key": "k", "voice_agent_id": "v", empty: ""}
 
     with pytest.raises(ValueError, match=empty):
-        face.kind(**arguments)
+        server_class.kind(**arguments)
 
 
 @pytest.mark.parametrize("missing", CREDENTIALS)
-def test_missing_field(face: Class, answered_by: Callable[[Any], None], missing: str) -> None:
+def test_missing_field(server_class: ServerClass, answered_by: Callable[[Any], None], missing: str) -> None:
     """An answer that lacks a field is a RuntimeError that names it."""
     answered_by(answer({name: value for name, value in CREDENTIALS.items() if name != missing}))
 
     with pytest.raises(RuntimeError, match=missing):
-        face.create(project_id="p", project_key="k", voice_agent_id="v")
+        server_class.create(project_id="p", project_key="k", voice_agent_id="v")
 
 
 def test_create_is_plain_in_the_sync_class() -> None:
@@ -99,7 +99,7 @@ def test_create_is_plain_in_the_sync_class() -> None:
     ]
 
 
-def test_patched_client_serves(face: Class, answered_by: Callable[[Any], None]) -> None:
+def test_patched_client_serves(server_class: ServerClass, answered_by: Callable[[Any], None]) -> None:
     """A client that is patched on the module is the one that is used; it sees the two headers and the agent's id."""
     seen: list[httpx2.Request] = []
 
@@ -108,7 +108,7 @@ def test_patched_client_serves(face: Class, answered_by: Callable[[Any], None]) 
         return httpx2.Response(200, json=CREDENTIALS)
 
     answered_by(httpx2.MockTransport(handle))
-    server = face.create(project_id="p", project_key="k", voice_agent_id="v")
+    server = server_class.create(project_id="p", project_key="k", voice_agent_id="v")
     token = server.create_participant_token(ParticipantInfo(identity="user-42", name="Ada"), room_name="lobby")
 
     assert ["GET"] == [request.method for request in seen]
@@ -127,18 +127,20 @@ def test_patched_client_serves(face: Class, answered_by: Callable[[Any], None]) 
 @pytest.mark.parametrize(
     "way",
     [
-        lambda face: face.create(*PROJECT),
-        lambda face: face.create(*PROJECT, "https://moss.example"),
-        lambda face: face.create(*PROJECT, api_url="https://moss.example/"),
-        lambda face: face.create(voice_agent_id="va_1", project_key="key-1", project_id="project-1"),
+        lambda server_class: server_class.create(*PROJECT),
+        lambda server_class: server_class.create(*PROJECT, "https://moss.example"),
+        lambda server_class: server_class.create(*PROJECT, api_url="https://moss.example/"),
+        lambda server_class: server_class.create(voice_agent_id="va_1", project_key="key-1", project_id="project-1"),
     ],
     ids=["three", "four", "keyword", "keywords"],
 )
-def test_ways_to_call_create(face: Class, answered_by: Callable[[Any], None], way: Callable[[Class], Any]) -> None:
+def test_ways_to_call_create(
+    server_class: ServerClass, answered_by: Callable[[Any], None], way: Callable[[ServerClass], Any]
+) -> None:
     """`create` takes its arguments by position and by name."""
     answered_by(answer(CREDENTIALS))
 
-    assert face.kind is type(way(face))
+    assert server_class.kind is type(way(server_class))
 
 
 ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
@@ -150,9 +152,11 @@ ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("positions", "names"), ARGUMENTS, ids=["positions", "two", "one", "names"])
-def test_ways_to_call_create_participant_token(face: Class, positions: tuple[Any, ...], names: dict[str, Any]) -> None:
+def test_ways_to_call_create_participant_token(
+    server_class: ServerClass, positions: tuple[Any, ...], names: dict[str, Any]
+) -> None:
     """`create_participant_token` takes its arguments by position and by name."""
-    server = face.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET)
+    server = server_class.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET)
     token = server.create_participant_token(*positions, **names)
 
     assert tokens.untimed(server.create_participant_token(ParticipantInfo("u"), "r", "a")) == tokens.untimed(token)
@@ -193,9 +197,9 @@ MADE: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("arguments", "expected"), MADE, ids=["least", "most", "empty", "not ASCII"])
-def test_claims(face: Class, arguments: tuple[Any, ...], expected: dict[str, Any]) -> None:
+def test_claims(server_class: ServerClass, arguments: tuple[Any, ...], expected: dict[str, Any]) -> None:
     """The claims are those of 0.1.0, and the token is valid for 15 minutes from now."""
-    server = face.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET, "example-agent")
+    server = server_class.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET, "example-agent")
     token = server.create_participant_token(*arguments)
     claims = tokens.claims(token)
 
@@ -233,16 +237,16 @@ def test_create_under_trio() -> None:
                 thread.join(5)
 
 
-def test_subclass_with_the_init_of_0_1_0(face: Class, answered_by: Callable[[Any], None]) -> None:
+def test_subclass_with_the_init_of_0_1_0(server_class: ServerClass, answered_by: Callable[[Any], None]) -> None:
     """A subclass whose `__init__` knows the four arguments of 0.1.0 and no other can be created."""
     answered_by(answer(CREDENTIALS))
 
-    class Extended(face.kind):  # type: ignore[name-defined,misc]  # a class that is chosen at run time
+    class Extended(server_class.kind):  # type: ignore[name-defined,misc]  # a class that is chosen at run time
         def __init__(self, project_id: str, project_key: str, voice_agent_id: str, api_url: str = "https://h") -> None:
             super().__init__(project_id, project_key, voice_agent_id, api_url)
             self.asked = api_url.rstrip("/")
 
-    server: Any = Class(Extended).create(*PROJECT, "https://moss.example/")
+    server: Any = ServerClass(Extended).create(*PROJECT, "https://moss.example/")
     assert "https://moss.example" == server.asked
 
 
@@ -281,34 +285,34 @@ FAILURES: dict[str, Any] = {
 
 @pytest.mark.parametrize("transport", FAILURES.values(), ids=FAILURES.keys())
 def test_failed_fetch_is_a_runtime_error(
-    face: Class, answered_by: Callable[[Any], None], transport: httpx2.MockTransport
+    server_class: ServerClass, answered_by: Callable[[Any], None], transport: httpx2.MockTransport
 ) -> None:
     """Whatever goes wrong while fetching is a RuntimeError, with the status in its text where there is one."""
     answered_by(transport)
 
     with pytest.raises(RuntimeError):
-        face.create(*PROJECT, refresh=RefreshPolicy(attempts=1))
+        server_class.create(*PROJECT, refresh=RefreshPolicy(attempts=1))
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 418, 500])
-def test_status_is_in_the_text(face: Class, answered_by: Callable[[Any], None], status: int) -> None:
+def test_status_is_in_the_text(server_class: ServerClass, answered_by: Callable[[Any], None], status: int) -> None:
     """The answer's status is in the error's text."""
     answered_by(answer({}, status))
 
     with pytest.raises(RuntimeError, match=str(status)):
-        face.create(*PROJECT, refresh=RefreshPolicy(attempts=1))
+        server_class.create(*PROJECT, refresh=RefreshPolicy(attempts=1))
 
 
-def test_use_before_create_is_a_runtime_error(face: Class) -> None:
+def test_use_before_create_is_a_runtime_error(server_class: ServerClass) -> None:
     """Using what was only constructed is a RuntimeError that says to call `create`."""
-    server = face.kind(*PROJECT)
+    server = server_class.kind(*PROJECT)
 
     for use in (
         server.get_server_url,
         server.get_agent_name,
         lambda: server.create_participant_token(ParticipantInfo("u"), "r"),
     ):
-        with pytest.raises(RuntimeError, match=rf"{face.kind.__name__}\.create\("):
+        with pytest.raises(RuntimeError, match=rf"{server_class.kind.__name__}\.create\("):
             use()
 
 
@@ -367,10 +371,12 @@ TARGETS: list[tuple[str, str, str]] = [
 @pytest.mark.parametrize(
     ("agent", "base", "target"), TARGETS, ids=[f"{i}-{a!a}" for i, (a, _, _) in enumerate(TARGETS)]
 )
-def test_request_on_the_wire(face: Class, wire: tuple[int, list[bytes]], agent: str, base: str, target: str) -> None:
+def test_request_on_the_wire(
+    server_class: ServerClass, wire: tuple[int, list[bytes]], agent: str, base: str, target: str
+) -> None:
     """One GET with the target of 0.1.0, its two headers spelled as there, and no body."""
     port, heard = wire
-    face.create("proj-1", "key-~!@#$%^&*()", agent, f"http://127.0.0.1:{port}{base}")
+    server_class.create("proj-1", "key-~!@#$%^&*()", agent, f"http://127.0.0.1:{port}{base}")
     request = heard[0]
     lines = request.split(b"\r\n")
 

@@ -27,15 +27,16 @@ import httpx2
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._credentials.config import settings
+from moss_voice_server._credentials.config import config
 from moss_voice_server._credentials.fetch import fetch
 from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Sealed, Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError, WeakSecretWarning
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.support.classes import ASYNC, SYNC, Class, Server
 from tests.support.secret_scan import logged, shown, spilled
+from tests.support.servers import ASYNC, SYNC, Server, ServerClass
+from tests.support.threads import refuse_threads
 
 # Put together so that no line of source code, which tracebacks show, holds them.
 KEY = "-".join(["moss", "key", "0123456789"])
@@ -52,9 +53,9 @@ POLICY = RefreshPolicy(attempts=1, attempt_timeout=0.2, total_timeout=0.3)
 
 
 @pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def face(request: pytest.FixtureRequest) -> Class:
+def server_class(request: pytest.FixtureRequest) -> ServerClass:
     """Each of the two classes."""
-    chosen: Class = request.param
+    chosen: ServerClass = request.param
     return chosen
 
 
@@ -154,9 +155,9 @@ BAD_KEYS: list[Any] = [
 
 @pytest.mark.parametrize("key", BAD_KEYS, ids=range(len(BAD_KEYS)))
 @pytest.mark.parametrize("way", ["constructor", "create"])
-def test_damaged_key(face: Class, key: Any, way: str) -> None:
+def test_damaged_key(server_class: ServerClass, key: Any, way: str) -> None:
     """A damaged project key is refused and shown nowhere."""
-    call = face.kind if way == "constructor" else face.create
+    call = server_class.kind if way == "constructor" else server_class.create
 
     for error in (
         caught(call, "project", key, "agent"),
@@ -179,10 +180,10 @@ BESIDE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("change", BESIDE, ids=str)
 @pytest.mark.parametrize("way", ["constructor", "create"])
-def test_good_key_beside_a_bad_argument(face: Class, change: dict[str, Any], way: str) -> None:
+def test_good_key_beside_a_bad_argument(server_class: ServerClass, change: dict[str, Any], way: str) -> None:
     """When another argument is refused, the good key is shown nowhere."""
     arguments = {"project_id": "project", "project_key": KEY, "voice_agent_id": "agent", **change}
-    error = caught(face.kind if way == "constructor" else face.create, **arguments)
+    error = caught(server_class.kind if way == "constructor" else server_class.create, **arguments)
 
     assert isinstance(error, InvalidArgument)
     assert [] == spilled(error, SECRETS)
@@ -193,14 +194,14 @@ def test_good_key_beside_a_bad_argument(face: Class, change: dict[str, Any], way
     [f"https://user:{OTHER}@moss.example", f"https://moss.example?key={OTHER}", f"https://moss.example/#{OTHER}"],
     ids=["user", "query", "fragment"],
 )
-def test_password_in_the_address(face: Class, address: str) -> None:
+def test_password_in_the_address(server_class: ServerClass, address: str) -> None:
     """An address in which a password may stand is refused, and shown nowhere, though it is no secret argument."""
     environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "agent"}
     for error in (
-        caught(face.kind, "project", KEY, "agent", address),
-        caught(face.create, "project", KEY, "agent", api_url=address),
-        caught(face.from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
-        caught(face.kind.lazy_from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
+        caught(server_class.kind, "project", KEY, "agent", address),
+        caught(server_class.create, "project", KEY, "agent", api_url=address),
+        caught(server_class.from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
+        caught(server_class.kind.lazy_from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
     ):
         assert ("api_url", []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
@@ -228,7 +229,7 @@ ENVIRONS: list[dict[str, str]] = [
 @pytest.mark.parametrize("own", [True, False], ids=["os.environ", "a mapping"])
 @pytest.mark.parametrize("way", ["from_env", "lazy_from_env"])
 def test_environment_with_something_wrong(
-    face: Class, environ: dict[str, str], own: bool, way: str, monkeypatch: pytest.MonkeyPatch
+    server_class: ServerClass, environ: dict[str, str], own: bool, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When a variable is missing or damaged, neither the key nor any other variable is shown."""
     environ = {**environ, "DATABASE_PASSWORD": OTHER}
@@ -237,50 +238,52 @@ def test_environment_with_something_wrong(
             monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-    make = face.from_env if way == "from_env" else face.kind.lazy_from_env
+    make = server_class.from_env if way == "from_env" else server_class.kind.lazy_from_env
     error = caught(make) if own else caught(make, environ)
 
     assert isinstance(error, InvalidArgument)
     assert [] == spilled(error, SECRETS)
 
 
-def test_file_that_cannot_be_decoded(face: Class, tmp_path: Any) -> None:
+def test_file_that_cannot_be_decoded(server_class: ServerClass, tmp_path: Any) -> None:
     """A secret's file in another encoding is refused; the decoder's error, which holds the whole file, is dropped."""
     (tmp_path / "key").write_bytes(KEY.encode() + b"\xff")
     environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY_FILE": str(tmp_path / "key")}
-    error = caught(face.from_env, environ)
+    error = caught(server_class.from_env, environ)
 
     assert ("MOSS_PROJECT_KEY", []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
 
 @pytest.mark.parametrize("wrong", [{}, {"project_id": ""}, {"nonsense": 1}], ids=["missing", "empty", "unknown"])
-def test_key_as_a_keyword_of_from_env(face: Class, wrong: dict[str, Any]) -> None:
+def test_key_as_a_keyword_of_from_env(server_class: ServerClass, wrong: dict[str, Any]) -> None:
     """A key that is handed over by name, beside something that is wrong, is shown nowhere."""
     environ = {"MOSS_PROJECT_ID": "project"} if wrong == {} else {"MOSS_PROJECT_ID": "p", "MOSS_VOICE_AGENT_ID": "a"}
-    for make in (face.from_env, face.kind.lazy_from_env):
+    for make in (server_class.from_env, server_class.kind.lazy_from_env):
         error = caught(make, environ, project_key=KEY, **wrong)
 
         assert isinstance(error, (TypeError, ValueError))
         assert [] == spilled(error, SECRETS)
 
 
-def test_help_does_not_print_the_environment(face: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_does_not_print_the_environment(server_class: ServerClass, monkeypatch: pytest.MonkeyPatch) -> None:
     """`help()`, documentation generators and editors show signatures: no default value in them is the environment."""
     monkeypatch.setenv("DATABASE_PASSWORD", OTHER)
     signatures = [
-        str(inspect.signature(each)) for _, each in inspect.getmembers(face.kind, callable) if hasattr(each, "__func__")
+        str(inspect.signature(each))
+        for _, each in inspect.getmembers(server_class.kind, callable)
+        if hasattr(each, "__func__")
     ]
 
-    assert [] == [text for text in (*signatures, pydoc.render_doc(face.kind)) if OTHER in text]
+    assert [] == [text for text in (*signatures, pydoc.render_doc(server_class.kind)) if OTHER in text]
 
 
 BAD_SECRETS: list[Any] = [f"{SECRET}\n", f"\t{SECRET}", f"{SECRET}\udfff", SECRET.encode(), [SECRET], {SECRET: 1}]
 
 
 @pytest.mark.parametrize("secret", BAD_SECRETS, ids=range(len(BAD_SECRETS)))
-def test_damaged_secret_by_hand(face: Class, secret: Any) -> None:
+def test_damaged_secret_by_hand(server_class: ServerClass, secret: Any) -> None:
     """A damaged LiveKit secret is refused and shown nowhere."""
-    make = face.kind.from_livekit
+    make = server_class.kind.from_livekit
     for error in (
         caught(make, "wss://h.example", "APIkey", secret),
         caught(make, url="wss://h.example", api_key="APIkey", api_secret=secret),
@@ -291,25 +294,25 @@ def test_damaged_secret_by_hand(face: Class, secret: Any) -> None:
 @pytest.mark.parametrize(
     "change", [{"url": "h"}, {"url": "ws://h.example"}, {"api_key": ""}, {"agent_name": 5}], ids=str
 )
-def test_good_secret_beside_a_bad_argument(face: Class, change: dict[str, Any]) -> None:
+def test_good_secret_beside_a_bad_argument(server_class: ServerClass, change: dict[str, Any]) -> None:
     """When another argument is refused, the good secret is shown nowhere."""
     arguments = {"url": "wss://h.example", "api_key": "APIkey", "api_secret": SECRET, **change}
-    error = caught(face.kind.from_livekit, **arguments)
+    error = caught(server_class.kind.from_livekit, **arguments)
 
     assert isinstance(error, InvalidArgument)
     assert [] == spilled(error, SECRETS)
 
 
-def test_warning_about_a_short_secret_raised_as_an_error(face: Class, moss: FakeMoss) -> None:
+def test_warning_about_a_short_secret_raised_as_an_error(server_class: ServerClass, moss: FakeMoss) -> None:
     """Where warnings are errors, the one about a short secret shows it nowhere."""
     short = SECRET[:20]
     moss.rotate(api_secret=short)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         errors = [
-            caught(face.kind.from_livekit, "wss://h.example", "APIkey", short),
-            caught(face.create, **moss.arguments),
-            caught(face.from_env, moss.environ),
+            caught(server_class.kind.from_livekit, "wss://h.example", "APIkey", short),
+            caught(server_class.create, **moss.arguments),
+            caught(server_class.from_env, moss.environ),
         ]
 
     assert [WeakSecretWarning] * 3 == [type(error) for error in errors]
@@ -386,10 +389,10 @@ FAULTS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
-def test_row_28_fault_on_a_socket(face: Class, moss: FakeMoss, answer: Answer) -> None:
+def test_row_28_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: Answer) -> None:
     """Whatever goes wrong on the wire, the error, its frames and the logs show neither request nor answer."""
     moss.always(answer)
-    error = caught(face.create, **moss.arguments, refresh=POLICY)
+    error = caught(server_class.create, **moss.arguments, refresh=POLICY)
 
     assert isinstance(error, CredentialsError)
     assert [] == spilled(error, SECRETS)
@@ -399,40 +402,40 @@ def test_row_28_fault_on_a_socket(face: Class, moss: FakeMoss, answer: Answer) -
 @pytest.mark.parametrize(
     "name", ["401", "missing secret", "not JSON", "reset on request", "redirect", "broken off", "silence"]
 )
-def test_fault_in_memory(face: Class, moss: FakeMoss, name: str) -> None:
+def test_fault_in_memory(server_class: ServerClass, moss: FakeMoss, name: str) -> None:
     """The same through a transport that was handed in."""
     moss.always(FAULTS[name])
-    error = caught(face.create, **moss.arguments, refresh=POLICY, transport=moss.transport())
+    error = caught(server_class.create, **moss.arguments, refresh=POLICY, transport=moss.transport())
 
     assert isinstance(error, CredentialsError)
     assert [] == spilled(error, SECRETS)
 
 
-def test_no_tls_where_tls_is_expected(face: Class, moss: FakeMoss) -> None:
+def test_no_tls_where_tls_is_expected(server_class: ServerClass, moss: FakeMoss) -> None:
     """A TLS handshake that fails shows nothing."""
     arguments = {**moss.arguments, "api_url": moss.url.replace("http:", "https:")}
-    error = caught(face.create, **arguments, refresh=POLICY)
+    error = caught(server_class.create, **arguments, refresh=POLICY)
 
     assert isinstance(error, CredentialsError)
     assert [] == spilled(error, SECRETS)
 
 
-def test_nobody_listens(face: Class, moss: FakeMoss) -> None:
+def test_nobody_listens(server_class: ServerClass, moss: FakeMoss) -> None:
     """A connection that is refused shows nothing."""
     moss.close()
-    error = caught(face.create, **moss.arguments, refresh=POLICY)
+    error = caught(server_class.create, **moss.arguments, refresh=POLICY)
 
     assert isinstance(error, CredentialsError)
     assert [] == spilled(error, SECRETS)
 
 
-def test_several_attempts_and_remembered_failures(face: Class, moss: FakeMoss) -> None:
+def test_several_attempts_and_remembered_failures(server_class: ServerClass, moss: FakeMoss) -> None:
     """Neither the third attempt's error nor the one that is remembered for a moment shows anything."""
     moss.script(FAULTS["503"], FAULTS["not JSON"], FAULTS["503"])
-    server = face.kind(**moss.arguments, refresh=RefreshPolicy(attempts=3, total_timeout=5))
+    server = server_class.kind(**moss.arguments, refresh=RefreshPolicy(attempts=3, total_timeout=5))
     errors = [
-        caught(face.refresh, server),
-        caught(face.refresh, server),
+        caught(server_class.refresh, server),
+        caught(server_class.refresh, server),
         caught(server.create_participant_token, ADA, "r"),
     ]
 
@@ -441,10 +444,12 @@ def test_several_attempts_and_remembered_failures(face: Class, moss: FakeMoss) -
     assert 3 == moss.count
 
 
-def test_row_28_success_logs_nothing_secret(face: Class, moss: FakeMoss, logs: Callable[[], list[str]]) -> None:
+def test_row_28_success_logs_nothing_secret(
+    server_class: ServerClass, moss: FakeMoss, logs: Callable[[], list[str]]
+) -> None:
     """A fetch that succeeds is logged by us and by the client at DEBUG; headers and bodies are in neither."""
     moss.always(answered(json=WHOLE))
-    face.create(**moss.arguments)
+    server_class.create(**moss.arguments)
 
     assert {"moss_voice_server", "httpx2"} <= {*logs()}
     assert [name for name in logs() if name.startswith("httpcore2")]
@@ -464,9 +469,11 @@ def test_asyncio_debug_mode_logs_nothing_secret(moss: FakeMoss) -> None:
     assert ("fresh", []) == (server.status().state, spilled(error, SECRETS))
 
 
-def test_log_of_other_requests_is_left_alone(face: Class, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_of_other_requests_is_left_alone(
+    server_class: ServerClass, moss: FakeMoss, caplog: pytest.LogCaptureFixture
+) -> None:
     """The client's log is shortened for our requests only: the application's own are logged as ever."""
-    face.create(**moss.arguments)
+    server_class.create(**moss.arguments)
     before = len(caplog.records)
     with httpx2.Client() as client:
         client.get(moss.url, headers={"X-Mine": "mine"})
@@ -522,15 +529,10 @@ class Raising(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         raise self._make(f"{headers}")
 
 
-def cannot_start(_thread: threading.Thread) -> None:
-    """`Thread.start` where the system gives no more threads."""
-    raise RuntimeError("can't start new thread")
-
-
 @pytest.mark.parametrize("make", RAISED, ids=lambda make: make.__name__)
-def test_transport_that_raises(face: Class, make: Callable[[str], BaseException]) -> None:
+def test_transport_that_raises(server_class: ServerClass, make: Callable[[str], BaseException]) -> None:
     """Whatever a transport raises, the caller gets an error of ours without its text, and no frame shows the key."""
-    error = caught(face.create, "project", KEY, "agent", transport=Raising(make), refresh=POLICY)
+    error = caught(server_class.create, "project", KEY, "agent", transport=Raising(make), refresh=POLICY)
     gc.collect()
 
     assert isinstance(error, CredentialsError)
@@ -542,7 +544,7 @@ def test_transport_that_raises_where_no_thread_runs(
     make: Callable[[str], BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the caller's own thread an interruption goes through as it is, without the client's frames."""
-    monkeypatch.setattr(threading.Thread, "start", cannot_start)
+    refuse_threads(monkeypatch)
     error = caught(SYNC.create, "project", KEY, "agent", transport=Raising(make), refresh=POLICY)
 
     assert isinstance(error, CredentialsError if isinstance(make("x"), Exception) else type(make("x")))
@@ -551,15 +553,18 @@ def test_transport_that_raises_where_no_thread_runs(
 
 @pytest.mark.parametrize("make", RAISED, ids=lambda make: make.__name__)
 def test_renewal_in_line_that_is_interrupted(
-    face: Class, make: Callable[[str], BaseException], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server_class: ServerClass,
+    make: Callable[[str], BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A renewal on the minting thread that is interrupted leaves neither the key nor the client's frames behind."""
     moss = FakeMoss(project_id="project", project_key=KEY, voice_agent_id="agent", api_key=API_KEY, api_secret=SECRET)
     transport = Raising(make, moss.transport())
     policy = RefreshPolicy(refresh_after=0.000_001, attempts=1)
-    server = face.create("project", KEY, "agent", transport=transport, refresh=policy)
+    server = server_class.create("project", KEY, "agent", transport=transport, refresh=policy)
     transport.calm = None
-    monkeypatch.setattr(threading.Thread, "start", cannot_start)
+    refuse_threads(monkeypatch)
     error: BaseException | None = None
     try:
         server.create_participant_token(ADA, "lobby")
@@ -582,12 +587,12 @@ def interrupt(moss: FakeMoss) -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
-def test_ctrl_c_while_waiting(face: Class, moss: FakeMoss) -> None:
+def test_ctrl_c_while_waiting(server_class: ServerClass, moss: FakeMoss) -> None:
     """Ctrl-C in the middle of `create` comes through, and no frame that it passes shows the key."""
     moss.always(FAULTS["silence after headers"])
     thread = threading.Thread(target=interrupt, args=[moss])
     thread.start()
-    error = caught(face.create, **moss.arguments, refresh=RefreshPolicy(attempts=1, attempt_timeout=5))
+    error = caught(server_class.create, **moss.arguments, refresh=RefreshPolicy(attempts=1, attempt_timeout=5))
     moss.release()
     thread.join()
 
@@ -627,13 +632,13 @@ def test_cancelled_while_waiting(moss: FakeMoss, way: Callable[[FakeMoss], Any],
     assert [] == spilled(error, SECRETS)
 
 
-def test_callback_that_raises(face: Class, moss: FakeMoss) -> None:
+def test_callback_that_raises(server_class: ServerClass, moss: FakeMoss) -> None:
     """When the application's `on_change` raises, the log tells the kind of error and nothing else."""
 
     def fail(_status: object) -> None:
         raise ValueError(f"{KEY} {BODY}")
 
-    server = face.create(**moss.arguments, on_change=fail)
+    server = server_class.create(**moss.arguments, on_change=fail)
 
     assert "fresh" == server.status().state
 
@@ -651,9 +656,12 @@ MINTS: list[Callable[[Server], object]] = [
 
 
 @pytest.mark.parametrize("mint", MINTS, ids=range(len(MINTS)))
-def test_refused_request(face: Class, moss: FakeMoss, mint: Callable[[Server], object]) -> None:
+def test_refused_request(server_class: ServerClass, moss: FakeMoss, mint: Callable[[Server], object]) -> None:
     """A request that is refused shows neither key nor secret in any frame."""
-    for server in (face.create(**moss.arguments), face.kind.from_livekit("wss://h.example", "APIkey", SECRET)):
+    for server in (
+        server_class.create(**moss.arguments),
+        server_class.kind.from_livekit("wss://h.example", "APIkey", SECRET),
+    ):
         error = caught(mint, server)
 
         assert isinstance(error, InvalidArgument)
@@ -683,6 +691,14 @@ def reachable(root: object) -> list[object]:
     return found
 
 
+def as_dict(thing: Any) -> object:
+    """`dataclasses.asdict`, or the refusal of a secret inside."""
+    try:
+        return dataclasses.asdict(thing)
+    except TypeError as error:
+        return error
+
+
 RENDERINGS: dict[str, Callable[[Any], str]] = {
     "repr": repr,
     "str": str,
@@ -694,32 +710,36 @@ RENDERINGS: dict[str, Callable[[Any], str]] = {
     ),
     "json": lambda each: json.dumps([each], default=str),
     "pprint": pprint.pformat,
-    "dataclass": lambda each: repr(dataclasses.asdict(each)) if dataclasses.is_dataclass(each) else "",  # type: ignore[arg-type]
+    "dataclass": lambda each: repr(as_dict(each)) if dataclasses.is_dataclass(each) else "",
     "named tuple": lambda each: repr(getattr(each, "_asdict", dict)()),
 }
 
 
-def servers(face: Class, moss: FakeMoss) -> list[Server]:
+def servers(server_class: ServerClass, moss: FakeMoss) -> list[Server]:
     """A server of every kind: constructed, created, failed, from the environment, by hand."""
-    failed = face.kind(**moss.arguments)
+    failed = server_class.kind(**moss.arguments)
     moss.script(FAULTS["401"])
-    caught(face.refresh, failed)
+    caught(server_class.refresh, failed)
     return [
-        face.kind(**moss.arguments),
-        face.create(**moss.arguments),
+        server_class.kind(**moss.arguments),
+        server_class.create(**moss.arguments),
         failed,
-        face.from_env(moss.environ),
-        face.kind.lazy_from_env(moss.environ),
-        face.kind.from_livekit("wss://h.example", API_KEY, SECRET),
+        server_class.from_env(moss.environ),
+        server_class.kind.lazy_from_env(moss.environ),
+        server_class.kind.from_livekit("wss://h.example", API_KEY, SECRET),
     ]
 
 
 @pytest.mark.parametrize("render", RENDERINGS.values(), ids=RENDERINGS.keys())
-def test_row_28_no_object_shows_a_secret(face: Class, moss: FakeMoss, render: Callable[[Any], str]) -> None:
+def test_row_28_no_object_shows_a_secret(
+    server_class: ServerClass, moss: FakeMoss, render: Callable[[Any], str]
+) -> None:
     """No object that a server is made of shows the key or the secret in any rendering."""
-    objects = [each for server in servers(face, moss) for each in reachable(server)]
+    objects = [each for server in servers(server_class, moss) for each in reachable(server)]
 
-    assert {"Secret", "Keeper", "Credentials", "Signer", "Settings"} <= {type(each).__name__ for each in objects}
+    assert {"Secret", "CredentialsCache", "Credentials", "Signer", "Config"} <= {
+        type(each).__name__ for each in objects
+    }
     leaks = [type(each).__name__ for each in objects if KEY in render(each) or SECRET in render(each)]
     assert [] == leaks
 
@@ -729,9 +749,11 @@ CARRIERS.update({f"pickle {each}": partial(pickle.dumps, protocol=each) for each
 
 
 @pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS.keys())
-def test_row_28_no_object_leaves_the_process(face: Class, moss: FakeMoss, carry: Callable[[Any], object]) -> None:
+def test_row_28_no_object_leaves_the_process(
+    server_class: ServerClass, moss: FakeMoss, carry: Callable[[Any], object]
+) -> None:
     """Copying and pickling is refused by all that holds a secret, with a TypeError that tells the way out."""
-    objects = [each for server in servers(face, moss) for each in reachable(server) if isinstance(each, Sealed)]
+    objects = [each for server in servers(server_class, moss) for each in reachable(server) if isinstance(each, Sealed)]
     for each in objects:
         error = caught(carry, each)
         assert isinstance(error, TypeError)
@@ -739,9 +761,9 @@ def test_row_28_no_object_leaves_the_process(face: Class, moss: FakeMoss, carry:
         assert [] == spilled(error, SECRETS)
 
 
-def test_row_28_pickling_what_holds_a_server_is_refused(face: Class, moss: FakeMoss) -> None:
+def test_row_28_pickling_what_holds_a_server_is_refused(server_class: ServerClass, moss: FakeMoss) -> None:
     """An application's own object with a server in it, as multiprocessing would send it, is refused the same way."""
-    error = caught(pickle.dumps, {"server": face.create(**moss.arguments)})
+    error = caught(pickle.dumps, {"server": server_class.create(**moss.arguments)})
 
     assert isinstance(error, TypeError)
     assert "in another process make a new one there" in str(error)
@@ -750,7 +772,7 @@ def test_row_28_pickling_what_holds_a_server_is_refused(face: Class, moss: FakeM
 def test_messages_of_the_fetch_show_nothing() -> None:
     """What travels between the rules and the driver shows neither the key nor the answer's body."""
     policy = RefreshPolicy()
-    asked = settings("project", Secret(KEY), "agent", "https://moss.example")
+    asked = config(Secret("project"), Secret(KEY), Secret("agent"), Secret("https://moss.example"))
     exchange = fetch(
         asked, policy, attempts=3, budget=8, etag="", mono=lambda: 0.0, wall=lambda: 0.0, uniform=lambda low, high: low
     )

@@ -1,4 +1,4 @@
-"""Addresses: what is taken, what it becomes, and why the rest is refused."""
+"""URLs: which are accepted, their normal form, and why the others are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moss_voice_server._urls import LOOPBACK, address
+from moss_voice_server._secret import Secret
+from moss_voice_server._urls import LOOPBACK, check_url
+from moss_voice_server.errors import InvalidArgument
 
 TAKEN = {
     "https://service.usemoss.dev": "https://service.usemoss.dev",
@@ -30,15 +32,25 @@ TAKEN = {
 }
 
 
+def checked(value: Any, secure: tuple[str, ...] = ("https",), plain: tuple[str, ...] = ("http",)) -> tuple[str, str]:
+    """The normal form, and what is wrong; one of the two is empty."""
+    try:
+        return check_url("url", Secret(value), secure=secure, plain=plain), ""
+    except InvalidArgument as error:
+        refusal = error
+    assert (refusal.field, bool(refusal.remedy)) == ("url", True)
+    return "", refusal.message.removeprefix("url ")
+
+
 @pytest.mark.parametrize(("value", "expected"), TAKEN.items(), ids=TAKEN.keys())
-def test_address_in_normal_form(value: str, expected: str) -> None:
-    """An address is taken with scheme and host in lower case and its path untouched; once normal, it stays so."""
-    assert (expected, "") == address(value, secure=("https",), plain=("http",))
-    assert (expected, "") == address(expected, secure=("https",), plain=("http",))
+def test_normal_form(value: str, expected: str) -> None:
+    """Scheme and host become lower case, the path is untouched; the normal form is stable."""
+    assert (expected, "") == checked(value)
+    assert (expected, "") == checked(expected)
 
 
-SIGNS = "may hold no space, control or non-ASCII character, backslash, query, fragment or user name"
-SHAPE = "is not an address with a host and, optionally, a port from 1 to 65535"
+SIGNS = "contains whitespace, a non-ASCII character, a backslash, a user name, a query or a fragment"
+SHAPE = "is not a URL with a host and, optionally, a port from 1 to 65535"
 SCHEME = "must begin with https://"
 
 REFUSED = {
@@ -128,36 +140,34 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("value", "reason"), REFUSED.items(), ids=map(ascii, REFUSED))
-def test_anything_else_is_refused_with_the_reason(value: str, reason: str) -> None:
-    """What is no address, or one where secrets would travel in the clear, is refused."""
-    normal, problem = address(value, secure=("https",), plain=("http",))
+def test_anything_else_is_refused(value: str, reason: str) -> None:
+    """Text that is not a URL, and a URL that would send secrets in plain text, is refused."""
+    normal, problem = checked(value)
 
     assert ("", True) == (normal, problem.startswith(reason))
 
 
 @pytest.mark.parametrize("value", ["https://user:hunter2@h", "http://hunter2.example", "hunter2", "https://h:hunter2"])
-def test_refusal_does_not_repeat_the_address(value: str) -> None:
-    """A password may stand in an address that was pasted: no text repeats any of it."""
-    assert "hunter2" not in address(value, secure=("https",), plain=("http",))[1]
+def test_error_does_not_repeat_the_url(value: str) -> None:
+    """A URL may contain a password: no text repeats any of it."""
+    assert "hunter2" not in checked(value)[1]
 
 
 @pytest.mark.parametrize("value", ["", None, 5, b"https://host.example", ["https://host.example"], True])
 def test_other_types_and_nothing_are_refused(value: Any) -> None:
-    """What is no text, and an empty one, is refused with an example."""
-    assert ("", "must be a str such as wss://host.example") == address(value, secure=("wss", "https"), plain=("ws",))
+    """A value that is not text is refused by its type, and an empty one as such."""
+    expected = "is empty" if value == "" else f"must be a str, not {type(value).__name__}"
+    assert ("", expected) == checked(value)
 
 
 def test_several_schemes() -> None:
-    """LiveKit's addresses may begin with wss or https, on this machine with ws or http; the text says so."""
+    """LiveKit URLs begin with wss or https, on this machine also with ws or http; the error lists the schemes."""
     schemes: Any = {"secure": ("wss", "https"), "plain": ("ws", "http")}
 
     for value in ("wss://h", "https://h", "ws://localhost", "http://[::1]"):
-        assert (value, "") == address(value, **schemes)
-    expected = (
-        "must begin with wss://, https://; ws://, http:// would send secrets in the clear and is taken only for localhost, "
-        "127.0.0.1 and [::1]"
-    )
-    assert [("", expected)] * 2 == [address(value, **schemes) for value in ("ws://h", "http://h")]
+        assert (value, "") == checked(value, **schemes)
+    for value in ("ws://h", "http://h"):
+        assert "must begin with wss:// or https://" in checked(value, **schemes)[1]
 
 
 def test_loopback_is_three_names() -> None:
@@ -165,22 +175,22 @@ def test_loopback_is_three_names() -> None:
     assert {"localhost", "127.0.0.1", "::1"} == LOOPBACK
 
 
-class Place(str, enum.Enum):
-    """A text that introduces itself by another name."""
+class Values(str, enum.Enum):
+    """A string whose `str()` is another text."""
 
     HERE = "http://localhost:8080"
 
 
 def test_enumeration_counts_by_its_value() -> None:
     """A member of an enumeration of texts is its value."""
-    assert ("http://localhost:8080", "") == address(Place.HERE, secure=("https",), plain=("http",))
+    assert ("http://localhost:8080", "") == checked(Values.HERE)
 
 
 @settings(deadline=None, max_examples=500)
 @given(st.text("htps:/[]@.#?\\%1localevi \n\u3002", max_size=30).map("http://".__add__))
 def test_plain_scheme_never_leaves_this_machine(value: str) -> None:
-    """Whatever is put together from the signs of an address: plain http is only ever taken for this machine's names."""
-    normal, problem = address(value, secure=("https",), plain=("http",))
+    """Whatever the characters: plain http is accepted only for this machine's names."""
+    normal, problem = checked(value)
 
     assert bool(normal) != bool(problem)
     if normal:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ._credentials.config import DEFAULT_API_URL, from_environment, settings
+from . import _clock
+from ._credentials.config import config
+from ._credentials.environment import default_api_url, from_environment
 from ._secret import Sealed, Secret
 from ._token.claims import API_DEFAULT_TTL, DEFAULT_TTL, payload
 from .errors import InvalidArgument, WeakSecretWarning
@@ -18,74 +20,63 @@ from .grants import AgentDispatch, ApiGrants, ConnectionDetails, ParticipantGran
 if TYPE_CHECKING:
     from types import FrameType
 
+    from httpx2 import AsyncBaseTransport, BaseTransport
     from typing_extensions import Self
 
-    from ._credentials.cache import Keeper
+    from ._clock import Clock
+    from ._credentials.cache import CredentialsCache
     from ._credentials.fetch import FetchFlow, FetchResult
-    from ._credentials.response import Credentials
-    from ._credentials.static import Given
-    from ._http.client import AsyncTransport, SyncTransport
+    from ._credentials.model import Credentials
+    from ._credentials.runtime import Runtime
+    from ._credentials.static import StaticCredentials
     from .credentials import CredentialsStatus, RefreshPolicy
 
     OnChange = Callable[[CredentialsStatus], object]
 
 
 class _Server(Sealed):
-    """What both faces share: everything but the waiting."""
+    """What both classes share: everything but the waiting."""
 
-    _keeper: Keeper | Given
+    _cache: CredentialsCache[Credentials] | StaticCredentials
+    _transport_method: str
 
     def __init__(
         self,
         project_id: str,
         project_key: str,
         voice_agent_id: str,
-        api_url: str = DEFAULT_API_URL,
+        api_url: str | None = None,
         *,
         refresh: RefreshPolicy | None = None,
-        transport: Any = None,
+        transport: BaseTransport | AsyncBaseTransport | None = None,
         on_change: OnChange | None = None,
     ) -> None:
-        # From here on the key is wrapped: a traceback that shows variables must not show it.
-        key = _wrapped(project_key)
-        del project_key
-        api_url = _screened(api_url)
-        # What only making a server needs is imported when one is made: importing the three names takes half the time.
-        from ._credentials.cache import Keeper
+        # Hidden from here on: a traceback that shows variables must not show the key, under whatever name it was passed.
+        arguments = _hidden(project_id, project_key, voice_agent_id, api_url)
+        del project_id, project_key, voice_agent_id, api_url
+        # Imported late: the imports of the three public names take half the time without what only a new server needs.
         from .credentials import RefreshPolicy
 
         if refresh is not None and not isinstance(refresh, RefreshPolicy):
             raise InvalidArgument(f"refresh must be a RefreshPolicy, not {type(refresh).__name__}", field="refresh")
-        if transport is not None and (isinstance(transport, type) or not hasattr(transport, self._sends_by)):
+        self._check_transport(transport)
+        _check_callback(on_change)
+        self._use(_new_cache(self, arguments, refresh or RefreshPolicy(), transport, on_change))
+
+    def _check_transport(self, transport: object) -> None:
+        if transport is not None and (isinstance(transport, type) or not hasattr(transport, self._transport_method)):
             raise InvalidArgument(
-                f"transport must be an httpx2 transport with {self._sends_by}, not {type(transport).__name__}",
+                f"transport must be an httpx2 transport with {self._transport_method}, not {type(transport).__name__}",
                 field="transport",
             )
-        if on_change is not None and (not callable(on_change) or _is_coroutine_function(on_change)):
-            raise InvalidArgument(
-                "on_change must be a function that takes a CredentialsStatus: a plain one, since it is called on whatever "
-                "thread notices the change",
-                field="on_change",
-            )
-        self._keep(
-            Keeper(
-                type(self).__name__,
-                settings(project_id, key, voice_agent_id, api_url),
-                refresh or RefreshPolicy(),
-                lambda exchange: self._drive(exchange, transport),
-                on_change,
-            )
-        )
-
-    _sends_by: str
 
     @staticmethod
-    def _drive(flow: FetchFlow, transport: Any) -> FetchResult:
-        raise AssertionError  # each face has its own
+    def _run(flow: FetchFlow, transport: Any) -> FetchResult:
+        raise NotImplementedError
 
-    def _keep(self, keeper: Keeper | Given) -> None:
-        self._keeper = keeper
-        self._wall, self._mono = keeper.world.wall, keeper.world.mono
+    def _use(self, cache: CredentialsCache[Credentials] | StaticCredentials, clock: Clock | None = None) -> None:
+        self._cache = cache
+        self._clock: Clock = clock or _clock.current
         self._warned = ""
 
     @classmethod
@@ -101,17 +92,13 @@ class _Server(Sealed):
         Raises:
             InvalidArgument: names the argument that is wrong.
         """
-        secret = _wrapped(api_secret)
-        del api_secret
-        from ._credentials.response import credentials
-        from ._credentials.static import Given
+        hidden_url, key, secret, agent = _hidden(url, api_key, api_secret, agent_name)
+        del url, api_key, api_secret, agent_name
+        from ._credentials.model import validated
+        from ._credentials.static import StaticCredentials
 
-        names = ("url", "api_key", "api_secret", "agent_name")
-        made = credentials(Secret(url), Secret(api_key), secret, Secret(agent_name), names)
-        if isinstance(made, str):
-            raise InvalidArgument(made, field=made.split(" ", 1)[0])
         server = cls.__new__(cls)
-        server._keep(Given(made))
+        server._use(StaticCredentials(validated(hidden_url, key, secret, agent)))
         server._warn_if_weak()
         return server
 
@@ -125,9 +112,9 @@ class _Server(Sealed):
         Raises:
             InvalidArgument: names the variable that is missing, given twice or unreadable.
         """
-        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
+        hidden, options = _environment(environ), Secret(keywords)
         del environ, keywords
-        return cls(**from_environment(hidden, _read, given), **options.reveal())
+        return cls(**_from_environment(hidden, options))
 
     def create_participant_token(
         self,
@@ -164,10 +151,10 @@ class _Server(Sealed):
 
         Source: livekit.io docs, "Tokens & grants"; livekit/protocol `auth/grants.go`.
         """
-        now = self._wall()
-        wall, mono, held = self._keeper.ready
-        if held is None or now >= wall or self._mono() >= mono:
-            held = self._keeper.lease()
+        now = self._clock.time()
+        wall, mono, held = self._cache.fast_path
+        if held is None or now >= wall or self._clock.monotonic() >= mono:
+            held = self._cache.get()
         signer = held.signer
         return signer.sign(
             payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
@@ -188,7 +175,7 @@ class _Server(Sealed):
 
         Arguments and errors as for `create_participant_token`.
         """
-        now = self._wall()
+        now = self._clock.time()
         credentials = self._usable(now)
         signer = credentials.signer
         token = signer.sign(
@@ -214,15 +201,15 @@ class _Server(Sealed):
         """
         from ._token.api_claims import api_payload
 
-        now = self._wall()
+        now = self._clock.time()
         signer = self._usable(now).signer
         return signer.sign(api_payload(signer.head, now, grants, ttl))
 
     def _usable(self, now: float) -> Credentials:
         """The credentials to sign with; `create_participant_token` has the same lines inline, to save the call."""
-        wall, mono, held = self._keeper.ready
-        if held is None or now >= wall or self._mono() >= mono:
-            held = self._keeper.lease()
+        wall, mono, held = self._cache.fast_path
+        if held is None or now >= wall or self._clock.monotonic() >= mono:
+            held = self._cache.get()
         return held
 
     def get_server_url(self) -> str:
@@ -232,7 +219,7 @@ class _Server(Sealed):
             CredentialsNotLoaded: nothing has been fetched yet.
             CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
         """
-        return self._keeper.known().url
+        return self._cache.peek().url
 
     def get_agent_name(self) -> str:
         """The voice agent's name.
@@ -241,21 +228,21 @@ class _Server(Sealed):
             CredentialsNotLoaded: nothing has been fetched yet.
             CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
         """
-        return self._keeper.known().agent_name
+        return self._cache.peek().agent_name
 
     def status(self) -> CredentialsStatus:
         """How the credentials are, for health pages and tests; starts nothing."""
-        return self._keeper.status()
+        return self._cache.status()
 
     def refresh_in_background(self) -> None:
         """Begins to fetch the credentials in the background, if that is due, and returns at once; `status()` tells.
 
         For a server that was only constructed, where nobody can wait: the token endpoint does so at its first request.
         """
-        self._keeper.start()
+        self._cache.refresh_in_background()
 
     def _warn_if_weak(self) -> None:
-        signer = self._keeper.known().signer
+        signer = self._cache.peek().signer
         if signer.weak and self._warned != signer.fingerprint:
             self._warned = signer.fingerprint
             warnings.warn(
@@ -288,7 +275,7 @@ class MossVoiceServer(_Server):
         InvalidArgument: an argument is empty or damaged; a `ValueError`.
     """
 
-    _sends_by = "handle_async_request"
+    _transport_method = "handle_async_request"
 
     @classmethod
     async def create(
@@ -296,10 +283,10 @@ class MossVoiceServer(_Server):
         project_id: str,
         project_key: str,
         voice_agent_id: str,
-        api_url: str = DEFAULT_API_URL,
+        api_url: str | None = None,
         *,
         refresh: RefreshPolicy | None = None,
-        transport: AsyncTransport | None = None,
+        transport: AsyncBaseTransport | None = None,
         on_change: OnChange | None = None,
     ) -> Self:
         """Fetches the credentials and returns a server that is ready to mint. Arguments as for the class.
@@ -310,11 +297,10 @@ class MossVoiceServer(_Server):
             CredentialsRejected: it refused.
             CredentialsInvalid: its answer cannot be used.
         """
-        key: Any = _wrapped(project_key)
-        del project_key
-        api_url = _screened(api_url)
-        options = _chosen(refresh=refresh, transport=transport, on_change=on_change)
-        server = cls(project_id, key, voice_agent_id, api_url, **options)
+        arguments = _hidden(project_id, project_key, voice_agent_id, api_url)
+        del project_id, project_key, voice_agent_id, api_url
+        options = _not_none(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(*_for_subclasses(arguments), **options)
         await server.refresh()
         return server
 
@@ -329,9 +315,9 @@ class MossVoiceServer(_Server):
             InvalidArgument: names the variable that is missing, given twice or unreadable.
             CredentialsError: as for `create`.
         """
-        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
+        hidden, options = _environment(environ), Secret(keywords)
         del environ, keywords
-        return await cls.create(**from_environment(hidden, _read, given), **options.reveal())
+        return await cls.create(**_from_environment(hidden, options))
 
     async def refresh(self) -> None:
         """Fetches now, for example when the keys have just been exchanged.
@@ -342,15 +328,15 @@ class MossVoiceServer(_Server):
         Raises:
             CredentialsError: as for `create`.
         """
-        await self._keeper.renew_async()
+        await self._cache.refresh_async()
         self._warn_if_weak()
 
     async def aclose(self) -> None:
         """Stops renewing; the credentials in hand mint on until they are too old. May be called twice."""
-        self._keeper.close()
+        self._cache.close()
 
     async def __aenter__(self) -> Self:
-        if self._keeper.ready[2] is None:
+        if self._cache.fast_path[2] is None:
             await self.refresh()
         return self
 
@@ -358,7 +344,7 @@ class MossVoiceServer(_Server):
         await self.aclose()
 
     @staticmethod
-    def _drive(flow: FetchFlow, transport: Any) -> FetchResult:
+    def _run(flow: FetchFlow, transport: Any) -> FetchResult:
         from ._http.drivers import run, run_on_own_loop
 
         # The refresh has a thread of its own in either class: without an async transport it needs no event loop.
@@ -371,7 +357,7 @@ class MossVoiceServerSync(_Server):
     The same as `MossVoiceServer` for Flask, Django and scripts; `transport` is an `httpx2` sync transport.
     """
 
-    _sends_by = "handle_request"
+    _transport_method = "handle_request"
 
     @classmethod
     def create(
@@ -379,39 +365,38 @@ class MossVoiceServerSync(_Server):
         project_id: str,
         project_key: str,
         voice_agent_id: str,
-        api_url: str = DEFAULT_API_URL,
+        api_url: str | None = None,
         *,
         refresh: RefreshPolicy | None = None,
-        transport: SyncTransport | None = None,
+        transport: BaseTransport | None = None,
         on_change: OnChange | None = None,
     ) -> Self:
         """Fetches the credentials and returns a server that is ready to mint. See `MossVoiceServer.create`."""
-        key: Any = _wrapped(project_key)
-        del project_key
-        api_url = _screened(api_url)
-        options = _chosen(refresh=refresh, transport=transport, on_change=on_change)
-        server = cls(project_id, key, voice_agent_id, api_url, **options)
+        arguments = _hidden(project_id, project_key, voice_agent_id, api_url)
+        del project_id, project_key, voice_agent_id, api_url
+        options = _not_none(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(*_for_subclasses(arguments), **options)
         server.refresh()
         return server
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
         """`create` with what the environment says. See `MossVoiceServer.from_env`."""
-        hidden, options, given = _environment(environ), Secret(keywords), frozenset(keywords)
+        hidden, options = _environment(environ), Secret(keywords)
         del environ, keywords
-        return cls.create(**from_environment(hidden, _read, given), **options.reveal())
+        return cls.create(**_from_environment(hidden, options))
 
     def refresh(self) -> None:
         """Fetches now. See `MossVoiceServer.refresh`."""
-        self._keeper.renew()
+        self._cache.refresh()
         self._warn_if_weak()
 
     def close(self) -> None:
         """Stops renewing. See `MossVoiceServer.aclose`."""
-        self._keeper.close()
+        self._cache.close()
 
     def __enter__(self) -> Self:
-        if self._keeper.ready[2] is None:
+        if self._cache.fast_path[2] is None:
             self.refresh()
         return self
 
@@ -419,24 +404,59 @@ class MossVoiceServerSync(_Server):
         self.close()
 
     @staticmethod
-    def _drive(flow: FetchFlow, transport: Any) -> FetchResult:
+    def _run(flow: FetchFlow, transport: Any) -> FetchResult:
         from ._http.drivers import run
 
         return run(flow, transport)
 
 
-def _wrapped(value: Any) -> Secret[Any]:
-    return value if isinstance(value, Secret) else Secret(value)
+def _hidden(*values: Any) -> list[Secret[Any]]:
+    return [value if isinstance(value, Secret) else Secret(value) for value in values]
 
 
-def _screened(api_url: Any) -> Any:
-    """The address; wrapped, if it could hold a password, until it is refused for that."""
-    return Secret(api_url) if any(sign in str(api_url) for sign in "@?#") else api_url
+def _for_subclasses(arguments: list[Secret[Any]]) -> list[Any]:
+    """The arguments of `create` for `__init__`, which a subclass written for 0.1.0 may have replaced."""
+    project_id, project_key, voice_agent_id, api_url = arguments
+    shown = [project_id.reveal(), project_key, voice_agent_id.reveal()]
+    return shown if api_url.reveal() is None else [*shown, api_url.reveal()]
 
 
-def _chosen(**options: Any) -> dict[str, Any]:
-    """What is not `None`: a subclass written for 0.1.0 may have an `__init__` that knows none of them."""
+def _not_none(**options: Any) -> dict[str, Any]:
+    """The options that were passed: the `__init__` of a subclass written for 0.1.0 may know none of them."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _new_cache(
+    server: _Server,
+    arguments: list[Secret[Any]],
+    policy: RefreshPolicy,
+    transport: Any,
+    on_change: OnChange | None,
+    runtime: Runtime | None = None,
+) -> CredentialsCache[Credentials]:
+    from ._credentials.cache import CredentialsCache
+    from ._credentials.runtime import Runtime
+    from ._credentials.source import MossSource, wording
+
+    project_id, project_key, voice_agent_id, api_url = arguments
+    if api_url.reveal() is None:
+        api_url = default_api_url(_environment(None))
+    runtime = runtime or Runtime(_clock.current)
+    source = MossSource(
+        config(project_id, project_key, voice_agent_id, api_url),
+        policy,
+        lambda flow: server._run(flow, transport),
+        runtime,
+    )
+    return CredentialsCache(source, policy, wording(type(server).__name__), on_change, runtime)
+
+
+def _check_callback(on_change: object) -> None:
+    if on_change is not None and (not callable(on_change) or _is_coroutine_function(on_change)):
+        raise InvalidArgument(
+            "on_change must be a plain function that takes a CredentialsStatus, because any thread may call it",
+            field="on_change",
+        )
 
 
 def _is_coroutine_function(function: Any) -> bool:
@@ -459,9 +479,9 @@ def _environment(environ: Mapping[str, str] | None) -> Secret[Mapping[str, str]]
     return Secret(os.environ if environ is None else environ)
 
 
-_LONGEST_FILE = 64 * 1024  # characters: enough for any value, and an end for a path that has none, such as /dev/zero
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read(_LONGEST_FILE)
+def _from_environment(environ: Secret[Mapping[str, str]], keywords: Secret[dict[str, Any]]) -> dict[str, Any]:
+    """The arguments of `create`: those of the caller, and the environment's for the rest."""
+    passed = {name for name, value in keywords.reveal().items() if not (name == "api_url" and value is None)}
+    found = from_environment(environ, passed)
+    shown = {name: value if name == "project_key" else value.reveal() for name, value in found.items()}
+    return {**keywords.reveal(), **shown}

@@ -1,14 +1,18 @@
-"""Addresses: the Moss API's and the LiveKit server's; parsed and compared whole, never by prefix."""
+"""URLs of the Moss API and of LiveKit servers: parsed and compared as a whole, never by prefix."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, NamedTuple
 
+from ._secret import Secret
+from .errors import InvalidArgument
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# RFC 3986, section 3, without the parts that `address` has refused before. The standard library's parser takes more than
-# this: it reads `[::1].host.example` as the host `::1`.
-_ADDRESS = re.compile(
+_FORBIDDEN = re.compile(r"[^\x21-\x7e]|[\\?#@]")
+# RFC 3986, section 3, without the characters above. The standard library's parser accepts more than this: it reads
+# `[::1].host.example` as the host `::1`.
+_URL = re.compile(
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):)?//"
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?))"
     r"(?::(?P<port>[0-9]{1,5}))?"
@@ -20,37 +24,57 @@ class _Parts(NamedTuple):
     scheme: str
     host: str
     """Without the brackets of an IPv6 address."""
-    whole: str
-    """The address in normal form."""
+    normal: str
+    """The URL in normal form."""
 
 
-def address(value: Any, *, secure: tuple[str, ...], plain: tuple[str, ...]) -> tuple[str, str]:
-    """The address in normal form and what is wrong with it: one of the two is empty.
+def check_url(
+    name: str, value: Secret[Any], *, secure: tuple[str, ...], plain: tuple[str, ...], field: str = ""
+) -> str:
+    """The URL in normal form. It comes hidden, because it may contain a password by mistake.
 
-    `secure` and `plain` are the schemes that are taken: the plain ones only for this machine itself.
+    Args:
+        name: what an error calls the URL.
+        value: the URL.
+        secure: the allowed schemes.
+        plain: the schemes that are allowed for this machine only.
+        field: the error's `field`; `name` by default.
+
+    Raises:
+        InvalidArgument: it is not such a URL.
     """
-    if not isinstance(value, str) or not value:
-        return "", "must be a str such as " + _example(secure)
-    if re.search(r"[^\x21-\x7e]|[\\?#@]", value):
-        return "", (
-            "may hold no space, control or non-ASCII character, backslash, query, fragment or user name: write it as "
-            + _example(secure)
-        )
-    parts = _split(value)
+    problem, remedy = _problem(value, secure, plain)
+    if problem:
+        raise InvalidArgument(f"{name} {problem}", field=field or name, remedy=remedy)
+    return _normal(value)
+
+
+def _problem(value: Secret[Any], secure: tuple[str, ...], plain: tuple[str, ...]) -> tuple[str, str]:
+    example = f"write it as {secure[0]}://host.example"
+    if not isinstance(value.reveal(), str):
+        return f"must be a str, not {type(value.reveal()).__name__}", example
+    if not value.reveal():
+        return "is empty", example
+    if _FORBIDDEN.search(value.reveal()):
+        return "contains whitespace, a non-ASCII character, a backslash, a user name, a query or a fragment", example
+    parts = _split(value.reveal())
     if parts is None:
-        return "", "is not an address with a host and, optionally, a port from 1 to 65535: write it as " + _example(
-            secure
-        )
-    if parts.scheme not in secure and not (parts.scheme in plain and parts.host in LOOPBACK):
-        return "", (
-            f"must begin with {'://, '.join(secure)}://; {'://, '.join(plain)}:// would send secrets in the clear and is "
-            "taken only for localhost, 127.0.0.1 and [::1]"
-        )
-    return parts.whole, ""
+        return "is not a URL with a host and, optionally, a port from 1 to 65535", example
+    if parts.scheme in secure or (parts.scheme in plain and parts.host in LOOPBACK):
+        return "", ""
+    allowed = " or ".join(f"{scheme}://" for scheme in secure)
+    insecure = " and ".join(f"{scheme}://" for scheme in plain)
+    verb = "is" if len(plain) == 1 else "are"
+    return f"must begin with {allowed}; {insecure} {verb} allowed only for localhost, 127.0.0.1 and [::1]", example
+
+
+def _normal(value: Secret[str]) -> str:
+    parts = _split(value.reveal())
+    return parts.normal if parts else ""
 
 
 def _split(value: str) -> _Parts | None:
-    match = _ADDRESS.fullmatch(value)
+    match = _URL.fullmatch(value)
     if match is None or not 1 <= int(match["port"] or 1) <= 65535:
         return None
     scheme, host = (match["scheme"] or "").lower(), (match["six"] or match["name"]).lower()
@@ -62,14 +86,10 @@ def _split(value: str) -> _Parts | None:
 
 
 def _is_ipv6(host: str) -> bool:
-    from ipaddress import IPv6Address  # hardly anybody needs it
+    from ipaddress import IPv6Address  # late: few URLs need it
 
     try:
         IPv6Address(host)
     except ValueError:
         return False
     return True
-
-
-def _example(schemes: tuple[str, ...]) -> str:
-    return f"{schemes[0]}://host.example"

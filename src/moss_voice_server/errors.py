@@ -38,6 +38,8 @@ class MossVoiceError(Exception):
 
     def __init__(self, message: str = "", *, remedy: str = "") -> None:
         super().__init__(f"{message}: {remedy}" if remedy else message)
+        self.message = message
+        """What went wrong, without the remedy."""
         self.remedy = remedy
         """What to do about it; empty where nothing helps."""
 

@@ -7,19 +7,32 @@ from typing import NamedTuple
 
 import pytest
 
-from moss_voice_server._credentials.events import DEBUG, ERROR, INFO, WARNING, News, Told, news, told
-from moss_voice_server._credentials.fetch import Failure, Fetched, NotModified
-from moss_voice_server._credentials.response import Credentials, parse
-from moss_voice_server._credentials.state import Instant, Record, failed, state, succeeded
+from moss_voice_server._credentials.events import (
+    DEBUG,
+    ERROR,
+    INFO,
+    WARNING,
+    LogEvent,
+    LoggedState,
+    log_event,
+    snapshot,
+)
+from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.response import parse
+from moss_voice_server._credentials.result import Failure, Fetched, NotModified
+from moss_voice_server._credentials.source import wording
+from moss_voice_server._credentials.state import CacheState, Instant, after_failure, after_success, state_at
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
-from tests.support.world import good
+from tests.support.simulation import good
 
 HOUR = 3600.0
 POLICY = RefreshPolicy()
 MOST: Callable[[float, float], float] = max
-OUTAGE = Failure(CredentialsUnavailable, "nobody is there")
-REFUSAL = Failure(CredentialsRejected, "we are refused")
+OUTAGE = Failure(CredentialsUnavailable, "connection refused")
+REFUSAL = Failure(CredentialsRejected, "rejected", is_rejection=True)
+WORDING = wording("MossVoiceServer")
+EMPTY: CacheState[Credentials] = CacheState()
 
 
 class Step(NamedTuple):
@@ -36,27 +49,28 @@ def credentials(generation: int) -> Credentials:
     return made
 
 
-def story(*steps: Step) -> list[News]:
+def story(*steps: Step) -> list[LogEvent]:
     """What is told during these steps, the operator being told after each."""
-    record, known, moment = Record(), Told(), Instant(1_800_000_000.0, 5_000.0)
+    known: LoggedState[Credentials] = LoggedState()
+    record, moment = EMPTY, Instant(1_800_000_000.0, 5_000.0)
     items = []
     for step in steps:
         moment = Instant(moment.wall + step.after, moment.mono + step.after)
         if isinstance(step.happens, Failure):
-            record = failed(record, step.happens, POLICY, moment, MOST)
+            record = after_failure(record, step.happens, POLICY, moment, MOST)
         elif step.happens == 0:
-            record = succeeded(record, NotModified(None), POLICY, moment, MOST)
+            record = after_success(record, NotModified(None), POLICY, moment, MOST)
         elif step.happens is not None:
-            record = succeeded(record, Fetched(credentials(step.happens), "", None), POLICY, moment, MOST)
-        new = told(record, state(record, moment))
-        item = news(known, new, record)
+            record = after_success(record, Fetched(credentials(step.happens), "", None), POLICY, moment, MOST)
+        new = snapshot(record, state_at(record, moment))
+        item = log_event(known, new, record.failure, WORDING)
         known = new
         if item:
             items.append(item)
     return items
 
 
-def short(items: list[News]) -> list[tuple[int, str]]:
+def short(items: list[LogEvent]) -> list[tuple[int, str]]:
     """Level and event of each."""
     return [(item.level, item.event) for item in items]
 
@@ -83,7 +97,7 @@ def test_new_secret_under_the_same_key_is_a_rotation() -> None:
     two.signer = credentials(2).signer
     two.signer.head, two.signer.fingerprint = one.signer.head, one.signer.fingerprint
 
-    item = news(Told("fresh", one), Told("fresh", two), Record(two))
+    item = log_event(LoggedState("fresh", one), LoggedState("fresh", two), None, WORDING)
 
     assert item is not None
     assert (INFO, "rotated") == (item.level, item.event)
@@ -94,8 +108,8 @@ def test_outage_is_one_warning() -> None:
     items = story(Step(0, 1), Step(HOUR), *[Step(600, OUTAGE)] * 20, Step(600, 1))
 
     assert [(INFO, "fetched"), (DEBUG, "stale"), (WARNING, "outage"), (INFO, "recovered")] == short(items)
-    assert "minting goes on" in items[2].text
-    assert "nobody is there" in items[2].text
+    assert "still in use" in items[2].text
+    assert "connection refused" in items[2].text
 
 
 def test_each_outage_has_its_warning() -> None:
@@ -110,7 +124,7 @@ def test_outage_at_the_start() -> None:
     items = story(Step(0, OUTAGE), Step(1, OUTAGE), Step(1, 1))
 
     assert [(WARNING, "outage"), (INFO, "fetched")] == short(items)
-    assert "nothing to mint with" in items[0].text
+    assert "suspended" in items[0].text
 
 
 def test_refusal_is_an_error_at_once() -> None:
@@ -118,7 +132,7 @@ def test_refusal_is_an_error_at_once() -> None:
     items = story(Step(0, 1), Step(9, REFUSAL), Step(9, REFUSAL))
 
     assert [(INFO, "fetched"), (ERROR, "refused")] == short(items)
-    assert "minting goes on" in items[1].text
+    assert "still in use" in items[1].text
 
 
 def test_refusal_after_an_outage_is_told() -> None:
@@ -133,7 +147,7 @@ def test_denial_is_an_error_once() -> None:
     items = story(Step(0, 1), *[Step(300, REFUSAL)] * 6, Step(60, 0))
 
     assert [(INFO, "fetched"), (ERROR, "refused"), (ERROR, "rejected"), (INFO, "recovered")] == short(items)
-    assert "minting has stopped" in items[2].text
+    assert "suspended" in items[2].text
 
 
 def test_hard_age_in_an_outage_is_an_error_once() -> None:
@@ -153,8 +167,8 @@ def test_end_of_an_error_is_told(brings: int) -> None:
 
 def test_nothing_new() -> None:
     """The same twice is no news."""
-    known = Told("stale", credentials(1), failing=True)
-    assert news(known, known, Record()) is None
+    known = LoggedState("stale", credentials(1), is_failing=True)
+    assert log_event(known, known, None, WORDING) is None
 
 
 def test_no_news_shows_a_key() -> None:

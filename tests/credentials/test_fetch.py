@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_voice_server._credentials.config import settings
-from moss_voice_server._credentials.fetch import Failure, Fetched, FetchResult, NotModified, fetch
+from moss_voice_server._credentials.config import config
+from moss_voice_server._credentials.fetch import FetchResult, fetch
+from moss_voice_server._credentials.result import Failure, Fetched, NotModified
 from moss_voice_server._http.model import Attempt, Response, TransportError
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
-from tests.support.world import answer, fields, good, status
+from tests.support.simulation import answer, fields, good, status
 
 WALL = 1_800_000_000.0
 KEY = "moss-project-key"
-SETTINGS = settings("project", Secret(KEY), "voice agent/1", "https://moss.example/base/")
+CONFIG = config(Secret("project"), Secret(KEY), Secret("voice agent/1"), Secret("https://moss.example/base/"))
 LEAST: Callable[[float, float], float] = min
 MOST: Callable[[float, float], float] = max
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
@@ -60,7 +61,7 @@ def play(
     start = 1000.0
     now = start
     exchange = fetch(
-        SETTINGS,
+        CONFIG,
         policy or RefreshPolicy(),
         attempts=attempts,
         budget=budget,
@@ -88,9 +89,9 @@ def test_request_is_that_of_0_1_0() -> None:
     request = play(good()).attempts[0].request
 
     assert "https://moss.example/base/api/voice-agent/get-voice-agent?voice_agent_id=voice%20agent/1" == request.url
-    assert ("GET", (("X-Project-Id", "project"),), None) == (request.method, request.headers, request.body)
-    ((name, key),) = request.secret_headers
-    assert ("X-Project-Key", KEY) == (name, key.reveal())
+    assert ("GET", (), None) == (request.method, request.headers, request.body)
+    secret = {name: value.reveal() for name, value in request.secret_headers}
+    assert {"X-Project-Id": "project", "X-Project-Key": KEY} == secret
 
 
 def test_attempt_does_not_show_the_key() -> None:
@@ -115,7 +116,7 @@ def test_two_failures_then_success(uniform: Callable[[float, float], float], exp
 
     assert expected == played.delays
     assert isinstance(played.outcome, Fetched)
-    assert "agent-1" == played.outcome.credentials.agent_name
+    assert "agent-1" == played.outcome.value.agent_name
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])
@@ -124,7 +125,7 @@ def test_no_more_attempts_than_allowed(attempts: int) -> None:
     played = play(503, attempts=attempts)
 
     assert attempts == len(played.attempts)
-    assert CredentialsUnavailable is played.failure.kind
+    assert CredentialsUnavailable is played.failure.error_type
 
 
 def test_delays_grow_to_four_seconds() -> None:
@@ -207,8 +208,8 @@ def test_passing_trouble_is_retried(code: int) -> None:
     played = play(code)
 
     assert 3 == len(played.attempts)
-    assert CredentialsUnavailable is played.failure.kind
-    assert str(code) in played.failure.text
+    assert CredentialsUnavailable is played.failure.error_type
+    assert str(code) in played.failure.message
 
 
 @pytest.mark.parametrize("code", DENIALS)
@@ -217,8 +218,8 @@ def test_refusal_is_not_retried(code: int) -> None:
     played = play(code)
 
     assert 1 == len(played.attempts)
-    assert CredentialsRejected is played.failure.kind
-    assert "MOSS_" in played.failure.text
+    assert CredentialsRejected is played.failure.error_type
+    assert "MOSS_" in played.failure.remedy
 
 
 @pytest.mark.parametrize("code", [400, 402, 405, 406, 409, 415, 418, 422, 451, 499, 501, 505, 511, 599, 600, 999])
@@ -227,8 +228,8 @@ def test_other_errors_are_not_retried(code: int) -> None:
     played = play(code)
 
     assert 1 == len(played.attempts)
-    assert CredentialsUnavailable is played.failure.kind
-    assert str(code) in played.failure.text
+    assert CredentialsUnavailable is played.failure.error_type
+    assert str(code) in played.failure.message
 
 
 @pytest.mark.parametrize("code", [300, 301, 302, 303, 305, 307, 308, 399])
@@ -238,9 +239,9 @@ def test_redirect_is_not_followed(code: int) -> None:
     played = play(status(code, location=target))
 
     assert 1 == len(played.attempts)
-    assert f"HTTP {code}, a redirect to elsewhere.example;" in played.failure.text
+    assert f"HTTP {code}, a redirect to elsewhere.example;" in played.failure.message
     for part in ("user", "pw@", "8443", "/path", "query", "fragment"):
-        assert part not in played.failure.text
+        assert part not in played.failure.message
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ def test_every_status_has_a_meaning(code: int, body: bytes) -> None:
     marked = b"MARK" + body
     played = play(answer(marked, code))
 
-    assert "MARK" not in played.failure.text
+    assert "MARK" not in played.failure.message
     assert len(played.attempts) in ((1, 3) if code in RETRIED or code < 300 else (1,))
 
 
@@ -380,7 +381,7 @@ def test_broken_answer_is_retried(body: bytes) -> None:
     played = play(answer(body))
 
     assert 3 == len(played.attempts)
-    assert CredentialsInvalid is played.failure.kind
+    assert CredentialsInvalid is played.failure.error_type
 
 
 @pytest.mark.parametrize(
@@ -403,7 +404,7 @@ def test_whole_answer_that_is_unusable_is_not_retried(body: bytes) -> None:
     played = play(answer(body))
 
     assert 1 == len(played.attempts)
-    assert CredentialsInvalid is played.failure.kind
+    assert CredentialsInvalid is played.failure.error_type
 
 
 def test_too_long_and_compressed_answers_are_refused() -> None:
@@ -413,7 +414,7 @@ def test_too_long_and_compressed_answers_are_refused() -> None:
 
     for played in (play(too_long), play(compressed)):
         assert 1 == len(played.attempts)
-        assert CredentialsInvalid is played.failure.kind
+        assert CredentialsInvalid is played.failure.error_type
 
 
 def test_identity_is_no_compression() -> None:
@@ -427,7 +428,7 @@ def test_fault(retry: bool, expected: int) -> None:
     played = play(TransportError("the dog ate it", "feed the dog", retry))
 
     assert expected == len(played.attempts)
-    assert CredentialsUnavailable is played.failure.kind
+    assert CredentialsUnavailable is played.failure.error_type
     assert "the dog ate it" in played.failure.message
     assert "feed the dog" == played.failure.remedy
 
@@ -436,8 +437,8 @@ def test_last_failure_counts() -> None:
     """A refusal after trouble is a refusal, and says how often was asked."""
     played = play(503, 401, good())
 
-    assert CredentialsRejected is played.failure.kind
-    assert "(2 attempts)" in played.failure.text
+    assert CredentialsRejected is played.failure.error_type
+    assert "(2 attempts)" in played.failure.message
 
 
 # --- hints -------------------------------------------------------------------------------------------------
@@ -485,7 +486,7 @@ def test_max_age(value: str, expected: float | None) -> None:
     ],
 )
 def test_etag(value: str, expected: str) -> None:
-    """Only a well-formed entity tag (RFC 9110, section 8.8.3) is kept: it is sent back in a header."""
+    """Only a well-formed entity tag (RFC 9110, section 8.8.3) is cached: it is sent back in a header."""
     outcome = play(good(etag=value)).outcome
 
     assert isinstance(outcome, Fetched)
@@ -499,6 +500,8 @@ def test_failure_makes_a_new_error_each_time() -> None:
     """Everybody who waits raises an exception of their own: a shared one would collect all frames."""
     failure = play(503).failure
     first, second = failure.error(retry_after=1.5), failure.error()
+    assert isinstance(first, CredentialsUnavailable)
+    assert isinstance(second, CredentialsUnavailable)
 
     assert first is not second
     assert (str(first), type(first), 1.5) == (str(second), type(second), first.retry_after)

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_voice_server._credentials.fetch import Failure, Fetched, NotModified
-from moss_voice_server._credentials.response import Credentials, parse
+from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.response import parse
+from moss_voice_server._credentials.result import Failure, Fetched, NotModified
+from moss_voice_server._credentials.source import wording
 from moss_voice_server._credentials.state import (
+    CacheState,
     Instant,
-    Record,
-    by_hand,
-    failed,
-    redrawn,
-    refusal,
-    state,
+    after_failure,
+    after_success,
+    rejittered,
+    retry_delay,
+    state_at,
+    static,
     status,
-    succeeded,
-    waiting,
 )
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
-from tests.support.world import good
+from tests.support.simulation import good
 
 HOUR = 3600.0
 POLICY = RefreshPolicy()
 START = Instant(1_800_000_000.0, 5_000.0)
 LEAST: Callable[[float, float], float] = min
 MOST: Callable[[float, float], float] = max
-OUTAGE = Failure(CredentialsUnavailable, "nobody is there")
-REFUSAL = Failure(CredentialsRejected, "no")
+OUTAGE = Failure(CredentialsUnavailable, "connection refused")
+REFUSAL = Failure(CredentialsRejected, "rejected", is_rejection=True)
+WORDING = wording("MossVoiceServer")
+EMPTY: CacheState[Credentials] = CacheState()
 fractions = st.floats(0, 1)
 
 
@@ -54,9 +58,9 @@ def after(seconds: float, start: Instant = START) -> Instant:
 
 def fetched(
     policy: RefreshPolicy = POLICY, max_age: float | None = None, uniform: Callable[[float, float], float] = MOST
-) -> Record:
+) -> CacheState[Credentials]:
     """What is remembered after the first success."""
-    return succeeded(Record(), Fetched(ONE, '"v1"', max_age), policy, START, uniform)
+    return after_success(EMPTY, Fetched(ONE, '"v1"', max_age), policy, START, uniform)
 
 
 def draw(fraction: float) -> Callable[[float, float], float]:
@@ -69,9 +73,9 @@ def draw(fraction: float) -> Callable[[float, float], float]:
 
 def test_empty() -> None:
     """Before the first success there is nothing to mint with, and nothing to wait for."""
-    assert "empty" == state(Record(), START)
-    assert 0.0 == waiting(Record(), START, background=False)
-    assert CredentialsStatus("empty", None, None, None, None) == status(Record(), START)
+    assert "empty" == state_at(EMPTY, START)
+    assert 0.0 == retry_delay(EMPTY, START, background=False)
+    assert CredentialsStatus("empty", None, None, None, None) == status(EMPTY, START)
 
 
 @pytest.mark.parametrize(
@@ -88,32 +92,32 @@ def test_empty() -> None:
 )
 def test_ages(age: float, expected: str) -> None:
     """Fresh for the drawn soft age, soft up to 72 hours, hard from there on."""
-    assert expected == state(fetched(), after(age))
+    assert expected == state_at(fetched(), after(age))
 
 
 def test_hard_age_of_none() -> None:
     """`expire_after=None`: they serve for ever."""
-    assert "stale" == state(fetched(RefreshPolicy(expire_after=None)), after(10.0**9))
+    assert "stale" == state_at(fetched(RefreshPolicy(expire_after=None)), after(10.0**9))
 
 
 @given(fractions)
 def test_soft_age_is_drawn(fraction: float) -> None:
     """Between half of the policy's soft age and all of it, so that a fleet does not ask at once."""
-    assert HOUR / 2 <= fetched(uniform=draw(fraction)).soft <= HOUR
+    assert HOUR / 2 <= fetched(uniform=draw(fraction)).refresh_after <= HOUR
 
 
 def test_soft_age_is_drawn_anew_each_time() -> None:
     """Each success draws again."""
     record = fetched(uniform=MOST)
-    assert HOUR / 2 == succeeded(record, NotModified(None), POLICY, after(HOUR), LEAST).soft
+    assert HOUR / 2 == after_success(record, NotModified(None), POLICY, after(HOUR), LEAST).refresh_after
 
 
 def test_soft_age_from_the_api() -> None:
     """The API's max-age takes the soft age's place, draw included, and never goes beyond the hard age."""
-    assert 600.0 == fetched(max_age=600.0).soft
-    assert 300.0 == fetched(max_age=600.0, uniform=LEAST).soft
+    assert 600.0 == fetched(max_age=600.0).refresh_after
+    assert 300.0 == fetched(max_age=600.0, uniform=LEAST).refresh_after
     short = RefreshPolicy(refresh_after=60, expire_after=120)
-    assert 120.0 == fetched(short, max_age=86_400.0).soft
+    assert 120.0 == fetched(short, max_age=86_400.0).refresh_after
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_soft_age_from_the_api() -> None:
 )
 def test_the_larger_clock_counts(moment: Instant, expected: str) -> None:
     """Age is what the clock says that has gone on further: one stops while a machine sleeps, the other is set back."""
-    assert expected == state(fetched(), moment)
+    assert expected == state_at(fetched(), moment)
 
 
 @given(
@@ -147,24 +151,24 @@ def test_what_a_mint_looks_at_agrees_with_the_state(
     """The two times that a mint compares say `fresh` exactly when the careful rule does, to a microsecond."""
     record = fetched(uniform=draw(fraction))
     for number in range(refusals):
-        record = failed(record, REFUSAL, POLICY, after(300.0 * number), draw(fraction))
+        record = after_failure(record, REFUSAL, POLICY, after(300.0 * number), draw(fraction))
     for _ in range(outages):
-        record = failed(record, OUTAGE, POLICY, after(2000.0), draw(fraction))
+        record = after_failure(record, OUTAGE, POLICY, after(2000.0), draw(fraction))
     now = Instant(START.wall + wall, START.mono + mono)
 
-    fast = now.wall < record.fresh_wall and now.mono < record.fresh_mono
+    fast = now.wall < record.fresh_until.wall and now.mono < record.fresh_until.mono
 
-    if abs(now.since(START) - record.soft) > 1e-6:
-        assert (state(record, now) == "fresh") is fast
+    if abs(now.since(START) - record.refresh_after) > 1e-6:
+        assert (state_at(record, now) == "fresh") is fast
 
 
 def test_by_hand_stays_fresh() -> None:
     """Credentials that were given do not age, whatever the clocks say."""
-    record = by_hand(ONE)
+    record = static(ONE)
     for moment in (START, after(10.0**9), Instant(-inf, inf)):
-        assert "fresh" == state(record, moment)
-    assert START.wall < record.fresh_wall
-    assert CredentialsStatus("fresh", None, None, None, ONE.signer.fingerprint) == status(record, after(10.0**9))
+        assert "fresh" == state_at(record, moment)
+    assert START.wall < record.fresh_until.wall
+    assert CredentialsStatus("fresh", None, None, None, ONE.fingerprint) == status(record, after(10.0**9))
 
 
 # --- success -----------------------------------------------------------------------------------------------
@@ -174,22 +178,22 @@ def test_success_forgets_failures() -> None:
     """New credentials end an outage and a denial: nothing of them is left."""
     record = fetched()
     for number in range(5):
-        record = failed(record, REFUSAL, POLICY, after(600.0 * number), MOST)
-    assert "rejected" == state(record, after(3000.0))
+        record = after_failure(record, REFUSAL, POLICY, after(600.0 * number), MOST)
+    assert "rejected" == state_at(record, after(3000.0))
 
     two = credentials(2)
-    record = succeeded(record, Fetched(two, "", None), POLICY, after(3000.0), MOST)
+    record = after_success(record, Fetched(two, "", None), POLICY, after(3000.0), MOST)
 
-    assert succeeded(Record(), Fetched(two, "", None), POLICY, after(3000.0), MOST) == record
-    assert (two, after(3000.0), None, 0) == (record.credentials, record.fetched, record.failure, record.max_rejections)
+    assert after_success(EMPTY, Fetched(two, "", None), POLICY, after(3000.0), MOST) == record
+    assert (two, after(3000.0), None, 0) == (record.value, record.fetched_at, record.failure, record.rejections)
 
 
 def test_not_modified_confirms() -> None:
     """304: the same credentials and tag, as young as if they had just come."""
-    record = succeeded(fetched(), NotModified(None), POLICY, after(HOUR), MOST)
+    record = after_success(fetched(), NotModified(None), POLICY, after(HOUR), MOST)
 
-    assert (ONE, '"v1"', after(HOUR)) == (record.credentials, record.etag, record.fetched)
-    assert "fresh" == state(record, after(1.5 * HOUR))
+    assert (ONE, '"v1"', after(HOUR)) == (record.value, record.etag, record.fetched_at)
+    assert "fresh" == state_at(record, after(1.5 * HOUR))
 
 
 # --- failure -----------------------------------------------------------------------------------------------
@@ -198,20 +202,20 @@ def test_not_modified_confirms() -> None:
 @pytest.mark.parametrize("failure", [OUTAGE, REFUSAL, Failure(CredentialsInvalid, "odd")])
 def test_failure_keeps_the_credentials(failure: Failure) -> None:
     """Whatever went wrong, what there was goes on serving, and is as old as it was."""
-    record = failed(fetched(), failure, POLICY, after(HOUR), MOST)
+    record = after_failure(fetched(), failure, POLICY, after(HOUR), MOST)
 
-    assert (ONE, START, '"v1"') == (record.credentials, record.fetched, record.etag)
-    assert "stale" == state(record, after(HOUR))
-    assert "expired" == state(record, after(72 * HOUR))
+    assert (ONE, START, '"v1"') == (record.value, record.fetched_at, record.etag)
+    assert "stale" == state_at(record, after(HOUR))
+    assert "expired" == state_at(record, after(72 * HOUR))
 
 
 @pytest.mark.parametrize(("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"])
 def test_memory_of_a_failure_for_those_who_wait(uniform: Callable[[float, float], float], factor: float) -> None:
     """One second doubling to thirty, times 0.5 to 1."""
-    record, holds = Record(), []
+    record, holds = EMPTY, []
     for _ in range(8):
-        record = failed(record, OUTAGE, POLICY, START, uniform)
-        holds.append(waiting(record, START, background=False))
+        record = after_failure(record, OUTAGE, POLICY, START, uniform)
+        holds.append(retry_delay(record, START, background=False))
 
     assert [factor * each for each in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0)] == holds
 
@@ -221,66 +225,68 @@ def test_pause_of_the_background(uniform: Callable[[float, float], float], facto
     """Thirty seconds doubling to ten minutes, times 0.5 to 1, while the credentials in hand serve."""
     record, pauses = fetched(), []
     for _ in range(8):
-        record = failed(record, OUTAGE, POLICY, after(HOUR), uniform)
-        pauses.append(waiting(record, after(HOUR), background=True))
+        record = after_failure(record, OUTAGE, POLICY, after(HOUR), uniform)
+        pauses.append(retry_delay(record, after(HOUR), background=True))
 
     assert [factor * each for each in (30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 600.0)] == pauses
 
 
 def test_many_failures() -> None:
     """A year of failures overflows nothing."""
-    record = Record()._replace(failures=100_000)
-    assert 30.0 == waiting(failed(record, OUTAGE, POLICY, START, MOST), START, background=False)
+    record = replace(EMPTY, failures=100_000)
+    assert 30.0 == retry_delay(after_failure(record, OUTAGE, POLICY, START, MOST), START, background=False)
 
 
 @pytest.mark.parametrize("background", [False, True])
 def test_background_is_as_quick_where_nothing_serves(background: bool) -> None:
     """EMPTY and HARD wait only for the short memory: every second of them is an outage of the application."""
-    empty = failed(Record(), OUTAGE, POLICY, START, MOST)
-    hard = failed(fetched(), OUTAGE, POLICY, after(73 * HOUR), MOST)
+    empty = after_failure(EMPTY, OUTAGE, POLICY, START, MOST)
+    hard = after_failure(fetched(), OUTAGE, POLICY, after(73 * HOUR), MOST)
 
-    assert 1.0 == waiting(empty, START, background=background)
-    assert 1.0 == waiting(hard, after(73 * HOUR), background=background)
+    assert 1.0 == retry_delay(empty, START, background=background)
+    assert 1.0 == retry_delay(hard, after(73 * HOUR), background=background)
 
 
 @given(fractions)
-def test_memory_of_a_refusal(fraction: float) -> None:
+def test_backoff_after_a_rejection(fraction: float) -> None:
     """One to five seconds, however often."""
-    record = Record()
+    record = EMPTY
     for _ in range(4):
-        record = failed(record, REFUSAL, POLICY, START, draw(fraction))
-        assert 1.0 <= waiting(record, START, background=False) <= 5.0
+        record = after_failure(record, REFUSAL, POLICY, START, draw(fraction))
+        assert 1.0 <= retry_delay(record, START, background=False) <= 5.0
 
 
 def test_memory_runs_out() -> None:
     """The time that has gone by counts, on the clock that has gone on further."""
-    record = failed(Record(), OUTAGE, POLICY, START, MOST)
+    record = after_failure(EMPTY, OUTAGE, POLICY, START, MOST)
 
-    assert 0.75 == waiting(record, after(0.25), background=False)
-    assert 0.0 == waiting(record, after(1.0), background=False)
-    assert 0.0 == waiting(record, Instant(START.wall + 7200, START.mono), background=False)
-    assert 1.0 == waiting(record, Instant(START.wall - 7200, START.mono), background=False)
+    assert 0.75 == retry_delay(record, after(0.25), background=False)
+    assert 0.0 == retry_delay(record, after(1.0), background=False)
+    assert 0.0 == retry_delay(record, Instant(START.wall + 7200, START.mono), background=False)
+    assert 1.0 == retry_delay(record, Instant(START.wall - 7200, START.mono), background=False)
 
 
 @pytest.mark.parametrize("background", [False, True])
 def test_retry_after_is_obeyed(background: bool) -> None:
     """What the API asked for lengthens both waits and shortens none."""
     asked = OUTAGE._replace(retry_after=300.0)
-    record = failed(fetched(), asked, POLICY, after(HOUR), MOST)
-    assert 300.0 == waiting(record, after(HOUR), background=background)
+    record = after_failure(fetched(), asked, POLICY, after(HOUR), MOST)
+    assert 300.0 == retry_delay(record, after(HOUR), background=background)
 
-    little = failed(fetched(), OUTAGE._replace(retry_after=0.1), POLICY, after(HOUR), MOST)
-    assert (30.0 if background else 1.0) == waiting(little, after(HOUR), background=background)
+    little = after_failure(fetched(), OUTAGE._replace(retry_after=0.1), POLICY, after(HOUR), MOST)
+    assert (30.0 if background else 1.0) == retry_delay(little, after(HOUR), background=background)
 
 
 # --- refusals ----------------------------------------------------------------------------------------------
 
 
-def refused(*moments: float, record: Record | None = None, policy: RefreshPolicy = POLICY) -> Record:
+def refused(
+    *moments: float, record: CacheState[Credentials] | None = None, policy: RefreshPolicy = POLICY
+) -> CacheState[Credentials]:
     """What is remembered after refusals at these moments."""
     record = record or fetched()
     for moment in moments:
-        record = failed(record, REFUSAL, policy, after(moment), MOST)
+        record = after_failure(record, REFUSAL, policy, after(moment), MOST)
     return record
 
 
@@ -298,47 +304,47 @@ def refused(*moments: float, record: Record | None = None, policy: RefreshPolicy
 )
 def test_denied_takes_three_refusals_over_ten_minutes(moments: tuple[float, ...], expected: str) -> None:
     """One bad deploy at the other end must not stop every customer: fewer, or all at once, leave it serving."""
-    assert expected == state(refused(*moments), after(moments[-1]))
+    assert expected == state_at(refused(*moments), after(moments[-1]))
 
 
 def test_denied_by_a_stricter_policy() -> None:
     """`denials=1, rejection_window=0` stops at the first refusal."""
     strict = RefreshPolicy(max_rejections=1, rejection_window=0)
-    assert "rejected" == state(refused(10, policy=strict), after(10))
+    assert "rejected" == state_at(refused(10, policy=strict), after(10))
 
 
 def test_refusals_count_in_a_row() -> None:
     """Another kind of failure in between starts the count again."""
-    record = failed(refused(0, 300), OUTAGE, POLICY, after(600), MOST)
-    assert "stale" == state(refused(900, 1000, record=record), after(1000))
-    assert "rejected" == state(refused(900, 1000, 1500, record=record), after(1500))
+    record = after_failure(refused(0, 300), OUTAGE, POLICY, after(600), MOST)
+    assert "stale" == state_at(refused(900, 1000, record=record), after(1000))
+    assert "rejected" == state_at(refused(900, 1000, 1500, record=record), after(1500))
 
 
 def test_refusal_makes_a_renewal_due() -> None:
     """Fresh credentials that were refused are soft at once; a mint sees it without any rule."""
     record = refused(10)
 
-    assert "stale" == state(record, after(10))
-    assert -inf == record.fresh_wall
-    assert -inf == record.fresh_mono
+    assert "stale" == state_at(record, after(10))
+    assert -inf == record.fresh_until.wall
+    assert -inf == record.fresh_until.mono
 
 
 def test_outage_leaves_fresh_credentials_fresh() -> None:
     """A failed refresh() says nothing about what is in hand."""
-    record = failed(fetched(), OUTAGE, POLICY, after(10), MOST)
+    record = after_failure(fetched(), OUTAGE, POLICY, after(10), MOST)
 
-    assert "fresh" == state(record, after(10))
-    assert (START.wall + HOUR, START.mono + HOUR) == (record.fresh_wall, record.fresh_mono)
+    assert "fresh" == state_at(record, after(10))
+    assert (START.wall + HOUR, START.mono + HOUR) == (record.fresh_until.wall, record.fresh_until.mono)
 
 
 def test_only_success_ends_a_denial() -> None:
     """An outage is no sign that the refusal is over, and old age does not hide it."""
     denied = refused(0, 300, 600)
-    later = failed(denied, OUTAGE, POLICY, after(700), MOST)
+    later = after_failure(denied, OUTAGE, POLICY, after(700), MOST)
 
-    assert "rejected" == state(later, after(700))
-    assert "rejected" == state(later, after(100 * HOUR))
-    assert "fresh" == state(succeeded(later, NotModified(None), POLICY, after(800), MOST), after(800))
+    assert "rejected" == state_at(later, after(700))
+    assert "rejected" == state_at(later, after(100 * HOUR))
+    assert "fresh" == state_at(after_success(later, NotModified(None), POLICY, after(800), MOST), after(800))
 
 
 @given(fractions)
@@ -346,16 +352,16 @@ def test_probe_of_the_denied(fraction: float) -> None:
     """One attempt in 30 to 60 seconds, of whatever kind the failures are."""
     record = refused(0, 300)
     for moment, failure in ((600, REFUSAL), (700, OUTAGE), (800, REFUSAL), (900, REFUSAL)):
-        record = failed(record, failure, POLICY, after(moment), draw(fraction))
-        assert 30.0 <= waiting(record, after(moment), background=True) <= 60.0
+        record = after_failure(record, failure, POLICY, after(moment), draw(fraction))
+        assert 30.0 <= retry_delay(record, after(moment), background=True) <= 60.0
 
 
 def test_refused_before_the_first_success() -> None:
     """Nothing to stop: EMPTY stays EMPTY, and asks again after the short memory."""
-    record = refused(0, 300, 600, 900, record=Record())
+    record = refused(0, 300, 600, 900, record=EMPTY)
 
-    assert ("empty", False) == (state(record, after(900)), record.denied)
-    assert 0.0 == waiting(record, after(905), background=True)
+    assert ("empty", False) == (state_at(record, after(900)), record.is_rejected)
+    assert 0.0 == retry_delay(record, after(905), background=True)
 
 
 # --- forks -------------------------------------------------------------------------------------------------
@@ -367,23 +373,26 @@ def test_each_process_draws_between_half_and_all(draws: list[float], max_age: fl
     record = fetched(max_age=max_age)
     longest = max_age or HOUR
     for fraction in draws:
-        record = redrawn(record, draw(fraction))
-        assert longest / 2 <= record.soft <= longest
-        assert (START.wall + record.soft, START.mono + record.soft) == (record.fresh_wall, record.fresh_mono)
+        record = rejittered(record, draw(fraction))
+        assert longest / 2 <= record.refresh_after <= longest
+        assert (START.wall + record.refresh_after, START.mono + record.refresh_after) == (
+            record.fresh_until.wall,
+            record.fresh_until.mono,
+        )
 
 
 def test_redrawn_keeps_the_rest() -> None:
     """A fork changes only when the renewal is due: no failure is forgotten, nothing becomes younger."""
-    record = failed(fetched(), OUTAGE, POLICY, after(10), MOST)
-    child = redrawn(record, LEAST)
+    record = after_failure(fetched(), OUTAGE, POLICY, after(10), MOST)
+    child = rejittered(record, LEAST)
 
-    assert record._replace(soft=child.soft, fresh_wall=child.fresh_wall, fresh_mono=child.fresh_mono) == child
+    assert replace(record, refresh_after=child.refresh_after, fresh_until=child.fresh_until) == child
 
 
-@pytest.mark.parametrize("record", [Record(), by_hand(ONE), refused(10)], ids=["empty", "by-hand", "refused"])
-def test_nothing_to_redraw(record: Record) -> None:
+@pytest.mark.parametrize("record", [EMPTY, static(ONE), refused(10)], ids=["empty", "by-hand", "refused"])
+def test_nothing_to_redraw(record: CacheState[Credentials]) -> None:
     """Where no renewal lies ahead, the child has what the parent has; a refusal is not forgotten."""
-    assert record == redrawn(record, LEAST)
+    assert record == rejittered(record, LEAST)
 
 
 # --- what is told ------------------------------------------------------------------------------------------
@@ -391,15 +400,15 @@ def test_nothing_to_redraw(record: Record) -> None:
 
 def test_status_while_fresh() -> None:
     """Age and fingerprint; no attempt is due."""
-    assert CredentialsStatus("fresh", 60.0, None, None, ONE.signer.fingerprint) == status(fetched(), after(60))
+    assert CredentialsStatus("fresh", 60.0, None, None, ONE.fingerprint) == status(fetched(), after(60))
 
 
 def test_status_while_soft() -> None:
     """The next attempt may be made now, or once the pause is over; the latest failure goes by its class's name."""
-    assert CredentialsStatus("stale", HOUR, None, 0.0, ONE.signer.fingerprint) == status(fetched(), after(HOUR))
+    assert CredentialsStatus("stale", HOUR, None, 0.0, ONE.fingerprint) == status(fetched(), after(HOUR))
 
-    record = failed(fetched(), OUTAGE, POLICY, after(HOUR), MOST)
-    expected = CredentialsStatus("stale", HOUR + 10, "CredentialsUnavailable", 20.0, ONE.signer.fingerprint)
+    record = after_failure(fetched(), OUTAGE, POLICY, after(HOUR), MOST)
+    expected = CredentialsStatus("stale", HOUR + 10, "CredentialsUnavailable", 20.0, ONE.fingerprint)
     assert expected == status(record, after(HOUR + 10))
 
 
@@ -416,28 +425,30 @@ def test_status_when_denied() -> None:
 
 def test_status_when_empty_after_a_failure() -> None:
     """No age, no fingerprint, and when it is worth asking again."""
-    record = failed(Record(), OUTAGE, POLICY, START, MOST)
+    record = after_failure(EMPTY, OUTAGE, POLICY, START, MOST)
     assert CredentialsStatus("empty", None, "CredentialsUnavailable", 0.5, None) == status(record, after(0.5))
 
 
 @pytest.mark.parametrize(
     ("record", "moment", "expected"),
     [
-        (failed(Record(), OUTAGE, POLICY, START, MOST), START, CredentialsUnavailable),
-        (refused(0, record=Record()), START, CredentialsRejected),
+        (after_failure(EMPTY, OUTAGE, POLICY, START, MOST), START, CredentialsUnavailable),
+        (refused(0, record=EMPTY), START, CredentialsRejected),
         (fetched(), after(72 * HOUR), CredentialsUnavailable),
-        (failed(fetched(), OUTAGE, POLICY, after(72 * HOUR), MOST), after(72 * HOUR), CredentialsUnavailable),
+        (after_failure(fetched(), OUTAGE, POLICY, after(72 * HOUR), MOST), after(72 * HOUR), CredentialsUnavailable),
         (refused(0, 300, 600), after(600), CredentialsRejected),
-        (failed(refused(0, 300, 600), OUTAGE, POLICY, after(601), MOST), after(601), CredentialsRejected),
+        (after_failure(refused(0, 300, 600), OUTAGE, POLICY, after(601), MOST), after(601), CredentialsRejected),
     ],
     ids=["empty-outage", "empty-refused", "hard-idle", "hard-outage", "rejected", "denied-then-outage"],
 )
-def test_refusal_has_the_kind_of_its_cause(record: Record, moment: Instant, expected: type[Exception]) -> None:
+def test_refusal_has_the_kind_of_its_cause(
+    record: CacheState[Credentials], moment: Instant, expected: type[Exception]
+) -> None:
     """What a mint raises tells an outage from a refusal, and always says why."""
-    told = refusal(record, moment)
+    told = WORDING.no_value(record, moment)
 
-    assert expected is told.kind
-    assert told.text
-    assert ("no tokens are made" in told.text) is record.denied
+    assert expected.__name__ == told.error_type.__name__
+    assert told.message
+    assert ("suspended" in told.message) is record.is_rejected
     if record.failure:
-        assert record.failure.text in told.text
+        assert record.failure.message in told.message

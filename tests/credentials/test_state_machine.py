@@ -14,8 +14,8 @@ from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
 from moss_voice_server._http.model import Response, TransportError
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError
-from tests.support.faces import everything
-from tests.support.world import DOWN, FakeWorld, Source, answer, good, keeper, mint, server, status
+from tests.support.errors import everything
+from tests.support.simulation import DOWN, Simulation, Source, answer, cache, good, mint, server, status
 
 pytestmark = pytest.mark.once
 
@@ -93,12 +93,12 @@ class Watched(Source):
 
     under_way = 0
 
-    def drive(self, exchange: FetchFlow) -> FetchResult:
+    def run(self, flow: FetchFlow) -> FetchResult:
         """As `Source.drive`."""
         self.under_way += 1
         assert 1 == self.under_way
         try:
-            return super().drive(exchange)
+            return super().run(flow)
         finally:
             self.under_way -= 1
 
@@ -113,10 +113,10 @@ class Life(RuleBasedStateMachine):
     @initialize(random=st.sampled_from([0.0, 0.25, 1.0]), created=st.booleans())
     def start(self, random: float, created: bool) -> None:
         """A server that has its credentials, or has not been created yet."""
-        self.world = FakeWorld(random)
-        self.source = Watched(self.world)
-        self.keeper = keeper(self.world, self.source, RefreshPolicy())
-        self.server = server(self.keeper)
+        self.simulation = Simulation(random)
+        self.source = Watched(self.simulation)
+        self.cache = cache(self.simulation, self.source, RefreshPolicy())
+        self.server = server(self.cache)
         self.model = Model(random)
         self.sent = 1
         self.kind = "ok"
@@ -129,7 +129,7 @@ class Life(RuleBasedStateMachine):
     @property
     def now(self) -> tuple[float, float]:
         """Both clocks."""
-        return self.world.wall, self.world.mono
+        return self.simulation.wall, self.simulation.mono
 
     def is_lost(self) -> bool:
         """Whether the renewal that is waited for has taken too long."""
@@ -156,48 +156,48 @@ class Life(RuleBasedStateMachine):
     @rule(seconds=TIMES)
     def advance(self, seconds: int) -> None:
         """Time goes by."""
-        self.world.advance(seconds)
+        self.simulation.advance(seconds)
 
     @rule(seconds=TIMES)
     def freeze(self, seconds: int) -> None:
         """The machine sleeps: only the wall clock goes on."""
-        self.world.wall += seconds
+        self.simulation.wall += seconds
 
     @rule(seconds=TIMES)
     def set_back(self, seconds: int) -> None:
         """The wall clock is corrected."""
-        self.world.wall -= seconds
+        self.simulation.wall -= seconds
 
     @rule(seconds=TIMES)
     def jump(self, seconds: int) -> None:
         """The monotonic clock jumps."""
-        self.world.mono += seconds
+        self.simulation.mono += seconds
 
     # What the process does.
 
     @rule(hold=st.booleans())
     def threads(self, hold: bool) -> None:
         """Whether renewals from here on stay under way or are carried out at once."""
-        self.world.hold = hold
+        self.simulation.hold = hold
 
     @rule()
     def fork(self) -> None:
         """The child goes on, without the threads of its parent."""
-        self.world.lose()
+        self.simulation.lose()
         self.parked, self.began = [], None
-        self.keeper.after_fork()
+        self.cache.after_fork()
 
     @rule()
     def lose(self) -> None:
         """The threads are gone, and nobody knows."""
-        self.world.lose()
+        self.simulation.lose()
         self.parked = []
 
     @precondition(lambda self: self.parked)
     @rule()
     def land(self) -> None:
         """The oldest renewal that was held back is carried out."""
-        self.world.run()
+        self.simulation.run()
         if self.parked.pop(0):  # one that was given up changes nothing
             self.began = None
             self.count()
@@ -221,17 +221,17 @@ class Life(RuleBasedStateMachine):
     @rule()
     def mint(self) -> None:
         """A token is asked for."""
-        before, spawned, state = self.source.count, self.world.spawned, self.model.state(self.now)
+        before, started, state = self.source.count, self.simulation.started, self.model.state(self.now)
         if state == "fresh":
             assert f"key-{self.model.generation}" == mint(self.server)
-            assert (before, spawned) == (self.source.count, self.world.spawned)
+            assert (before, started) == (self.source.count, self.simulation.started)
             return
         created = self.model.fetched or self.model.failures or self.began
         if created:
             self.give_up()
         state = self.model.state(self.now)
         due = created and state != "fresh" and self.began is None and self.model.wait(self.now, background=True) <= 0
-        if due and self.world.hold:
+        if due and self.simulation.hold:
             self.began = self.now
             self.parked.append(True)
         elif due:
@@ -245,15 +245,15 @@ class Life(RuleBasedStateMachine):
             assert expected in (None, error.code)
             assert error.code == "credentials_not_loaded" or (error.retry_after or 0.0) >= 1.0
             assert (error.code == "credentials_not_loaded") is (not created)
-        requests = 1 if due and not self.world.hold else 0
-        assert (requests, int(bool(due))) == (self.source.count - before, self.world.spawned - spawned)
+        requests = 1 if due and not self.simulation.hold else 0
+        assert (requests, int(bool(due))) == (self.source.count - before, self.simulation.started - started)
 
     # A call that waits would wait in earnest for what the test itself holds back.
     @precondition(lambda self: self.began is None or self.is_lost())
     @rule()
     def refresh(self) -> None:
         """Credentials are asked for now."""
-        hold, self.world.hold = self.world.hold, False
+        hold, self.simulation.hold = self.simulation.hold, False
         before = self.source.count
         self.give_up()
         wait = self.model.wait(self.now, background=False)
@@ -269,7 +269,7 @@ class Life(RuleBasedStateMachine):
             self.count()
         if wait <= 0:
             assert ATTEMPTS[self.kind] == self.source.count - before
-        self.world.hold = hold
+        self.simulation.hold = hold
 
     def ours(self, call: Callable[[], object]) -> CredentialsError:
         """The error that it raises is one of ours, and shows nothing."""
@@ -302,18 +302,18 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever has happened: once the source is well, time and minting alone bring it back."""
         logging.getLogger("moss_voice_server").disabled = False
-        self.world.hold = False
-        self.world.lose()
+        self.simulation.hold = False
+        self.simulation.lose()
         self.source.otherwise = good(99)
         if self.server.status().state == "empty" and not self.model.failures:
             return
-        self.world.advance(100 * HOUR)
+        self.simulation.advance(100 * HOUR)
         for _ in range(3):
             try:
                 assert "key-99" == mint(self.server)
                 break
             except CredentialsError:
-                self.world.advance(60)
+                self.simulation.advance(60)
         assert "fresh" == self.server.status().state
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +11,8 @@ import pytest
 import trustme
 
 from moss_voice_server.testing import FakeMoss
-from tests.support.faces import ASYNC, SYNC, Face
+from tests.support.servers import ASYNC, SYNC, ServerClass
+from tests.support.threads import settled
 
 _STEERING = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
 
@@ -30,11 +29,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_thread_stays() -> Iterator[None]:
     """The threads that a test's fetches ran on end with it."""
     yield
-    deadline = time.monotonic() + 20
-    for thread in threading.enumerate():
-        if thread.name.startswith("moss-voice-server"):
-            thread.join(max(0.0, deadline - time.monotonic()))
-            assert not thread.is_alive(), f"{thread.name} is still there"
+    settled()
 
 
 @pytest.fixture
@@ -45,9 +40,9 @@ def moss() -> Iterator[FakeMoss]:
 
 
 @pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def face(request: pytest.FixtureRequest) -> Face:
+def server_class(request: pytest.FixtureRequest) -> ServerClass:
     """Each of the two classes."""
-    chosen: Face = request.param
+    chosen: ServerClass = request.param
     return chosen
 
 

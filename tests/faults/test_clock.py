@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import pytest
 
 from moss_voice_server import MossVoiceServerSync
-from moss_voice_server._credentials.cache import Keeper
+from moss_voice_server._credentials.cache import CredentialsCache
+from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import parse
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
-from tests.support.faces import caught
-from tests.support.world import DOWN, FakeWorld, Source, answer, fields, good, keeper, mint, server, status
+from tests.support.errors import caught
+from tests.support.simulation import DOWN, Simulation, Source, answer, cache, fields, good, mint, server, status
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -23,9 +24,9 @@ HOUR, DAY = 3600.0, 86_400.0
 class Case:
     """A server with credentials of generation 1, an hour of soft age, and all that surrounds it."""
 
-    world: FakeWorld
+    simulation: Simulation
     source: Source
-    keeper: Keeper
+    cache: CredentialsCache[Credentials]
     server: MossVoiceServerSync
     told: list[CredentialsStatus]
 
@@ -37,10 +38,10 @@ class Case:
 
 def start(random: float = 1.0, policy: RefreshPolicy | None = None) -> Case:
     """A case whose first fetch has just been made."""
-    world, told = FakeWorld(random), list[CredentialsStatus]()
-    source = Source(world)
-    kept = keeper(world, source, policy, told.append)
-    case = Case(world, source, kept, server(kept), told)
+    simulation, told = Simulation(random), list[CredentialsStatus]()
+    source = Source(simulation)
+    cached = cache(simulation, source, policy, told.append)
+    case = Case(simulation, source, cached, server(cached), told)
     case.server.refresh()
     assert 1 == source.count
     return case
@@ -52,14 +53,14 @@ def start(random: float = 1.0, policy: RefreshPolicy | None = None) -> Case:
 def test_row_21_frozen() -> None:
     """The wall clock went on for two hours, the monotonic one stood still: it serves, and renews once."""
     case = start()
-    case.world.hold = True
-    case.world.wall += 2 * HOUR
+    case.simulation.hold = True
+    case.simulation.wall += 2 * HOUR
     case.source.otherwise = good(2)
 
     assert ["key-1"] * 100 == [mint(case.server) for _ in range(100)]
     assert "stale" == case.state
-    assert 1 == len(case.world.held)
-    case.world.run()
+    assert 1 == len(case.simulation.held)
+    case.simulation.run()
     assert "key-2" == mint(case.server)
     assert (2, "fresh") == (case.source.count, case.state)
 
@@ -67,12 +68,12 @@ def test_row_21_frozen() -> None:
 def test_row_21_wall_clock_set_back() -> None:
     """Eleven days back: age goes by the monotonic clock, and the renewal comes when that says so."""
     case = start()
-    case.world.wall -= 11 * DAY
+    case.simulation.wall -= 11 * DAY
 
-    case.world.mono += HOUR - 1
+    case.simulation.mono += HOUR - 1
     assert "key-1" == mint(case.server)
     assert (1, "fresh") == (case.source.count, case.state)
-    case.world.mono += 1
+    case.simulation.mono += 1
     assert "key-1" == mint(case.server)
     assert 2 == case.source.count
 
@@ -81,8 +82,8 @@ def test_row_21_set_back_does_not_keep_them_alive() -> None:
     """A wall clock that was set back does not stretch the hard age."""
     case = start()
     case.source.otherwise = DOWN
-    case.world.wall -= 11 * DAY
-    case.world.mono += 73 * HOUR
+    case.simulation.wall -= 11 * DAY
+    case.simulation.mono += 73 * HOUR
 
     assert isinstance(caught(lambda: mint(case.server)), CredentialsUnavailable)
     assert "expired" == case.state
@@ -91,7 +92,7 @@ def test_row_21_set_back_does_not_keep_them_alive() -> None:
 def test_row_21_monotonic_jump() -> None:
     """A jump of the monotonic clock alone: one renewal."""
     case = start()
-    case.world.mono += 2 * HOUR
+    case.simulation.mono += 2 * HOUR
 
     for _ in range(100):
         mint(case.server)
@@ -101,14 +102,14 @@ def test_row_21_monotonic_jump() -> None:
 def test_row_21_frozen_beyond_the_hard_age() -> None:
     """Thawed after a week: the first mint is refused and starts the renewal that the second one uses."""
     case = start()
-    case.world.hold = True
-    case.world.wall += 7 * DAY
+    case.simulation.hold = True
+    case.simulation.wall += 7 * DAY
     case.source.otherwise = good(2)
 
     error = caught(lambda: mint(case.server))
     assert isinstance(error, CredentialsUnavailable)
     assert error.retry_after == 1.0
-    case.world.run()
+    case.simulation.run()
     assert "key-2" == mint(case.server)
 
 
@@ -118,18 +119,18 @@ def test_row_21_frozen_beyond_the_hard_age() -> None:
 def test_row_22_killed() -> None:
     """The thread of a renewal is gone: it is waited for 13 seconds, and then anybody may fetch."""
     case = start()
-    case.world.hold = True
-    case.world.advance(HOUR)
+    case.simulation.hold = True
+    case.simulation.advance(HOUR)
     assert "key-1" == mint(case.server)
-    assert 1 == len(case.world.held)
-    case.world.lose()
-    case.world.hold = False
+    assert 1 == len(case.simulation.held)
+    case.simulation.lose()
+    case.simulation.hold = False
     case.source.otherwise = good(2)
 
-    case.world.advance(12.9)
+    case.simulation.advance(12.9)
     assert "key-1" == mint(case.server)
     assert 1 == case.source.count
-    case.world.advance(0.1)
+    case.simulation.advance(0.1)
     case.server.refresh()
     assert "key-2" == mint(case.server)
     assert 2 == case.source.count
@@ -139,16 +140,16 @@ def test_row_22_killed() -> None:
 def test_row_22_killed_and_nobody_refreshes(random: float) -> None:
     """Minting alone takes it over too: a lost fetch is a failed one, so half a minute after it began at the latest."""
     case = start(random)
-    case.world.hold = True
-    case.world.advance(HOUR)
+    case.simulation.hold = True
+    case.simulation.advance(HOUR)
     mint(case.server)
-    case.world.lose()
-    case.world.hold = False
+    case.simulation.lose()
+    case.simulation.hold = False
     case.source.otherwise = good(2)
 
     minted = []
     for _ in range(30):
-        case.world.advance(1)
+        case.simulation.advance(1)
         minted.append(mint(case.server))
     assert "key-2" == minted[-1] or "key-2" == mint(case.server)
     assert {"key-1", "key-2"} == {*minted, mint(case.server)}
@@ -158,32 +159,32 @@ def test_row_22_killed_and_nobody_refreshes(random: float) -> None:
 def test_row_22_killed_while_nothing_serves() -> None:
     """At the hard age the next mint after 13 seconds starts another."""
     case = start()
-    case.world.advance(73 * HOUR)
-    case.world.hold = True
+    case.simulation.advance(73 * HOUR)
+    case.simulation.hold = True
     assert isinstance(caught(lambda: mint(case.server)), CredentialsUnavailable)
-    case.world.lose()
+    case.simulation.lose()
 
-    case.world.advance(12.9)
+    case.simulation.advance(12.9)
     caught(lambda: mint(case.server))
-    assert 0 == len(case.world.held)
-    case.world.advance(0.1)
+    assert 0 == len(case.simulation.held)
+    case.simulation.advance(0.1)
     caught(lambda: mint(case.server))
-    assert 1 == len(case.world.held)
+    assert 1 == len(case.simulation.held)
 
 
 def test_row_22_frozen_thread_comes_back() -> None:
     """A fetch that was given up for lost comes in late: it does not undo the newer one."""
     case = start()
-    case.world.hold = True
-    case.world.advance(HOUR)
+    case.simulation.hold = True
+    case.simulation.advance(HOUR)
     mint(case.server)
-    case.world.advance(13)
-    case.world.hold = False
+    case.simulation.advance(13)
+    case.simulation.hold = False
     case.source.answers.extend([good(3), good(2)])
     case.server.refresh()
     assert "key-3" == mint(case.server)
 
-    case.world.run()
+    case.simulation.run()
     assert "key-3" == mint(case.server)
     assert (3, "fresh", None) == (case.source.count, case.state, case.server.status().last_error)
 
@@ -191,36 +192,36 @@ def test_row_22_frozen_thread_comes_back() -> None:
 def test_row_22_late_failure_changes_nothing() -> None:
     """Nor does a late failure."""
     case = start()
-    case.world.hold = True
-    case.world.advance(HOUR)
+    case.simulation.hold = True
+    case.simulation.advance(HOUR)
     mint(case.server)
-    case.world.advance(13)
-    case.world.hold = False
+    case.simulation.advance(13)
+    case.simulation.hold = False
     case.server.refresh()
-    before = case.keeper.record
+    before = case.cache.state
     case.source.otherwise = status(401)
 
-    case.world.run()
-    assert before == case.keeper.record
+    case.simulation.run()
+    assert before == case.cache.state
 
 
 def test_row_22_late_success_where_there_is_nothing() -> None:
     """Who waits for a fetch that was given up hears how things are now, not of a success that counts no more."""
-    world = FakeWorld()
-    source = Source(world)
-    kept = keeper(world, source)
-    world.hold = True
-    kept.start()
-    flight = kept._flight
-    assert flight is not None
-    world.advance(13)
-    world.hold = False
+    simulation = Simulation()
+    source = Source(simulation)
+    cached = cache(simulation, source)
+    simulation.hold = True
+    cached.refresh_in_background()
+    refresh = cached._refresh
+    assert refresh is not None
+    simulation.advance(13)
+    simulation.hold = False
     source.answers.extend([status(401), good()])
-    assert isinstance(caught(kept.renew), CredentialsRejected)
-    world.run()
+    assert isinstance(caught(cached.refresh), CredentialsRejected)
+    simulation.run()
 
-    assert "empty" == kept.status().state
-    assert kept.record.failure == flight.landing.result()
+    assert "empty" == cached.status().state
+    assert cached.state.failure == refresh.done.result()
 
 
 # --- row 23: a long outage ---------------------------------------------------------------------------------
@@ -233,14 +234,14 @@ def test_row_23_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
     caplog.clear()
     case.source.otherwise = DOWN
     for _ in range(71 * 60):
-        case.world.advance(60)
+        case.simulation.advance(60)
         assert "key-1" == mint(case.server)
 
     assert [logging.WARNING] == [record.levelno for record in caplog.records]
     # Thirty seconds doubling to ten minutes, times one: this source of random numbers gives the largest.
     assert 70 * 6 <= case.source.count <= 71 * 6 + 10
 
-    case.world.advance(2 * HOUR)
+    case.simulation.advance(2 * HOUR)
     error = caught(lambda: mint(case.server))
     assert isinstance(error, CredentialsUnavailable)
     assert error.retry_after is not None
@@ -252,7 +253,7 @@ def test_row_23_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
     assert [logging.WARNING, logging.ERROR] == [record.levelno for record in caplog.records]
 
     case.source.otherwise = good(2)
-    case.world.advance(30)
+    case.simulation.advance(30)
     assert "key-2" == mint(case.server)
     assert [logging.WARNING, logging.ERROR, logging.INFO] == [record.levelno for record in caplog.records]
     assert ["stale", "expired", "fresh"] == [each.state for each in case.told if each.state != "fresh"] + [case.state]
@@ -263,13 +264,13 @@ def test_row_23_two_outages_two_warnings(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.WARNING)
     case = start()
     for _ in range(2):
-        case.world.advance(HOUR)
+        case.simulation.advance(HOUR)
         case.source.otherwise = DOWN
         for _ in range(60):
             mint(case.server)
-            case.world.advance(60)
+            case.simulation.advance(60)
         case.source.otherwise = good()
-        case.world.advance(600)
+        case.simulation.advance(600)
         mint(case.server)
         assert "fresh" == case.state
 
@@ -280,7 +281,7 @@ def test_row_23_for_ever() -> None:
     """`expire_after=None` serves through any outage."""
     case = start(policy=RefreshPolicy(expire_after=None))
     case.source.otherwise = DOWN
-    case.world.advance(365 * DAY)
+    case.simulation.advance(365 * DAY)
 
     assert "key-1" == mint(case.server)
     assert "stale" == case.state
@@ -296,11 +297,11 @@ def test_row_24_new_secret_under_the_same_key(caplog: pytest.LogCaptureFixture) 
     old = case.server.create_participant_token
     case.source.otherwise = answer(_json({**fields(1), "voice_agent_api_secret": "n" * 40}))
     caplog.clear()
-    before = case.keeper.known()
-    case.world.advance(HOUR)
+    before = case.cache.peek()
+    case.simulation.advance(HOUR)
     mint(case.server)
 
-    after = case.keeper.known()
+    after = case.cache.peek()
     assert before.signer.fingerprint == after.signer.fingerprint
     assert not before.signer.signs_like(after.signer)
     assert [("rotated", logging.INFO)] == [(each.__dict__["moss_event"], each.levelno) for each in caplog.records]
@@ -313,15 +314,15 @@ def test_row_24_new_address_and_key() -> None:
     """All of it changes in one step: a reader has the old or the new, whole."""
     case = start()
     case.source.otherwise = good(2)
-    case.world.hold = True
-    case.world.advance(HOUR)
+    case.simulation.hold = True
+    case.simulation.advance(HOUR)
     seen = []
     for _ in range(2):
         mint(case.server)
-        known = case.keeper.known()
+        known = case.cache.peek()
         seen.append((known.url, known.agent_name, known.signer.fingerprint))
-        if case.world.held:
-            case.world.run()
+        if case.simulation.held:
+            case.simulation.run()
 
     expected = []
     for generation in (1, 2):
@@ -336,7 +337,7 @@ def test_row_24_invalid_answer_keeps_the_old() -> None:
     """Half of a rotation is none: what cannot be used does not replace what can."""
     case = start()
     case.source.otherwise = answer(_json({**fields(2), "voice_agent_api_secret": ""}))
-    case.world.advance(HOUR)
+    case.simulation.advance(HOUR)
 
     assert "key-1" == mint(case.server)
     assert "wss://livekit-1" == case.server.get_server_url()
@@ -366,11 +367,11 @@ def test_row_25_source_down(random: float, flights: int) -> None:
     """A hundred calls a second for a minute: a flight at 0, 1, 3, 7, 15, 31 seconds (or at half of that), no more."""
     case = start(random)
     case.source.otherwise = DOWN
-    begun = case.world.mono
+    begun = case.simulation.mono
     errors = []
-    while case.world.mono < begun + 60:
+    while case.simulation.mono < begun + 60:
         errors.append(caught(case.server.refresh))
-        case.world.advance(0.01)
+        case.simulation.advance(0.01)
 
     assert {CredentialsUnavailable} == {type(each) for each in errors}
     assert flights <= (case.source.count - 1) / 3 <= flights + 1
@@ -381,10 +382,10 @@ def test_row_25_refused() -> None:
     """Refused: at most one request a second."""
     case = start(0.0)
     case.source.otherwise = status(403)
-    begun = case.world.mono
-    while case.world.mono < begun + 60:
+    begun = case.simulation.mono
+    while case.simulation.mono < begun + 60:
         assert isinstance(caught(case.server.refresh), CredentialsRejected)
-        case.world.advance(0.01)
+        case.simulation.advance(0.01)
 
     assert case.source.count - 1 <= 60
 
@@ -396,9 +397,9 @@ def test_row_25_told_to_stay_away() -> None:
     for _ in range(299):
         error = caught(case.server.refresh)
         assert isinstance(error, CredentialsUnavailable)
-        case.world.advance(1)
+        case.simulation.advance(1)
     assert 2 == case.source.count
-    case.world.advance(1)
+    case.simulation.advance(1)
     caught(case.server.refresh)
     assert 3 == case.source.count
 
@@ -417,10 +418,10 @@ def test_row_25_background_pause_does_not_hold_up_refresh() -> None:
     """The long pause of the background is not for those who ask: they wait for the short memory only."""
     case = start()
     case.source.answers.append(DOWN)
-    case.world.advance(HOUR)
+    case.simulation.advance(HOUR)
     assert "key-1" == mint(case.server)
     case.source.otherwise = good(2)
-    case.world.advance(1)
+    case.simulation.advance(1)
     assert "key-1" == mint(case.server)
     case.server.refresh()
 
@@ -433,12 +434,12 @@ def test_retry_after_of_errors_tells_when_to_come_back() -> None:
     case = start()
     case.source.otherwise = DOWN
     caught(case.server.refresh)
-    case.world.advance(0.25)
+    case.simulation.advance(0.25)
     error = caught(case.server.refresh)
 
     assert isinstance(error, CredentialsUnavailable)
     assert 0.75 == error.retry_after
     count = case.source.count
-    case.world.advance(0.75)
+    case.simulation.advance(0.75)
     caught(case.server.refresh)
     assert case.source.count > count

@@ -21,13 +21,20 @@ import httpx2
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from moss_voice_server._credentials.cache import Flight, Keeper, World
+from moss_voice_server._credentials.cache import CredentialsCache
 from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
+from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.refresh import Refresh
+from moss_voice_server._credentials.runtime import Runtime
+from moss_voice_server._credentials.source import MossSource, wording
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsNotLoaded, CredentialsUnavailable
 from moss_voice_server.testing import Answer, FakeMoss
-from tests.support.faces import ASYNC, SYNC, Face, caught
-from tests.support.world import ADA, DOWN, SETTINGS, FakeWorld, Source, claims, fields, good, keeper, mint, server
+from tests.support.errors import caught
+from tests.support.servers import ASYNC, SYNC, ServerClass
+from tests.support.simulation import ADA, CONFIG, DOWN, Simulation, Source, cache, fields, good, mint, server
+from tests.support.threads import refuse_threads, settled
+from tests.support.tokens import claims
 
 HOUR = 3600.0
 
@@ -40,13 +47,15 @@ class Clock:
         self._looks: Counter[int] = Counter()
         self._looked = threading.Condition()
 
-    def __call__(self) -> float:
-        """The time."""
-        thread = threading.current_thread()
-        if not thread.name.startswith("moss-voice-server"):
-            with self._looked:
-                self._looks[thread.ident or 0] += 1
-                self._looked.notify_all()
+    def time(self) -> float:
+        """Seconds since 1970; it cannot be moved."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """The clock that can be moved."""
+        with self._looked:
+            self._looks[threading.get_ident()] += 1
+            self._looked.notify_all()
         return time.monotonic() + self.ahead
 
     def wait_for(self, threads: int, looks: int = 1) -> None:
@@ -86,12 +95,12 @@ def ended(threads: list[threading.Thread]) -> None:
 # --- row 15: all at once -----------------------------------------------------------------------------------
 
 
-def test_row_15_cold_start(face: Face, moss: FakeMoss) -> None:
+def test_row_15_cold_start(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty threads that want the first credentials: one request, and all have them."""
     clock = Clock()
-    made = face.make(moss.arguments, World(mono=clock))
+    made = server_class.new(moss.arguments, Runtime(clock))
     moss.script(Answer(hang=True))
-    threads = together(20, lambda: face.refresh(made))
+    threads = together(20, lambda: server_class.refresh(made))
     clock.wait_for(20)
     moss.wait_for(1)
     moss.release()
@@ -101,14 +110,14 @@ def test_row_15_cold_start(face: Face, moss: FakeMoss) -> None:
     assert "fresh" == made.status().state
 
 
-def test_row_15_cold_start_of_a_source_that_is_down(face: Face, moss: FakeMoss) -> None:
+def test_row_15_cold_start_of_a_source_that_is_down(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty threads, one flight of three requests, one failure, and an exception for each."""
     clock = Clock()
-    made = face.make(moss.arguments, World(mono=clock, uniform=lambda _low, high: high / 5))
+    made = server_class.new(moss.arguments, Runtime(clock, uniform=lambda _low, high: high / 5))
     moss.always(503)
     moss.script(Answer(503, hang=True))
     errors: list[Exception] = []
-    threads = together(20, lambda: errors.append(caught(lambda: face.refresh(made))))
+    threads = together(20, lambda: errors.append(caught(lambda: server_class.refresh(made))))
     clock.wait_for(20)
     moss.wait_for(1)
     moss.release()
@@ -120,11 +129,11 @@ def test_row_15_cold_start_of_a_source_that_is_down(face: Face, moss: FakeMoss) 
     assert 20 == len({id(each) for each in errors})
 
 
-def test_row_15_hard(face: Face, moss: FakeMoss) -> None:
+def test_row_15_hard(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty mints of credentials that are too old: one request, and all raise while it is still under way."""
     clock = Clock()
-    made = face.make(moss.arguments, World(mono=clock))
-    face.refresh(made)
+    made = server_class.new(moss.arguments, Runtime(clock))
+    server_class.refresh(made)
     clock.ahead = 73 * HOUR
     moss.always(Answer(hang=True))
     errors: list[Exception] = []
@@ -137,11 +146,11 @@ def test_row_15_hard(face: Face, moss: FakeMoss) -> None:
     moss.release()
 
 
-def test_row_15_soft(face: Face, moss: FakeMoss) -> None:
+def test_row_15_soft(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty threads that mint while a renewal is due: one request, and nobody waits for it."""
     clock = Clock()
-    made = face.make(moss.arguments, World(mono=clock))
-    face.refresh(made)
+    made = server_class.new(moss.arguments, Runtime(clock))
+    server_class.refresh(made)
     key = moss.credentials["voice_agent_api_key"]
     new = moss.rotate()["voice_agent_api_key"]
     moss.script(Answer(hang=True))
@@ -159,11 +168,6 @@ def test_row_15_soft(face: Face, moss: FakeMoss) -> None:
     assert 2 == moss.count
 
 
-def settled() -> None:
-    """Wait until every fetch is over, with a bound."""
-    ended([thread for thread in threading.enumerate() if thread.name.startswith("moss-voice-server")])
-
-
 def until(condition: Callable[[], bool]) -> None:
     """Wait for it, with a bound."""
     deadline = time.monotonic() + 30
@@ -178,24 +182,24 @@ def until(condition: Callable[[], bool]) -> None:
 class Turning:
     """A source whose every fetch brings the next generation."""
 
-    def __init__(self, world: FakeWorld) -> None:
+    def __init__(self, simulation: Simulation) -> None:
         self.generation = 0
-        self._world = world
+        self._world = simulation
 
-    def drive(self, exchange: FetchFlow) -> FetchResult:
+    def run(self, flow: FetchFlow) -> FetchResult:
         """As `Source.drive`."""
         self.generation += 1
         source = Source(self._world)
         source.otherwise = good(self.generation)
-        return source.drive(exchange)
+        return source.run(flow)
 
 
 def test_row_16_never_a_mixed_generation() -> None:
     """Twenty threads mint four thousand times each while the credentials turn: key and secret always belong together."""
-    world = FakeWorld()
-    source = Turning(world)
-    kept = keeper(world, source)  # type: ignore[arg-type]  # all that it needs is `drive`
-    made = server(kept)
+    simulation = Simulation()
+    source = Turning(simulation)
+    cached = cache(simulation, source)
+    made = server(cached)
     made.refresh()
     wrong: list[str] = []
     seen: set[str] = set()
@@ -211,10 +215,10 @@ def test_row_16_never_a_mixed_generation() -> None:
             if expected != urlsafe_b64decode(signature + "="):
                 wrong.append(token)
             if number % 100 == 0:
-                known = kept.known()
+                known = cached.peek()
                 generation = known.url.removeprefix("wss://livekit-")
                 fingerprint = hashlib.sha256(f"key-{generation}".encode()).hexdigest()[:12]
-                if (f"agent-{generation}", fingerprint) != (known.agent_name, known.signer.fingerprint):
+                if (f"agent-{generation}", fingerprint) != (known.agent_name, known.fingerprint):
                     wrong.append(known.url)
 
     threads = together(20, work)
@@ -242,7 +246,7 @@ def test_row_20_one_server_and_three_loops_in_turn(moss: FakeMoss) -> None:
 def test_row_20_four_loops_in_four_threads(moss: FakeMoss) -> None:
     """Five tasks each in four loops: one request, and all have its result."""
     clock = Clock()
-    made = ASYNC.make(moss.arguments, World(mono=clock))
+    made = ASYNC.new(moss.arguments, Runtime(clock))
     moss.script(Answer(hang=True))
     results: list[object] = []
 
@@ -350,14 +354,14 @@ def test_row_20_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
     assert 100 <= asyncio.run(story())
 
 
-def test_row_20_sync_and_async_transports_in_memory(face: Face) -> None:
+def test_row_20_sync_and_async_transports_in_memory(server_class: ServerClass) -> None:
     """A transport that is handed in serves any number of fetches, threads and loops."""
     moss = FakeMoss().start()
     try:
-        made = face.make(moss.arguments, transport=moss.transport())
+        made = server_class.new(moss.arguments, transport=moss.transport())
         for _ in range(3):
-            face.refresh(made)
-        ended(together(8, lambda: face.refresh(made)))
+            server_class.refresh(made)
+        ended(together(8, lambda: server_class.refresh(made)))
         assert "fresh" == made.status().state
     finally:
         moss.close()
@@ -387,7 +391,7 @@ def test_row_22_hangs_for_ever(moss: FakeMoss) -> None:
     clock = Clock()
     transport = Stuck(moss)
     policy = RefreshPolicy(attempt_timeout=0.2, total_timeout=0.3)
-    made = SYNC.make(moss.arguments, World(mono=clock), refresh=policy, transport=transport)
+    made = SYNC.new(moss.arguments, Runtime(clock), refresh=policy, transport=transport)
     try:
         error = caught(lambda: SYNC.refresh(made))
         assert isinstance(error, CredentialsUnavailable)
@@ -409,32 +413,25 @@ def test_row_22_hangs_for_ever(moss: FakeMoss) -> None:
 @pytest.fixture
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system gives no thread to us; the fake Moss API has its own."""
-    start = threading.Thread.start
-
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name.startswith("moss-voice-server"):
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    refuse_threads(monkeypatch)
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_row_29_no_thread_to_be_had(face: Face, moss: FakeMoss) -> None:
+def test_row_29_no_thread_to_be_had(server_class: ServerClass, moss: FakeMoss) -> None:
     """Where no thread can be started, the caller fetches itself: at the start, and at the renewal."""
-    world = FakeWorld()
+    simulation = Simulation()
     moss.script(503)
-    made = face.make(moss.arguments, World(wall=lambda: world.wall, mono=lambda: world.mono, uniform=min))
-    face.refresh(made)
+    made = server_class.new(moss.arguments, Runtime(simulation, min))
+    server_class.refresh(made)
     assert 2 == moss.count
 
     new = moss.rotate()["voice_agent_api_key"]
-    world.advance(HOUR)
+    simulation.advance(HOUR)
     assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
     assert 3 == moss.count
 
     moss.always(503)
-    world.advance(HOUR)
+    simulation.advance(HOUR)
     for _ in range(100):
         assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
     assert 4 == moss.count
@@ -460,12 +457,14 @@ FROZEN = ("AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
 
 
 @pytest.mark.parametrize("variable", FROZEN)
-def test_row_29_threads_stand_still(face: Face, moss: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_29_threads_stand_still(
+    server_class: ServerClass, moss: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where a process is frozen between requests, a mint renews in line: one attempt for each window."""
     monkeypatch.setenv(variable, "something")
     clock = Clock()
-    made = face.make(moss.arguments, World(mono=clock))
-    face.refresh(made)
+    made = server_class.new(moss.arguments, Runtime(clock))
+    server_class.refresh(made)
     old, new = moss.credentials["voice_agent_api_key"], moss.rotate()["voice_agent_api_key"]
     clock.ahead = HOUR
     moss.always(503)
@@ -483,7 +482,7 @@ def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("K_SERVICE", "something")
     clock = Clock()
     patient = RefreshPolicy(attempt_timeout=60, total_timeout=60)
-    made = SYNC.make(moss.arguments, World(mono=clock), refresh=patient)
+    made = SYNC.new(moss.arguments, Runtime(clock), refresh=patient)
     SYNC.refresh(made)
     clock.ahead = HOUR
     moss.always(Answer(drip=0.2))
@@ -501,22 +500,22 @@ def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPat
 def test_row_29_uwsgi(has_threads: int, in_line: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where uWSGI runs no threads a mint renews in line, and gets the new key itself. (`tests/processes` has the real one.)"""
     monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(has_threads=has_threads))
-    world = FakeWorld()
-    source = Source(world)
+    simulation = Simulation()
+    source = Source(simulation)
     with ThreadPoolExecutor(1) as threads:
         may_run = threading.Event()
-        kept = keeper(world, source)
-        made = server(kept)
+        cached = cache(simulation, source)
+        made = server(cached)
         made.refresh()
         source.otherwise = good(2)
 
         def spawn(work: Callable[[], None]) -> None:
             threads.submit(may_run.wait, 30).add_done_callback(lambda _: work())
 
-        kept.world = world.world._replace(spawn=spawn)
+        cached._runtime = simulation.runtime._replace(start_thread=spawn)
         if in_line:
             may_run.set()
-        world.advance(HOUR)
+        simulation.advance(HOUR)
         expected = "key-2" if in_line else "key-1"
         assert expected == mint(made)
         may_run.set()
@@ -542,18 +541,21 @@ class Interrupting(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, ValueError])
 def test_row_29_interrupted_fetch(
-    face: Face, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server_class: ServerClass,
+    kind: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whatever ends a fetch, those who wait are let go with an error of ours, and the next fetch may begin."""
     seen: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda what: seen.append(what.exc_type))
-    world = World(uniform=lambda _low, _high: 0.0)
+    runtime = Runtime(uniform=lambda _low, _high: 0.0)
     arguments = {"project_id": "p", "project_key": "k", "voice_agent_id": "v", "api_url": "http://127.0.0.1:1"}
     transport = Interrupting(kind)
-    made = face.make(arguments, world, transport=transport)
+    made = server_class.new(arguments, runtime, transport=transport)
     started = time.monotonic()
     for _ in range(2):
-        error = caught(lambda: face.refresh(made))
+        error = caught(lambda: server_class.refresh(made))
         assert isinstance(error, CredentialsUnavailable)
         assert "a secret in the text" not in str(error)
     assert time.monotonic() - started < 8
@@ -568,7 +570,7 @@ def test_row_29_interrupted_in_line(kind: type[BaseException]) -> None:
     transport = Interrupting(kind)
     moss = FakeMoss().start()
     transport._through = moss.transport()
-    made = SYNC.make(moss.arguments, World(uniform=lambda _low, _high: 0.0), transport=transport)
+    made = SYNC.new(moss.arguments, Runtime(uniform=lambda _low, _high: 0.0), transport=transport)
     try:
         with pytest.raises(kind):
             SYNC.refresh(made)
@@ -615,10 +617,10 @@ print("the end")
 """
 
 
-def test_row_29_process_ends_during_a_renewal(face: Face, moss: FakeMoss) -> None:
+def test_row_29_process_ends_during_a_renewal(server_class: ServerClass, moss: FakeMoss) -> None:
     """A process that ends does not wait for the renewal that is under way, and says nothing about it."""
     moss.script(Answer(), Answer(hang=True))
-    command = [sys.executable, "-W", "default", "-c", _EXITS, json.dumps([face.kind.__name__, moss.arguments])]
+    command = [sys.executable, "-W", "default", "-c", _EXITS, json.dumps([server_class.kind.__name__, moss.arguments])]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -650,10 +652,10 @@ except CredentialsUnavailable:
 """
 
 
-def test_row_29_process_ends_during_a_name_look_up(face: Face) -> None:
+def test_row_29_process_ends_during_a_name_look_up(server_class: ServerClass) -> None:
     """Nor does it wait for a name look-up that hangs, which nothing can end."""
     started = time.monotonic()
-    command = [sys.executable, "-W", "default", "-c", _EXITS_FROM_DNS, json.dumps(face.kind.__name__)]
+    command = [sys.executable, "-W", "default", "-c", _EXITS_FROM_DNS, json.dumps(server_class.kind.__name__)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 
     assert ("the end\n", "", 0) == (done.stdout, done.stderr, done.returncode)
@@ -665,12 +667,12 @@ def test_row_29_process_ends_during_a_name_look_up(face: Face) -> None:
 
 def test_callback_that_raises_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """`on_change` is the application's: what it raises is logged by its class's name, and the renewal stands."""
-    world = FakeWorld()
+    simulation = Simulation()
 
     def broken(_status: CredentialsStatus) -> None:
         raise ValueError("a secret of the application")
 
-    made = server(keeper(world, Source(world), on_change=broken))
+    made = server(cache(simulation, Source(simulation), on_change=broken))
     made.refresh()
 
     assert "fresh" == made.status().state
@@ -680,8 +682,8 @@ def test_callback_that_raises_stops_nothing(caplog: pytest.LogCaptureFixture) ->
 
 def test_callback_may_call_back() -> None:
     """`on_change` may mint, ask for the status and even refresh: nothing is locked while it runs."""
-    world = FakeWorld()
-    source = Source(world)
+    simulation = Simulation()
+    source = Source(simulation)
     results: list[object] = []
 
     def curious(told: CredentialsStatus) -> None:
@@ -691,8 +693,8 @@ def test_callback_may_call_back() -> None:
             results.append(mint(made))
             made.refresh()
 
-    kept = keeper(world, source, on_change=curious)
-    made = server(kept)
+    cached = cache(simulation, source, on_change=curious)
+    made = server(cached)
     source.answers.append(good(1))
     source.otherwise = good(2)
     made.refresh()
@@ -703,30 +705,31 @@ def test_callback_may_call_back() -> None:
 
 def test_callback_that_takes_its_time() -> None:
     """Whose patience ends while `on_change` is still busy hears how the fetch ended, and not that it never did."""
-    world = FakeWorld()
-    source = Source(world)
+    simulation = Simulation()
+    source = Source(simulation)
     told, may_return = threading.Event(), threading.Event()
 
     def slow(_status: CredentialsStatus) -> None:
         told.set()
         may_return.wait(30)
 
-    kept = keeper(world, source, on_change=slow)
+    cached = cache(simulation, source, on_change=slow)
     for answer in (good(), DOWN):
         source.otherwise = answer
-        flight, _ = kept._board(background=False)
-        assert flight is not None
+        refresh = cached._claim(background=False)
+        assert refresh is not None
         told.clear()
         may_return.clear()
         with ThreadPoolExecutor(1) as threads:
-            threads.submit(kept._fly, flight, 1, 5.0)
+            threads.submit(cached._run, refresh, 1, 5.0)
             try:
                 assert told.wait(30)
-                assert not flight.landing.done()
+                assert not refresh.done.done()
                 if answer is DOWN:
-                    assert "connection refused" in str(caught(lambda flight=flight: kept._deliver(flight)))  # type: ignore[misc]
+                    error = caught(lambda refresh=refresh: cached._raise_if_failed(refresh))  # type: ignore[misc]
+                    assert "connection refused" in str(error)
                 else:
-                    kept._deliver(flight)
+                    cached._raise_if_failed(refresh)
             finally:
                 may_return.set()
 
@@ -737,12 +740,12 @@ def test_signal_in_the_middle(inside: str) -> None:
 
     The clock is looked at wherever that thread holds something, so the handler is called from there.
     """
-    world = FakeWorld()
-    source = Source(world)
-    kept = keeper(world, source)
-    made = server(kept)
+    simulation = Simulation()
+    source = Source(simulation)
+    cached = cache(simulation, source)
+    made = server(cached)
     made.refresh()
-    world.advance(HOUR)
+    simulation.advance(HOUR)
     source.otherwise = good(2)
     begun: list[int] = []
     handled: list[str] = []
@@ -751,9 +754,9 @@ def test_signal_in_the_middle(inside: str) -> None:
         if len(begun) < 50:
             begun.append(1)
             handled.append(mint(made))
-        return world.mono
+        return simulation.mono
 
-    kept.world = world.world._replace(mono=interrupted)
+    simulation.monotonic = interrupted  # type: ignore[method-assign]
     ended(together(1, lambda: mint(made) if inside == "mint" else made.refresh()))
 
     assert 50 == len(handled)
@@ -763,36 +766,38 @@ def test_signal_in_the_middle(inside: str) -> None:
 
 def test_mint_while_the_first_fetch_lands() -> None:
     """Between two looks of a mint the first fetch comes in: it is not told that nobody has fetched."""
-    world = FakeWorld()
-    world.hold = True
-    source = Source(world)
+    simulation = Simulation()
+    simulation.hold = True
+    source = Source(simulation)
 
-    class Landing(Keeper):
-        """Lets the fetch come in while a mint looks for it."""
+    class Finishing(CredentialsCache[Credentials]):
+        """Lets the refresh finish while `get` looks for it."""
 
         @property
-        def _flight(self) -> Flight | None:
-            before = self.__dict__["flight"]
-            if before is not None and world.held and sys._getframe(1).f_code.co_name == "lease":
-                world.run()
-            return self.__dict__["flight"]
+        def _refresh(self) -> Refresh | None:
+            before = self.__dict__["refresh_now"]
+            if before is not None and simulation.held and sys._getframe(1).f_code.co_name == "get":
+                simulation.run()
+            return self.__dict__["refresh_now"]
 
-        @_flight.setter
-        def _flight(self, flight: Flight | None) -> None:
-            self.__dict__["flight"] = flight
+        @_refresh.setter
+        def _refresh(self, refresh: Refresh | None) -> None:
+            self.__dict__["refresh_now"] = refresh
 
-    kept = Landing("MossVoiceServerSync", SETTINGS, RefreshPolicy(), source.drive, world=world.world)
-    made = server(kept)
-    kept.start()
+    runtime, policy = simulation.runtime, RefreshPolicy()
+    moss = MossSource(CONFIG, policy, source.run, runtime)
+    cached = Finishing(moss, policy, wording("MossVoiceServerSync"), None, runtime)
+    made = server(cached)
+    cached.refresh_in_background()
 
     assert "key-1" == mint(made)
 
 
 def test_log_handler_may_call_back() -> None:
     """So may a log handler, which runs at the same place."""
-    world = FakeWorld()
-    source = Source(world)
-    made = server(keeper(world, source))
+    simulation = Simulation()
+    source = Source(simulation)
+    made = server(cache(simulation, source))
     states: list[str] = []
 
     class Curious(logging.Handler):
@@ -811,24 +816,24 @@ def test_log_handler_may_call_back() -> None:
     assert ["fresh"] == states
 
 
-def test_closed(face: Face, moss: FakeMoss) -> None:
+def test_closed(server_class: ServerClass, moss: FakeMoss) -> None:
     """After `close` the credentials in hand mint on until they are too old; nobody asks any more."""
     clock = Clock()
-    made = face.make(moss.arguments, World(mono=clock))
-    face.refresh(made)
+    made = server_class.new(moss.arguments, Runtime(clock))
+    server_class.refresh(made)
     for _ in range(2):
         if isinstance(made, MossVoiceServerSync):
             made.close()
         else:
             asyncio.run(made.aclose())
 
-    assert isinstance(caught(lambda: face.refresh(made)), CredentialsUnavailable)
+    assert isinstance(caught(lambda: server_class.refresh(made)), CredentialsUnavailable)
     clock.ahead = 71 * HOUR
     assert made.create_participant_token(ADA, "room")
     clock.ahead = 73 * HOUR
     error = caught(lambda: made.create_participant_token(ADA, "room"))
     assert (CredentialsUnavailable, None) == (type(error), getattr(error, "retry_after", 0.0))
-    assert "is closed and fetches no more" in str(error)
+    assert "is closed" in str(error)
     settled()
     assert 1 == moss.count
 
@@ -846,9 +851,9 @@ def test_closed_during_a_fetch(moss: FakeMoss) -> None:
     assert "fresh" == made.status().state
 
 
-def test_not_created(face: Face, moss: FakeMoss) -> None:
+def test_not_created(server_class: ServerClass, moss: FakeMoss) -> None:
     """Minting before anything was fetched asks nobody and says what to do."""
-    made = face.make(moss.arguments)
+    made = server_class.new(moss.arguments)
     for call in (
         lambda: made.create_participant_token(ADA, "room"),
         made.get_server_url,
@@ -856,13 +861,13 @@ def test_not_created(face: Face, moss: FakeMoss) -> None:
     ):
         error = caught(call)
         assert isinstance(error, CredentialsNotLoaded)
-        assert f"{face.kind.__name__}.create" in str(error)
+        assert f"{server_class.kind.__name__}.create" in str(error)
     assert 0 == moss.count
 
 
-def test_mint_while_the_first_fetch_is_under_way(face: Face, moss: FakeMoss) -> None:
+def test_mint_while_the_first_fetch_is_under_way(server_class: ServerClass, moss: FakeMoss) -> None:
     """It raises at once, says when to come back, and begins no second fetch."""
-    made = face.make(moss.arguments)
+    made = server_class.new(moss.arguments)
     moss.script(Answer(hang=True))
     made.refresh_in_background()
     moss.wait_for(1)
@@ -876,18 +881,18 @@ def test_mint_while_the_first_fetch_is_under_way(face: Face, moss: FakeMoss) -> 
     assert 1 == moss.count
 
 
-def test_refresh_joins_a_renewal_that_is_under_way(face: Face, moss: FakeMoss) -> None:
+def test_refresh_joins_a_renewal_that_is_under_way(server_class: ServerClass, moss: FakeMoss) -> None:
     """`refresh()` shares the background's fetch, and its failure."""
     clock = Clock()
-    made = face.make(moss.arguments, World(mono=clock))
-    face.refresh(made)
+    made = server_class.new(moss.arguments, Runtime(clock))
+    server_class.refresh(made)
     clock.ahead = HOUR
     moss.script(Answer(503, hang=True))
     made.create_participant_token(ADA, "room")
     moss.wait_for(2)
     clock.forget()
     errors: list[Exception] = []
-    threads = together(1, lambda: errors.append(caught(lambda: face.refresh(made))))
+    threads = together(1, lambda: errors.append(caught(lambda: server_class.refresh(made))))
     clock.wait_for(1)
     moss.release()
     ended(threads)

@@ -25,7 +25,7 @@ import httpx2
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from moss_voice_server._credentials.cache import World
+from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import (
     CredentialsError,
@@ -38,21 +38,23 @@ from moss_voice_server.errors import (
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.faults.conftest import Authority
 from tests.faults.table import FAULTS, MARK, Fault, Place, arguments_for, send_below_tls
-from tests.support.faces import ASYNC, SYNC, Face, Server, caught, everything
+from tests.support.errors import caught, everything
+from tests.support.servers import ASYNC, SYNC, Server, ServerClass
+from tests.support.simulation import ADA, Simulation
 from tests.support.sockets import black_hole, closed_port, good, listener, tls, trickle_handshake
-from tests.support.world import ADA, FakeWorld, claims
+from tests.support.tokens import claims
 
 ONCE = RefreshPolicy(attempts=1)
 TWICE = RefreshPolicy(attempts=2, attempt_timeout=0.6, total_timeout=60)
 BRIEF = RefreshPolicy(attempts=1, attempt_timeout=0.3)
 # The pauses between attempts have no length.
-PAUSELESS = World(uniform=lambda _low, _high: 0.0)
+PAUSELESS = Runtime(uniform=lambda _low, _high: 0.0)
 
 
 class Sender(NamedTuple):
     """One of the three ways in which a fetch is sent."""
 
-    face: Face
+    server_class: ServerClass
     transport: Callable[[], Any] = lambda: None
 
 
@@ -68,10 +70,10 @@ def key_of(server: Server) -> str:
     return str(claims(server.create_participant_token(ADA, "room"))["iss"])
 
 
-def fails(face: Face, arguments: dict[str, str], **keywords: Any) -> CredentialsError:
+def fails(server_class: ServerClass, arguments: dict[str, str], **keywords: Any) -> CredentialsError:
     """The error of a refresh that has to fail; nothing is cached, and neither key nor body shows."""
-    server = face.make(arguments, PAUSELESS, **keywords)
-    error = caught(lambda: face.refresh(server))
+    server = server_class.new(arguments, PAUSELESS, **keywords)
+    error = caught(lambda: server_class.refresh(server))
     assert isinstance(error, CredentialsError), error
     assert "empty" == server.status().state
     for hidden in (arguments["project_key"], MARK):
@@ -95,7 +97,7 @@ class Report(NamedTuple):
 def reported(sender: Sender, fault: Fault, place: Place) -> Report:
     """The fault, met by this sender."""
     with fault.serve(place) as target:
-        error = fails(sender.face, target.arguments, refresh=TWICE, transport=sender.transport())
+        error = fails(sender.server_class, target.arguments, refresh=TWICE, transport=sender.transport())
         text = re.sub(r":[0-9]{4,5}\b", ":port", str(error))
         return Report(type(error), text, error.remedy, wait_of(error), target.seen())
 
@@ -155,8 +157,8 @@ TEMPORARY = {
 def test_second_attempt_succeeds(sender: Sender, moss: FakeMoss, answer: Answer) -> None:
     """One bad response out of two is not a failure."""
     moss.script(answer)
-    server = sender.face.make(moss.arguments, PAUSELESS, refresh=TWICE, transport=sender.transport())
-    sender.face.refresh(server)
+    server = sender.server_class.new(moss.arguments, PAUSELESS, refresh=TWICE, transport=sender.transport())
+    sender.server_class.refresh(server)
 
     assert 2 == moss.count
     assert moss.credentials["voice_agent_api_key"] == key_of(server)
@@ -181,18 +183,18 @@ def test_second_attempt_succeeds_after_tls_trouble(
 
     with listener(talk) as (port, _):
         arguments = arguments_for(f"https://127.0.0.1:{port}")
-        server = sender.face.make(arguments, PAUSELESS, refresh=TWICE, transport=sender.transport())
-        sender.face.refresh(server)
+        server = sender.server_class.new(arguments, PAUSELESS, refresh=TWICE, transport=sender.transport())
+        sender.server_class.refresh(server)
     assert json.loads(body)["voice_agent_api_key"] == key_of(server)
 
 
 # --- when it is asked again --------------------------------------------------------------------------------
 
 
-def test_two_failures_then_success(face: Face, moss: FakeMoss) -> None:
+def test_two_failures_then_success(server_class: ServerClass, moss: FakeMoss) -> None:
     """503, 503, 200: three requests with growing pauses, then it mints."""
     moss.script(503, 503)
-    server = face.create(moss.arguments)
+    server = server_class.create(**moss.arguments)
 
     first, second, third = (request.time for request in moss.requests)
     assert 0.25 <= second - first < 5
@@ -200,15 +202,15 @@ def test_two_failures_then_success(face: Face, moss: FakeMoss) -> None:
     assert moss.credentials["voice_agent_api_key"] == key_of(server)
 
 
-def test_outage_at_the_start(face: Face, moss: FakeMoss) -> None:
+def test_outage_at_the_start(server_class: ServerClass, moss: FakeMoss) -> None:
     """Three requests, one error; the next thousand calls within its backoff get the same one without a request."""
     moss.always(503)
-    world = FakeWorld()
-    server = face.make(moss.arguments, world.world)
+    world = Simulation()
+    server = server_class.new(moss.arguments, world.runtime)
 
-    first = caught(lambda: face.refresh(server))
+    first = caught(lambda: server_class.refresh(server))
     assert 3 == moss.count
-    again = [caught(server._keeper.renew) for _ in range(1000)]
+    again = [caught(server._cache.refresh) for _ in range(1000)]
     minted = [caught(lambda: server.create_participant_token(ADA, "room")) for _ in range(1000)]
 
     assert 3 == moss.count
@@ -216,26 +218,26 @@ def test_outage_at_the_start(face: Face, moss: FakeMoss) -> None:
     assert {CredentialsUnavailable} == {type(each) for each in minted}
     assert 1000 == len(set(map(id, again)))
     world.advance(0.5)
-    caught(lambda: face.refresh(server))
+    caught(lambda: server_class.refresh(server))
     assert 6 == moss.count
 
 
-def test_retry_after_that_fits(face: Face, moss: FakeMoss) -> None:
+def test_retry_after_that_fits(server_class: ServerClass, moss: FakeMoss) -> None:
     """429 with `Retry-After: 2`: two seconds later it works."""
     moss.script(Answer.retry_after("2"))
-    face.create(moss.arguments)
+    server_class.create(**moss.arguments)
 
     first, second = (request.time for request in moss.requests)
     assert 2 <= second - first < 7
 
 
-def test_retry_after_of_an_hour(face: Face, moss: FakeMoss) -> None:
+def test_retry_after_of_an_hour(server_class: ServerClass, moss: FakeMoss) -> None:
     """429 with `Retry-After: 3600`: raised at once, and no request follows for five minutes."""
     moss.always(Answer.retry_after("3600"))
-    server = face.make(moss.arguments)
+    server = server_class.new(moss.arguments)
     waits = []
     for _ in range(2):
-        error = caught(lambda: face.refresh(server))
+        error = caught(lambda: server_class.refresh(server))
         assert isinstance(error, CredentialsUnavailable)
         waits.append(error.retry_after or 0)
 
@@ -244,28 +246,28 @@ def test_retry_after_of_an_hour(face: Face, moss: FakeMoss) -> None:
 
 
 @pytest.mark.parametrize("value", ["-1", "garbage \x80", formatdate(0, usegmt=True)])
-def test_invalid_retry_after(face: Face, moss: FakeMoss, value: str) -> None:
+def test_invalid_retry_after(server_class: ServerClass, moss: FakeMoss, value: str) -> None:
     """Negative, past or not a number: our own backoff applies."""
     moss.script(Answer.retry_after(value))
-    face.refresh(face.make(moss.arguments, World(uniform=min)))
+    server_class.refresh(server_class.new(moss.arguments, Runtime(uniform=min)))
 
     first, second = (request.time for request in moss.requests)
     assert 0.25 <= second - first < 5
 
 
-def test_wrong_key(face: Face, moss: FakeMoss) -> None:
+def test_wrong_key(server_class: ServerClass, moss: FakeMoss) -> None:
     """A key that the API does not know is rejected, by the API's own judgement."""
-    error = fails(face, {**moss.arguments, "project_key": "some-other-key"})
+    error = fails(server_class, {**moss.arguments, "project_key": "some-other-key"})
 
     assert CredentialsRejected is type(error)
     assert "MOSS_PROJECT_KEY" in error.remedy
 
 
-def test_rejected_while_in_use(face: Face, moss: FakeMoss) -> None:
+def test_rejected_while_in_use(server_class: ServerClass, moss: FakeMoss) -> None:
     """One rejection: it still mints. Three over ten minutes: it stops. A success: it mints again, without a restart."""
-    world = FakeWorld(random=1.0)
-    server = face.make(moss.arguments, world.world)
-    face.refresh(server)
+    world = Simulation(random=1.0)
+    server = server_class.new(moss.arguments, world.runtime)
+    server_class.refresh(server)
     key = key_of(server)
 
     world.advance(3601)
@@ -297,21 +299,23 @@ def test_rejected_while_in_use(face: Face, moss: FakeMoss) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("target", ["elsewhere", "same"])
-def test_redirect_is_not_followed(face: Face, moss: FakeMoss, status: int, target: str) -> None:
+def test_redirect_is_not_followed(server_class: ServerClass, moss: FakeMoss, status: int, target: str) -> None:
     """Wherever it leads, the key goes nowhere else."""
     with FakeMoss() as sink:
         goal = (sink if target == "elsewhere" else moss).url.replace("127.0.0.1", "localhost")
         moss.always(Answer.redirect(f"{goal}/api/voice-agent/get-voice-agent?{MARK}", status))
-        error = fails(face, moss.arguments)
+        error = fails(server_class, moss.arguments)
 
         assert (1, 0) == (moss.count, sink.count)
     assert f"HTTP {status}, a redirect to localhost;" in str(error)
 
 
-def test_redirect_from_https_to_http_is_not_followed(face: Face, moss: FakeMoss, secure: FakeMoss) -> None:
+def test_redirect_from_https_to_http_is_not_followed(
+    server_class: ServerClass, moss: FakeMoss, secure: FakeMoss
+) -> None:
     """Not even to this machine."""
     secure.always(Answer.redirect(moss.url))
-    error = fails(face, secure.arguments)
+    error = fails(server_class, secure.arguments)
 
     assert (1, 0) == (secure.count, moss.count)
     assert "a redirect to 127.0.0.1;" in str(error)
@@ -334,7 +338,7 @@ def test_deadline_ends_a_trickle(sender: Sender, moss: FakeMoss, answer: Answer)
     """A byte now and then satisfies every read's timeout; our own clock ends it while the server is still sending."""
     moss.always(answer)
     started = time.monotonic()
-    fails(sender.face, moss.arguments, refresh=BRIEF, transport=sender.transport())
+    fails(sender.server_class, moss.arguments, refresh=BRIEF, transport=sender.transport())
 
     assert time.monotonic() - started >= 0.3
     # The whole would take more than fifteen seconds; the head alone ten, and is sent at once where the body trickles.
@@ -345,7 +349,7 @@ def test_full_speed_is_cut_off_by_size(sender: Sender, moss: FakeMoss) -> None:
     """Headers and bodies without end."""
     for endless in (Answer(endless_headers=True), Answer(endless_body=True)):
         moss.always(endless)
-        fails(sender.face, moss.arguments, refresh=ONCE, transport=sender.transport())
+        fails(sender.server_class, moss.arguments, refresh=ONCE, transport=sender.transport())
     moss.wait_idle(30)
     assert moss.bytes_sent < 50e6
 
@@ -370,14 +374,14 @@ def test_handshake_after_a_dead_address(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(sent) < 10
 
 
-def test_many_dead_addresses(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_dead_addresses(server_class: ServerClass, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are not tried one after the other beyond the total timeout."""
     with black_hole() as dead:
         all_dead = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", dead))] * 30
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_keywords: all_dead)
         policy = RefreshPolicy(attempts=1, attempt_timeout=0.3, total_timeout=0.3)
         started = time.monotonic()
-        error = fails(face, arguments_for(f"https://moss.example:{dead}"), refresh=policy)
+        error = fails(server_class, arguments_for(f"https://moss.example:{dead}"), refresh=policy)
         took = time.monotonic() - started
 
     assert took < 0.8 + 5  # one after the other they would take nine seconds
@@ -393,7 +397,7 @@ def test_connect_timeout_is_three_seconds() -> None:
     assert "firewall" in error.remedy
 
 
-def test_lookup_that_hangs(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookup_that_hangs(server_class: ServerClass, monkeypatch: pytest.MonkeyPatch) -> None:
     """No timeout reaches into the system's resolver, and yet no caller waits beyond the total timeout."""
     answered, asked, over = threading.Event(), threading.Event(), threading.Event()
 
@@ -406,7 +410,7 @@ def test_lookup_that_hangs(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     policy = RefreshPolicy(attempt_timeout=0.3, total_timeout=0.5)
     try:
-        error = fails(face, arguments_for("https://moss.example"), refresh=policy)
+        error = fails(server_class, arguments_for("https://moss.example"), refresh=policy)
 
         assert asked.is_set()
         assert not over.is_set()
@@ -422,10 +426,10 @@ def test_no_socket_stays_open(sender: Sender, moss: FakeMoss, monkeypatch: pytes
     monkeypatch.setattr(sys, "unraisablehook", lambda found: lost.append(found.exc_value))
     for answer in (Answer(hang=True), Answer(drip=0.1, drip_from="body"), Answer(size=10**9)):
         moss.script(answer)
-        fails(sender.face, moss.arguments, refresh=BRIEF, transport=sender.transport())
+        fails(sender.server_class, moss.arguments, refresh=BRIEF, transport=sender.transport())
     with listener(trickle_handshake) as (port, _):
         arguments = arguments_for(f"https://127.0.0.1:{port}")
-        fails(sender.face, arguments, refresh=BRIEF, transport=sender.transport())
+        fails(sender.server_class, arguments, refresh=BRIEF, transport=sender.transport())
     gc.collect()
 
     assert [] == lost
@@ -466,7 +470,7 @@ print(peak() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 @pytest.mark.once
-def test_memory(face: Face, moss: FakeMoss) -> None:
+def test_memory(server_class: ServerClass, moss: FakeMoss) -> None:
     """A gigabyte, and two hundred megabytes compressed into two hundred kilobytes, cost less than 5 MB of memory."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     packed = b"".join(packer.compress(b" " * 10**6) for _ in range(200)) + packer.flush()
@@ -474,7 +478,7 @@ def test_memory(face: Face, moss: FakeMoss) -> None:
         huge.always(Answer(size=10**9))
         bomb.always(Answer(body=packed, headers={"Content-Encoding": "gzip"}))
         sent = json.dumps([moss.arguments, huge.arguments, bomb.arguments])
-        command = [sys.executable, "-c", _MEASURE, face.kind.__name__, sent]
+        command = [sys.executable, "-c", _MEASURE, server_class.kind.__name__, sent]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
         assert ("", 0) == (done.stderr, done.returncode)
@@ -485,11 +489,11 @@ def test_memory(face: Face, moss: FakeMoss) -> None:
 # --- bodies and arguments: one of each kind; tests/credentials has the tables ------------------------------
 
 
-def test_invalid_response_keeps_the_old_credentials(face: Face, moss: FakeMoss) -> None:
+def test_invalid_response_keeps_the_old_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
     """They still sign, and the status names the error."""
-    server = face.create(moss.arguments, refresh=ONCE)
+    server = server_class.create(**moss.arguments, refresh=ONCE)
     moss.always(Answer(body=MARK.encode()))
-    error = caught(lambda: face.refresh(server))
+    error = caught(lambda: server_class.refresh(server))
 
     assert CredentialsInvalid is type(error)
     assert MARK not in everything(error)
@@ -501,55 +505,55 @@ def test_invalid_response_keeps_the_old_credentials(face: Face, moss: FakeMoss) 
     "field", ["voice_agent_url", "voice_agent_api_key", "voice_agent_api_secret", "voice_agent_name"]
 )
 @pytest.mark.parametrize("value", [..., None, 7, f" {MARK}"], ids=["missing", "null", "int", "space"])
-def test_invalid_field_is_named(face: Face, moss: FakeMoss, field: str, value: object) -> None:
+def test_invalid_field_is_named(server_class: ServerClass, moss: FakeMoss, field: str, value: object) -> None:
     """Without its value; and the same response is not requested twice."""
     fields = {**moss.credentials, field: value}
     moss.always(Answer(json={name: each for name, each in fields.items() if each is not ...}))
-    error = fails(face, moss.arguments)
+    error = fails(server_class, moss.arguments)
 
     assert CredentialsInvalid is type(error)
     assert field in str(error)
     assert 1 == moss.count
 
 
-def test_unknown_field_is_ignored(face: Face, moss: FakeMoss) -> None:
+def test_unknown_field_is_ignored(server_class: ServerClass, moss: FakeMoss) -> None:
     """A later version of the API may add some."""
     moss.always(Answer(json={**moss.credentials, "voice_agent_region": [{"eu": None}], "": 1e300}))
-    assert moss.credentials["voice_agent_api_key"] == key_of(face.create(moss.arguments))
+    assert moss.credentials["voice_agent_api_key"] == key_of(server_class.create(**moss.arguments))
 
 
 @pytest.mark.parametrize(("secret", "is_weak"), [("s" * 31, True), ("s" * 32, False), ("ß" * 16, False)])
-def test_secret_length(face: Face, moss: FakeMoss, secret: str, is_weak: bool, recwarn: Any) -> None:
+def test_secret_length(server_class: ServerClass, moss: FakeMoss, secret: str, is_weak: bool, recwarn: Any) -> None:
     """Under 32 bytes of UTF-8 is one warning and never an error."""
     moss.rotate(api_secret=secret)
-    server = face.create(moss.arguments)
+    server = server_class.create(**moss.arguments)
 
     assert [WeakSecretWarning] * is_weak == [each.category for each in recwarn]
     assert moss.credentials["voice_agent_api_key"] == key_of(server)
 
 
-def test_livekit_url_that_is_refused(face: Face, moss: FakeMoss) -> None:
+def test_livekit_url_that_is_refused(server_class: ServerClass, moss: FakeMoss) -> None:
     """Browsers are sent there, so it must be wss or https, or on this machine."""
     moss.rotate(url="ws://127.0.0.1.evil.test")
-    error = fails(face, moss.arguments)
+    error = fails(server_class, moss.arguments)
 
     assert CredentialsInvalid is type(error)
     assert "voice_agent_url" in str(error)
 
 
-@pytest.mark.parametrize("api_url", ["http://moss.example", "http://localhost@evil.test", "https://h\r\nX: 1", None, 7])
-def test_api_url_that_is_refused(face: Face, api_url: Any) -> None:
+@pytest.mark.parametrize("api_url", ["http://moss.example", "http://localhost@evil.test", "https://h\r\nX: 1", 7])
+def test_api_url_that_is_refused(server_class: ServerClass, api_url: Any) -> None:
     """When the server is made, and not when it fetches."""
     with pytest.raises(InvalidArgument) as caught:
-        face.make({**arguments_for("https://h"), "api_url": api_url})
+        server_class.new({**arguments_for("https://h"), "api_url": api_url})
     assert "api_url" == caught.value.field
 
 
 @pytest.mark.parametrize("field", ["project_id", "project_key"])
 @pytest.mark.parametrize("value", ["moss-key\r\nX-Injected: 1", "moss\0key", "moss-köy", "", None, b"moss-key"])
-def test_value_that_no_header_carries(face: Face, moss: FakeMoss, field: str, value: Any) -> None:
+def test_value_that_no_header_carries(server_class: ServerClass, moss: FakeMoss, field: str, value: Any) -> None:
     """A damaged project ID or key is refused before any request, and shows in no text, variable or cause."""
-    for call in (face.make, face.create):
+    for call in (server_class.new, lambda arguments: server_class.create(**arguments)):
         error = caught(lambda call=call: call({**moss.arguments, field: value}))  # type: ignore[misc]
 
         assert isinstance(error, InvalidArgument)
@@ -572,16 +576,18 @@ def secure(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fa
         yield fake
 
 
-def test_trusted_certificate(face: Face, secure: FakeMoss) -> None:
+def test_trusted_certificate(server_class: ServerClass, secure: FakeMoss) -> None:
     """With the authority in SSL_CERT_FILE it works."""
-    assert secure.credentials["voice_agent_api_key"] == key_of(face.create(secure.arguments))
+    assert secure.credentials["voice_agent_api_key"] == key_of(server_class.create(**secure.arguments))
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-def test_dead_proxy(face: Face, secure: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_proxy(
+    server_class: ServerClass, secure: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The message and the remedy name the variable that sets it."""
     monkeypatch.setenv(variable, f"http://user:{MARK}@127.0.0.1:{closed_port()}")
-    error = fails(face, secure.arguments, refresh=ONCE)
+    error = fails(server_class, secure.arguments, refresh=ONCE)
 
     assert f"connection refused (proxy from {variable})" in str(error)
     assert f"host and port in {variable};" in error.remedy
@@ -589,11 +595,13 @@ def test_dead_proxy(face: Face, secure: FakeMoss, variable: str, monkeypatch: py
     assert 0 == secure.count
 
 
-def test_proxy_that_refuses(face: Face, secure: FakeMoss, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_that_refuses(
+    server_class: ServerClass, secure: FakeMoss, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is asked to connect, and sees neither the key nor the path."""
     monkeypatch.setenv("HTTPS_PROXY", moss.url)
     moss.always(403)
-    error = fails(face, secure.arguments, refresh=ONCE)
+    error = fails(server_class, secure.arguments, refresh=ONCE)
 
     assert "the proxy refused" in str(error)
     assert ["CONNECT"] == [request.method for request in moss.requests]
@@ -602,36 +610,36 @@ def test_proxy_that_refuses(face: Face, secure: FakeMoss, moss: FakeMoss, monkey
 
 
 @pytest.mark.parametrize("entry", ["127.0.0.1", "*", "example.com, 127.0.0.1", "127.0.0.0/8,127.0.0.1"])
-def test_no_proxy(face: Face, secure: FakeMoss, entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy(server_class: ServerClass, secure: FakeMoss, entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_PROXY leads past it."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
     monkeypatch.setenv("NO_PROXY", entry)
 
-    assert "fresh" == face.create(secure.arguments).status().state
+    assert "fresh" == server_class.create(**secure.arguments).status().state
 
 
-def test_plain_http_uses_no_proxy(face: Face, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_http_uses_no_proxy(server_class: ServerClass, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is allowed only because it stays on this machine: a proxy would see the key. Nor does it need a trust store."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with FakeMoss() as proxy:
         for name in ("HTTP_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        server = face.create(moss.arguments)
+        server = server_class.create(**moss.arguments)
 
         assert 0 == proxy.count
     assert "fresh" == server.status().state
 
 
 def test_custom_transport_ignores_the_environment(
-    face: Face, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    server_class: ServerClass, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a proxy nor a trust store of the environment applies to it."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     trusting = ssl.create_default_context(cafile=str(authority.file))
-    kind = httpx2.HTTPTransport if face.kind is MossVoiceServerSync else httpx2.AsyncHTTPTransport
+    kind = httpx2.HTTPTransport if server_class.kind is MossVoiceServerSync else httpx2.AsyncHTTPTransport
     with FakeMoss(ssl_context=tls(good(authority.ca))) as moss:
-        server = face.create(moss.arguments, transport=kind(verify=trusting, trust_env=False))
+        server = server_class.create(**moss.arguments, transport=kind(verify=trusting, trust_env=False))
     assert "fresh" == server.status().state
 
 
@@ -649,12 +657,12 @@ BAD_PROXIES = {
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
 @pytest.mark.parametrize("value", BAD_PROXIES.values(), ids=BAD_PROXIES)
 def test_bad_proxy_variable_is_named(
-    face: Face, secure: FakeMoss, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+    server_class: ServerClass, secure: FakeMoss, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent and nothing is retried; the error names the variable, without its value."""
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv(variable, value)
-    error = fails(face, secure.arguments)
+    error = fails(server_class, secure.arguments)
 
     assert CredentialsUnavailable is type(error)
     assert str(error).count(variable) > 1
@@ -669,7 +677,12 @@ def test_bad_proxy_variable_is_named(
 @pytest.mark.parametrize("content", [None, "", "no certificate\n", "directory"])
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])
 def test_bad_tls_variable_is_named(
-    face: Face, secure: FakeMoss, content: str | None, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server_class: ServerClass,
+    secure: FakeMoss,
+    content: str | None,
+    variable: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A file that cannot be used: the error names the variable and does not blame the server."""
     if variable == "SSLKEYLOGFILE" and content != "directory":
@@ -680,7 +693,7 @@ def test_bad_tls_variable_is_named(
     elif content is not None:
         file.write_text(content)
     monkeypatch.setenv(variable, str(file))
-    error = fails(face, secure.arguments)
+    error = fails(server_class, secure.arguments)
 
     assert CredentialsUnavailable is type(error)
     assert variable in str(error)
@@ -698,7 +711,7 @@ def test_too_many_open_files(moss: FakeMoss, what: str, authority: Authority, mo
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     with FakeMoss(ssl_context=tls(good(authority.ca))) as secure:
         fake = secure if what == "trust store" else moss
-        server = SYNC.make(fake.arguments, PAUSELESS)
+        server = SYNC.new(fake.arguments, PAUSELESS)
         SYNC.refresh(server)
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         with open(os.devnull, "rb") as lowest:

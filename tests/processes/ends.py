@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 import socket
@@ -27,26 +28,26 @@ from tests.processes.inside import (
 )
 
 
-def end_during_a_renewal(face: str) -> None:
+def end_during_a_renewal(server_class: str) -> None:
     """The main thread returns while a renewal that a mint has started waits for its answer."""
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(server_class, refresh=ALWAYS_DUE)
     mint(server)
     wait_for_go()
     say(bye=1)
 
 
-def end_during_a_refresh(face: str) -> None:
+def end_during_a_refresh(server_class: str) -> None:
     """The main thread returns while a daemon thread of the application waits in `refresh()`."""
-    server = create(face)
+    server = create(server_class)
     threading.Thread(target=lambda: refresh(server), daemon=True).start()
     wait_for_go()
     say(bye=1)
 
 
-def end_during_a_look_up(face: str) -> None:
+def end_during_a_look_up(server_class: str) -> None:
     """The main thread returns while the system's resolver hangs, where no time-out of Python reaches."""
     _point_at_a_name()
-    server = construct(face, refresh=RefreshPolicy(total_timeout=0.2, attempt_timeout=0.2))
+    server = construct(server_class, refresh=RefreshPolicy(total_timeout=0.2, attempt_timeout=0.2))
     hanging = _hang_look_ups()
     try:
         refresh(server)
@@ -55,14 +56,14 @@ def end_during_a_look_up(face: str) -> None:
     say(hanging=hanging.is_set())
 
 
-def interrupted(face: str) -> None:
+def interrupted(server_class: str) -> None:
     """`create` until the test sends SIGINT."""
-    create(face)
+    create(server_class)
 
 
-def interrupted_and_going_on(face: str) -> None:
+def interrupted_and_going_on(server_class: str) -> None:
     """The application survives SIGINT and refreshes again."""
-    server = construct(face)
+    server = construct(server_class)
     say(ready=1)
     try:
         refresh(server)
@@ -72,12 +73,13 @@ def interrupted_and_going_on(face: str) -> None:
     say(key=mint(server))
 
 
-def without_threads(face: str, where: str) -> None:
+def without_threads(server_class: str, where: str) -> None:
     """No thread can be started at all: create, renew by a mint, refresh. `where`: "name" asks for a host by its name."""
     if where == "name":
         _point_at_a_name()
     threading.Thread.start = _refuse  # type: ignore[method-assign, assignment]
-    server = create(face, refresh=ALWAYS_DUE)
+    _thread.start_new_thread = _refuse
+    server = create(server_class, refresh=ALWAYS_DUE)
     say(created=server.status().last_error)
     wait_for_go()
     keys = [mint(server), mint(server)]  # the first one renews on this thread
@@ -86,9 +88,9 @@ def without_threads(face: str, where: str) -> None:
     say(error=server.status().last_error)
 
 
-def where_threads_freeze(face: str) -> None:
+def where_threads_freeze(server_class: str) -> None:
     """Mints where the environment says that nothing runs between requests; the test says what the Moss API does."""
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(server_class, refresh=ALWAYS_DUE)
     while True:
         wait_for_go()
         begun = time.monotonic()
@@ -96,7 +98,7 @@ def where_threads_freeze(face: str) -> None:
         say(key=key, seconds=time.monotonic() - begun, error=server.status().last_error)
 
 
-def _refuse(_thread: threading.Thread) -> NoReturn:
+def _refuse(*_arguments: object) -> NoReturn:
     raise RuntimeError("can't start new thread")
 
 
@@ -117,18 +119,18 @@ def _hang_look_ups() -> threading.Event:
     return hanging
 
 
-def fork_while_a_client_is_made(face: str) -> None:
+def fork_while_a_client_is_made(server_class: str) -> None:
     """Forks in the middle of a fetch's first step, in which OpenSSL reads the trust store."""
-    server = create(face)
+    server = create(server_class)
     began, made = _make_clients_slowly()
     threading.Thread(target=lambda: refresh(server), daemon=True).start()
     began.wait()
     end_child(start_child("python", made.is_set))
 
 
-def end_while_a_client_is_made(face: str) -> None:
+def end_while_a_client_is_made(server_class: str) -> None:
     """Ends there."""
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(server_class, refresh=ALWAYS_DUE)
     began, _ = _make_clients_slowly()
     mint(server)
     began.wait()

@@ -33,9 +33,9 @@ PATIENT = RefreshPolicy(attempt_timeout=600, total_timeout=600)
 PATIENT_AND_ALWAYS_DUE = RefreshPolicy(refresh_after=1e-6, attempt_timeout=600, total_timeout=600)
 
 
-def with_a_fetch_in_flight(face: str, how: str) -> None:
+def with_a_fetch_in_flight(server_class: str, how: str) -> None:
     """One child only mints, one also refreshes, while the parent waits for an answer."""
-    server = create(face, refresh=PATIENT)
+    server = create(server_class, refresh=PATIENT)
     waiter = _background(partial(refresh, server))
     wait_for_go()
     for work in (lambda: [mint(server)], lambda: _mint_and_refresh(server)):
@@ -45,9 +45,9 @@ def with_a_fetch_in_flight(face: str, how: str) -> None:
     say(parent=[mint(server), server.status().last_error])
 
 
-def with_the_first_fetch_in_flight(face: str, how: str) -> None:
+def with_the_first_fetch_in_flight(server_class: str, how: str) -> None:
     """The parent has no credentials yet and waits for them; the child fetches its own."""
-    server = construct(face, refresh=PATIENT)
+    server = construct(server_class, refresh=PATIENT)
     waiter = _background(partial(refresh, server))
     wait_for_go()
     end_child(start_child(how, lambda: _refresh_and_mint(server)))
@@ -56,17 +56,17 @@ def with_the_first_fetch_in_flight(face: str, how: str) -> None:
     say(parent=mint(server))
 
 
-def with_a_renewal_in_flight(face: str, how: str) -> None:
+def with_a_renewal_in_flight(server_class: str, how: str) -> None:
     """The parent's renewal was started by a mint; credentials are due in the child as well."""
-    server = create(face, refresh=PATIENT_AND_ALWAYS_DUE)
+    server = create(server_class, refresh=PATIENT_AND_ALWAYS_DUE)
     mint(server)
     wait_for_go()
     end_child(start_child(how, lambda: _mint_and_refresh(server)))
 
 
-def with_the_lock_held(face: str, how: str) -> None:
+def with_the_lock_held(server_class: str, how: str) -> None:
     """A thread that will not exist in the child holds the keeper's lock."""
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(server_class, refresh=ALWAYS_DUE)
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -81,9 +81,9 @@ def with_the_lock_held(face: str, how: str) -> None:
     say(parent=_mint_and_refresh(server))
 
 
-def hundred_times_under_busy_threads(face: str) -> None:
+def hundred_times_under_busy_threads(server_class: str) -> None:
     """Five threads mint and refresh without a pause in an outage: each time they look whether it is time for a renewal."""
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(server_class, refresh=ALWAYS_DUE)
     say(created=1)
     wait_for_go()
 
@@ -98,9 +98,9 @@ def hundred_times_under_busy_threads(face: str) -> None:
     _hundred("python", lambda _: mint(server))
 
 
-def hundred_times_under_waiting_threads(face: str, how: str) -> None:
+def hundred_times_under_waiting_threads(server_class: str, how: str) -> None:
     """Five threads wait for one fetch meanwhile."""
-    server = create(face, refresh=PATIENT)
+    server = create(server_class, refresh=PATIENT)
     for _ in range(5):
         _background(lambda: refresh(server))
     wait_for_go()
@@ -108,18 +108,18 @@ def hundred_times_under_waiting_threads(face: str, how: str) -> None:
     _hundred(how, lambda number: mint(server) if number % 5 else _mint_and_refresh(server)[-1])
 
 
-def from_inside_a_thread(face: str, how: str) -> None:
+def from_inside_a_thread(server_class: str, how: str) -> None:
     """The thread that forks goes on as the child's only one."""
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(server_class, refresh=ALWAYS_DUE)
     # Nothing of the interpreter's own is left to end such a child in order.
     work = _background(lambda: end_child(start_child(how, lambda: _mint_and_refresh(server), os._exit)))
     work.join()
     say(parent=_mint_and_refresh(server))
 
 
-def three_generations(face: str) -> None:
+def three_generations(server_class: str) -> None:
     """A child's child, as under a supervisor that forks a master that forks workers."""
-    server = create(face)
+    server = create(server_class)
 
     def child() -> list[str]:
         refresh(server)
@@ -129,9 +129,9 @@ def three_generations(face: str) -> None:
     end_child(start_child("python", child))
 
 
-def threads_at_once_after_a_fork(face: str, how: str) -> None:
+def threads_at_once_after_a_fork(server_class: str, how: str) -> None:
     """The first thing that each of ten children does is to refresh from eight threads at the same moment."""
-    server = create(face, refresh=PATIENT)
+    server = create(server_class, refresh=PATIENT)
     sys.setswitchinterval(1e-6)  # threads take turns as often as they can, so that they meet where they may
 
     def child() -> list[str]:
@@ -154,7 +154,7 @@ def threads_at_once_after_a_fork(face: str, how: str) -> None:
         end_child(start_child(how, child))
 
 
-def while_a_fetchs_thread_is_leaving(face: str) -> None:
+def while_a_fetchs_thread_is_leaving(server_class: str) -> None:
     """The main thread forks when a renewal has landed, and its thread has not left the system yet."""
     leave, crew, seen = threading.Event(), [0], []
 
@@ -163,12 +163,12 @@ def while_a_fetchs_thread_is_leaving(face: str) -> None:
             leave.wait()
             time.sleep(0.05)
 
-    kept = threading.local()
+    cached = threading.local()
 
     def linger(_status: object) -> None:
-        crew[0], kept.until_the_end = threading.get_native_id(), Lingering()
+        crew[0], cached.until_the_end = threading.get_native_id(), Lingering()
 
-    server = create(face, refresh=ALWAYS_DUE)
+    server = create(server_class, refresh=ALWAYS_DUE)
     say(created=1)
     wait_for_go()
     server._keeper._on_change = linger  # type: ignore[union-attr]
@@ -183,11 +183,11 @@ def while_a_fetchs_thread_is_leaving(face: str) -> None:
     say(lingered=seen[0], crew=crew[0] > 0)
 
 
-def threads_after_fetches(face: str) -> None:
+def threads_after_fetches(server_class: str) -> None:
     """How many threads there are when `create` and `refresh` have returned."""
     counts = []
     for _ in range(25):
-        server = create(face)
+        server = create(server_class)
         counts.append(len(os.listdir("/proc/self/task")))
         refresh(server)
         counts.append(len(os.listdir("/proc/self/task")))

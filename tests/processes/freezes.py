@@ -13,21 +13,21 @@ from tests.processes.inside import construct, create, mint, refresh, say
 SHORT = RefreshPolicy(refresh_after=1e-6, attempt_timeout=0.5, total_timeout=0.5)
 
 
-def create_until_it_works(face: str) -> None:
+def create_until_it_works(server_class: str) -> None:
     """`create` is frozen; the application tries again when it fails."""
     say(ready=1)
     while True:
         try:
-            server = create(face, refresh=SHORT)
+            server = create(server_class, refresh=SHORT)
             break
         except CredentialsUnavailable:
             continue
     say(key=mint(server))
 
 
-def refresh_until_it_works(face: str) -> None:
+def refresh_until_it_works(server_class: str) -> None:
     """The same with one object, which has been constructed and never fetched."""
-    server = construct(face, refresh=SHORT)
+    server = construct(server_class, refresh=SHORT)
     say(ready=1)
     while server.status().state == "empty":
         try:
@@ -37,9 +37,9 @@ def refresh_until_it_works(face: str) -> None:
     say(key=mint(server))
 
 
-def mint_without_a_pause(face: str) -> None:
+def mint_without_a_pause(server_class: str) -> None:
     """Mints all the time; tells each key once; every mint must work. A renewal is always due."""
-    server = create(face, refresh=SHORT)
+    server = create(server_class, refresh=SHORT)
     say(ready=1)
     old = ""
     while True:

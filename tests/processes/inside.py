@@ -41,22 +41,22 @@ def wait_for_go() -> None:
     sys.stdin.readline()
 
 
-def create(face: str, **keywords: Any) -> Server:
-    """A server of this face ("sync" or "async") for the fake Moss that the environment names."""
-    if face == "sync":
+def create(server_class: str, **keywords: Any) -> Server:
+    """A server of this server_class ("sync" or "async") for the fake Moss that the environment names."""
+    if server_class == "sync":
         return MossVoiceServerSync.from_env(**keywords)
     return asyncio.run(MossVoiceServer.from_env(**keywords))
 
 
-def construct(face: str, **keywords: Any) -> Server:
+def construct(server_class: str, **keywords: Any) -> Server:
     """The same, not yet fetched."""
     names = ("PROJECT_ID", "PROJECT_KEY", "VOICE_AGENT_ID", "PLATFORM_API_URL")
     arguments = [os.environ[f"MOSS_{name}"] for name in names]
-    return (MossVoiceServerSync if face == "sync" else MossVoiceServer)(*arguments, **keywords)
+    return (MossVoiceServerSync if server_class == "sync" else MossVoiceServer)(*arguments, **keywords)
 
 
 def refresh(server: Server) -> None:
-    """`refresh()`, whichever face it is."""
+    """`refresh()`, whichever server_class it is."""
     if isinstance(server, MossVoiceServer):
         asyncio.run(server.refresh())
     else:
@@ -64,7 +64,7 @@ def refresh(server: Server) -> None:
 
 
 def close(server: Server) -> None:
-    """`close()`, whichever face it is."""
+    """`close()`, whichever server_class it is."""
     if isinstance(server, MossVoiceServer):
         asyncio.run(server.aclose())
     else:

@@ -131,9 +131,9 @@ def python(module: str, function: str, *arguments: str, environ: Mapping[str, st
 def clean_environ() -> dict[str, str]:
     """This process's environment without what would change a program's course."""
     strange = ("MOSS_", "LIVEKIT_", "GUNICORN_", "UVICORN_", "UWSGI_", "PYTHONWARNINGS", "PYTHONDEVMODE")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    cached = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": "1"}
+    return {**cached, "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": "1"}
 
 
 def until(true: Callable[[], object], what: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from moss_voice_server.testing import Answer, FakeMoss
 from tests.processes.program import Program, python
 
-faces = pytest.mark.parametrize("face", ["sync", "async"])
+faces = pytest.mark.parametrize("server_class", ["sync", "async"])
 
 # Seconds. Far more than an exit takes, and far less than what is waited for when it is broken: 5 at least.
 SOON = 4.0
@@ -18,10 +18,10 @@ SOON = 4.0
 
 @faces
 @pytest.mark.parametrize("function", ["end_during_a_renewal", "end_during_a_refresh"])
-def test_row_29_exit_during_a_fetch(function: str, face: str, moss: FakeMoss) -> None:
+def test_row_29_exit_during_a_fetch(function: str, server_class: str, moss: FakeMoss) -> None:
     """A process ends at once and in order though the Moss API hangs."""
     moss.script(Answer(), Answer(hang=True))
-    with python("ends", function, face, environ=moss.environ) as program:
+    with python("ends", function, server_class, environ=moss.environ) as program:
         moss.wait_for(2)
         program.go_on()
         assert {"bye": 1} == program.hear()
@@ -31,9 +31,9 @@ def test_row_29_exit_during_a_fetch(function: str, face: str, moss: FakeMoss) ->
 
 
 @faces
-def test_row_29_exit_during_a_name_look_up(face: str, moss: FakeMoss) -> None:
+def test_row_29_exit_during_a_name_look_up(server_class: str, moss: FakeMoss) -> None:
     """A name look-up that hangs holds up neither `refresh()`, which says what may be wrong, nor the process's end."""
-    with python("ends", "end_during_a_look_up", face, environ=moss.environ) as program:
+    with python("ends", "end_during_a_look_up", server_class, environ=moss.environ) as program:
         error = program.hear()["error"]
         assert {"hanging": True} == program.hear()
         begun = time.monotonic()
@@ -43,10 +43,10 @@ def test_row_29_exit_during_a_name_look_up(face: str, moss: FakeMoss) -> None:
 
 
 @faces
-def test_row_29_interrupt_during_create(face: str, moss: FakeMoss) -> None:
+def test_row_29_interrupt_during_create(server_class: str, moss: FakeMoss) -> None:
     """Ctrl-C ends `create` and the process at once, by KeyboardInterrupt; the traceback does not show the key."""
     moss.script(Answer(hang=True))
-    with python("ends", "interrupted", face, environ=moss.environ) as program:
+    with python("ends", "interrupted", server_class, environ=moss.environ) as program:
         moss.wait_for(1)
         begun = time.monotonic()
         program.send_signal(signal.SIGINT)
@@ -58,11 +58,11 @@ def test_row_29_interrupt_during_create(face: str, moss: FakeMoss) -> None:
 
 
 @faces
-def test_row_29_refresh_after_an_interrupt(face: str, moss: FakeMoss) -> None:
+def test_row_29_refresh_after_an_interrupt(server_class: str, moss: FakeMoss) -> None:
     """An application that survives Ctrl-C waits for the same fetch when it asks again."""
     key = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(hang=True))
-    with python("ends", "interrupted_and_going_on", face, environ=moss.environ) as program:
+    with python("ends", "interrupted_and_going_on", server_class, environ=moss.environ) as program:
         assert {"ready": 1} == program.hear()
         moss.wait_for(1)
         program.send_signal(signal.SIGINT)
@@ -74,10 +74,10 @@ def test_row_29_refresh_after_an_interrupt(face: str, moss: FakeMoss) -> None:
 
 @faces
 @pytest.mark.parametrize("where", ["address", "name"])
-def test_row_29_no_thread_can_be_started(where: str, face: str, moss: FakeMoss) -> None:
+def test_row_29_no_thread_can_be_started(where: str, server_class: str, moss: FakeMoss) -> None:
     """Where `Thread.start` fails, `create`, a mint's renewal and `refresh` do their fetch in line, also by a host's name."""
     moss.etag = True
-    with python("ends", "without_threads", face, where, environ=moss.environ) as program:
+    with python("ends", "without_threads", server_class, where, environ=moss.environ) as program:
         assert {"created": None} == program.hear()
         second = moss.rotate()["voice_agent_api_key"]
         program.go_on()
@@ -91,10 +91,10 @@ FROZEN = ["AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME"]
 
 @faces
 @pytest.mark.parametrize("variable", FROZEN)
-def test_row_29_renewal_in_line_where_threads_freeze(variable: str, face: str, moss: FakeMoss) -> None:
+def test_row_29_renewal_in_line_where_threads_freeze(variable: str, server_class: str, moss: FakeMoss) -> None:
     """In a function that is frozen between requests the mint itself brings the new credentials."""
     environ = {**moss.environ, variable: "voice-token"}
-    with python("ends", "where_threads_freeze", face, environ=environ) as program:
+    with python("ends", "where_threads_freeze", server_class, environ=environ) as program:
         moss.wait_for(1)
         for _ in range(3):
             key = moss.rotate()["voice_agent_api_key"]
@@ -124,9 +124,9 @@ def _minted(program: Program) -> tuple[str, str | None, float]:
 
 
 @faces
-def test_row_29_fork_waits_for_the_trust_store(face: str, moss: FakeMoss) -> None:
+def test_row_29_fork_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
     """A fork waits until OpenSSL has read the trust store: the child would inherit its locks, and the open file."""
-    with python("ends", "fork_while_a_client_is_made", face, environ=moss.environ) as program:
+    with python("ends", "fork_while_a_client_is_made", server_class, environ=moss.environ) as program:
         assert {"made": 1} == program.hear()
         assert {"child": True} == program.hear()
         assert {"exit": 0} == program.hear()
@@ -134,8 +134,8 @@ def test_row_29_fork_waits_for_the_trust_store(face: str, moss: FakeMoss) -> Non
 
 
 @faces
-def test_row_29_exit_waits_for_the_trust_store(face: str, moss: FakeMoss) -> None:
+def test_row_29_exit_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
     """So does the end of the process, in which OpenSSL clears up what a thread may be using."""
-    with python("ends", "end_while_a_client_is_made", face, environ=moss.environ) as program:
+    with python("ends", "end_while_a_client_is_made", server_class, environ=moss.environ) as program:
         assert {"made": 1} == program.hear()
         assert (0, "") == (program.end(), program.errors)

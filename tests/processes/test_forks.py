@@ -12,18 +12,18 @@ from tests.processes.program import python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
-faces = pytest.mark.parametrize("face", ["sync", "async"])
+faces = pytest.mark.parametrize("server_class", ["sync", "async"])
 # Row 17 is Python's own fork, row 18 the C library's, past Python's hooks.
 ways = pytest.mark.parametrize("how", ["python", "libc"], ids=["row_17_python", "row_18_libc"])
 
 
 @faces
 @ways
-def test_fork_with_a_fetch_in_flight(face: str, how: str, moss: FakeMoss) -> None:
+def test_fork_with_a_fetch_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
     """A child neither repeats nor awaits the parent's fetch, fetches for itself when told to, and the parent's goes on."""
     first = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(), Answer(hang=True))
-    with python("forks", "with_a_fetch_in_flight", face, how, environ=moss.environ) as program:
+    with python("forks", "with_a_fetch_in_flight", server_class, how, environ=moss.environ) as program:
         moss.wait_for(2)
         second = moss.rotate()["voice_agent_api_key"]  # the answer that is held keeps the first
         program.go_on()
@@ -43,11 +43,11 @@ def test_fork_with_a_fetch_in_flight(face: str, how: str, moss: FakeMoss) -> Non
 
 @faces
 @ways
-def test_fork_with_the_first_fetch_in_flight(face: str, how: str, moss: FakeMoss) -> None:
+def test_fork_with_the_first_fetch_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
     """A child that is forked before there are credentials can fetch its own, and the parent gets those it waits for."""
     first = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(hang=True))
-    with python("forks", "with_the_first_fetch_in_flight", face, how, environ=moss.environ) as program:
+    with python("forks", "with_the_first_fetch_in_flight", server_class, how, environ=moss.environ) as program:
         moss.wait_for(1)
         second = moss.rotate()["voice_agent_api_key"]
         program.go_on()
@@ -64,11 +64,11 @@ def test_fork_with_the_first_fetch_in_flight(face: str, how: str, moss: FakeMoss
 
 @faces
 @ways
-def test_fork_with_a_renewal_in_flight(face: str, how: str, moss: FakeMoss) -> None:
+def test_fork_with_a_renewal_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
     """A child whose credentials are due makes a fetch of its own, one, and does not wait for the parent's."""
     first = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(), Answer(hang=True))
-    with python("forks", "with_a_renewal_in_flight", face, how, environ=moss.environ) as program:
+    with python("forks", "with_a_renewal_in_flight", server_class, how, environ=moss.environ) as program:
         moss.wait_for(2)
         second = moss.rotate()["voice_agent_api_key"]
         program.go_on()
@@ -82,10 +82,10 @@ def test_fork_with_a_renewal_in_flight(face: str, how: str, moss: FakeMoss) -> N
 
 @faces
 @ways
-def test_fork_with_the_lock_held(face: str, how: str, moss: FakeMoss) -> None:
+def test_fork_with_the_lock_held(server_class: str, how: str, moss: FakeMoss) -> None:
     """A child does not wait for a lock whose holder stayed behind; the parent's own lock is not touched."""
     key = moss.credentials["voice_agent_api_key"]
-    with python("forks", "with_the_lock_held", face, how, environ=moss.environ) as program:
+    with python("forks", "with_the_lock_held", server_class, how, environ=moss.environ) as program:
         assert {"child": [key, key]} == program.hear()
         assert {"exit": 0} == program.hear()
         assert {"parent": [key, key]} == program.hear()
@@ -124,10 +124,10 @@ def _all_did(key: str, told: list[dict[str, object]]) -> None:
 
 @faces
 @ways
-def test_row_29_fork_from_inside_a_thread(face: str, how: str, moss: FakeMoss) -> None:
+def test_row_29_fork_from_inside_a_thread(server_class: str, how: str, moss: FakeMoss) -> None:
     """The child of a thread mints and refreshes, and so does the parent afterwards."""
     key = moss.credentials["voice_agent_api_key"]
-    with python("forks", "from_inside_a_thread", face, how, environ=moss.environ) as program:
+    with python("forks", "from_inside_a_thread", server_class, how, environ=moss.environ) as program:
         assert {"child": [key, key]} == program.hear()
         assert {"exit": 0} == program.hear()
         assert {"parent": [key, key]} == program.hear()
@@ -135,10 +135,10 @@ def test_row_29_fork_from_inside_a_thread(face: str, how: str, moss: FakeMoss) -
 
 
 @faces
-def test_row_17_three_generations(face: str, moss: FakeMoss) -> None:
+def test_row_17_three_generations(server_class: str, moss: FakeMoss) -> None:
     """A child's child mints and refreshes."""
     key = moss.credentials["voice_agent_api_key"]
-    with python("forks", "three_generations", face, environ=moss.environ) as program:
+    with python("forks", "three_generations", server_class, environ=moss.environ) as program:
         assert [
             {"child": [key, key]},
             {"exit": 0},
@@ -149,12 +149,12 @@ def test_row_17_three_generations(face: str, moss: FakeMoss) -> None:
 
 
 @faces
-def test_row_18_threads_of_a_child_share_one_fetch(face: str, moss: FakeMoss) -> None:
+def test_row_18_threads_of_a_child_share_one_fetch(server_class: str, moss: FakeMoss) -> None:
     """Eight threads that notice a fork at the same moment make one request and all get its credentials."""
     key = moss.credentials["voice_agent_api_key"]
     moss.script(Answer())
     moss.always(Answer(hang=True))
-    with python("forks", "threads_at_once_after_a_fork", face, "libc", environ=moss.environ) as program:
+    with python("forks", "threads_at_once_after_a_fork", server_class, "libc", environ=moss.environ) as program:
         for number in range(10):
             assert {"child": "waits"} == program.hear()
             moss.wait_for(2 + number)
@@ -167,9 +167,9 @@ def test_row_18_threads_of_a_child_share_one_fetch(face: str, moss: FakeMoss) ->
 
 @faces
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for a thread in /proc, which only Linux has")
-def test_row_17_fork_while_a_fetchs_thread_is_leaving(face: str, moss: FakeMoss) -> None:
+def test_row_17_fork_while_a_fetchs_thread_is_leaving(server_class: str, moss: FakeMoss) -> None:
     """A fork waits for a thread that is just ending: the locks that it holds then would be held in the child for ever."""
-    with python("forks", "while_a_fetchs_thread_is_leaving", face, environ=moss.environ) as program:
+    with python("forks", "while_a_fetchs_thread_is_leaving", server_class, environ=moss.environ) as program:
         assert {"created": 1} == program.hear()
         key = moss.rotate()["voice_agent_api_key"]
         program.go_on()
@@ -179,12 +179,12 @@ def test_row_17_fork_while_a_fetchs_thread_is_leaving(face: str, moss: FakeMoss)
 
 @faces
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc, which only Linux has")
-def test_a_fetch_leaves_no_thread_behind(face: str, moss: FakeMoss) -> None:
+def test_a_fetch_leaves_no_thread_behind(server_class: str, moss: FakeMoss) -> None:
     """When `create` and `refresh` return, the thread that fetched is gone from the system, not just on its way out.
 
     A server program forks right after it has loaded the application. A thread that is just ending holds a lock of
     OpenSSL's for a moment, and maybe the interpreter's; a child forked in that moment would wait for it for ever.
     """
-    with python("forks", "threads_after_fetches", face, environ=moss.environ) as program:
+    with python("forks", "threads_after_fetches", server_class, environ=moss.environ) as program:
         assert {"counts": [1] * 50} == program.hear()
         assert (0, "") == (program.end(), program.errors)

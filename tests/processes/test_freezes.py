@@ -13,7 +13,7 @@ from tests.processes.program import Program, python, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc, which only Linux has")
 
-faces = pytest.mark.parametrize("face", ["sync", "async"])
+faces = pytest.mark.parametrize("server_class", ["sync", "async"])
 # Seconds frozen: well within every time-out, and beyond the moment when a fetch counts as lost.
 lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "beyond every time-out"])
 
@@ -21,11 +21,11 @@ lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "b
 @faces
 @lengths
 @pytest.mark.parametrize("function", ["create_until_it_works", "refresh_until_it_works"])
-def test_frozen_during_the_first_fetch(function: str, seconds: float, face: str, moss: FakeMoss) -> None:
+def test_frozen_during_the_first_fetch(function: str, seconds: float, server_class: str, moss: FakeMoss) -> None:
     """`create` and `refresh` succeed, or fail in bounded time and then succeed."""
     key = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(hang=True))
-    with python("freezes", function, face, environ=moss.environ) as program:
+    with python("freezes", function, server_class, environ=moss.environ) as program:
         assert {"ready": 1} == program.hear()
         moss.wait_for(1)
         _freeze(program, seconds, moss)
@@ -36,11 +36,11 @@ def test_frozen_during_the_first_fetch(function: str, seconds: float, face: str,
 
 @faces
 @lengths
-def test_frozen_during_a_renewal(seconds: float, face: str, moss: FakeMoss) -> None:
+def test_frozen_during_a_renewal(seconds: float, server_class: str, moss: FakeMoss) -> None:
     """Every mint works before and after, and a later renewal brings the new key."""
     first = moss.credentials["voice_agent_api_key"]
     moss.script(Answer(), Answer(hang=True))
-    with python("freezes", "mint_without_a_pause", face, environ=moss.environ) as program:
+    with python("freezes", "mint_without_a_pause", server_class, environ=moss.environ) as program:
         assert {"ready": 1} == program.hear()
         assert {"key": first} == program.hear()
         moss.wait_for(2)

@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._credentials.config import variable
+from .. import _environment
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Secret
 from ..errors import InvalidArgument
@@ -88,7 +87,7 @@ def _api_secret(options: argparse.Namespace) -> str | None:
 
 
 def _is_set(field: str, environ: Mapping[str, str]) -> bool:
-    return bool(environ.get(_VARIABLES[field]) or environ.get(f"{_VARIABLES[field]}_FILE"))
+    return _environment.is_set(Secret(environ), _VARIABLES[field])
 
 
 def _from_standard_input() -> str:
@@ -110,7 +109,5 @@ def _from_standard_input() -> str:
 
 def _variable(field: str, environ: Mapping[str, str]) -> str | None:
     name = _VARIABLES[field]
-    value, problem = variable(Secret(environ), name, lambda path: Path(path).read_text(encoding="utf-8"))
-    if problem:
-        raise InvalidArgument(problem)
+    value = _environment.optional(Secret(environ), name)
     return None if value is None else value.reveal()

@@ -186,12 +186,11 @@ def _options(options: argparse.Namespace) -> Options:
 
 def _endpoint(url: str) -> str:
     """The endpoint's URL; it may have a query, which is never shown."""
-    from .._urls import address
+    from .._secret import Secret
+    from .._urls import check_url
 
     base, question, query = url.partition("?")
-    normal, problem = address(base, secure=("https",), plain=("http",))
-    if problem:
-        raise InvalidArgument(f"the URL {problem}", field="endpoint")
+    normal = check_url("the URL", Secret(base), secure=("https",), plain=("http",), field="endpoint")
     if not re.fullmatch(r"[\x21-\x7e]*", query) or "#" in query:
         raise InvalidArgument(
             "the query contains an invalid character", field="endpoint", remedy="use visible ASCII characters, and no #"

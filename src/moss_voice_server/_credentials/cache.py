@@ -1,447 +1,323 @@
-"""Keeper: holds the credentials and sees to their renewal: one fetch at a time, off the request path, across forks.
-
-There is no resident thread. A renewal that is due is started by the mint that notices it, on a thread that lives for that
-one fetch and may be lost at any moment (fork, freeze, exit): after a while its place is free again.
-"""
+"""Credentials cache: keeps one value fresh, with one fetch at a time, off the request path, across threads and forks."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
-import time
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Generic, NoReturn
 
-from .. import _clock as _clocks
-from .._duration import format_duration
+from .. import _clock
 from .._secret import Sealed
 from ..credentials import CredentialsStatus, RefreshPolicy, seconds
-from ..errors import CredentialsNotLoaded, CredentialsUnavailable
-from .events import Told, news, told
-from .fetch import Failure, FetchFlow, FetchResult, fetch
-from .state import Instant, Record, failed, redrawn, refusal, state, status, succeeded, waiting
+from . import forks
+from .refresh import THREAD_EXIT_TIMEOUT, Refresh
+from .report import Reporter
+from .result import Failure, Result
+from .runtime import Runtime, background_threads_run
+from .source import Source
+from .state import (
+    CacheState,
+    Instant,
+    Value,
+    after,
+    after_failure,
+    is_served,
+    rejittered,
+    retry_delay,
+    state_at,
+    status,
+)
+from .wording import Wording
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from .config import Settings
-    from .response import Credentials
-
-    Landing = Future[Failure | None]
-
-_PATIENCE = 0.5  # seconds that a waiter allows beyond the fetch's own budget
-_GOODBYE = 0.2  # seconds that it then allows the fetch's thread to leave the system, and that a fork allows it
-_LOOK = 0.0005  # seconds between two looks whether it has
-_INLINE_BUDGET = 2.5  # seconds that a mint may take for a renewal, where background threads do not run
-
-
-def _uniform(low: float, high: float) -> float:
-    """A random number from the system: a generator of our own would go on alike in forked and cloned processes."""
-    return low + (high - low) * int.from_bytes(os.urandom(7), "big") / 2**56
-
-
-def _spawn(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="moss-voice-server-refresh", daemon=True).start()
+_WAIT_MARGIN = 0.5  # seconds that callers wait beyond the budget of the fetch: it ends by its own clock, and says why
+_INLINE_BUDGET = 2.5  # seconds that `get` may take for a fetch where background threads do not run
+_MIN_RETRY_AFTER = 1.0  # seconds; a refresh may be in progress, and an earlier retry would meet it
 
 
-class World(NamedTuple):
-    """What the keeper takes from outside, in one place so that tests can hand in their own."""
+class CredentialsCache(Sealed, Generic[Value]):
+    """Keeps one value and refreshes it.
 
-    wall: Callable[[], float] = time.time
-    mono: Callable[[], float] = time.monotonic
-    uniform: Callable[[float, float], float] = _uniform
-    spawn: Callable[[Callable[[], None]], None] = _spawn
-    """Runs something on another thread; a RuntimeError where there are none."""
+    What each caller gets, by state:
 
+    | state    | `get()`                               | background refresh, started by `get()`        |
+    | -------- | ------------------------------------- | --------------------------------------------- |
+    | fresh    | the value, from `fast_path`           | no                                            |
+    | stale    | the value                             | yes, unless `background_backoff` lasts        |
+    | expired  | raises the latest failure             | yes, unless `foreground_backoff` lasts        |
+    | rejected | raises `Wording.rejected`             | yes, unless `background_backoff` lasts        |
+    | empty    | raises the latest failure; before the | yes, unless `foreground_backoff` lasts; never |
+    |          | first refresh `Wording.not_loaded`    | before the first refresh                      |
 
-class Flight(NamedTuple):
-    """One fetch, shared by all who wait for it."""
+    In every state:
 
-    began: Instant
-    landing: Landing
-    """Done when the fetch is over and its result recorded; holds the failure, if it was one."""
-    crew: list[int]
-    """The system's id of the thread that fetches, once it runs."""
+    * `refresh()` joins the refresh that runs, or starts one and waits for it; while `foreground_backoff` lasts it raises the
+      latest failure at once. The cached value stays in use, whatever the result is.
+    * `peek()` returns the value whatever its age, and is `get()` where there is none.
+    * After `close()` nothing starts: `refresh()` raises `Wording.unavailable`, and `get()` does so when the value expires.
+    * A refresh that has not finished after the budgets of all its attempts and one more is given up, as failed. If it
+      finishes later, its result is dropped.
 
+    There is no resident thread. A refresh runs on a thread that ends with it, or on the caller's where none can be started.
 
-class Keeper(Sealed):
-    """Keeps one voice agent's credentials.
-
-    `drive` runs an exchange on the calling thread and returns its outcome.
+    Args:
+        source: fetches the value.
+        policy: when values are stale and expired, and how often and how long a fetch may try.
+        wording: the nouns and error classes for texts.
+        on_change: called with the new status after each change that `events` knows, on the thread that noticed it.
+        runtime: clock, random numbers and threads.
     """
 
-    ready: tuple[float, float, Credentials | None]
-    """All that a mint looks at: until when, on the wall clock and on the monotonic one, it may sign with which credentials
-    without asking for a `lease`. A plain tuple, because a mint takes it apart in a hundredth of its time."""
+    fast_path: tuple[float, float, Value | None]
+    """Until when, on the wall clock and on the monotonic one, which value is fresh. A plain tuple: a mint reads it each time."""
 
     def __init__(
         self,
-        owner: str,
-        settings: Settings,
+        source: Source[Value],
         policy: RefreshPolicy,
-        drive: Callable[[FetchFlow], FetchResult],
+        wording: Wording,
         on_change: Callable[[CredentialsStatus], object] | None = None,
-        world: World | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
-        self.record = Record()
-        self._owner = owner
-        self._settings = settings
+        self.state: CacheState[Value] = CacheState()
+        self._source = source
         self._policy = policy
-        self._drive = drive
-        self._on_change = on_change
-        self.world = world or World(*_clocks.current)
-        self._told = Told()
-        self._closed = False
-        self._flight: Flight | None = None
-        self._landed: Flight | None = None
-        # Not plain locks: a signal's handler runs in the middle of anything, and may mint.
+        self._wording = wording
+        self._runtime = runtime or Runtime(_clock.current)
+        self._is_closed = False
+        self._refresh: Refresh | None = None
+        self._last_refresh: Refresh | None = None
+        self._reporter: Reporter[Value] = Reporter(wording, on_change)
+        # Reentrant, because a signal handler runs in the middle of anything, and may create a token.
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._noticing: dict[int, threading.RLock] = {}
-        _keepers.add(self)
+        self._fork_locks: dict[int, threading.RLock] = {}
+        forks.registered.add(self)
 
     @property
-    def record(self) -> Record:
+    def state(self) -> CacheState[Value]:
         """All that is remembered."""
-        return self._record
+        return self._state
 
-    @record.setter
-    def record(self, record: Record) -> None:
-        self._record = record
-        self.ready = (record.fresh_wall, record.fresh_mono, record.credentials)
+    @state.setter
+    def state(self, state: CacheState[Value]) -> None:
+        self._state = state
+        self.fast_path = (*state.fresh_until, state.value)
 
-    # What a mint calls: never waits, except where no background thread would ever run.
-
-    def lease(self) -> Credentials:
-        """The credentials to sign with, called when `record` is no longer fresh.
+    def get(self) -> Value:
+        """The value, if it is fresh or stale. Starts a refresh where one is due, and does not wait for it.
 
         Raises:
-            CredentialsNotLoaded: nobody has fetched yet.
-            CredentialsError: there is nothing to mint with; a renewal has been started if one may be.
+            Exception: one of the error classes of the wording; see the table above.
         """
-        self._notice_fork()
+        self._reset_after_fork()
         now = self._now()
-        flight, record = self._flight, self.record  # in this order: a fetch that lands in between is seen by its result
-        if flight is None and record.credentials is None and record.failure is None:
-            raise CredentialsNotLoaded(
-                f"{self._owner} was constructed but has no credentials yet: make it with {self._owner}.create(...) or "
-                f"{self._owner}.from_env(), or fetch them with refresh()"
-            )
-        if state(record, now) != "fresh":
-            self._renew_behind()
-            self._announce()
-            record, now = self.record, self._now()
-        if record.credentials is not None and state(record, now) in ("fresh", "stale"):
-            return record.credentials
-        if self._closed and not record.denied:
-            raise self._ended()
-        # At least a second: a renewal may be on its way, and who asks again at once would only be told the same.
-        raise refusal(record, now).error(retry_after=max(1.0, waiting(record, now, background=True)))
+        # In this order: a refresh that finishes in between is seen by its result.
+        refresh, state = self._refresh, self.state
+        if refresh is None and state.value is None and state.failure is None:
+            raise self._wording.nothing_loaded()
+        if state_at(state, now) != "fresh":
+            self._start_or_join(background=True)
+            self._report()
+            state, now = self.state, self._now()
+        if state.value is not None and is_served(state_at(state, now)):
+            return state.value
+        if self._is_closed and not state.is_rejected:
+            raise self._wording.closed()
+        delay = max(_MIN_RETRY_AFTER, retry_delay(state, now, background=True))
+        raise self._wording.no_value(state, now).error(delay)
 
-    def start(self) -> None:
-        """Begins a fetch off the caller's path, if one may be made and none is under way."""
-        self._notice_fork()
-        self._renew_behind()
-
-    def known(self) -> Credentials:
-        """The credentials in hand, whatever their age; for what is not secret in them."""
-        return self.record.credentials or self.lease()
+    def peek(self) -> Value:
+        """The value, whatever its age."""
+        return self.state.value or self.get()
 
     def status(self) -> CredentialsStatus:
-        """How things are; changes nothing and starts nothing."""
-        return status(self.record, self._now())
+        """The state, for operators. Starts nothing."""
+        return status(self.state, self._now())
 
     def close(self) -> None:
-        """No more renewals from here on."""
-        self._closed = True
+        """Starts no refresh from now on."""
+        self._is_closed = True
 
-    # What `create` and `refresh` call: waits.
+    def refresh_in_background(self) -> None:
+        """Starts a refresh, if one is due and none runs, and returns at once."""
+        self._reset_after_fork()
+        self._start_or_join(background=True)
 
-    def renew(self) -> None:
-        """Fetches now, or joins the fetch that is under way.
+    def refresh(self) -> None:
+        """Refreshes now, or waits for the refresh that runs.
 
         Raises:
-            CredentialsError: this fetch failed, or the last one did a moment ago.
+            Exception: this refresh failed, or the last one did a moment ago; `unavailable` after `close()`.
         """
-        flight = self._join()
-        _wait(flight.landing, self._patience())
-        end = time.monotonic() + _GOODBYE
-        while not _gone(flight) and time.monotonic() < end:
-            time.sleep(_LOOK)
-        self._deliver(flight)
+        refresh = self._join()
+        refresh.wait(self._wait_limit())
+        refresh.wait_for_thread_exit(_clock.elapsed() + THREAD_EXIT_TIMEOUT)
+        self._raise_if_failed(refresh)
 
-    async def renew_async(self) -> None:
-        """The same for a coroutine, on whatever event loop it runs: asyncio's, or trio's."""
+    async def refresh_async(self) -> None:
+        """The same for a coroutine, under asyncio or trio."""
         from .._http.threads import asyncio_is_running, run_in_thread
 
-        if asyncio_is_running():
-            await self._renew_on_loop()
-        else:
-            await run_in_thread(self.renew)
-
-    async def _renew_on_loop(self) -> None:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        landed = loop.create_future()
-
-        def arrive() -> None:
-            if not landed.done():
-                landed.set_result(None)
-
-        def wake(_landing: object) -> None:
-            with suppress(RuntimeError):  # that loop was closed meanwhile: nobody waits there any more
-                loop.call_soon_threadsafe(arrive)
-
-        flight = self._join()
-        flight.landing.add_done_callback(wake)
-        await asyncio.wait([landed], timeout=self._patience())
-        end = time.monotonic() + _GOODBYE
-        while not _gone(flight) and time.monotonic() < end:  # noqa: ASYNC110  # no event tells of a thread's end
-            await asyncio.sleep(_LOOK)
-        self._deliver(flight)
-
-    def _patience(self) -> float:
-        return seconds(self._policy.total_timeout) + _PATIENCE
-
-    def _deliver(self, flight: Flight) -> None:
-        if flight.landing.done():
-            failure = flight.landing.result()
-        elif self._flight is flight:
-            failure = _overdue(self._patience())
-        else:  # its result is there, and `on_change` takes its time
-            failure = self.record.failure
-        if failure is not None:
-            # Everybody gets an exception of their own: a shared one would collect the frames of all.
-            raise failure.error(retry_after=waiting(self.record, self._now(), background=False))
-
-    def _join(self) -> Flight:
-        """The fetch to wait for: the one under way or a new one.
-
-        Raises:
-            CredentialsError: a fetch failed so shortly ago that it stands for this one.
-        """
-        self._notice_fork()
-        if self._closed:
-            raise self._ended()
-        flight, mine = self._board(background=False)
-        if flight is None:
-            failure = self.record.failure or _overdue(0)
-            raise failure.error(retry_after=waiting(self.record, self._now(), background=False))
-        if mine:
-            policy = self._policy
-            self._launch(flight, policy.attempts, seconds(policy.total_timeout))
-        return flight
-
-    def _ended(self) -> CredentialsUnavailable:
-        return CredentialsUnavailable(f"this {self._owner} is closed and fetches no more: create a new one")
-
-    # The fetch itself.
-
-    def _renew_behind(self) -> None:
-        flight, mine = self._board(background=True)
-        if flight is None or not mine:
+        if not asyncio_is_running():
+            await run_in_thread(self.refresh)
             return
-        if background_threads_run():
-            self._launch(flight, 1, seconds(self._policy.attempt_timeout), inline_budget=_INLINE_BUDGET)
-        else:
-            # A thread started here would stand still as soon as the request is answered: give it a moment now.
-            self._launch(flight, 1, _INLINE_BUDGET)
-            _wait(flight.landing, _INLINE_BUDGET)
+        refresh = self._join()
+        await refresh.wait_async(self._wait_limit())
+        await refresh.wait_for_thread_exit_async(_clock.elapsed() + THREAD_EXIT_TIMEOUT)
+        self._raise_if_failed(refresh)
 
-    def _board(self, *, background: bool) -> tuple[Flight | None, bool]:
-        """The flight to share and whether the caller has to launch it; none where it is too early for another."""
-        _load()
-        from concurrent.futures import Future
+    def _wait_limit(self) -> float:
+        return seconds(self._policy.total_timeout) + _WAIT_MARGIN
 
+    def _join(self) -> Refresh:
+        self._reset_after_fork()
+        if self._is_closed:
+            raise self._wording.closed()
+        refresh = self._start_or_join(background=False)
+        if refresh is None:
+            self._raise(self.state.failure or self._wording.lost())
+        return refresh
+
+    def _raise_if_failed(self, refresh: Refresh) -> None:
+        if refresh.done.done():
+            failure = refresh.done.result()
+        elif self._refresh is refresh:
+            failure = self._wording.timed_out(self._wait_limit())
+        else:  # the result is recorded, and `on_change` takes its time
+            failure = self.state.failure
+        if failure is not None:
+            self._raise(failure)
+
+    def _raise(self, failure: Failure) -> NoReturn:
+        # A new exception for each caller: a shared one would collect the frames of all.
+        raise failure.error(retry_delay(self.state, self._now(), background=False))
+
+    def _start_or_join(self, *, background: bool) -> Refresh | None:
+        """The refresh to share, started if none runs; `None` while a backoff lasts, or where none is due."""
+        self._source.prepare()
+        try:
+            refresh = self._claim(background=background)
+            # Also one that a signal handler finds claimed and not started, by the very code that it interrupts.
+            if refresh is not None and refresh.claimed_by == threading.get_ident() and not refresh.is_started:
+                self._start(refresh, background=background)
+        except BaseException:
+            # A signal handler may raise at any point. Without this, all would wait for a refresh that never starts.
+            self._give_up_claim()
+            raise
+        return refresh
+
+    def _claim(self, *, background: bool) -> Refresh | None:
         with self._lock:
             now = self._now()
-            if self._flight is not None:
-                if now.since(self._flight.began) < self._lost_after():
-                    return self._flight, False
-                # Its thread was frozen or lost, or hangs where no time-out reaches.
-                lost = Failure(CredentialsUnavailable, "the fetch before this one never came back")
-                self.record = failed(self.record, lost, self._policy, self._flight.began, self.world.uniform)
-                self._flight = None
-            if background and (self._closed or state(self.record, now) == "fresh"):
-                return None, False
-            if waiting(self.record, now, background=background) > 0:
-                return None, False
-            self._flight = Flight(now, Future(), [])
-            return self._flight, True
+            if self._refresh is not None:
+                if now.since(self._refresh.started) < self._lost_after():
+                    self._refresh.is_awaited |= not background
+                    return self._refresh
+                self.state = after_failure(
+                    self.state, self._wording.lost(), self._policy, self._refresh.started, self._runtime.uniform
+                )
+                self._refresh = None
+            if background and (self._is_closed or state_at(self.state, now) == "fresh"):
+                return None
+            if retry_delay(self.state, now, background=background) > 0:
+                return None
+            refresh = Refresh(now)
+            refresh.is_awaited = not background
+            self._refresh = refresh
+            return refresh
 
     def _lost_after(self) -> float:
         return seconds(self._policy.total_timeout) + seconds(self._policy.attempt_timeout)
 
-    def _launch(self, flight: Flight, attempts: int, budget: float, inline_budget: float | None = None) -> None:
+    def _start(self, refresh: Refresh, *, background: bool) -> None:
+        attempts, budget = self._policy.attempts, seconds(self._policy.total_timeout)
+        inline_budget = budget
+        threads_run = not background or background_threads_run()
+        if background:
+            attempts, budget = 1, seconds(self._policy.attempt_timeout) if threads_run else _INLINE_BUDGET
+            inline_budget = min(budget, _INLINE_BUDGET)
+
         def work() -> None:
-            flight.crew.append(threading.get_native_id())
-            self._fly(flight, attempts, budget)
+            # An interruption is recorded as a failure; the thread's traceback could show anything.
+            with suppress(BaseException):
+                self._run(refresh, attempts, budget)
 
         try:
-            self.world.spawn(work)
-        except RuntimeError:  # no thread can be started here: then on this one
-            self._fly(flight, attempts, inline_budget or budget)
+            self._runtime.start_thread(work)
+            refresh.is_started = True
+        except (RuntimeError, MemoryError):  # no thread can be started: run on this one
+            refresh.is_started = True
+            self._run(refresh, attempts, inline_budget)
+        if not threads_run:
+            # The thread would stand still as soon as the request is answered: give it a moment now.
+            refresh.wait(_INLINE_BUDGET)
 
-    def _fly(self, flight: Flight, attempts: int, budget: float) -> None:
-        outcome: FetchResult = Failure(CredentialsUnavailable, "the fetch was interrupted")
+    def _run(self, refresh: Refresh, attempts: int, budget: float) -> None:
+        if not refresh.take():
+            return
+        refresh.thread_ids.append(threading.get_native_id())
+        result: Result[Value] = self._wording.interrupted()
         try:
-            outcome = self._drive(
-                fetch(
-                    self._settings,
-                    self._policy,
-                    attempts=attempts,
-                    budget=budget,
-                    etag=self.record.etag,
-                    mono=self.world.mono,
-                    wall=self.world.wall,
-                    uniform=self.world.uniform,
-                )
-            )
-        except Exception as error:  # noqa: BLE001  # a transport handed in raises anything, with anything in its text
-            outcome = Failure(CredentialsUnavailable, f"the HTTP transport failed with {type(error).__name__}")
+            result = self._source.fetch(attempts, budget, self.state.etag)
+        except Exception as error:  # noqa: BLE001  # a custom transport raises anything, with anything in its text
+            result = self._wording.crashed(error)
         finally:
-            self._land(flight, outcome)
+            self._finish(refresh, result)
 
-    def _land(self, flight: Flight, outcome: FetchResult) -> None:
-        self._landed = flight
+    def _finish(self, refresh: Refresh, result: Result[Value]) -> None:
+        self._last_refresh = refresh
         with self._lock:
-            # A flight that was given up for lost may come in late: its result must not undo a newer one, and those who
-            # still wait for it hear how things are now.
-            if self._flight is flight:
-                now = self._now()
-                if isinstance(outcome, Failure):
-                    self.record = failed(self.record, outcome, self._policy, now, self.world.uniform)
-                else:
-                    self.record = succeeded(self.record, outcome, self._policy, now, self.world.uniform)
-                self._flight = None  # last: a mint that sees no flight sees what has come of it
-            failure = self.record.failure
+            # The result of a refresh that was given up must not replace a newer one.
+            if self._refresh is refresh:
+                self.state = after(self.state, result, self._policy, self._now(), self._runtime.uniform)
+                self._refresh = None  # last: who sees no refresh also sees its result
+            failure = self.state.failure
         try:
-            self._announce()
+            self._report(is_raised=refresh.is_awaited)
         finally:
-            flight.landing.set_result(failure)
+            refresh.finish(failure)
 
-    def _announce(self) -> None:
-        """Tells the log and `on_change` what they do not know yet."""
+    def _give_up_claim(self) -> None:
+        """Ends the refresh that this thread claimed, unless it runs on another thread."""
+        refresh = self._refresh
+        if refresh is None or refresh.claimed_by != threading.get_ident():
+            return
+        if refresh.take() or refresh.runs_here():
+            with self._lock:
+                if self._refresh is refresh:
+                    self._refresh = None
+            refresh.finish(self._wording.interrupted())
+
+    def _report(self, *, is_raised: bool = False) -> None:
         now = self._now()
         with self._lock:
-            record, old = self.record, self._told
-            new = self._told = told(record, state(record, now))
-        item = news(old, new, record)
-        if item is None:
-            return
-        shown = status(record, now)
-        import logging
+            change = self._reporter.note(self.state, now, is_raised=is_raised)
+        self._reporter.emit(change)
 
-        logger = logging.getLogger("moss_voice_server")
-        logger.log(
-            item.level,
-            "%s",
-            item.text,
-            extra={"moss_event": item.event, "moss_state": shown.state, "moss_key": shown.fingerprint},
-        )
-        if self._on_change is not None:
-            try:
-                self._on_change(shown)
-            except Exception as error:  # noqa: BLE001  # the application's own code must not stop a renewal
-                logger.error("on_change failed with %s: correct the callback", type(error).__name__)
-
-    # Forks.
-
-    def _notice_fork(self) -> None:
-        """A fork made outside of Python (uWSGI) runs no hooks: compare process ids before touching the lock."""
+    def _reset_after_fork(self) -> None:
+        """A fork made outside of Python (uWSGI) runs no hooks: compares process IDs before the lock is used."""
         pid = os.getpid()
         if self._pid != pid:
-            # Several threads may notice at once. This lock was made in this very process, by whoever came first.
-            with self._noticing.setdefault(pid, threading.RLock()):
+            # Several threads may notice at once. This lock was created in this very process, by the first of them.
+            with self._fork_locks.setdefault(pid, threading.RLock()):
                 if self._pid != pid:
                     self.after_fork()
 
-    def before_fork(self, end: float) -> None:
-        """Lets the thread of a fetch that is over leave the system first, until `end` on the monotonic clock; see `_gone`."""
-        landed = self._landed
-        while landed is not None and _runs(landed) and time.monotonic() < end:
-            time.sleep(_LOOK)
-        self._landed = None  # the system may give that thread's id to another one
+    def before_fork(self, deadline: float) -> None:
+        """In the parent: lets the thread of a finished refresh leave the system first."""
+        if self._last_refresh is not None:
+            self._last_refresh.wait_for_thread_exit(deadline)
+            self._last_refresh = None  # the system may reuse that thread's ID
 
     def after_fork(self) -> None:
-        """In the child: the parent's lock may be held and its fetch is not ours; the credentials are."""
+        """In the child: the lock may be held and the refresh belongs to the parent; the value stays."""
         self._lock = threading.RLock()
-        self._flight = self._landed = None
-        self.record = redrawn(self.record, self.world.uniform)
-        self._pid = os.getpid()  # last: from here on other threads go on
+        self._refresh = self._last_refresh = None
+        self.state = rejittered(self.state, self._runtime.uniform)
+        self._pid = os.getpid()  # last: other threads go on from here
 
     def _now(self) -> Instant:
-        return Instant(self.world.wall(), self.world.mono())
-
-
-def background_threads_run() -> bool:
-    """Whether a thread goes on running after the request that started it.
-
-    Not in functions that are frozen between requests, and not in uWSGI before 2.0.27 without `enable-threads` or `threads`.
-    """
-    frozen = ("AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
-    if any(os.environ.get(name) for name in frozen):
-        return False
-    # What uWSGI came to from its options and its version: from 2.0.27 on threads run always.
-    return bool(getattr(sys.modules.get("uwsgi"), "has_threads", True))
-
-
-def _gone(flight: Flight) -> bool:
-    """Whether the thread of a fetch that has landed is gone from the system, where /proc tells.
-
-    A thread that is just ending holds a lock of OpenSSL's for a moment, and maybe the interpreter's, and a child forked in
-    that moment would wait for it for ever; a server program forks right after it has loaded the application. `Thread.join`
-    is too early: before Python 3.13 it knows only of Python's own part of the end.
-    """
-    return not flight.landing.done() or not _runs(flight)
-
-
-def _runs(flight: Flight) -> bool:
-    others = [thread for thread in flight.crew if thread != threading.get_native_id()]
-    return any(os.path.exists(f"/proc/self/task/{thread}") for thread in others)
-
-
-def _wait(landing: Landing, timeout: float) -> None:
-    from concurrent.futures import wait
-
-    wait([landing], timeout)
-
-
-def _overdue(patience: float) -> Failure:
-    # No time-out of the attempts got this far, so the fetch hangs where none reaches: in the system's resolver, or one
-    # after the other on several addresses that do not answer.
-    return Failure(
-        CredentialsUnavailable,
-        f"no fetch came to an end within {format_duration(patience)}: check the machine's DNS and whether a firewall is in the way",
-    )
-
-
-def _load() -> None:
-    """Imports what a fetch needs, on the caller's thread.
-
-    An import on the fetching thread could leave the import lock held for ever in a child that is forked meanwhile.
-    """
-    from .._http import drivers as _http  # noqa: F401  # loaded for its effect
-
-
-_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
-
-
-def _before_fork() -> None:
-    end = time.monotonic() + _GOODBYE
-    with suppress(RuntimeError):  # another thread has just made a server, and changed the set
-        for keeper in list(_keepers):
-            keeper.before_fork(end)
-
-
-def _after_fork_in_child() -> None:
-    for keeper in list(_keepers):
-        keeper.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+        clock = self._runtime.clock
+        return Instant(clock.time(), clock.monotonic())

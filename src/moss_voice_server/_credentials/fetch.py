@@ -4,59 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from .._http.flow import TEMPORARY, Flow, RetryPolicy, Timing, with_retries
 from .._http.model import Answer, Peer, Request, Response, TransportError
 from ..credentials import RefreshPolicy, seconds
-from ..errors import CredentialsError, CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
-from .config import Settings
-from .response import Credentials, parse
+from ..errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
+from .config import Config
+from .model import Credentials
+from .response import parse
+from .result import Failure, Fetched, NotModified, Result
 
 MOSS = Peer("the Moss API", "api_url (MOSS_PLATFORM_API_URL)")
 _MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may set the age at which a refresh is due
 
 
-class Fetched(NamedTuple):
-    """New credentials."""
-
-    credentials: Credentials
-    etag: str
-    max_age: float | None
-
-
-class NotModified(NamedTuple):
-    """The cached credentials are the current ones."""
-
-    max_age: float | None
-
-
-class Failure(NamedTuple):
-    """Why there are no new credentials. A value and not an exception: each caller raises an exception of its own from it."""
-
-    kind: type[CredentialsError]
-    message: str
-    remedy: str = ""
-    retry_after: float | None = None
-    """Seconds that the API asked the client to wait."""
-
-    @property
-    def text(self) -> str:
-        """Message and remedy, as the error shows them."""
-        return f"{self.message}: {self.remedy}" if self.remedy else self.message
-
-    def error(self, retry_after: float | None = None) -> CredentialsError:
-        """The exception for this failure."""
-        return self.kind(self.message, remedy=self.remedy, retry_after=retry_after)
-
-
-FetchResult = Fetched | NotModified | Failure
+FetchResult = Result[Credentials]
 FetchFlow = Flow[FetchResult]
 
 
 def fetch(
-    settings: Settings,
+    config: Config,
     policy: RefreshPolicy,
     *,
     attempts: int,
@@ -71,14 +39,15 @@ def fetch(
     request = Request(
         MOSS,
         "GET",
-        settings.url,
-        headers=(("X-Project-Id", settings.project_id), *conditional),
-        secret_headers=(("X-Project-Key", settings.project_key),),
+        config.url,
+        headers=conditional,
+        # The ID is hidden too: users swap it with the key.
+        secret_headers=(("X-Project-Id", config.project_id), ("X-Project-Key", config.project_key)),
     )
     limits = RetryPolicy(attempts, seconds(policy.attempt_timeout), budget, seconds(policy.max_retry_after))
     result, effort = yield from with_retries(
         request,
-        lambda answer: _classify(answer, settings, is_conditional=bool(etag)),
+        lambda answer: _classify(answer, config, is_conditional=bool(etag)),
         limits,
         Timing(mono, wall, uniform),
     )
@@ -88,7 +57,7 @@ def fetch(
     return result._replace(message=result.message + count, retry_after=effort.retry_after)
 
 
-def _classify(answer: Answer, settings: Settings, *, is_conditional: bool) -> tuple[FetchResult, bool]:
+def _classify(answer: Answer, config: Config, *, is_conditional: bool) -> tuple[FetchResult, bool]:
     """What an answer means, and whether another attempt may bring a better one."""
     if isinstance(answer, TransportError):
         message = f"request to the Moss API failed: {answer.message}"
@@ -99,11 +68,11 @@ def _classify(answer: Answer, settings: Settings, *, is_conditional: bool) -> tu
     if status == 304 and is_conditional:
         return NotModified(_max_age(answer)), False
     if 300 <= status < 400:
-        return _redirected(answer, settings), False
+        return _redirected(answer, config), False
     if status in _REJECTIONS:
         message, remedy = _REJECTIONS[status]
-        message = message.format(url=settings.url.partition("?")[0])
-        return Failure(CredentialsRejected, f"{message} (HTTP {status})", remedy), False
+        message = message.format(url=config.url.partition("?")[0])
+        return Failure(CredentialsRejected, f"{message} (HTTP {status})", remedy, is_rejection=True), False
     return _server_error(status), status in TEMPORARY
 
 
@@ -115,7 +84,7 @@ def _success(response: Response) -> tuple[FetchResult, bool]:
     parsed = parse(response.body)
     if isinstance(parsed, Credentials):
         return Fetched(parsed, _etag(response), _max_age(response)), False
-    return _invalid(parsed.text), not parsed.whole
+    return _invalid(parsed.message), not parsed.is_complete
 
 
 def _invalid(reason: str) -> Failure:
@@ -135,13 +104,14 @@ def _server_error(status: int) -> Failure:
     return Failure(CredentialsUnavailable, f"the Moss API returned HTTP {status}", remedy)
 
 
-def _redirected(response: Response, settings: Settings) -> Failure:
+def _redirected(response: Response, config: Config) -> Failure:
     try:
         host = urlsplit(response.headers.get("location", "")).hostname or ""
     except ValueError:
         host = ""
     # The server chose this text: show it only if it is a plain host name.
-    is_shown = _HOST.fullmatch(host) is not None and settings.project_key.reveal().lower() not in host
+    is_secret = any(value.reveal().lower() in host for value in (config.project_id, config.project_key))
+    is_shown = _HOST.fullmatch(host) is not None and not is_secret
     target = f" to {host}" if is_shown else ""
     return Failure(
         CredentialsInvalid,

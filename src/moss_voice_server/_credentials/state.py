@@ -1,27 +1,58 @@
-"""Freshness: the credentials' life cycle as pure rules over what is remembered, two clocks and a random number.
+"""State of the cache: pure rules over one immutable record, two clocks and a random number.
 
-    EMPTY ── success ──▶ FRESH ── soft age ──▶ SOFT ── hard age ──▶ HARD
-                           ▲                     │                    │
-                           └────── success ──────┴──── success ───────┤
-                                                                      │
-    any ── `max_rejections` refusals in a row over `rejection_window` ──▶ DENIED ─┘
+    empty ── success ──▶ fresh ── refresh_after ──▶ stale ── expire_after ──▶ expired
+                           ▲                          │                          │
+                           └──────── success ─────────┴──────── success ─────────┤
+                                                                                 │
+    any ── `max_rejections` in a row over `rejection_window` ──▶ rejected ───────┘
 
-FRESH and SOFT mint. A refusal with credentials in hand makes FRESH credentials SOFT: a renewal is due, serving goes on.
+A fresh or stale value is served. One rejection makes a fresh value stale: it is still served, and a refresh is due.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import inf
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from .._duration import format_duration
 from ..credentials import CredentialsStatus, RefreshPolicy, State, seconds
-from ..errors import CredentialsRejected, CredentialsUnavailable
-from .fetch import Failure, Fetched, NotModified
-from .response import Credentials
+from .result import Failure, Fetched, NotModified, Result
 
 Uniform = Callable[[float, float], float]
+
+# Jitter is always the upper half of the figure (AWS Architecture Blog, "Exponential Backoff And Jitter"): it spreads the
+# processes of a fleet, and never asks much earlier than the figure says.
+_JITTER = (0.5, 1.0)
+_LONGEST_EXPONENT = 5  # both backoffs reach their maximum by 2**5, and larger powers would overflow after long outages
+
+# Callers that wait: the first failure is over soon in most outages, and a burst of calls must not become a burst of requests.
+FOREGROUND_BACKOFF = 1.0
+MAX_FOREGROUND_BACKOFF = 30.0
+# After a rejection only a person can help: long enough to stop a retry loop, short enough to test a corrected key.
+REJECTED_FOREGROUND_BACKOFF = (1.0, 5.0)
+
+# No caller waits while the cached value is served, so an outage is asked about rarely: at most every 10 minutes.
+BACKGROUND_BACKOFF = 30.0
+MAX_BACKGROUND_BACKOFF = 600.0
+# No value is served in this state: ask often enough to notice within a minute that the source accepts the keys again.
+REJECTED_BACKGROUND_BACKOFF = (30.0, 60.0)
+
+
+class Cacheable(Protocol):
+    """What the cache needs of a value."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash for operators that tells values apart; not secret."""
+        ...
+
+    def same_as(self, other: object) -> bool:
+        """Whether nothing has changed."""
+        ...
+
+
+Value = TypeVar("Value", bound=Cacheable)
 
 
 class Instant(NamedTuple):
@@ -31,150 +62,170 @@ class Instant(NamedTuple):
     mono: float
 
     def since(self, then: Instant) -> float:
-        """Seconds gone by: the larger of the two clocks' answers.
+        """Elapsed seconds: the larger of the two clocks' answers.
 
-        The monotonic clock stands still while a machine sleeps or a function is frozen, the wall clock can be set back; the
-        larger answer errs towards asking again.
+        The monotonic clock stops while a machine sleeps or a function is frozen, and the wall clock can be set back. The
+        larger answer errs towards an early refresh.
         """
         return max(self.wall - then.wall, self.mono - then.mono, 0.0)
 
 
-BEGINNING = Instant(-inf, -inf)
+NEVER = Instant(-inf, -inf)
 
 
-class Record(NamedTuple):
-    """All that is remembered. Never changed, only exchanged whole, so that a reader sees one generation."""
+@dataclass(frozen=True)
+class CacheState(Generic[Value]):
+    """All that the cache remembers. It is replaced as a whole, so a reader always sees one generation."""
 
-    credentials: Credentials | None = None
-    fetched: Instant = BEGINNING
-    soft: float = 0.0
-    """Seconds after `fetched` when a renewal is due; drawn from the upper half of `softest`."""
-    softest: float = 0.0
-    hard: float = inf
+    value: Value | None = None
+    fetched_at: Instant = NEVER
+    refresh_after: float = 0.0
+    """Seconds after `fetched_at` when a refresh is due; drawn at random from the upper half of `max_refresh_after`."""
+    max_refresh_after: float = 0.0
+    expire_after: float = inf
     etag: str = ""
     failure: Failure | None = None
     """The latest failure since the last success."""
-    failed: Instant = BEGINNING
+    failed_at: Instant = NEVER
     failures: int = 0
     """Failures in a row."""
-    hold: float = 0.0
-    """Seconds after `failed` during which callers who would wait get that failure instead."""
-    pause: float = 0.0
-    """The same for the background while the credentials still serve."""
-    max_rejections: int = 0
-    """Refusals in a row."""
-    denied_since: Instant = BEGINNING
-    denied: bool = False
-    fresh_wall: float = -inf
-    fresh_mono: float = -inf
-    """FRESH lasts until either clock gets here: all that a mint looks at."""
+    foreground_backoff: float = 0.0
+    """Seconds after `failed_at` during which `refresh()` raises that failure instead of asking again."""
+    background_backoff: float = 0.0
+    """The same for background refreshes while a value is served, or the state is rejected."""
+    rejections: int = 0
+    """Rejections in a row."""
+    first_rejected_at: Instant = NEVER
+    is_rejected: bool = False
+    fresh_until: Instant = NEVER
+    """The value is fresh until either clock gets here: all that a mint looks at."""
 
 
-def by_hand(credentials: Credentials) -> Record:
-    """Credentials that were given and not fetched: they stay fresh."""
-    return Record(credentials, soft=inf, fresh_wall=inf, fresh_mono=inf)
+def static(value: Value) -> CacheState[Value]:
+    """A value that was passed in and not fetched: it stays fresh."""
+    return CacheState(value, refresh_after=inf, fresh_until=Instant(inf, inf))
 
 
-def state(record: Record, now: Instant) -> State:
+def state_at(state: CacheState[Value], now: Instant) -> State:
     """Which of the five states it is."""
-    if record.credentials is None:
+    if state.value is None:
         return "empty"
-    if record.denied:
+    if state.is_rejected:
         return "rejected"
-    age = 0.0 if record.soft == inf else now.since(record.fetched)
-    if age >= record.hard:
+    age = 0.0 if state.refresh_after == inf else now.since(state.fetched_at)
+    if age >= state.expire_after:
         return "expired"
-    return "stale" if age >= record.soft or record.max_rejections else "fresh"
+    return "stale" if age >= state.refresh_after or state.rejections else "fresh"
 
 
-def succeeded(
-    record: Record, outcome: Fetched | NotModified, policy: RefreshPolicy, now: Instant, uniform: Uniform
-) -> Record:
-    """After new credentials, or the word that the ones in hand are current."""
-    hard = inf if policy.expire_after is None else seconds(policy.expire_after)
-    longest = seconds(policy.refresh_after) if outcome.max_age is None else outcome.max_age
-    softest = min(longest, hard)
-    soft = softest * uniform(0.5, 1.0)
-    return Record(
-        credentials=outcome.credentials if isinstance(outcome, Fetched) else record.credentials,
-        fetched=now,
-        soft=soft,
-        softest=softest,
-        hard=hard,
-        etag=outcome.etag if isinstance(outcome, Fetched) else record.etag,
-        fresh_wall=now.wall + soft,
-        fresh_mono=now.mono + soft,
+def is_served(name: State) -> bool:
+    """Whether a value in this state may be used."""
+    return name in ("fresh", "stale")
+
+
+def after(
+    state: CacheState[Value], result: Result[Value], policy: RefreshPolicy, now: Instant, uniform: Uniform
+) -> CacheState[Value]:
+    """The state after a refresh."""
+    if isinstance(result, Failure):
+        return after_failure(state, result, policy, now, uniform)
+    return after_success(state, result, policy, now, uniform)
+
+
+def after_success(
+    state: CacheState[Value],
+    result: Fetched[Value] | NotModified,
+    policy: RefreshPolicy,
+    now: Instant,
+    uniform: Uniform,
+) -> CacheState[Value]:
+    """The state after a new value, or after the confirmation of the cached one."""
+    expire_after = inf if policy.expire_after is None else seconds(policy.expire_after)
+    longest = seconds(policy.refresh_after) if result.max_age is None else result.max_age
+    max_refresh_after = min(longest, expire_after)
+    refresh_after = max_refresh_after * uniform(*_JITTER)
+    return CacheState(
+        value=result.value if isinstance(result, Fetched) else state.value,
+        fetched_at=now,
+        refresh_after=refresh_after,
+        max_refresh_after=max_refresh_after,
+        expire_after=expire_after,
+        etag=result.etag if isinstance(result, Fetched) else state.etag,
+        fresh_until=_later(now, refresh_after),
     )
 
 
-def failed(record: Record, failure: Failure, policy: RefreshPolicy, now: Instant, uniform: Uniform) -> Record:
-    """After a failure; the credentials in hand stay, whatever it was."""
-    refused = failure.kind is CredentialsRejected
-    max_rejections = record.max_rejections + 1 if refused else 0
-    since = record.denied_since if record.max_rejections and refused else now
-    # Once DENIED, only a success leads out: another kind of failure is no sign that the refusal is over.
-    denied = record.denied or (
-        max_rejections >= policy.max_rejections
-        and record.credentials is not None
-        and now.since(since) >= seconds(policy.rejection_window)
+def after_failure(
+    state: CacheState[Value], failure: Failure, policy: RefreshPolicy, now: Instant, uniform: Uniform
+) -> CacheState[Value]:
+    """The state after a failure. The cached value stays, whatever the failure was."""
+    rejections = state.rejections + 1 if failure.is_rejection else 0
+    first = state.first_rejected_at if state.rejections and failure.is_rejection else now
+    # Only a success ends this state: a failure of another kind does not show that the source accepts the keys again.
+    is_rejected = state.is_rejected or (
+        rejections >= policy.max_rejections
+        and state.value is not None
+        and now.since(first) >= seconds(policy.rejection_window)
     )
-    failures = record.failures + 1
+    failures = state.failures + 1
+    if failure.is_rejection:
+        foreground = uniform(*REJECTED_FOREGROUND_BACKOFF)
+    else:
+        foreground = backoff(failures, FOREGROUND_BACKOFF, MAX_FOREGROUND_BACKOFF, uniform)
+    if is_rejected:
+        background = uniform(*REJECTED_BACKGROUND_BACKOFF)
+    else:
+        background = backoff(failures, BACKGROUND_BACKOFF, MAX_BACKGROUND_BACKOFF, uniform)
+    refresh_is_due = rejections > 0 or is_rejected
     asked = failure.retry_after or 0.0
-    hold = uniform(1.0, 5.0) if refused else min(30.0, 2.0 ** min(failures - 1, 5)) * uniform(0.5, 1.0)
-    pause = uniform(30.0, 60.0) if denied else min(600.0, 30.0 * 2.0 ** min(failures - 1, 5)) * uniform(0.5, 1.0)
-    renew = max_rejections > 0 or denied
-    return record._replace(
+    return replace(
+        state,
         failure=failure,
-        failed=now,
+        failed_at=now,
         failures=failures,
-        hold=max(hold, asked),
-        pause=max(pause, asked),
-        max_rejections=max_rejections,
-        denied_since=since,
-        denied=denied,
-        fresh_wall=-inf if renew else record.fetched.wall + record.soft,
-        fresh_mono=-inf if renew else record.fetched.mono + record.soft,
+        foreground_backoff=max(foreground, asked),
+        background_backoff=max(background, asked),
+        rejections=rejections,
+        first_rejected_at=first,
+        is_rejected=is_rejected,
+        fresh_until=NEVER if refresh_is_due else _later(state.fetched_at, state.refresh_after),
     )
 
 
-def redrawn(record: Record, uniform: Uniform) -> Record:
-    """The same in a forked child, with its own soft age: the children of one parent must not all ask at once."""
-    if record.credentials is None or record.soft == inf or record.max_rejections or record.denied:
-        return record
-    soft = record.softest * uniform(0.5, 1.0)
-    return record._replace(soft=soft, fresh_wall=record.fetched.wall + soft, fresh_mono=record.fetched.mono + soft)
+def backoff(failures: int, first: float, longest: float, uniform: Uniform) -> float:
+    """Seconds to wait after so many failures in a row: `first`, doubled by each failure up to `longest`, with jitter."""
+    return min(longest, first * 2.0 ** min(failures - 1, _LONGEST_EXPONENT)) * uniform(*_JITTER)
 
 
-def waiting(record: Record, now: Instant, *, background: bool) -> float:
-    """Seconds before another attempt may be made, by a caller who waits or in the background."""
-    if record.failure is None:
+def rejittered(state: CacheState[Value], uniform: Uniform) -> CacheState[Value]:
+    """The state of a forked child, with its own random refresh time: the children of one parent must not all ask at once."""
+    if state.value is None or state.refresh_after == inf or state.rejections or state.is_rejected:
+        return state
+    refresh_after = state.max_refresh_after * uniform(*_JITTER)
+    return replace(state, refresh_after=refresh_after, fresh_until=_later(state.fetched_at, refresh_after))
+
+
+def retry_delay(state: CacheState[Value], now: Instant, *, background: bool) -> float:
+    """Seconds before another refresh may start, in the background or for a caller that waits."""
+    if state.failure is None:
         return 0.0
-    patient = background and state(record, now) in ("fresh", "stale", "rejected")
-    return max(0.0, (record.pause if patient else record.hold) - now.since(record.failed))
+    is_patient = background and state_at(state, now) in ("fresh", "stale", "rejected")
+    delay = state.background_backoff if is_patient else state.foreground_backoff
+    return max(0.0, delay - now.since(state.failed_at))
 
 
-def refusal(record: Record, now: Instant) -> Failure:
-    """Why a mint in HARD, DENIED or EMPTY cannot be served."""
-    why = record.failure.text if record.failure else "a fetch has been started, try again in a second"
-    if record.denied:
-        # The latest failure may be of another kind, whose text alone would say that it passes by itself.
-        return Failure(CredentialsRejected, f"the Moss API has refused repeatedly, so no tokens are made: {why}")
-    kind = record.failure.kind if record.failure else CredentialsUnavailable
-    if record.credentials is None:
-        return Failure(kind, f"there are no LiveKit credentials yet: {why}")
-    return Failure(
-        kind, f"the LiveKit credentials are older than {format_duration(record.hard)} and serve no more: {why}"
-    )
-
-
-def status(record: Record, now: Instant) -> CredentialsStatus:
+def status(state: CacheState[Value], now: Instant) -> CredentialsStatus:
     """What an operator may see."""
-    current = state(record, now)
-    due = current in ("stale", "expired", "rejected") or (current == "empty" and record.failure is not None)
+    name = state_at(state, now)
+    is_due = name in ("stale", "expired", "rejected") or (name == "empty" and state.failure is not None)
     return CredentialsStatus(
-        state=current,
-        age=None if record.fetched == BEGINNING else now.since(record.fetched),
-        last_error=record.failure.kind.__name__ if record.failure else None,
-        next_attempt_in=waiting(record, now, background=True) if due else None,
-        fingerprint=record.credentials.signer.fingerprint if record.credentials else None,
+        state=name,
+        age=None if state.fetched_at == NEVER else now.since(state.fetched_at),
+        last_error=state.failure.error_type.__name__ if state.failure else None,
+        next_attempt_in=retry_delay(state, now, background=True) if is_due else None,
+        fingerprint=state.value.fingerprint if state.value else None,
     )
+
+
+def _later(instant: Instant, delay: float) -> Instant:
+    return Instant(instant.wall + delay, instant.mono + delay)

@@ -1,48 +1,46 @@
-"""Given: LiveKit credentials that were handed over and need no keeping; it stands in for a keeper."""
+"""Static credentials: the cache's interface for credentials that were passed in and are never refreshed."""
 
 from __future__ import annotations
 
 from math import inf
 from typing import TYPE_CHECKING
 
-from .. import _clock as _clocks
 from .._secret import Sealed
 
 if TYPE_CHECKING:
     from ..credentials import CredentialsStatus
-    from .response import Credentials
+    from .model import Credentials
 
 
-class Given(Sealed):
-    """Has what a server asks of its keeper, without any of the keeper's machinery: not even its modules are loaded."""
+class StaticCredentials(Sealed):
+    """The interface of `CredentialsCache` without its machinery, whose modules are not even imported."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self.ready = (inf, inf, credentials)
-        self.world = _clocks.current
+        self.fast_path = (inf, inf, credentials)
 
-    def lease(self) -> Credentials:
-        """The credentials."""
-        return self.known()
+    def get(self) -> Credentials:
+        """The credentials; they never expire."""
+        return self._credentials
 
-    def known(self) -> Credentials:
-        """The credentials."""
+    def peek(self) -> Credentials:
+        """The same as `get`."""
         return self._credentials
 
     def status(self) -> CredentialsStatus:
-        """Always fresh."""
-        from .state import BEGINNING, by_hand, status
+        """Always fresh, without an age."""
+        from .state import NEVER, static, status
 
-        return status(by_hand(self.known()), BEGINNING)
+        return status(static(self._credentials), NEVER)
 
-    def renew(self) -> None:
-        """Nothing to fetch."""
+    def refresh(self) -> None:
+        """Does nothing: there is no source."""
 
-    async def renew_async(self) -> None:
-        """Nothing to fetch."""
+    async def refresh_async(self) -> None:
+        """Does nothing: there is no source."""
 
-    def start(self) -> None:
-        """Nothing to fetch."""
+    def refresh_in_background(self) -> None:
+        """Does nothing: there is no source."""
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Does nothing: nothing runs."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Generator, Mapping
-from pathlib import Path
 
-from .._credentials.config import DEFAULT_API_URL, VARIABLES, Settings, from_environment, settings, variable
+from .. import _environment
+from .._credentials.config import VARIABLES, Config, config
+from .._credentials.environment import from_environment
 from .._escape import escape
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Secret
@@ -18,7 +19,7 @@ NAMES = ("environment",)
 LIVEKIT_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _NEEDED = tuple(name for name in VARIABLES.values() if name != VARIABLES["api_url"])
 
-Found = Generator[Check, None, "Settings | LiveKitCredentials | None"]
+Found = Generator[Check, None, "Config | LiveKitCredentials | None"]
 
 
 def checks(options: Options) -> Found:
@@ -46,7 +47,7 @@ def checks(options: Options) -> Found:
 
 
 def _set(environ: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if environ.get(name) or environ.get(f"{name}_FILE")]
+    return [name for name in names if _environment.is_set(Secret(environ), name)]
 
 
 def _missing(environ: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str] | None:
@@ -60,22 +61,20 @@ def _missing(environ: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, s
     return cause, f"set {' and '.join(missing)}, or {missing[0]}_FILE to a file that contains the value"
 
 
-def _moss(options: Options, watch: Stopwatch, has_livekit: bool) -> Generator[Check, None, Settings | None]:
+def _moss(options: Options, watch: Stopwatch, has_livekit: bool) -> Generator[Check, None, Config | None]:
     missing = _missing(options.environ, _NEEDED)
     if missing:
         yield watch.fail(NAMES[0], *missing)
         return None
     try:
-        found = from_environment(Secret(options.environ), _read)
+        found = from_environment(Secret(options.environ))
         options.redactor.learn(found["project_key"].reveal())
-        made = settings(
-            found["project_id"], found["project_key"], found["voice_agent_id"], found.get("api_url", DEFAULT_API_URL)
-        )
+        made = config(found["project_id"], found["project_key"], found["voice_agent_id"], found["api_url"])
     except InvalidArgument as error:
         yield watch.fail(NAMES[0], *cause_and_remedy(error, "correct the variable"))
         return None
     unused = "; LIVEKIT_... are set too, but not used" if has_livekit else ""
-    where = " and MOSS_PLATFORM_API_URL" if "api_url" in found else ""
+    where = " and MOSS_PLATFORM_API_URL" if _set(options.environ, (VARIABLES["api_url"],)) else ""
     yield watch.ok(NAMES[0], f"{', '.join(_NEEDED)}{where} are set{unused}")
     return made
 
@@ -85,13 +84,12 @@ def _livekit(options: Options, watch: Stopwatch) -> Generator[Check, None, LiveK
     if missing:
         yield watch.fail(NAMES[0], *missing)
         return None
-    values: list[str] = []
-    for name in LIVEKIT_VARIABLES:
-        value, problem = variable(Secret(options.environ), name, _read)
-        if problem or value is None:
-            yield watch.fail(NAMES[0], problem, "correct the variable")
-            return None
-        values.append(value.reveal())
+    try:
+        found = _environment.required(Secret(options.environ), LIVEKIT_VARIABLES)
+    except InvalidArgument as error:
+        yield watch.fail(NAMES[0], *cause_and_remedy(error, "correct the variable"))
+        return None
+    values = [value.reveal() for value in found.values()]
     options.redactor.learn(values[2])
     yield watch.ok(NAMES[0], f"{', '.join(LIVEKIT_VARIABLES)} are set; the Moss API is not used")
     return LiveKitCredentials(*values)
@@ -104,7 +102,3 @@ def _misspelled(environ: Mapping[str, str], name: str) -> str:
     others = [each for each in environ if family in each and each.removesuffix("_FILE") not in known]
     close = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
     return f" (but {escape(close[0])} is: misspelled?)" if close else ""
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")

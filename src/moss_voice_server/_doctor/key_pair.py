@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 
-from .._credentials import response
+from .._credentials.model import validated
 from .._inspect.participant import looks_like_secret
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Secret
 from .._token.signing import MIN_SECRET_BYTES
-from .check import Check, Stopwatch
+from ..errors import InvalidArgument
+from .check import Check, Stopwatch, cause_and_remedy
 from .environment import LIVEKIT_VARIABLES
 from .options import Options
 
@@ -26,9 +27,10 @@ def checks(credentials: LiveKitCredentials, options: Options) -> Generator[Check
     watch = Stopwatch(options.mono)
     key, secret = credentials.api_key, credentials.api_secret
     names = ("url", *LIVEKIT_VARIABLES[1:], "agent")
-    made = response.credentials(Secret(_ANY_URL), Secret(key), Secret(secret), Secret(""), names)
-    if isinstance(made, str):
-        yield watch.fail(NAMES[0], made, "copy it again, without anything around it")
+    try:
+        validated(Secret(_ANY_URL), Secret(key), Secret(secret), Secret(""), names)
+    except InvalidArgument as error:
+        yield watch.fail(NAMES[0], *cause_and_remedy(error, "copy it again, without anything around it"))
         return False
     size = len(secret.encode())
     shape = f"API key {key if _KEY.fullmatch(key) else f'of {len(key)} characters'}, secret of {size} bytes"

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from .._http.model import Peer, Response, TransportError
-from .._urls import address
+from .._secret import Secret
+from .._urls import check_url
+from ..errors import InvalidArgument
 from . import connectivity
 from .check import Check, Stopwatch
 from .clock_offset import ClockOffset
@@ -48,11 +50,15 @@ class LiveKitServer(NamedTuple):
 def checks(url: str, setting: str, options: Options) -> Generator[Check, None, LiveKitServer | None]:
     """The URL, the connection, and the server; `setting` is where the URL comes from."""
     watch = Stopwatch(options.mono)
-    normal, problem = address(url, secure=("wss", "https"), plain=("ws", "http"))
-    path = "" if problem else urlsplit(normal).path.rstrip("/")
+    normal, path, problem = "", "", ""
+    try:
+        normal = check_url("LiveKit's URL", Secret(url), secure=("wss", "https"), plain=("ws", "http"))
+        path = urlsplit(normal).path.rstrip("/")
+    except InvalidArgument as error:
+        problem = error.message
     if problem or path.endswith(_PATHS):
         if problem:
-            yield watch.fail(NAMES[0], f"LiveKit's URL {problem}", f"correct {setting}")
+            yield watch.fail(NAMES[0], problem, f"correct {setting}")
         else:
             detail = f"LiveKit's URL ends with {path}, which clients add themselves"
             yield watch.fail(NAMES[0], detail, f"remove that from {setting}")

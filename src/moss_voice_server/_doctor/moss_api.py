@@ -7,9 +7,10 @@ import random
 from collections.abc import Generator
 from typing import NamedTuple
 
-from .._credentials.config import Settings
-from .._credentials.fetch import Failure, Fetched, FetchFlow, FetchResult, fetch
+from .._credentials.config import Config
+from .._credentials.fetch import FetchFlow, FetchResult, fetch
 from .._credentials.response import FIELDS
+from .._credentials.result import Failure, Fetched
 from .._escape import escape
 from .._http.model import Response, TransportError
 from .._livekit_credentials import LiveKitCredentials
@@ -32,15 +33,15 @@ class Found(NamedTuple):
     offset: ClockOffset | None = None
 
 
-def checks(settings: Settings, options: Options) -> Generator[Check, None, Found]:
+def checks(config: Config, options: Options) -> Generator[Check, None, Found]:
     """The connection to the API, and its response."""
-    target = Target("moss", settings.url.partition("?")[0], _SETTING)
+    target = Target("moss", config.url.partition("?")[0], _SETTING)
     if not (yield from connectivity.checks(target, options)):
         yield Stopwatch(options.mono).skip(NAMES[-1], "the Moss API was not reached")
         return Found()
     watch = Stopwatch(options.mono)
     flow = fetch(
-        settings,
+        config,
         RefreshPolicy(attempt_timeout=options.timeout),
         attempts=1,
         budget=options.timeout,

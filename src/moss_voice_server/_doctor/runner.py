@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 
-from .._credentials.config import Settings
+from .._credentials.config import Config
 from .._livekit_credentials import LiveKitCredentials
 from . import clock_offset, dispatch, endpoint, environment, join, key_pair, livekit_server, moss_api, validation
 from .check import Check, Stopwatch
@@ -86,7 +86,7 @@ def _credentials(
     source = yield from environment.checks(options)
     if source is None:
         return None, ""
-    if isinstance(source, Settings):
+    if isinstance(source, Config):
         found = yield from moss_api.checks(source, options)
         if found.offset is not None:
             offsets.append(found.offset)

@@ -35,10 +35,23 @@ class FrozenClock:
 
     def __enter__(self) -> FrozenClock:
         self._before = _clocks.current
-        _clocks.current = _clocks.Clocks(lambda: self.time, lambda: self.monotonic)
+        _clocks.current = _Reading(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         _clocks.current = self._before
+
+
+class _Reading:
+    """What servers read: the two attributes of a `FrozenClock`, as functions."""
+
+    def __init__(self, clock: FrozenClock) -> None:
+        self._clock = clock
+
+    def time(self) -> float:
+        return self._clock.time
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic

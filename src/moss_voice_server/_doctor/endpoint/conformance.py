@@ -9,7 +9,9 @@ from collections.abc import Generator
 
 from ..._escape import escape
 from ..._http.model import TransportError
-from ..._urls import address
+from ..._secret import Secret
+from ..._urls import check_url
+from ...errors import InvalidArgument
 from ..check import Check, Stopwatch
 from .client import CAMEL, STANDARD, Client, IssuedToken, Reply
 
@@ -142,9 +144,10 @@ def _keys(reply: Reply, watch: Stopwatch) -> Check:
             f"the fields are {issued.keys[0]} and {issued.keys[1]}; LiveKit's clients read server_url and participant_token",
             "use the standard names",
         )
-    _, problem = address(issued.server_url, secure=("wss", "https"), plain=("ws", "http"))
-    if problem:
-        return watch.fail(_KEYS, f"server_url {problem}", "return LiveKit's own URL: wss://host.example")
+    try:
+        check_url("server_url", Secret(issued.server_url), secure=("wss", "https"), plain=("ws", "http"))
+    except InvalidArgument as error:
+        return watch.fail(_KEYS, error.message, "return LiveKit's own URL: wss://host.example")
     if reply.media_type != "application/json":
         return watch.warn(_KEYS, "the content type is not application/json", "set Content-Type: application/json")
     if issued.keys == CAMEL:

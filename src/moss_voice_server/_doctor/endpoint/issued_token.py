@@ -8,7 +8,9 @@ from ..._escape import escape
 from ..._http.model import TransportError
 from ..._inspect import inspect
 from ..._livekit_credentials import LiveKitCredentials
-from ..._urls import address
+from ..._secret import Secret
+from ..._urls import check_url
+from ...errors import InvalidArgument
 from ..check import Check, Stopwatch
 from ..livekit_server import LiveKitServer
 from ..options import Options
@@ -68,8 +70,9 @@ def _dispatch(issued: IssuedToken, credentials: LiveKitCredentials | None, optio
 
 def _accepted(issued: IssuedToken, credentials: LiveKitCredentials | None, options: Options) -> Check:
     watch = Stopwatch(options.mono)
-    url, problem = address(issued.server_url, secure=("wss", "https"), plain=("ws", "http"))
-    if problem:
+    try:
+        url = check_url("server_url", Secret(issued.server_url), secure=("wss", "https"), plain=("ws", "http"))
+    except InvalidArgument:
         return watch.skip(_ACCEPTED, "server_url is not a valid URL")
     server = LiveKitServer(url.rstrip("/"))
     response = ask(server, "/rtc/validate", issued.token, options.timeout)

@@ -1,29 +1,32 @@
-"""The world in a test's hands: clocks, random numbers, threads, and a Moss API that is played without a network."""
+"""A simulated runtime: clocks, random numbers and threads that a test controls, and a Moss API without a network."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._credentials.cache import Keeper, World
-from moss_voice_server._credentials.config import settings
+from moss_voice_server._credentials.cache import CredentialsCache
+from moss_voice_server._credentials.config import config
 from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
+from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import FIELDS
-from moss_voice_server._http.model import Attempt, Response, TransportError
+from moss_voice_server._credentials.runtime import Runtime
+from moss_voice_server._credentials.source import MossSource, wording
+from moss_voice_server._http.model import Answer, Attempt, Response, TransportError
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
+from tests.support.tokens import claims
 
 ADA = ParticipantInfo("ada")
-SETTINGS = settings("project", Secret("moss-project-key"), "agent", "https://moss.example")
+CONFIG = config(Secret("project"), Secret("moss-project-key"), Secret("agent"), Secret("https://moss.example"))
 DOWN = TransportError("connection refused", retry=True)
 
 
-class FakeWorld:
-    """Two clocks that stand still until they are told, a pinned random number, and threads that may be held back.
+class Simulation:
+    """Two clocks that move only by `advance`, a fixed random number, and threads that can be held back.
 
     random: every draw from low to high gives low + random * (high - low).
     """
@@ -33,27 +36,35 @@ class FakeWorld:
         self.mono = 5_000.0
         self.random = random
         self.uniform: Callable[[float, float], float] = lambda low, high: low + self.random * (high - low)
-        """As `World.uniform`."""
+        """As `Runtime.uniform`."""
         self.hold = False
-        """True: what is spawned waits for `run`. False: it runs at once, on the thread that spawns it."""
+        """True: a thread waits for `run`. False: it runs at once, on the thread that starts it."""
         self.held: deque[Callable[[], None]] = deque()
-        self.spawned = 0
+        self.started = 0
+
+    def time(self) -> float:
+        """As `Clock.time`."""
+        return self.wall
+
+    def monotonic(self) -> float:
+        """As `Clock.monotonic`."""
+        return self.mono
 
     def advance(self, seconds: float) -> None:
-        """Time goes by."""
+        """Moves both clocks."""
         self.wall += seconds
         self.mono += seconds
 
-    def spawn(self, work: Callable[[], None]) -> None:
-        """As `World.spawn`."""
-        self.spawned += 1
+    def start_thread(self, work: Callable[[], None]) -> None:
+        """As `Runtime.start_thread`."""
+        self.started += 1
         if self.hold:
             self.held.append(work)
         else:
             work()
 
     def run(self) -> None:
-        """Run what was held back, the oldest only."""
+        """Runs the oldest thread that was held back."""
         self.held.popleft()()
 
     def lose(self) -> None:
@@ -61,48 +72,48 @@ class FakeWorld:
         self.held.clear()
 
     @property
-    def world(self) -> World:
-        """What a keeper takes."""
-        return World(wall=lambda: self.wall, mono=lambda: self.mono, uniform=self.uniform, spawn=self.spawn)
+    def runtime(self) -> Runtime:
+        """What a cache takes."""
+        return Runtime(self, self.uniform, self.start_thread)
 
 
 class Source:
-    """The Moss API, played against a fetch in fake time: `drive` is what a keeper takes.
+    """The Moss API in simulated time: `run` sends what a `fetch` asks for.
 
     answers: what the next requests get; `otherwise` when there are none left.
     takes: how many seconds a request takes.
     attempts: what was sent, oldest first.
     """
 
-    def __init__(self, world: FakeWorld) -> None:
-        self.answers: deque[Response | TransportError] = deque()
-        self.otherwise: Response | TransportError = good()
+    def __init__(self, simulation: Simulation) -> None:
+        self.answers: deque[Answer] = deque()
+        self.otherwise: Answer = good()
         self.takes = 0.0
         self.attempts: list[Attempt] = []
-        self._world = world
+        self._simulation = simulation
 
     @property
     def count(self) -> int:
         """How many requests there were."""
         return len(self.attempts)
 
-    def drive(self, flow: FetchFlow) -> FetchResult:
+    def run(self, flow: FetchFlow) -> FetchResult:
         """As `_http.drivers.run`."""
         try:
             attempt = next(flow)
             while True:
-                self._world.advance(attempt.delay)
+                self._simulation.advance(attempt.delay)
                 self.attempts.append(attempt)
                 answer = self.answers.popleft() if self.answers else self.otherwise
-                self._world.advance(min(self.takes, attempt.timeout))
+                self._simulation.advance(min(self.takes, attempt.timeout))
                 attempt = flow.send(answer)
         except StopIteration as finished:
-            outcome: FetchResult = finished.value
-            return outcome
+            result: FetchResult = finished.value
+            return result
 
 
 def fields(generation: int = 1) -> dict[str, str]:
-    """Credentials whose every part tells their generation."""
+    """Credentials whose every part shows their generation."""
     secret = f"secret-{generation}".ljust(40, ".")
     return dict(
         zip(FIELDS, (f"wss://livekit-{generation}", f"key-{generation}", secret, f"agent-{generation}"), strict=True)
@@ -115,39 +126,34 @@ def good(generation: int = 1, **headers: str) -> Response:
 
 
 def answer(body: bytes, status: int = 200, /, **headers: str) -> Response:
-    """Any answer."""
+    """Any response."""
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, Secret(body))
 
 
 def status(code: int, **headers: str) -> Response:
-    """An answer that is only a status."""
+    """A response that is only a status."""
     return answer(b"", code, **headers)
 
 
-def keeper(
-    world: FakeWorld,
-    source: Source,
+def cache(
+    simulation: Simulation,
+    source: Any,
     policy: RefreshPolicy | None = None,
     on_change: Callable[[CredentialsStatus], object] | None = None,
-) -> Keeper:
-    """A real keeper in that world."""
-    return Keeper("MossVoiceServerSync", SETTINGS, policy or RefreshPolicy(), source.drive, on_change, world.world)
+) -> CredentialsCache[Credentials]:
+    """A real cache over a `Source`, or anything else with its `run`."""
+    policy, runtime = policy or RefreshPolicy(), simulation.runtime
+    moss = MossSource(CONFIG, policy, source.run, runtime)
+    return CredentialsCache(moss, policy, wording("MossVoiceServerSync"), on_change, runtime)
 
 
-def server(kept: Keeper) -> MossVoiceServerSync:
-    """A real server over that keeper, so that minting goes through its fast path."""
+def server(cached: CredentialsCache[Credentials]) -> MossVoiceServerSync:
+    """A real server over that cache, so that tokens are created by its fast path."""
     made = MossVoiceServerSync("project", "moss-project-key", "agent", "https://moss.example")
-    made._keep(kept)
+    made._use(cached, cached._runtime.clock)
     return made
 
 
 def mint(made: MossVoiceServerSync) -> str:
-    """Mint, and tell the key that signed."""
+    """Creates a token and returns the key that signed it."""
     return str(claims(made.create_participant_token(ADA, "room"))["iss"])
-
-
-def claims(token: str) -> dict[str, Any]:
-    """A token's payload, unverified."""
-    payload = token.split(".")[1]
-    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return decoded

@@ -1,0 +1,43 @@
+"""Forks: keeps every cache of the process usable in the children of `os.fork`."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from contextlib import suppress
+from typing import Protocol
+
+from .. import _clock
+from .refresh import THREAD_EXIT_TIMEOUT
+
+
+class ForkAware(Protocol):
+    """What a fork asks of a cache."""
+
+    def before_fork(self, deadline: float) -> None:
+        """In the parent, before the fork."""
+        ...
+
+    def after_fork(self) -> None:
+        """In the child."""
+        ...
+
+
+registered: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+"""The caches of this process."""
+
+
+def _before_fork() -> None:
+    deadline = _clock.elapsed() + THREAD_EXIT_TIMEOUT
+    with suppress(RuntimeError):  # another thread has just added a cache to the set
+        for cache in list(registered):
+            cache.before_fork(deadline)
+
+
+def _after_fork_in_child() -> None:
+    for cache in list(registered):
+        cache.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,128 @@
+"""Environment variables: one rule for all of them. `<NAME>_FILE` names a file that contains the value instead.
+
+A value that was damaged on its way into the environment is refused by its name: quotation marks that an env file kept,
+whitespace, a carriage return, a byte order mark, bytes that are not UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+from ._files import read_text
+from ._secret import Secret
+from .errors import InvalidArgument
+
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+
+
+def required(
+    environ: Secret[Mapping[str, str]], names: Iterable[str], read: Callable[[str], str] = read_text
+) -> dict[str, Secret[str]]:
+    """The values of these variables.
+
+    Raises:
+        InvalidArgument: `field` is the first variable that is missing or damaged; all missing ones are listed.
+    """
+    found = {name: optional(environ, name, read) for name in names}
+    missing = [name for name, value in found.items() if value is None]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise InvalidArgument(
+            f"{_listed(missing)} {verb} not set",
+            field=missing[0],
+            remedy=f"set {_listed(missing)}, or {missing[0]}_FILE to the path of a file that contains the value",
+        )
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def optional(
+    environ: Secret[Mapping[str, str]], name: str, read: Callable[[str], str] = read_text
+) -> Secret[str] | None:
+    """The value of a variable, or of the file that `<NAME>_FILE` names; `None` where both are unset or empty.
+
+    Raises:
+        InvalidArgument: `field` is the variable: both are set, the value is damaged or the file cannot be read.
+    """
+    value, path = Secret(environ.reveal().get(name, "")), Secret(environ.reveal().get(f"{name}_FILE", ""))
+    if path.reveal() and value.reveal():
+        raise InvalidArgument(f"{name} and {name}_FILE are both set", field=name, remedy="remove one of them")
+    if path.reveal():
+        return _from_file(name, path, read)
+    if not value.reveal():
+        return None
+    _check(name, name, value)
+    return value
+
+
+def is_set(environ: Secret[Mapping[str, str]], name: str) -> bool:
+    """Whether the variable, or the one that names a file, is set and not empty."""
+    return bool(environ.reveal().get(name) or environ.reveal().get(f"{name}_FILE"))
+
+
+def _from_file(name: str, path: Secret[str], read: Callable[[str], str]) -> Secret[str]:
+    variable = f"{name}_FILE"
+    _check(name, variable, path)
+    if path.reveal().startswith("~"):
+        raise InvalidArgument(
+            f"{variable} begins with ~, which only a shell replaces", field=name, remedy="write the absolute path"
+        )
+    value = _read_file(path, read)
+    if isinstance(value, str):
+        raise InvalidArgument(
+            f"the file {_shown(path)} that {variable} names cannot be read ({value})",
+            field=name,
+            remedy="check its path, permissions and encoding (UTF-8)",
+        )
+    if not value.reveal():
+        raise InvalidArgument(
+            f"the file {_shown(path)} that {variable} names is empty", field=name, remedy="write the value into it"
+        )
+    _check(name, f"the file {_shown(path)} that {variable} names", value)
+    return value
+
+
+def _read_file(path: Secret[str], read: Callable[[str], str]) -> Secret[str] | str:
+    """The content, or the class name of the error."""
+    try:
+        # Files that people write end with a newline, and some editors begin them with a byte order mark: neither is part of
+        # the value.
+        return Secret(read(path.reveal()).removeprefix("\ufeff").rstrip("\r\n"))
+    except (OSError, ValueError) as error:
+        return type(error).__name__
+
+
+def _shown(path: Secret[str]) -> str:
+    """The path in an error; hidden where it could be the value itself, set under the wrong name."""
+    return repr(path.reveal()) if os.sep in path.reveal() else "(path not shown: it has no directory)"
+
+
+def _check(field: str, what: str, value: Secret[str]) -> None:
+    for is_damaged, problem, remedy in (
+        (_has_quotes, "begins or ends with a quotation mark", "remove the quotation marks"),
+        (_has_outer_whitespace, "begins or ends with whitespace or a newline", "remove the whitespace"),
+        (_has_unprintable, "contains a control character, a newline or a byte order mark", "write the value again"),
+        (_is_not_utf8, "contains bytes that are not UTF-8", "write the value again"),
+    ):
+        if is_damaged(value):
+            raise InvalidArgument(f"{what} {problem}", field=field, remedy=remedy)
+
+
+def _has_quotes(value: Secret[str]) -> bool:
+    return value.reveal().strip()[:1] in (*_QUOTES,) or value.reveal().strip()[-1:] in (*_QUOTES,)
+
+
+def _has_outer_whitespace(value: Secret[str]) -> bool:
+    return value.reveal() != value.reveal().strip()
+
+
+def _is_not_utf8(value: Secret[str]) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in value.reveal())
+
+
+def _has_unprintable(value: Secret[str]) -> bool:
+    return any(not char.isprintable() and not "\ud800" <= char <= "\udfff" for char in value.reveal())
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])

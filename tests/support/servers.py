@@ -1,0 +1,72 @@
+"""The two server classes behind one set of plain functions, so that a test runs the same with both."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server._credentials.runtime import Runtime
+from moss_voice_server._secret import Secret
+from moss_voice_server._server import _new_cache
+from moss_voice_server.credentials import RefreshPolicy
+
+Server = MossVoiceServer | MossVoiceServerSync
+Result = TypeVar("Result")
+_POSITIONAL = ("project_id", "project_key", "voice_agent_id", "api_url")
+
+
+class ServerClass(NamedTuple):
+    """One of the two classes. Coroutines are awaited, each on an event loop of its own."""
+
+    kind: type[Server]
+
+    def new(self, arguments: Mapping[str, Any], runtime: Runtime | None = None, **options: Any) -> Server:
+        """A server that has fetched nothing yet; with the clock, random numbers and threads of `runtime`."""
+        server = self.kind(**arguments, **options)
+        if runtime is not None:
+            hidden = [Secret(arguments[name]) for name in _POSITIONAL]
+            policy = options.get("refresh") or RefreshPolicy()
+            transport, on_change = options.get("transport"), options.get("on_change")
+            server._use(_new_cache(server, hidden, policy, transport, on_change, runtime), runtime.clock)
+        return server
+
+    def create(self, *args: Any, **options: Any) -> Server:
+        """`create`."""
+        return self._done(self.kind.create, *args, **options)
+
+    def from_env(self, *args: Any, **options: Any) -> Server:
+        """`from_env`."""
+        return self._done(self.kind.from_env, *args, **options)
+
+    def refresh(self, server: Server) -> None:
+        """`refresh`."""
+        assert self._done(server.refresh) is None
+
+    def close(self, server: Server) -> None:
+        """`close` or `aclose`."""
+        assert self._done(server.close if isinstance(server, MossVoiceServerSync) else server.aclose) is None
+
+    def within(self, server: Server, inside: Callable[[Server], Result]) -> Result:
+        """What `inside` returns in a `with` or `async with` block over the server."""
+        if isinstance(server, MossVoiceServerSync):
+            with server as entered:
+                return inside(entered)
+        return asyncio.run(_within(server, inside))
+
+    @staticmethod
+    def _done(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        async def wait() -> Any:
+            return await function(*args, **options)
+
+        return asyncio.run(wait()) if inspect.iscoroutinefunction(function) else function(*args, **options)
+
+
+async def _within(server: MossVoiceServer, inside: Callable[[Server], Result]) -> Result:
+    async with server as entered:
+        return inside(entered)
+
+
+SYNC, ASYNC = ServerClass(MossVoiceServerSync), ServerClass(MossVoiceServer)

@@ -1,0 +1,181 @@
+"""Environment variables: one rule for all, with a file variant; damage is named by the variable, never by the value."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from moss_voice_server import MossVoiceServerSync
+from moss_voice_server._credentials.config import VARIABLES
+from moss_voice_server._credentials.environment import from_environment
+from moss_voice_server._environment import required
+from moss_voice_server._secret import Secret
+from moss_voice_server.errors import InvalidArgument
+
+ENVIRON = {"MOSS_PROJECT_ID": "project-1", "MOSS_PROJECT_KEY": "key-1", "MOSS_VOICE_AGENT_ID": "agent-1"}
+NAMES = [*VARIABLES.values()]
+LIVEKIT = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
+
+
+def read(environ: Mapping[str, str]) -> dict[str, str]:
+    """The arguments in an environment, revealed."""
+    return {name: value.reveal() for name, value in from_environment(Secret(environ)).items()}
+
+
+def refused(environ: Mapping[str, str]) -> InvalidArgument:
+    """The error about an environment; it has no context, whose frames could hold a value."""
+    with pytest.raises(InvalidArgument) as caught:
+        read(environ)
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", [dict, MappingProxyType])
+def test_variables_are_arguments(kind: Callable[[dict[str, str]], Mapping[str, str]]) -> None:
+    """Each variable is an argument; an empty optional one counts as unset, as containers set it."""
+    least = {"project_id": "project-1", "project_key": "key-1", "voice_agent_id": "agent-1"}
+    default = "https://service.usemoss.dev"
+
+    assert {**least, "api_url": default} == read(kind({**ENVIRON, "MOSS_OTHER": "x", "MOSS_PLATFORM_API_URL": ""}))
+    assert {**least, "api_url": "https://m"} == read(kind({**ENVIRON, "MOSS_PLATFORM_API_URL": "https://m"}))
+
+
+def test_environment_that_is_passed_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process's own variables do not fill the gaps of an environment that is passed."""
+    monkeypatch.setenv("MOSS_PLATFORM_API_URL", "https://other.example")
+    assert "https://service.usemoss.dev" == read(ENVIRON)["api_url"]
+
+
+@pytest.mark.parametrize(("argument", "name"), VARIABLES.items())
+@pytest.mark.parametrize(
+    "content", ["from-the-file", "from-the-file\n", "from-the-file\r\n\n", "\ufefffrom-the-file\n"]
+)
+def test_value_can_be_in_a_file(argument: str, name: str, content: str, tmp_path: Path) -> None:
+    """A byte order mark and final newlines of a file are not part of the value."""
+    file = tmp_path / "value"
+    file.write_bytes(content.encode())
+    assert "from-the-file" == read({**ENVIRON, name: "", f"{name}_FILE": str(file)})[argument]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('"hunter2"', "quotation mark"),
+        ("'hunter2'", "quotation mark"),
+        ('"hunter2', "quotation mark"),
+        ("hunter2'", "quotation mark"),
+        ("\u201chunter2\u201d", "quotation mark"),
+        (" hunter2", "whitespace"),
+        ("hunter2 ", "whitespace"),
+        ("hunter2\r", "whitespace"),
+        ("hunter2\n", "whitespace"),
+        ("\t", "whitespace"),
+        ("   ", "whitespace"),
+        ("\ufeffhunter2", "byte order mark"),
+        ("hun\nter2", "newline"),
+        ("hun\x00ter2", "control character"),
+        ("hunter2\u200b", "control character"),
+        ("hunter2\udce4", "UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("name", [*NAMES, *(f"{name}_FILE" for name in NAMES), *LIVEKIT])
+def test_damaged_value_is_named(name: str, value: str, problem: str) -> None:
+    """Values that an env file, a shell or an editor damaged are refused by the variable, with a remedy."""
+    environ = {**ENVIRON, **dict.fromkeys(LIVEKIT, "x"), name.removesuffix("_FILE"): "", name: value}
+    with pytest.raises(InvalidArgument) as caught:
+        required(Secret(environ), (*VARIABLES.values(), *LIVEKIT))
+    error = caught.value
+    assert error.field == name.removesuffix("_FILE")
+    assert error.message.startswith(f"{name} ")
+    assert problem in error.message
+    assert error.remedy
+    assert "unter2" not in str(error)
+
+
+@pytest.mark.parametrize("missing", [[name] for name in ENVIRON] + [[*ENVIRON]])
+@pytest.mark.parametrize("value", [None, ""])
+def test_all_missing_variables_are_listed(missing: list[str], value: str | None) -> None:
+    """One error names every required variable that is unset or empty."""
+    environ = {**ENVIRON, **dict.fromkeys(missing, value)}
+    error = refused({name: text for name, text in environ.items() if text is not None})
+    assert error.field == missing[0]
+    assert all(name in error.message and name in error.remedy for name in missing)
+    assert f"{missing[0]}_FILE" in error.remedy
+    assert not any(name in str(error) for name in ENVIRON if name not in missing)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_value_and_file_together_are_refused(name: str) -> None:
+    """It would be unclear which of the two counts."""
+    error = refused({**ENVIRON, name: "hunter2", f"{name}_FILE": "/x"})
+    assert (name, True, True) == (error.field, f"{name} and {name}_FILE" in error.message, bool(error.remedy))
+
+
+def test_unreadable_file_is_named_with_its_path(tmp_path: Path) -> None:
+    """The error names the variable, the path and the kind of problem; not the content."""
+    latin = tmp_path / "latin"
+    latin.write_bytes(b"hunter2\xff")
+    for path, problem in (
+        (tmp_path / "missing", "FileNotFoundError"),
+        (tmp_path, "IsADirectoryError"),
+        (latin, "UnicodeDecodeError"),
+    ):
+        error = refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": str(path)})
+        assert error.field == "MOSS_PROJECT_KEY"
+        assert all(part in error.message for part in ("MOSS_PROJECT_KEY_FILE", str(path), problem))
+        assert "hunter2" not in str(error)
+
+
+def test_value_in_the_file_variable_is_not_shown() -> None:
+    """A key that was set as `..._FILE` by mistake has no directory, and is not repeated."""
+    assert "hunter2" not in str(refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": "hunter2"}))
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff\r\n", '"hunter2"\n', " hunter2", "hunter2\nhunter3\n"])
+def test_damaged_content_is_refused(content: str, tmp_path: Path) -> None:
+    """An empty file, and one whose content is damaged, is refused by the variable and its path."""
+    file = tmp_path / "value"
+    file.write_bytes(content.encode())
+    error = refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": str(file)})
+    assert error.field == "MOSS_PROJECT_KEY"
+    assert "MOSS_PROJECT_KEY_FILE" in error.message
+    assert str(file) in error.message
+    assert "hunter2" not in str(error)
+
+
+def test_tilde_is_refused() -> None:
+    """Only a shell replaces `~`, and an env file is not read by one."""
+    error = refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": "~/key"})
+    assert "~" in error.message
+    assert "absolute path" in error.remedy
+
+
+def test_endless_file_is_bounded() -> None:
+    """A path that has no end is not read without end."""
+    error = refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": "/dev/zero"})
+    assert "control character" in error.message
+
+
+def test_environment_without_utf8() -> None:
+    """A value that is not ASCII is refused by the argument that cannot hold it."""
+    with pytest.raises(InvalidArgument) as caught:
+        MossVoiceServerSync.lazy_from_env({**ENVIRON, "MOSS_PROJECT_KEY": "hünter2"})
+    assert "MOSS_PROJECT_KEY" in str(caught.value)
+    assert "hünter2" not in str(caught.value)
+
+
+def test_no_frame_holds_the_environment() -> None:
+    """When a variable is missing, no frame of ours shows another variable's value."""
+    value = "hunter" * 2
+    hidden: Secret[Mapping[str, str]] = Secret({"MOSS_PROJECT_ID": "p", "MOSS_PROJECT_KEY": value, "OTHER": value})
+    del value
+
+    with pytest.raises(InvalidArgument) as caught:
+        from_environment(hidden)
+
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "hunterhunter" not in shown
