@@ -747,26 +747,27 @@ def test_too_many_open_files_for_a_loop(moss: FakeMoss, monkeypatch: pytest.Monk
 _IMPORTS = """
 import asyncio, json, logging, sys
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from moss_voice_server._credentials import cache
+import moss_voice_server._credentials.cache
+from moss_voice_server._credentials.source import MossSource
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError
 
 logging.disable()
-cache._load()
+MossSource.prepare(None)
 import httpx2
 
 before = set(sys.modules)
 during = set()
 
 def watched(kind):
-    drive = kind._drive
+    run = kind._run
     def outer(flow, transport):
         known = set(sys.modules)
         try:
-            return drive(flow, transport)
+            return run(flow, transport)
         finally:
             during.update(set(sys.modules) - known)
-    kind._drive = staticmethod(outer)
+    kind._run = staticmethod(outer)
 
 for kind in (MossVoiceServer, MossVoiceServerSync):
     watched(kind)
