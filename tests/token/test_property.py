@@ -1,0 +1,276 @@
+"""Whatever is accepted is signed as it was asked: any request, in odd types, with or without a mistake.
+
+Each text may be a subclass, a member of an enumeration or a proxy; each mapping a proxy or a mapping of another kind.
+CI tries 20,000 requests, a run by hand 500.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections import ChainMap, OrderedDict, UserDict, defaultdict
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from django.utils import datastructures, functional
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from livekit.api import TokenVerifier
+from werkzeug.local import LocalProxy
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.errors import InvalidArgument
+from moss_voice_server.grants import AgentDispatch, ApiGrants, ParticipantGrants
+from moss_voice_server.identity import identity_from_sub
+from tests.support.token_requests import REQUESTS, SERVER, Request, theirs
+from tests.support.tokens import API_KEY, API_SECRET, URL, claims, untimed
+
+pytestmark = pytest.mark.once
+
+EXAMPLES = 20_000 if os.environ.get("CI") == "true" else 500
+VERIFIER = TokenVerifier(API_KEY, API_SECRET)
+
+
+# Django has no types.
+SimpleLazyObject: Any = functional.SimpleLazyObject
+MultiValueDict: Any = datastructures.MultiValueDict
+
+
+class Label(str):
+    """A subclass that answers wrongly to everything a check may ask."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return "other"
+
+    def isascii(self) -> bool:
+        """A lie."""
+        return True
+
+    def strip(self, *_args: Any) -> str:
+        """A lie."""
+        return "other"
+
+    def encode(self, *_args: Any) -> bytes:
+        """A lie."""
+        return b"other"
+
+
+def enumerated(value: str) -> str:
+    """A member of an enumeration; `str()` of it is another text."""
+    return enum.Enum("Member", {"ONE": value}, type=str).ONE  # type: ignore[attr-defined]
+
+
+TEXT_TYPES: list[Callable[[str], Any]] = [
+    str,
+    Label,
+    enumerated,
+    lambda value: LocalProxy(lambda: value),
+    lambda value: SimpleLazyObject(lambda: value),
+    lambda value: LocalProxy(lambda: enumerated(value)),
+    lambda value: SimpleLazyObject(lambda: LocalProxy(lambda: Label(value))),
+]
+MAPPING_TYPES: list[Callable[[dict[Any, Any]], Any]] = [
+    dict,
+    OrderedDict,
+    MappingProxyType,
+    UserDict,
+    lambda value: ChainMap({}, value),
+    lambda value: defaultdict(str, value),
+    lambda value: LocalProxy(lambda: value),
+    lambda value: SimpleLazyObject(lambda: value),
+    lambda value: MultiValueDict({key: [item] for key, item in value.items()}),
+]
+NUMBER_TYPES: list[Callable[[int], Any]] = [int, lambda value: LocalProxy(lambda: value)]
+# What takes the place of one text: `None` where nothing does.
+MISTAKES: list[Any] = [
+    "\ud800",
+    "a\n",
+    "\x7f",
+    "",
+    " ",
+    "x" * 257,
+    None,
+    5,
+    b"a",
+    ["a"],
+    {"a": 1},
+    LocalProxy(lambda: 5),
+]
+
+
+class Odd:
+    """Turns plain values into odd types, and one text into a mistake; each choice is drawn."""
+
+    def __init__(self, data: st.DataObject, mistake_at: int | None) -> None:
+        self._data = data
+        self._left = mistake_at
+
+    def __call__(self, value: Any) -> Any:
+        """The value in another type."""
+        if isinstance(value, str):
+            if self._left is not None:
+                self._left -= 1
+                if self._left == -1:
+                    return self._data.draw(st.sampled_from(MISTAKES))
+            return self._data.draw(st.sampled_from(TEXT_TYPES))(value)
+        if isinstance(value, Mapping):
+            made = {self(key): self(item) for key, item in value.items()} if self._left is None else dict(value)
+            if self._left is not None:
+                made = {key: self(item) for key, item in value.items()}
+            return self._data.draw(st.sampled_from(MAPPING_TYPES))(made)
+        if isinstance(value, list):
+            return [self(item) for item in value]
+        if isinstance(value, int) and not isinstance(value, bool):
+            return self._data.draw(st.sampled_from(NUMBER_TYPES))(value)
+        return value
+
+    def mint(self, request: Request) -> str:
+        """A token for the request in odd types."""
+        who = request.participant
+        agents = [
+            self(each)
+            if isinstance(each, str)
+            else AgentDispatch(self(each.agent_name), self(each.metadata), self(each.deployment), self(each.attributes))
+            for each in request.agents
+        ]
+        return SERVER.create_participant_token(
+            ParticipantInfo(self(who.identity), self(who.name), self(who.metadata), self(who.attributes)),
+            self(request.room),
+            self(request.agent_name),
+            ttl=self(request.seconds),
+            grants=request.grants,
+            agents=agents,
+            room_config=self(request.room_config),
+        )
+
+
+@settings(
+    deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(st.data(), REQUESTS, st.none() | st.integers(0, 12))
+def test_what_is_accepted_is_signed_as_asked(data: st.DataObject, request: Request, mistake_at: int | None) -> None:
+    """A good request makes livekit-api's claims, whatever its types; another is refused with the field, or says the same."""
+    field = ""
+    token = ""
+    try:
+        token = Odd(data, mistake_at).mint(request)
+    except InvalidArgument as error:
+        field = error.field
+    if not token:
+        assert field
+        assert mistake_at is not None
+        return
+    verified = VERIFIER.verify(token)
+    assert verified.video is not None
+    assert claims(token)["exp"] - claims(token)["nbf"] == request.seconds
+    if mistake_at is None:
+        assert untimed(token) == untimed(theirs(request))
+        assert (verified.identity, verified.video.room) == (request.participant.identity, request.room)
+
+
+# The witnesses, by name.
+
+GOLD = [LocalProxy(lambda: "gold"), SimpleLazyObject(lambda: "gold"), Label("gold"), enumerated("gold")]
+
+
+@pytest.mark.parametrize("gold", GOLD, ids=lambda value: type(value).__name__)
+def test_proxies_are_signed_as_their_text(gold: Any) -> None:
+    """In every place that a text can have."""
+    token = SERVER.create_participant_token(
+        ParticipantInfo(gold, gold, gold, {gold: gold, "plan": gold}),
+        gold,
+        gold,
+        agents=[gold, AgentDispatch(gold, gold, gold, {gold: gold})],
+        room_config={"metadata": gold, "tags": {gold: gold}, "egress": {"room": {"layout": gold}}},
+        grants=ParticipantGrants(can_publish_sources=(LocalProxy(lambda: "camera"),)),  # type: ignore[arg-type]
+    )
+    said = claims(token)
+
+    assert [said["sub"], said["name"], said["metadata"], said["video"]["room"]] == ["gold"] * 4
+    assert said["attributes"] == {"gold": "gold", "plan": "gold"}
+    assert said["video"]["canPublishSources"] == ["camera"]
+    assert said["roomConfig"] == {
+        "metadata": "gold",
+        "tags": {"gold": "gold"},
+        "egress": {"room": {"layout": "gold"}},
+        "agents": [
+            {"agentName": "gold"},
+            {"agentName": "gold"},
+            {"agentName": "gold", "metadata": "gold", "deployment": "gold", "attributes": {"gold": "gold"}},
+        ],
+    }
+    assert claims(SERVER.create_api_token(ApiGrants(room=gold, room_admin=True)))["video"]["room"] == "gold"
+    assert identity_from_sub(gold, "issuer") == identity_from_sub("gold", "issuer")
+
+
+def test_attributes_that_changed_after_the_check_are_checked_again() -> None:
+    """The attributes of a dispatch are a dict; what is in it when the token is created counts."""
+    agent = AgentDispatch("greeter", attributes={"plan": "gold"})
+    agent.attributes["plan"] = 5  # type: ignore[index]
+
+    with pytest.raises(InvalidArgument) as caught:
+        SERVER.create_participant_token(ParticipantInfo("ada"), "hall", agents=["first", agent])
+    assert caught.value.field == "agents[1].attributes['plan']"
+
+
+class Key(str):
+    """Two of these are never the same key."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def test_one_name_twice_is_refused() -> None:
+    """Two keys that would be the same name in JSON."""
+    with pytest.raises(InvalidArgument) as caught:
+        SERVER.create_participant_token(ParticipantInfo("ada", attributes={Key("a"): "1", Key("a"): "2"}), "hall")
+    assert caught.value.field == "attributes"
+
+
+def test_an_endless_list_of_agents_is_refused() -> None:
+    """Creating a token ends, whatever it is given."""
+    from itertools import repeat
+
+    with pytest.raises(InvalidArgument) as caught:
+        SERVER.create_participant_token(ParticipantInfo("ada"), "hall", agents=repeat("greeter"))
+    assert caught.value.field == "agents"
+
+
+LARGE: list[tuple[str, dict[str, Any]]] = [
+    ("metadata", {"participant": ParticipantInfo("ada", metadata='"' * 400_000)}),
+    ("metadata", {"participant": ParticipantInfo("ada", metadata="\0" * 200_000)}),
+    ("agents", {"agents": [AgentDispatch("a", "x" * 512 * 1024), AgentDispatch("b", "x" * 512 * 1024)]}),
+    ("room_config", {"room_config": {"metadata": "\\" * 400_000}}),
+]
+
+
+@pytest.mark.parametrize(("field", "arguments"), LARGE)
+def test_a_token_that_no_request_can_carry_is_refused(field: str, arguments: dict[str, Any]) -> None:
+    """LiveKit answers 431 to more than 1 MiB of headers; the argument that takes most of it is named."""
+    with pytest.raises(InvalidArgument) as caught:
+        SERVER.create_participant_token(**{"participant": ParticipantInfo("ada"), "room_name": "hall", **arguments})
+    assert caught.value.field == field
+
+
+def test_other_places_for_credentials_take_texts_or_name_the_field() -> None:
+    """`from_livekit` and `create` have a field as well for what is not a text."""
+    for name in ("api_key", "api_secret"):
+        arguments: dict[str, Any] = {
+            "url": URL,
+            "api_key": API_KEY,
+            "api_secret": API_SECRET,
+            name: LocalProxy(lambda: 5),
+        }
+        with pytest.raises(InvalidArgument) as caught:
+            MossVoiceServerSync.from_livekit(**arguments)
+        assert caught.value.field == name
