@@ -345,10 +345,9 @@ class MossVoiceServer(_Server):
 
     @staticmethod
     def _run(flow: FetchFlow, transport: Any) -> FetchResult:
-        from ._http.drivers import run, run_on_own_loop
+        from ._http.drivers import run_on_own_loop
 
-        # The refresh has a thread of its own in either class: without an async transport it needs no event loop.
-        return run(flow) if transport is None else run_on_own_loop(flow, transport)
+        return run_on_own_loop(flow, transport)
 
 
 class MossVoiceServerSync(_Server):

@@ -14,6 +14,8 @@ import httpx2
 import pytest
 import trio
 
+from moss_voice_server import MossVoiceServer
+from moss_voice_server._credentials.response import FIELDS
 from moss_voice_server._http.client import send, send_async
 from moss_voice_server._http.model import Answer, Attempt, Peer, Request, Response, TransportError
 from moss_voice_server._secret import Secret
@@ -237,3 +239,17 @@ def test_cancelled_request_is_left_alone(server: Received) -> None:
         return task.cancelled()
 
     assert asyncio.run(story())
+
+
+def test_replaced_async_client_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that were written for 0.1.0 replace `AsyncClient`: the async class and coroutines send with theirs."""
+    original = httpx2.AsyncClient
+    fields = dict.fromkeys(FIELDS, "wss://livekit.example/" + "x" * 32)
+    transport = httpx2.MockTransport(lambda _request: httpx2.Response(200, json=fields))
+    monkeypatch.setattr(httpx2, "AsyncClient", lambda **keywords: original(**{**keywords, "transport": transport}))
+
+    server = asyncio.run(MossVoiceServer.create("project", "moss-key", "agent", "https://moss.example"))
+    answer = asyncio.run(send_async(attempt("https://moss.example")))
+
+    assert fields["voice_agent_name"] == server.get_agent_name()
+    assert isinstance(answer, Response)

@@ -17,16 +17,16 @@ from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._http.observers import hidden
 from moss_voice_server.testing import FakeMoss
 from tests.livekit.needs import absent
-from tests.support.faces import ASYNC, SYNC, Face
+from tests.support.servers import ASYNC, SYNC, ServerClass
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
 @pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def face(request: pytest.FixtureRequest) -> Face:
+def server_class(request: pytest.FixtureRequest) -> ServerClass:
     """Each of the two classes."""
-    chosen: Face = request.param
+    chosen: ServerClass = request.param
     return chosen
 
 
@@ -65,24 +65,26 @@ def test_instrumented_client_records_headers(spans: InMemorySpanExporter, moss: 
     assert "moss-key" in repr(dict(span.attributes or {}))
 
 
-def test_fetch_leaves_no_span(spans: InMemorySpanExporter, face: Face, moss: FakeMoss) -> None:
+def test_fetch_leaves_no_span(spans: InMemorySpanExporter, server_class: ServerClass, moss: FakeMoss) -> None:
     """Nor does it change what is recorded afterwards."""
-    face.create(moss.arguments)
+    server_class.create(**moss.arguments)
     assert () == spans.get_finished_spans()
 
     httpx2.get(f"{moss.url}/")
     assert 1 == len(spans.get_finished_spans())
 
 
-def test_instrumented_transport_records_nothing(spans: InMemorySpanExporter, face: Face, moss: FakeMoss) -> None:
+def test_instrumented_transport_records_nothing(
+    spans: InMemorySpanExporter, server_class: ServerClass, moss: FakeMoss
+) -> None:
     """A custom transport that is instrumented by itself."""
     from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransportHttpx2, SyncOpenTelemetryTransportHttpx2
 
-    if face.kind is MossVoiceServerSync:
+    if server_class.kind is MossVoiceServerSync:
         transport: Any = SyncOpenTelemetryTransportHttpx2(httpx2.HTTPTransport())
     else:
         transport = AsyncOpenTelemetryTransportHttpx2(httpx2.AsyncHTTPTransport())
-    face.create(moss.arguments, transport=transport)
+    server_class.create(**moss.arguments, transport=transport)
 
     assert () == spans.get_finished_spans()
 
@@ -102,7 +104,7 @@ def test_context_is_restored(spans: InMemorySpanExporter) -> None:
 def test_unusable_opentelemetry_is_ignored(module: Any, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is blocked, or that another thread is importing right now, does not stop a fetch."""
     monkeypatch.setitem(sys.modules, "opentelemetry.context", module)
-    assert "fresh" == SYNC.create(moss.arguments).status().state
+    assert "fresh" == SYNC.create(**moss.arguments).status().state
 
 
 def test_older_opentelemetry() -> None:
@@ -130,10 +132,10 @@ def test_opentelemetry_is_not_imported(moss: FakeMoss) -> None:
     assert ("[]\n", "") == (done.stdout, done.stderr)
 
 
-def test_debug_log_has_no_header(face: Face, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_log_has_no_header(server_class: ServerClass, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
     """The HTTP client's DEBUG log shows event names for our requests, and all of the application's."""
     caplog.set_level(logging.DEBUG)
-    face.create(moss.arguments)
+    server_class.create(**moss.arguments)
     assert "send_request_headers" in caplog.text
     for hidden_text in (moss.arguments["project_key"], moss.credentials["voice_agent_api_secret"], "return_value"):
         assert hidden_text not in caplog.text

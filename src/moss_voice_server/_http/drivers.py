@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import anyio
 
-from .client import AsyncTransport, SyncTransport, send, send_async
+from .client import AsyncTransport, SyncTransport, send, send_async, uses_async_client
 from .environment import setup_error
 from .faults import strip_traceback
 from .flow import Flow
@@ -43,8 +43,10 @@ async def run_async(flow: Flow[Result], transport: AsyncTransport | None = None)
         return result
 
 
-def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport) -> Result:
-    """Runs a flow with an async transport on this thread, on an event loop that only this call uses."""
+def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport | None = None) -> Result:
+    """Runs a flow on this thread, with an async transport on an event loop that only this call uses."""
+    if not uses_async_client(transport):
+        return run(flow)
     if asyncio_is_running():  # no thread could be started, and a coroutine waits for this call
         problem = TransportError("no thread can be started, and an async transport needs one", may_have_arrived=False)
         return _failed(flow, problem)
