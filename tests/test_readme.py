@@ -150,7 +150,7 @@ class Session:
         serves = arguments == ["dev"]
         script = command.strip().replace(".venv/bin/", "")
         process = subprocess.Popen(
-            ["bash", "-c", f"exec {script}" if serves else f"set -o pipefail; {script}"],
+            ["bash", "-c", f"exec {script} --no-build-livekit" if serves else f"set -o pipefail; {script}"],
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
