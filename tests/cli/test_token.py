@@ -360,7 +360,7 @@ SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
     "empty file": ({"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": os.devnull}, "LIVEKIT_API_SECRET_FILE"),
     "unencrypted URL": ({"LIVEKIT_URL": "ws://livekit.example"}, "--livekit-url: .*wss"),
     "invalid key": ({"LIVEKIT_API_KEY": "A P I"}, "--api-key: "),
-    "secret with a space": ({"LIVEKIT_API_SECRET": f"{SECRET} "}, "--api-secret: "),
+    "secret with a space": ({"LIVEKIT_API_SECRET": f"{SECRET} "}, "LIVEKIT_API_SECRET .*whitespace"),
 }
 
 

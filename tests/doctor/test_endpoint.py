@@ -268,7 +268,7 @@ def test_this_packages_own_endpoint(livekit_server: LiveKitServer) -> None:
     def authorize(environ: dict[str, Any], _token_request: object) -> Admission:
         if environ.get("HTTP_AUTHORIZATION") != LOGIN:
             raise Denied(401)
-        return Admission(ParticipantInfo("user-42"), agents=("clerk",), allowed_agents=("clerk",))
+        return Admission(ParticipantInfo("user-42"))
 
     server = livekit_server
     voice = MossVoiceServerSync.from_livekit(server.url, server.api_key, server.api_secret, "clerk")

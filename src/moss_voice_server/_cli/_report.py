@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -52,6 +53,15 @@ class Report(Screen):
         title = Text.assemble((f"{finding.severity} {finding.code}", f"bold {mark[2]}"), ": ", finding.message)
         row.add_row(self._mark(mark), self._with_remedy(title, finding.remedy))
         self._print(row)
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show rows under headers."""
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", border_style="dim")
+        for header in headers:
+            table.add_column(header, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self._print(table)
 
     def waiting(self, text: str) -> AbstractContextManager[object]:
         """An animation while a check runs; on a terminal only."""

@@ -7,16 +7,14 @@ import os
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from .._credentials.config import VARIABLES
 from .._escape import escape
 from ..errors import InvalidArgument
-from . import _credential_options, _stderr
+from . import _credential_options, _server_options, _stderr
 from ._arguments import nonblank, pair, ttl
 
 if TYPE_CHECKING:
     import argparse
 
-    from .._server import MossVoiceServerSync
     from ..grants import AgentDispatch, ParticipantGrants
     from ._arguments import Parser
 
@@ -149,7 +147,7 @@ def run(options: argparse.Namespace) -> int:
     # Wrong arguments are reported before any credentials are fetched; any name stands for the default agent's.
     agents = _agents(options, ["agent"] if has_default_agent else [])
     payload("", 0.0, participant, room, None, options.ttl, grants, agents, room_config)
-    with _server(options) as server:
+    with _server_options.server(options) as server:
         name = server.get_agent_name() if has_default_agent else ""
         agents = _agents(options, [name] if name else [])
         token = server.create_participant_token(
@@ -178,26 +176,6 @@ def run(options: argparse.Namespace) -> int:
         print(url)
     print(token)
     return 0
-
-
-def _server(options: argparse.Namespace) -> MossVoiceServerSync:
-    """The credentials' server: from options, else from the Moss API, else from LiveKit's variables."""
-    from .._server import MossVoiceServerSync
-
-    if not _credential_options.is_given(options):
-        if any(
-            os.environ.get(name) or os.environ.get(f"{name}_FILE")
-            for field, name in VARIABLES.items()
-            if field != "api_url"
-        ):
-            return MossVoiceServerSync.from_env()
-        if not _credential_options.is_set(os.environ):
-            raise InvalidArgument(
-                "no credentials are set",
-                remedy="set MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID, or LIVEKIT_URL, LIVEKIT_API_KEY and "
-                "LIVEKIT_API_SECRET",
-            )
-    return MossVoiceServerSync.from_livekit(*_credential_options.read(options))
 
 
 def _attributes(options: argparse.Namespace) -> dict[str, str]:
