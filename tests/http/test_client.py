@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from moss_voice_server._credentials.response import FIELDS
 from moss_voice_server._http.client import send, send_async
 from moss_voice_server._http.model import Answer, Attempt, Peer, Request, Response, TransportError
 from moss_voice_server._secret import Secret
-from tests.support.sockets import closed_port
+from tests.support.sockets import closed_port, listener
 
 PEER = Peer("LiveKit", "LIVEKIT_URL")
 
@@ -253,3 +255,27 @@ def test_replaced_async_client_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert fields["voice_agent_name"] == server.get_agent_name()
     assert isinstance(answer, Response)
+
+
+def test_body_that_is_not_read(sent: Callable[[Attempt], Answer]) -> None:
+    """A server that reads some bytes now and then satisfies every write's timeout; the deadline ends it."""
+
+    def talk(client: socket.socket, done: threading.Event) -> None:
+        while not done.wait(0.05) and client.recv(10_000):
+            pass
+
+    with listener(talk) as (port, _):
+        body = Secret(bytes(20 * 1024 * 1024))
+        error = sent(attempt(f"http://127.0.0.1:{port}", "POST", body=body, timeout=0.5))
+
+    assert isinstance(error, TransportError)
+    assert "timed out after 0.5 seconds" in error.message
+    assert error.may_have_arrived
+
+
+@pytest.mark.parametrize("text", ["localhost", "[::1]"])
+def test_loopback_names(text: str) -> None:
+    """IPv6 literals are sent as they are."""
+    error = send(attempt(f"https://{text}:{closed_port()}"))
+    assert isinstance(error, TransportError)
+    assert "connection refused" == error.message

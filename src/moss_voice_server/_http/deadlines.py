@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+_WRITE_SIZE = 16 * 1024  # bytes
+
 
 class Progress:
     """The step that an attempt reached."""
@@ -18,7 +20,7 @@ class Progress:
     def __init__(self) -> None:
         self.phase = ""
         """`connect`, `handshake` or `exchange`; empty before the first step, or with a transport that tells none."""
-        self.target = ("", 0)
+        self.target: tuple[str, int] | None = None
         """Host and port to which a connection was attempted: those of the server or of a proxy."""
 
     def note(self, event: str, info: dict[str, Any]) -> None:
@@ -32,7 +34,7 @@ class Progress:
 
 
 class Deadline(Progress):
-    """For the sync client: shortens the timeout of every connect, handshake and read to what is left."""
+    """For the sync client: shortens the timeout of every connect, handshake, read and write to what is left."""
 
     def __init__(self, deadline: float) -> None:
         super().__init__()
@@ -44,16 +46,29 @@ class Deadline(Progress):
             info["timeout"] = min(info["timeout"], self._left())
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")) and info.get("return_value") is not None:
             stream = info["return_value"]
-            stream.read = self._bounded(stream.read)
+            stream.read = self._bounded_read(stream.read)
+            stream.write = self._bounded_write(stream.write)
 
     def _left(self) -> float:
         return max(0.001, self._deadline - time.monotonic())
 
-    def _bounded(self, read: Callable[[int, float | None], bytes]) -> Callable[[int, float | None], bytes]:
+    def _check(self) -> None:
+        if time.monotonic() > self._deadline:  # bytes that have arrived already are read without waiting
+            raise TimeoutError
+
+    def _bounded_read(self, read: Callable[[int, float | None], bytes]) -> Callable[[int, float | None], bytes]:
         def bounded(max_bytes: int, timeout: float | None = None) -> bytes:
-            if time.monotonic() > self._deadline:  # bytes that have arrived already are read without waiting
-                raise TimeoutError
+            self._check()
             return read(max_bytes, self._left())
+
+        return bounded
+
+    def _bounded_write(self, write: Callable[[bytes, float | None], None]) -> Callable[[bytes, float | None], None]:
+        def bounded(buffer: bytes, timeout: float | None = None) -> None:
+            # The client repeats its timeout for each part that the system accepts.
+            for start in range(0, len(buffer), _WRITE_SIZE):
+                self._check()
+                write(buffer[start : start + _WRITE_SIZE], self._left())
 
         return bounded
 

@@ -41,7 +41,7 @@ def setup_error(error: Exception, request: Request, *, own_transport: bool) -> T
         return TOO_MANY_FILES
     found = None
     if not own_transport and not request.is_plain:
-        found = _proxy_error() or _trust_store_error() or _no_proxy_error(error)
+        found = _proxy_error() or _trust_store_error()
     return found or TransportError(
         f"the HTTP client could not be created ({type(error).__name__})",
         "check the proxy and TLS variables of the environment",
@@ -83,17 +83,6 @@ def _trust_store_error() -> TransportError | None:
             type(error).__name__,
         )
     return None
-
-
-def _no_proxy_error(error: Exception) -> TransportError | None:
-    names = _set("no_proxy")
-    if not names or not isinstance(error, (ValueError, httpx2.InvalidURL)):
-        return None
-    return _setup(
-        f"{names[0]} holds an entry that is not a host",
-        f"correct {names[0]}: host names and IP addresses, separated by commas",
-        type(error).__name__,
-    )
 
 
 def _setup(message: str, remedy: str, cause: str) -> TransportError:

@@ -119,9 +119,9 @@ def _described(kind: _Kind, found: BaseException, attempt: Attempt, proxy: str) 
 def _proxy(request: Request, progress: Progress) -> str:
     """The variable of the proxy that the connection went to; empty for a direct one."""
     variables = proxy_variables(request)
-    host, port = progress.target
-    if not variables or not host:
+    if not variables or progress.target is None:
         return ""
+    host, port = progress.target
     url = urlsplit(request.url)
     return "" if (host.strip("[]").lower(), port) == (url.hostname, url.port or 443) else variables[0]
 
