@@ -1,0 +1,122 @@
+"""Real workers as programs: Moss's own manager and `livekit-agents`, in a virtual environment in the cache folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from moss_voice_server.testing._livekit_binary import cache_folder
+from tests.livekit.needs import absent
+from tests.livekit.server_api import call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PACKAGE = "moss-voice-agent-manager==1.0.0b14"  # 825 MB; it brings livekit-agents, and needs Python 3.11
+_SCRIPTS = Path(__file__).parent / "workers"
+_INSTALL_TIMEOUT = 900.0  # seconds
+_PATIENCE = 120.0  # seconds; starting a worker or a job imports a lot
+_POLL_INTERVAL = 0.2
+
+
+class LiveKitKeys(NamedTuple):
+    """A LiveKit server that `call` can ask: its URL for HTTP and one API key."""
+
+    http_url: str
+    api_key: str
+    api_secret: str
+
+
+def worker_python() -> Path:
+    """The Python of an environment with Moss's manager; skips the test without one, but installs it in CI."""
+    folder = cache_folder() / _PACKAGE.replace("==", "-")
+    python = folder / "bin" / "python"
+    if python.exists():
+        return python
+    if os.environ.get("CI") != "true":
+        absent(f"no Moss worker: install {_PACKAGE} with Python 3.11 into a virtual environment at {folder}")
+    base = _python_3_11()
+    if base is None:
+        absent("Moss's worker needs Python 3.11")
+    building = folder.with_name(f"{folder.name}-{os.getpid()}")
+    try:
+        for command in (
+            [base, "-m", "venv", building],
+            [building / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", _PACKAGE],
+        ):
+            subprocess.run(command, check=True, timeout=_INSTALL_TIMEOUT)
+        if not folder.exists():
+            building.rename(folder)  # its own programs have wrong paths then; only `bin/python` is used
+    except (OSError, subprocess.SubprocessError) as error:
+        absent(f"Moss's worker could not be installed: {error}")
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return python
+
+
+def _python_3_11() -> str | None:
+    candidates = [sys.executable, shutil.which("python3.11"), *Path.home().glob(".pyenv/versions/3.11.*/bin/python3")]
+    for candidate in filter(None, candidates):
+        done = subprocess.run([candidate, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, check=False)
+        if done.stdout.strip() == b"(3, 11)":
+            return str(candidate)
+    return None
+
+
+@contextmanager
+def running_worker(script: str, environ: Mapping[str, str], folder: Path) -> Iterator[None]:
+    """The worker program `script` with these variables while the context lasts, registered with LiveKit."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    with subprocess.Popen(
+        [worker_python(), _SCRIPTS / f"{script}.py", "start"],
+        env={**kept, "HOME": str(folder), "LIVEKIT_LOG_LEVEL": "info", **environ},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        lines: deque[str] = deque(maxlen=200)
+        is_registered = threading.Event()
+
+        def read() -> None:
+            for line in process.stdout or ():
+                lines.append(line)
+                if "registered worker" in line:
+                    is_registered.set()
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            deadline = time.monotonic() + _PATIENCE
+            while not is_registered.wait(_POLL_INTERVAL):
+                assert process.poll() is None, "the worker ended:\n" + "".join(lines)
+                assert time.monotonic() < deadline, "the worker did not register:\n" + "".join(lines)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            reader.join(_PATIENCE)
+
+
+def agents_in(server: LiveKitKeys, room: str) -> list[str]:
+    """The names of the agents in a room, as soon as there is one: the echo agent has a name, others none."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        participants = call(server, "RoomService", "ListParticipants", room)["participants"]
+        agents = [each["name"] for each in participants if each["kind"] == "AGENT"]
+        if agents:
+            return agents
+        assert time.monotonic() < deadline, f"no agent joined {room}"
+        time.sleep(_POLL_INTERVAL)
