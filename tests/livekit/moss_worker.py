@@ -11,11 +11,11 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from moss_voice_server.testing._livekit_binary import cache_folder
 from tests.livekit.needs import absent
-from tests.livekit.server_api import call
+from tests.livekit.server_api import LiveKitKeys, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,14 +25,6 @@ _SCRIPTS = Path(__file__).parent / "workers"
 _INSTALL_TIMEOUT = 900.0  # seconds
 _PATIENCE = 120.0  # seconds; starting a worker or a job imports a lot
 _POLL_INTERVAL = 0.2
-
-
-class LiveKitKeys(NamedTuple):
-    """A LiveKit server that `call` can ask: its URL for HTTP and one API key."""
-
-    http_url: str
-    api_key: str
-    api_secret: str
 
 
 def worker_python() -> Path:
@@ -47,11 +39,12 @@ def worker_python() -> Path:
     if base is None:
         absent("Moss's worker needs Python 3.11")
     building = folder.with_name(f"{folder.name}-{os.getpid()}")
+    commands: tuple[list[str | Path], ...] = (
+        [base, "-m", "venv", building],
+        [building / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", _PACKAGE],
+    )
     try:
-        for command in (
-            [base, "-m", "venv", building],
-            [building / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", _PACKAGE],
-        ):
+        for command in commands:
             subprocess.run(command, check=True, timeout=_INSTALL_TIMEOUT)
         if not folder.exists():
             building.rename(folder)  # its own programs have wrong paths then; only `bin/python` is used
@@ -63,11 +56,15 @@ def worker_python() -> Path:
 
 
 def _python_3_11() -> str | None:
-    candidates = [sys.executable, shutil.which("python3.11"), *Path.home().glob(".pyenv/versions/3.11.*/bin/python3")]
-    for candidate in filter(None, candidates):
-        done = subprocess.run([candidate, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, check=False)
+    pyenv = Path.home().glob(".pyenv/versions/3.11.*/bin/python3")
+    for candidate in (sys.executable, shutil.which("python3.11"), *map(str, pyenv)):
+        if candidate is None:
+            continue
+        done = subprocess.run(
+            [candidate, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, check=False
+        )
         if done.stdout.strip() == b"(3, 11)":
-            return str(candidate)
+            return candidate
     return None
 
 

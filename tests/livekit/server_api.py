@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import jwt
@@ -18,19 +18,27 @@ if TYPE_CHECKING:
 PATIENCE = 10.0
 
 
-def signed(server: LiveKitServer, claims: Mapping[str, Any], **changes: Any) -> str:
+class LiveKitKeys(NamedTuple):
+    """Another LiveKit server: its URL for HTTP requests and one API key."""
+
+    http_url: str
+    api_key: str
+    api_secret: str
+
+
+def signed(server: LiveKitServer | LiveKitKeys, claims: Mapping[str, Any], **changes: Any) -> str:
     """A token with these claims, valid now unless they say otherwise, signed by PyJWT with the server's key."""
     now = int(time.time())
     whole = {"iss": server.api_key, "nbf": now, "exp": now + 600, **claims, **changes}
     return jwt.encode(whole, server.api_secret, algorithm="HS256")
 
 
-def validate(server: LiveKitServer, token: str) -> tuple[int, str]:
+def validate(server: LiveKitServer | LiveKitKeys, token: str) -> tuple[int, str]:
     """What `GET /rtc/validate` answers to the holder of `token`: status and text."""
     return _request(server, "GET", "/rtc/validate", token)
 
 
-def call(server: LiveKitServer, service: str, method: str, room: str, **fields: Any) -> Any:
+def call(server: LiveKitServer | LiveKitKeys, service: str, method: str, room: str, **fields: Any) -> Any:
     """Call the server's API as the administrator of `room`, for example `RoomService`, `ListParticipants`."""
     token = signed(server, {"video": {"roomAdmin": True, "room": room}})
     body = json.dumps({"room": room, **fields})
@@ -39,7 +47,9 @@ def call(server: LiveKitServer, service: str, method: str, room: str, **fields: 
     return json.loads(text)
 
 
-def _request(server: LiveKitServer, method: str, path: str, token: str, body: str | None = None) -> tuple[int, str]:
+def _request(
+    server: LiveKitServer | LiveKitKeys, method: str, path: str, token: str, body: str | None = None
+) -> tuple[int, str]:
     address = urlsplit(server.http_url)
     assert address.hostname is not None
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=PATIENCE)
