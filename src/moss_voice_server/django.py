@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ._endpoint.app_exceptions import status_of
-from ._endpoint.drivers import CallOnLoop, call_now, run
+from ._endpoint.drivers import call_now, call_on_loop_with, run
 from ._endpoint.handler import Incoming, TokenEndpoint, is_nonblocking
 from ._endpoint.parse import incomplete, too_large
 from ._endpoint.responses import Response
@@ -72,7 +72,7 @@ def token_view(
 def _async_view(endpoint: TokenEndpoint) -> Callable[[HttpRequest], Any]:
     async def token(request: HttpRequest) -> HttpResponse:
         try:
-            return _response(await endpoint.handle(_incoming(request), _CALL_ON_LOOP))
+            return _response(await endpoint.handle(_incoming(request), _call_on_loop))
         except Exception as failure:  # noqa: BLE001  # logged already
             return _crash(endpoint, request, failure)
 
@@ -96,11 +96,7 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     return await sync_to_async(function)()
 
 
-class _DjangoCallOnLoop(CallOnLoop):
-    can_wait = False  # Django has no start at which the credentials could be fetched, in neither kind of view
-
-
-_CALL_ON_LOOP = _DjangoCallOnLoop(_in_thread)
+_call_on_loop = call_on_loop_with(_in_thread)
 
 
 def _incoming(request: HttpRequest) -> Incoming:

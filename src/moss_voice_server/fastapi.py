@@ -63,7 +63,9 @@ def token_router(
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, generators=True, **options)
+    endpoint = TokenEndpoint(
+        server, authorize, refusal_status=_refusal_status, can_wait=True, generators=True, **options
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

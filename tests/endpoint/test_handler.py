@@ -46,17 +46,17 @@ def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) ->
     """Credentials that are exchanged while an answer is made do not send the new token to the old server."""
     with FakeMoss(url="wss://old.example") as moss:
         server = MossVoiceServerSync.create(**moss.arguments)
-        mint = server.create_participant_token
-        minted: list[str] = []
+        mint = server.create_connection_details
+        minted: list[Any] = []
 
-        def exchange_and_mint(*arguments: Any, **keywords: Any) -> str:
+        def exchange_and_mint(*arguments: Any, **keywords: Any) -> Any:
             if not minted:
                 moss.rotate(url="wss://new.example")
                 server.refresh()
             minted.append(mint(*arguments, **keywords))
             return minted[-1]
 
-        monkeypatch.setattr(server, "create_participant_token", exchange_and_mint)
+        monkeypatch.setattr(server, "create_connection_details", exchange_and_mint)
         reply = handled(TokenEndpoint(server, admit))
     answer = json.loads(reply.body)
     key = decode_token(answer["participant_token"])["iss"]

@@ -8,6 +8,7 @@ import pytest
 
 from moss_voice_server._endpoint.refusal import Refusal
 from moss_voice_server._endpoint.responses import _MESSAGES, Response, refusal_response, retry_after, token_response
+from moss_voice_server.grants import ConnectionDetails
 
 HEADERS = {
     "content-type": "application/json",
@@ -16,7 +17,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-URL_TOKEN = ("wss://x", "t.o.k", "room \u00e9", "Ada")
+DETAILS = ConnectionDetails("wss://x", "t.o.k", "room \u00e9", "Ada")
 SNAKE = {"server_url": "wss://x", "participant_token": "t.o.k"}
 CAMEL = {"serverUrl": "wss://x", "participantToken": "t.o.k", "roomName": "room \u00e9", "participantName": "Ada"}
 
@@ -27,9 +28,9 @@ def refused(status: int, code: str, *headers: tuple[str, str]) -> Response:
 
 
 RESPONSES = {
-    "snake": (token_response("snake", *URL_TOKEN), 201, SNAKE, {}),
-    "camel": (token_response("camel", *URL_TOKEN), 201, CAMEL, {}),
-    "both": (token_response("both", *URL_TOKEN), 201, SNAKE | CAMEL, {}),
+    "snake": (token_response("snake", DETAILS), 201, SNAKE, {}),
+    "camel": (token_response("camel", DETAILS), 201, CAMEL, {}),
+    "both": (token_response("both", DETAILS), 201, SNAKE | CAMEL, {}),
     "refused": (refused(403, "room_not_allowed"), 403, "This room is not allowed.", {}),
     "an app's own code": (refused(403, "trial_over"), 403, "Access denied.", {}),
     "not authenticated": (

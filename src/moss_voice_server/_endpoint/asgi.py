@@ -7,14 +7,14 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from ..errors import CredentialsError
-from .drivers import CallOnLoop
+from .drivers import call_on_loop_with
 from .handler import Incoming, TokenEndpoint, is_nonblocking
 from .parse import incomplete, too_large
 from .responses import Headers
+from .time_limit import time_limit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,7 +38,7 @@ REQUEST_HEADERS = {
 }
 """The request headers that the handler looks at; ASGI delivers names in lower case."""
 
-call_on_loop = CallOnLoop(anyio.to_thread.run_sync)
+call_on_loop = call_on_loop_with(anyio.to_thread.run_sync)
 
 
 def incoming(scope: Scope, receive: Receive, request: Any = None) -> Incoming:
@@ -63,7 +63,7 @@ async def _read_body(receive: Receive, headers: Mapping[str, str], limit: int) -
         Refusal: it is longer than `limit`, ends early, or does not arrive in time.
     """
     body, message = b"", _NOT_YET
-    with anyio.move_on_after(READ_TIMEOUT):
+    with time_limit(READ_TIMEOUT):
         while message.get("more_body") and len(body) <= limit:
             message = await receive()
             body += message.get("body", b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from types import CoroutineType
 from typing import Any
@@ -33,25 +33,17 @@ async def call_now(function: Callable[..., Any], nonblocking: bool, /, *argument
     return _resolve_awaitable(result)
 
 
-class CallOnLoop:
-    """Calls functions on the running event loop, and those that may block on a thread.
+def call_on_loop_with(in_thread: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """A function that calls others on the running event loop, and those that may block with `in_thread`."""
 
-    Args:
-        in_thread: runs a function on a thread and returns its result.
-    """
-
-    can_wait = True
-
-    def __init__(self, in_thread: Callable[..., Any]) -> None:
-        self._in_thread = in_thread
-
-    async def __call__(self, function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
-        """The function's result, awaited if need be."""
-        result = function(*arguments) if nonblocking else await self._in_thread(partial(function, *arguments))
+    async def call_on_loop(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
+        result = function(*arguments) if nonblocking else await in_thread(partial(function, *arguments))
         kind = type(result)
         if kind is CoroutineType or (kind not in _NEVER_AWAITABLE and inspect.isawaitable(result)):
             result = await result
         return result
+
+    return call_on_loop
 
 
 def _resolve_awaitable(result: Any) -> Any:

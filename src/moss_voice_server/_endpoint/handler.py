@@ -18,6 +18,7 @@ from .._secret import Sealed
 from .._server import MossVoiceServer, MossVoiceServerSync
 from ..endpoint import Admission, Denied, OnToken, RateLimit, ResponseKeys, Server, TokenEvent, TokenRequest
 from ..errors import CredentialsError, CredentialsNotLoaded, InvalidArgument
+from ..grants import ConnectionDetails
 from . import report
 from .app_exceptions import refusal_of, status_of
 from .cors import Cors
@@ -73,6 +74,7 @@ class TokenEndpoint(Sealed):
 
     Args:
         refusal_status: the 4xx status that an exception of the framework stands for, or `None`.
+        can_wait: whether a request may wait for the first fetch of the credentials.
         generators: whether the framework runs an `authorize` that yields.
         knows: whether the application or the framework has a handler of its own for an exception: then it is not an error.
 
@@ -86,6 +88,7 @@ class TokenEndpoint(Sealed):
         authorize: Callable[..., Any],
         *,
         refusal_status: Callable[[Exception], int | None] = status_of,
+        can_wait: bool = False,
         generators: bool = False,
         knows: Callable[[Exception, Any], bool] = lambda failure, request: False,
         allow_origins: Any = (),
@@ -119,6 +122,7 @@ class TokenEndpoint(Sealed):
         self._on_token_nonblocking = on_token is not None and is_nonblocking(on_token)
         self._refusal_status = refusal_status
         self._knows = knows
+        self._can_wait = can_wait
         self._keys = response_keys
         self.cors = Cors(allow_origins)
 
@@ -170,7 +174,12 @@ class TokenEndpoint(Sealed):
         try:
             if self._rate_limiter is not None:
                 await self._limit(self._rate_limiter, admission, call)
-            issued = await self._issue_token(incoming.request, admission, token_request, call)
+            server = self.static_server or self._choose_server(incoming.request)
+            try:
+                issued = self._mint(server, admission, token_request)
+            except CredentialsNotLoaded:
+                await self._load(server, call)
+                issued = self._mint(server, admission, token_request)
         except CredentialsError as failure:
             raise self._unavailable(failure) from None
         except Refusal:
@@ -185,10 +194,7 @@ class TokenEndpoint(Sealed):
             event = report.issued_event(issued, perf_counter() - incoming.started)
             report.log_issued(event)
             await self._tell(event, call)
-        participant = issued.params.participant
-        return token_response(
-            self._keys, issued.url, issued.token, issued.params.room, participant.name or participant.identity
-        )
+        return token_response(self._keys, issued.details)
 
     async def _limit(self, rate_limiter: RateLimit, admission: Admission, call: Call) -> None:
         key = admission.rate_limit_key or admission.participant.identity
@@ -199,39 +205,29 @@ class TokenEndpoint(Sealed):
         if wait:
             raise Refusal(429, "rate_limited", headers=retry_after(wait))
 
-    async def _issue_token(
-        self, request: Any, admission: Admission, token_request: TokenRequest, call: Call
-    ) -> report.IssuedToken:
-        server = self.static_server or self._choose_server(request)
-        try:
-            return self._mint(server, admission, token_request)
-        except CredentialsNotLoaded:
-            if not await self._load(server, call):
-                raise
-            return self._mint(server, admission, token_request)
+    async def _load(self, server: Server, call: Call) -> None:
+        """Fetches the credentials of a server that was only constructed, where the host can wait; else in the background.
 
-    async def _load(self, server: Server, call: Call) -> bool:
-        """Fetches the credentials of a server that was only constructed, where the host can wait; else in the background."""
-        if not getattr(call, "can_wait", False):
+        Raises:
+            CredentialsError: they are not there yet.
+        """
+        if not self._can_wait:
             server.refresh_in_background()
-            return False
-        await call(server.refresh, is_nonblocking(server.refresh))
-        return True
+        else:
+            await call(server.refresh, is_nonblocking(server.refresh))
 
     def _mint(self, server: Server, admission: Admission, token_request: TokenRequest) -> report.IssuedToken:
         while True:
-            url = server.get_server_url()
             name = server.get_agent_name() if admission.agents is None else ""
             params = decide(admission, token_request, new_room(admission.room_prefix), name)
             try:
-                token = _sign(server, admission, params)
+                details = _sign(server, admission, params)
             except InvalidArgument:
                 # The client's fault only if the admission alone makes a token; else this raises again.
                 _sign(server, admission, decide(admission, NOTHING, params.room, name))
                 raise Refusal(422, "invalid_value", "the client's values together with the admission's") from None
-            # A rotation in between would send the token to the other LiveKit server.
-            if url == server.get_server_url() and (admission.agents is not None or name == server.get_agent_name()):
-                return report.IssuedToken(params, token, url, self._fingerprint(server))
+            if admission.agents is not None or name == server.get_agent_name():  # else rotated in between
+                return report.IssuedToken(params, details, self._fingerprint(server))
 
     def _fingerprint(self, server: Server) -> str | None:
         return server.status().fingerprint if self._on_token is not None else None
@@ -309,8 +305,8 @@ def _is_generator(function: Callable[..., Any]) -> bool:
     return any(inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
-def _sign(server: Server, admission: Admission, params: TokenParams) -> str:
-    return server.create_participant_token(
+def _sign(server: Server, admission: Admission, params: TokenParams) -> ConnectionDetails:
+    return server.create_connection_details(
         params.participant, params.room, ttl=admission.ttl, grants=admission.grants, agents=params.agents
     )
 

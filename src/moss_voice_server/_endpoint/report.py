@@ -8,6 +8,7 @@ import re
 from typing import Any, Literal, NamedTuple
 
 from ..endpoint import TokenEvent
+from ..grants import ConnectionDetails
 from .decide import TokenParams
 from .refusal import Refusal, shown
 
@@ -21,8 +22,7 @@ class IssuedToken(NamedTuple):
     """A token and what it is for."""
 
     params: TokenParams
-    token: str
-    url: str
+    details: ConnectionDetails
     fingerprint: str | None
 
 
@@ -45,7 +45,7 @@ def issued_event(issued: IssuedToken, seconds: float) -> TokenEvent:
         identity=issued.params.participant.identity,
         room_hash=_hash(issued.params.room),
         agents=agents,
-        token_hash=_hash(issued.token),
+        token_hash=_hash(issued.details.participant_token),
         fingerprint=issued.fingerprint,
         seconds=seconds,
     )

@@ -7,6 +7,7 @@ from json.encoder import encode_basestring_ascii as json_string_ascii
 from math import ceil
 from typing import NamedTuple
 
+from ..grants import ConnectionDetails
 from .parse import MAX_BODY
 from .refusal import Refusal
 
@@ -78,14 +79,15 @@ def retry_after(seconds: float) -> Headers:
     return (("retry-after", str(max(1, min(ceil(seconds), 86400)))),)
 
 
-def token_response(keys: str, url: str, token: str, room: str, name: str) -> Response:
+def token_response(keys: str, details: ConnectionDetails) -> Response:
     """The response to a granted request (docs.livekit.io, "Endpoint token generation")."""
-    quoted_url = json_string_ascii(url)
-    fields = "" if keys == "camel" else f'"server_url":{quoted_url},"participant_token":"{token}"'
+    url, token = json_string_ascii(details.server_url), details.participant_token
+    fields = "" if keys == "camel" else f'"server_url":{url},"participant_token":"{token}"'
     if keys != "snake":
         fields += (
-            f'{"," if fields else ""}"serverUrl":{quoted_url},"participantToken":"{token}",'
-            f'"roomName":{json_string_ascii(room)},"participantName":{json_string_ascii(name)}'
+            f'{"," if fields else ""}"serverUrl":{url},"participantToken":"{token}",'
+            f'"roomName":{json_string_ascii(details.room_name)},'
+            f'"participantName":{json_string_ascii(details.participant_name)}'
         )
     body = f"{{{fields}}}".encode()
     return Response(201, _headers(len(body), ()), body)
