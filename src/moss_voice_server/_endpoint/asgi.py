@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from ..errors import CredentialsError
@@ -14,14 +15,13 @@ from .drivers import call_on_loop_with
 from .handler import Incoming, TokenEndpoint, is_nonblocking
 from .parse import incomplete, too_large
 from .responses import Headers
-from .time_limit import time_limit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-READ_TIMEOUT = 10.0  # seconds for a whole body of at most 16 KiB
+READ_TIMEOUT = 10.0  # seconds for the rest of a body of at most 16 KiB, once its first part is here
 REQUEST_HEADERS = {
     name.encode(): name
     for name in (
@@ -60,22 +60,21 @@ async def _read_body(receive: Receive, headers: Mapping[str, str], limit: int) -
     """The whole body.
 
     Raises:
-        Refusal: it is longer than `limit`, ends early, or does not arrive in time.
+        Refusal: it is longer than `limit`, ends early, or its rest does not arrive in time.
     """
-    body, message = b"", _NOT_YET
-    with time_limit(READ_TIMEOUT):
-        while message.get("more_body") and len(body) <= limit:
-            message = await receive()
-            body += message.get("body", b"")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):  # rare: a timer for every request would cost a quarter of what it costs in all
+        with anyio.move_on_after(READ_TIMEOUT):
+            while message.get("more_body") and len(body) <= limit:
+                message = await receive()
+                body += message.get("body", b"")
     if len(body) > limit:
         raise too_large()
     announced = int(headers.get("content-length") or "transfer-encoding" in headers)
     if message["type"] != "http.request" or message.get("more_body") or len(body) < announced:
         raise incomplete()
     return body
-
-
-_NOT_YET: Message = {"type": "http.request", "more_body": True}
 
 
 async def fetch_first(endpoint: TokenEndpoint) -> None:

@@ -65,8 +65,9 @@ class Cors:
 
     def add_headers(self, response: Response, origin: str) -> Response:
         """The same response, readable by pages of an allowed origin; without these headers a browser hides even errors."""
-        added = self.headers(origin)
-        return response._replace(headers=response.headers + added) if added else response
+        if not self._origins:
+            return response
+        return response._replace(headers=response.headers + self.headers(origin))
 
     def headers(self, origin: str) -> Headers:
         """The headers that a response to this origin needs."""
