@@ -261,11 +261,11 @@ def test_body_that_is_not_read(sent: Callable[[Attempt], Answer]) -> None:
     """A server that reads some bytes now and then satisfies every write's timeout; the deadline ends it."""
 
     def talk(client: socket.socket, done: threading.Event) -> None:
-        while not done.wait(0.05) and client.recv(10_000):
+        while not done.wait(0.02) and client.recv(100_000):
             pass
 
     with listener(talk) as (port, _):
-        body = Secret(bytes(20 * 1024 * 1024))
+        body = Secret(bytes(40 * 1024 * 1024))
         error = sent(attempt(f"http://127.0.0.1:{port}", "POST", body=body, timeout=0.5))
 
     assert isinstance(error, TransportError)
