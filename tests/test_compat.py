@@ -23,7 +23,7 @@ import pytest
 import moss_voice_server
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.livekit.needs import absent
 from tests.support import tokens
 from tests.support.servers import ASYNC, SYNC, ServerClass
@@ -220,10 +220,10 @@ def test_create_under_trio() -> None:
     async def main(moss: FakeMoss) -> tuple[str, bool]:
         async with await MossVoiceServer.create(**moss.arguments) as server:
             await server.refresh()
-            moss.always(401)
+            moss.set_default(401)
             with pytest.raises(RuntimeError, match="HTTP 401"):
                 await server.refresh()
-            moss.always(Answer(hang=True))
+            moss.set_default(MockResponse(hang=True))
             with trio.move_on_after(0.05) as patience:
                 await MossVoiceServer.create(**moss.arguments)
             return server.get_agent_name(), patience.cancelled_caught

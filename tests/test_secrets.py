@@ -33,7 +33,8 @@ from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Sealed, Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError, WeakSecretWarning
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss
+from tests.support.fault_response import FaultResponse
 from tests.support.secret_scan import logged, shown, spilled
 from tests.support.servers import ASYNC, SYNC, Server, ServerClass
 from tests.support.threads import refuse_threads
@@ -110,7 +111,7 @@ def caught(call: Callable[..., object], *args: Any, **keywords: Any) -> BaseExce
 
 def test_scan_sees_the_key_in_the_client(moss: FakeMoss) -> None:
     """The client alone keeps the key in its frames when it fails: so the scan would see it if we let it through."""
-    moss.always(Answer(reset="request"))
+    moss.set_default(FaultResponse(reset="request"))
     with httpx2.Client() as client:
         error = caught(client.get, moss.url, headers={"X-Project-Key": KEY})
 
@@ -332,10 +333,10 @@ WHOLE = {
 HEADERS = {"X-Internal": HEADER, "Set-Cookie": f"session={HEADER}", "X-Echo": KEY}
 
 
-def answered(status: int = 200, json: Any = ..., **fields: Any) -> Answer:
+def answered(status: int = 200, json: Any = ..., **fields: Any) -> FaultResponse:
     """An answer that is full of what must not be shown."""
     headers = {**HEADERS, **fields.pop("headers", {})}
-    return Answer(status, json=TOLD if json is ... and not fields else json, headers=headers, **fields)
+    return FaultResponse(status, json=TOLD if json is ... and not fields else json, headers=headers, **fields)
 
 
 def without(name: str) -> dict[str, str]:
@@ -343,7 +344,7 @@ def without(name: str) -> dict[str, str]:
     return {key: value for key, value in WHOLE.items() if key != name}
 
 
-FAULTS: dict[str, Answer] = {
+FAULTS: dict[str, FaultResponse] = {
     **{str(status): answered(status) for status in (400, 401, 403, 404, 410, 418, 429, 500, 501, 503)},
     "redirect": answered(302, headers={"Location": f"https://evil.example/{BODY}?key={KEY}"}),
     "redirect to the key": answered(307, headers={"Location": f"https://{KEY}/"}),
@@ -373,25 +374,25 @@ FAULTS: dict[str, Answer] = {
     "broken off": answered(body=json.dumps(WHOLE).encode(), truncate=100),
     "wrong length": answered(body=json.dumps(WHOLE).encode(), content_length=5000),
     "chunked garbage": answered(chunked_garbage=True),
-    "not HTTP": Answer(raw=f"{BODY} {SECRET}\r\n\r\n".encode()),
-    "broken headers": Answer(raw=f"HTTP/1.1 200 OK\r\n{HEADER}\0: {BODY}\r\n\r\n".encode()),
-    "broken status": Answer(raw=f"HTTP/1.1 {BODY} OK\r\n\r\n".encode()),
-    "reset on accept": Answer(reset="accept"),
-    "reset on request": Answer(reset="request"),
+    "not HTTP": FaultResponse(raw=f"{BODY} {SECRET}\r\n\r\n".encode()),
+    "broken headers": FaultResponse(raw=f"HTTP/1.1 200 OK\r\n{HEADER}\0: {BODY}\r\n\r\n".encode()),
+    "broken status": FaultResponse(raw=f"HTTP/1.1 {BODY} OK\r\n\r\n".encode()),
+    "reset on accept": FaultResponse(reset="accept"),
+    "reset on request": FaultResponse(reset="request"),
     "reset after headers": answered(json=WHOLE, reset="headers"),
-    "silence": Answer(hang=True),
+    "silence": FaultResponse(hang=True),
     "silence after headers": answered(json=WHOLE, hang_after_headers=True),
-    "drip": answered(json=WHOLE, drip=0.02),
-    "drip in the body": answered(json=WHOLE, drip=0.02, drip_from="body"),
+    "trickle": answered(json=WHOLE, trickle=0.02),
+    "trickle in the body": answered(json=WHOLE, trickle=0.02, trickle_from="body"),
     "endless headers": answered(endless_headers=True),
     "endless body": answered(endless_body=True),
 }
 
 
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
-def test_row_28_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: Answer) -> None:
+def test_row_28_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: FaultResponse) -> None:
     """Whatever goes wrong on the wire, the error, its frames and the logs show neither request nor answer."""
-    moss.always(answer)
+    moss.set_default(answer)
     error = caught(server_class.create, **moss.arguments, refresh=POLICY)
 
     assert isinstance(error, CredentialsError)
@@ -404,7 +405,7 @@ def test_row_28_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, ans
 )
 def test_fault_in_memory(server_class: ServerClass, moss: FakeMoss, name: str) -> None:
     """The same through a transport that was handed in."""
-    moss.always(FAULTS[name])
+    moss.set_default(FAULTS[name])
     error = caught(server_class.create, **moss.arguments, refresh=POLICY, transport=moss.transport())
 
     assert isinstance(error, CredentialsError)
@@ -431,7 +432,7 @@ def test_nobody_listens(server_class: ServerClass, moss: FakeMoss) -> None:
 
 def test_several_attempts_and_remembered_failures(server_class: ServerClass, moss: FakeMoss) -> None:
     """Neither the third attempt's error nor the one that is remembered for a moment shows anything."""
-    moss.script(FAULTS["503"], FAULTS["not JSON"], FAULTS["503"])
+    moss.queue(FAULTS["503"], FAULTS["not JSON"], FAULTS["503"])
     server = server_class.kind(**moss.arguments, refresh=RefreshPolicy(attempts=3, total_timeout=5))
     errors = [
         caught(server_class.refresh, server),
@@ -448,7 +449,7 @@ def test_row_28_success_logs_nothing_secret(
     server_class: ServerClass, moss: FakeMoss, logs: Callable[[], list[str]]
 ) -> None:
     """A fetch that succeeds is logged by us and by the client at DEBUG; headers and bodies are in neither."""
-    moss.always(answered(json=WHOLE))
+    moss.set_default(answered(json=WHOLE))
     server_class.create(**moss.arguments)
 
     assert {"moss_voice_server", "httpx2"} <= {*logs()}
@@ -462,7 +463,7 @@ def test_asyncio_debug_mode_logs_nothing_secret(moss: FakeMoss) -> None:
         return await MossVoiceServer.create(**moss.arguments)
 
     server = asyncio.run(create(), debug=True)
-    moss.always(FAULTS["silence after headers"])
+    moss.set_default(FAULTS["silence after headers"])
     fresh = MossVoiceServer(**moss.arguments, refresh=POLICY)
     error = caught(lambda: asyncio.run(fresh.refresh(), debug=True))
 
@@ -589,7 +590,7 @@ def interrupt(moss: FakeMoss) -> None:
 
 def test_ctrl_c_while_waiting(server_class: ServerClass, moss: FakeMoss) -> None:
     """Ctrl-C in the middle of `create` comes through, and no frame that it passes shows the key."""
-    moss.always(FAULTS["silence after headers"])
+    moss.set_default(FAULTS["silence after headers"])
     thread = threading.Thread(target=interrupt, args=[moss])
     thread.start()
     error = caught(server_class.create, **moss.arguments, refresh=RefreshPolicy(attempts=1, attempt_timeout=5))
@@ -624,7 +625,7 @@ async def timed_out(moss: FakeMoss) -> BaseException:
 @pytest.mark.parametrize(("way", "kind"), [(cancelled, asyncio.CancelledError), (timed_out, asyncio.TimeoutError)])
 def test_cancelled_while_waiting(moss: FakeMoss, way: Callable[[FakeMoss], Any], kind: type[BaseException]) -> None:
     """A task that is cancelled, or times out, in the middle of `create` shows the key in no frame that it passes."""
-    moss.always(FAULTS["silence after headers"])
+    moss.set_default(FAULTS["silence after headers"])
     error = asyncio.run(way(moss))
     moss.release()
 
@@ -718,7 +719,7 @@ RENDERINGS: dict[str, Callable[[Any], str]] = {
 def servers(server_class: ServerClass, moss: FakeMoss) -> list[Server]:
     """A server of every kind: constructed, created, failed, from the environment, by hand."""
     failed = server_class.kind(**moss.arguments)
-    moss.script(FAULTS["401"])
+    moss.queue(FAULTS["401"])
     caught(server_class.refresh, failed)
     return [
         server_class.kind(**moss.arguments),

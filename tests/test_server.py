@@ -295,7 +295,7 @@ def test_create_of_a_subclass(server_class: ServerClass, moss: FakeMoss) -> None
 
 def test_create_raises_what_went_wrong(server_class: ServerClass, moss: FakeMoss) -> None:
     """A refusal is a RuntimeError of its own kind, with the variables to check."""
-    moss.always(401)
+    moss.set_default(401)
 
     with pytest.raises(CredentialsRejected, match="check MOSS_PROJECT_ID and MOSS_PROJECT_KEY") as caught:
         server_class.create(**moss.arguments)
@@ -305,7 +305,7 @@ def test_create_raises_what_went_wrong(server_class: ServerClass, moss: FakeMoss
 
 def test_policy_is_obeyed(server_class: ServerClass, moss: FakeMoss) -> None:
     """A policy that is handed in counts: one attempt is one request."""
-    moss.always(503)
+    moss.set_default(503)
 
     with pytest.raises(CredentialsUnavailable):
         server_class.create(**moss.arguments, refresh=RefreshPolicy(attempts=1))
@@ -382,7 +382,7 @@ def test_from_env_passes_keywords_on(server_class: ServerClass) -> None:
     moss = FakeMoss(project_id="project", project_key="key", voice_agent_id="agent")
     told: list[CredentialsStatus] = []
     environ = dict(zip(VARIABLES, ("project", "key", "agent"), strict=False))
-    moss.script(503)
+    moss.queue(503)
 
     with pytest.raises(CredentialsUnavailable):
         server_class.from_env(
@@ -742,7 +742,7 @@ def test_constructed_server_can_be_refreshed(server_class: ServerClass, moss: Fa
 def test_failed_refresh_leaves_the_old_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
     """When a refresh fails, that is raised, told by the status, and minting goes on."""
     server = server_class.create(**moss.arguments)
-    moss.always(403)
+    moss.set_default(403)
     with pytest.raises(CredentialsRejected):
         server_class.refresh(server)
 
@@ -795,7 +795,7 @@ def test_block_over_a_constructed_server(server_class: ServerClass, moss: FakeMo
 
 def test_block_that_cannot_fetch_is_not_entered(server_class: ServerClass, moss: FakeMoss) -> None:
     """When the first fetch fails the block is not entered, and nothing is left running."""
-    moss.always(404)
+    moss.set_default(404)
     entered: list[Server] = []
 
     with pytest.raises(CredentialsRejected, match="MOSS_VOICE_AGENT_ID"):

@@ -15,7 +15,7 @@ import jwt
 import pytest
 
 from moss_voice_server._cli._local import AGENT_NAME
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def given(url: str, *, key: str = "APIkey") -> list[str]:
 def test_given_server_accepts(shell: Shell, moss: FakeMoss) -> None:
     """The token is signed with the credentials of the options, and the server is asked about it."""
     shell.secrets.append(SECRET)
-    moss.script(Answer(body=b"success"))
+    moss.queue(MockResponse(body=b"success"))
     status, out, err = shell("dev", "--once", *given(moss.url), stdin=SECRET)
 
     assert (0, "") == (status, err)
@@ -143,7 +143,7 @@ def test_given_server_accepts(shell: Shell, moss: FakeMoss) -> None:
 def test_given_server_refuses(shell: Shell, moss: FakeMoss) -> None:
     """A refusal says what to check, and exit status 1."""
     shell.secrets.append(SECRET)
-    moss.script(Answer(401, body=b"invalid API key: APIkey"))
+    moss.queue(MockResponse(401, body=b"invalid API key: APIkey"))
     status, out, err = shell("dev", "--once", *given(moss.url), stdin=SECRET)
 
     assert (1, "") == (status, err)
@@ -187,7 +187,7 @@ def test_wrong_argument(arguments: list[str], text: str, shell: Shell) -> None:
 
 def test_weak_secret_is_said_once(shell: Shell, moss: FakeMoss) -> None:
     """The warning about a weak secret comes once, though the secret is checked twice."""
-    moss.script(Answer(body=b"success"))
+    moss.queue(MockResponse(body=b"success"))
     status, _, err = shell("dev", "--once", *given(moss.url), stdin="secret")
     assert (0, 1) == (status, err.count("fewer than 32 bytes"))
 
@@ -195,7 +195,7 @@ def test_weak_secret_is_said_once(shell: Shell, moss: FakeMoss) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
 def test_ended_while_it_waits(number: int, status: int, shell: Shell, moss: FakeMoss) -> None:
     """Ctrl-C or SIGTERM in the middle ends it without output."""
-    moss.always(Answer(hang=True))
+    moss.set_default(MockResponse(hang=True))
     shell.environ |= {"LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}
     with shell.started("dev", "--once", "--livekit-url", moss.url) as process:
         moss.wait_for(1, PATIENCE)

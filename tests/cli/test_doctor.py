@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss, LiveKitServer
+from moss_voice_server.testing import FakeMoss, LiveKitServer, MockResponse
 from tests.cli.shell import PATIENCE, Done, Shell
 from tests.doctor.broken_endpoint import LOGIN, ORIGIN, BrokenEndpoint
 from tests.doctor.servers import site
@@ -197,7 +197,7 @@ def test_wrong_usage(arguments: list[str], pattern: str, shell: Shell) -> None:
 
 def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
     """Ctrl-C while something is slow: exit status 130, and not a word."""
-    moss.always(Answer(hang=True))
+    moss.set_default(MockResponse(hang=True))
     with moss_shell.started("doctor", "--json") as process:
         moss.wait_for(1, PATIENCE)
         assert Done(130, "", "") == moss_shell.ended(process, signal.SIGINT)

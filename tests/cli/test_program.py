@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moss_voice_server._cli import main
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.cli.shell import PATIENCE, PROGRAM, Done, Shell
 
 WITHOUT_RICH = (
@@ -131,7 +131,7 @@ def test_help_without_the_extra(arguments: list[str], shell: Shell) -> None:
 
 def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
     """Ctrl-C while the Moss API is slow: exit status 130, and not a word."""
-    moss.always(Answer(hang=True))
+    moss.set_default(MockResponse(hang=True))
     with moss_shell.started("token") as process:
         moss.wait_for(1, PATIENCE)
         assert Done(130, "", "") == moss_shell.ended(process, signal.SIGINT)

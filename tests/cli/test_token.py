@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.cli.shell import PROGRAM, Shell, claims, read_soon
 
 if TYPE_CHECKING:
@@ -397,18 +397,18 @@ def test_wrong_standard_input(typed: bytes, livekit_shell: Shell) -> None:
     assert err.startswith("moss-voice-server: error: argument --api-secret: ")
 
 
-FAILURES: dict[str, tuple[Answer | int, str]] = {
+FAILURES: dict[str, tuple[MockResponse | int, str]] = {
     "rejected": (401, "HTTP 401.*MOSS_PROJECT_ID and MOSS_PROJECT_KEY"),
     "no such agent": (404, "HTTP 404.*MOSS_VOICE_AGENT_ID"),
-    "busy": (Answer.retry_after("120"), "HTTP 429.*retry in 120 s"),
-    "unusable": (Answer(json={"voice_agent_url": "wss://x"}), "voice_agent_api_key"),
+    "busy": (MockResponse.retry_after("120"), "HTTP 429.*retry in 120 s"),
+    "unusable": (MockResponse(json={"voice_agent_url": "wss://x"}), "voice_agent_api_key"),
 }
 
 
 @pytest.mark.parametrize(("answer", "pattern"), FAILURES.values(), ids=FAILURES.keys())
-def test_no_credentials(answer: Answer | int, pattern: str, moss_shell: Shell, moss: FakeMoss) -> None:
+def test_no_credentials(answer: MockResponse | int, pattern: str, moss_shell: Shell, moss: FakeMoss) -> None:
     """Without credentials there is one line, the library's own, and exit status 1."""
-    moss.always(answer)
+    moss.set_default(answer)
     status, out, err = moss_shell("token")
 
     assert (1, "", 1) == (status, out, err.count("\n"))

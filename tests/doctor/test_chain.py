@@ -15,7 +15,7 @@ import trustme
 from livekit.protocol import rtc
 
 from moss_voice_server._doctor import Check, LiveKitCredentials, Options
-from moss_voice_server.testing import Answer, FakeMoss, LiveKitServer
+from moss_voice_server.testing import FakeMoss, LiveKitServer, MockResponse
 from tests.doctor.conftest import Authority
 from tests.doctor.helpers import Expected, assert_found, examined, fails, livekit_environ, moss_secrets, options, warns
 from tests.doctor.servers import NO_TOKEN, FakeLiveKit, Reply, livekit, site
@@ -41,9 +41,9 @@ class Setup:
         self.moss, self.server, self.authority = moss, server, authority
         self.folder, self.patch, self.stack = folder, patch, stack
 
-    def answering(self, answer: Answer | int, **changes: Any) -> Options:
+    def answering(self, answer: MockResponse | int, **changes: Any) -> Options:
         """A Moss API that says this."""
-        self.moss.always(answer)
+        self.moss.set_default(answer)
         return options(self.moss.environ, **changes)
 
     def credentials(self, key: str = "", secret: str = "", **changes: Any) -> Options:
@@ -147,7 +147,7 @@ def frame(**message: Any) -> bytes:
 # What most set-ups are broken by: what the Moss API answers, LiveKit's address, and what answers there.
 
 
-def answering(answer: Answer | int) -> Callable[[Setup], Options]:
+def answering(answer: MockResponse | int) -> Callable[[Setup], Options]:
     """A Moss API that says this."""
     return lambda setup: setup.answering(answer)
 
@@ -240,19 +240,27 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
     "Moss does not know the agent": (answering(404), fails("moss.response", "HTTP 404.*MOSS_VOICE_AGENT_ID")),
     "Moss fails": (answering(500), fails("moss.response", "HTTP 500")),
     "Moss answers with a page": (
-        answering(Answer(body=b"<html>Welcome</html>", headers={"Content-Type": "text/html"})),
+        answering(MockResponse(body=b"<html>Welcome</html>", headers={"Content-Type": "text/html"})),
         fails("moss.response", "JSON.*MOSS_PLATFORM_API_URL"),
     ),
-    "Moss redirects": (answering(Answer.redirect("https://other.example/")), fails("moss.response", "other.example")),
+    "Moss redirects": (
+        answering(MockResponse.redirect("https://other.example/")),
+        fails("moss.response", "other.example"),
+    ),
     "Moss leaves a field out": (
-        answering(Answer(json={"voice_agent_url": "wss://host.example"})),
+        answering(MockResponse(json={"voice_agent_url": "wss://host.example"})),
         fails("moss.response", "voice_agent_api_key"),
     ),
     "Moss names an address without TLS": (
-        lambda setup: setup.answering(Answer(json={**setup.moss.credentials, "voice_agent_url": "ws://host.example"})),
+        lambda setup: setup.answering(
+            MockResponse(json={**setup.moss.credentials, "voice_agent_url": "ws://host.example"})
+        ),
         fails("moss.response", "voice_agent_url .*wss"),
     ),
-    "Moss hangs": (lambda setup: setup.answering(Answer(hang=True), timeout=0.3), fails("moss.response", "0.3 s")),
+    "Moss hangs": (
+        lambda setup: setup.answering(MockResponse(hang=True), timeout=0.3),
+        fails("moss.response", "0.3 s"),
+    ),
     # Credentials
     "a short secret": (
         lambda setup: setup.credentials(secret="hushhush"),
@@ -435,7 +443,7 @@ def test_moss_takes_precedence_over_livekit(moss: FakeMoss) -> None:
 def test_clock_of_moss(setup: Setup) -> None:
     """A Moss API that refuses still tells the time."""
     date = {"Date": formatdate(time.time() + 120, usegmt=True)}
-    checks = examined(setup.answering(Answer(401, headers=date)), *moss_secrets(setup.moss))
+    checks = examined(setup.answering(MockResponse(401, headers=date)), *moss_secrets(setup.moss))
 
     assert ("fail", "warn") == (checks["moss.response"].status, checks["clock"].status)
     assert "2 minutes behind the Moss API's" in checks["clock"].detail
@@ -443,7 +451,7 @@ def test_clock_of_moss(setup: Setup) -> None:
 
 def test_clock_of_livekit_counts_more(setup: Setup) -> None:
     """Where the two differ LiveKit's clock decides, because it judges the tokens; the other is told."""
-    setup.moss.always(Answer(headers={"Date": formatdate(time.time() + 600, usegmt=True)}))
+    setup.moss.set_default(MockResponse(headers={"Date": formatdate(time.time() + 600, usegmt=True)}))
     checks = examined(options(setup.moss.environ), *moss_secrets(setup.moss))
 
     assert "ok" == checks["clock"].status

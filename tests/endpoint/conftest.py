@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.programs import all_running, environ
 from tests.support.tokens import API_KEY, API_SECRET, URL
@@ -26,9 +26,9 @@ class Fakes(NamedTuple):
 def fakes() -> Iterator[Fakes]:
     """One that answers, one that is down, one that refuses, one that answers with nonsense."""
     with _fake() as healthy, _fake() as down, _fake() as refuses, _fake() as odd:
-        down.always(503)
-        refuses.always(401)
-        odd.always(Answer(json={"voice_agent_url": 7}))
+        down.set_default(503)
+        refuses.set_default(401)
+        odd.set_default(MockResponse(json={"voice_agent_url": 7}))
         yield Fakes(healthy, down, refuses, odd)
 
 

@@ -293,7 +293,7 @@ def test_the_start_fetches(face: Any) -> None:
 def test_a_start_without_credentials(status: int) -> None:
     """An outage of Moss does not keep the application from starting: this endpoint says 503 meanwhile."""
     with FakeMoss() as moss:
-        moss.always(status)
+        moss.set_default(status)
         app = token_app(MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1)), authorize=ada)
         assert STARTED == asyncio.run(asgi_call(app, {"type": "lifespan"}, START))
         assert 503 == ask_asgi(app, Request()).status

@@ -506,7 +506,7 @@ def test_the_servers_own_context_in_the_lifespan() -> None:
 def test_a_start_without_credentials() -> None:
     """An outage of Moss does not keep the application from starting: only this endpoint says 503 meanwhile."""
     with FakeMoss() as moss:
-        moss.always(503)
+        moss.set_default(503)
         server = MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1))
         *said, answer = started(app_with(by_user, server))
         assert (COMPLETE, 503) == (said, answer.status)

@@ -54,7 +54,7 @@ def test_no_credentials(all_frameworks: AllFrameworks, fakes: Fakes, route: str)
     said = all_frameworks(ADA, route)
     assert (503, UNAVAILABLE, "some") == (said.status, said.body, said.headers["retry-after"])
     fake = {"down": fakes.down, "refused": fakes.refuses, "invalid": fakes.odd}[route]
-    fake.normal()
+    fake.reset()
     recovered(all_frameworks.targets, status(route))
 
 
@@ -62,7 +62,7 @@ def test_no_credentials(all_frameworks: AllFrameworks, fakes: Fakes, route: str)
 def test_asking_does_not_make_us_ask(face: Any) -> None:
     """However often clients ask meanwhile, Moss is asked as the renewal's own patience says, and not once for each."""
     with FakeMoss() as moss:
-        moss.always(503)
+        moss.set_default(503)
         app = token_app(
             face(**moss.arguments), authorize=lambda environ, token_request: Admission(ParticipantInfo("ada"))
         )

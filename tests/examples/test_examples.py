@@ -105,11 +105,11 @@ def test_session_alone_does_not_pass_djangos_csrf_check(app: Running) -> None:
 def test_django_site_starts_without_moss(tmp_path: Path) -> None:
     """While Moss is down the site runs, and its token view returns 503 with Retry-After; later it returns tokens."""
     with FakeMoss() as moss:
-        moss.always(503)
+        moss.set_default(503)
         with started(APPS["django on gunicorn"], moss, tmp_path) as app:
             headers = app.sign_in()
             answer = ask(app, headers)
-            moss.normal()
+            moss.reset()
             until(lambda: 201 == ask(app, headers).status_code, "a token after Moss is back")
 
     assert (503, "unavailable") == (answer.status_code, answer.json()["error"])

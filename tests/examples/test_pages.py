@@ -156,7 +156,7 @@ def test_error_has_its_status_and_code(code: str) -> None:
     """Each line of the table is what the endpoint returns."""
     case = CASES[code]
     with FakeMoss() as moss:
-        moss.always(503)
+        moss.set_default(503)
         if case.fetched:
             server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
         else:

@@ -20,7 +20,8 @@ from moss_voice_server.errors import (
     CredentialsRejected,
     CredentialsUnavailable,
 )
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss
+from tests.support.fault_response import FaultResponse
 from tests.support.sockets import (
     Talk,
     black_hole,
@@ -76,15 +77,15 @@ def arguments_for(api_url: str) -> dict[str, str]:
     return {"project_id": "project", "project_key": KEY, "voice_agent_id": "agent", "api_url": api_url}
 
 
-def moss(answer: Answer | int) -> Callable[[Place], AbstractContextManager[Target]]:
+def moss(answer: FaultResponse | int) -> Callable[[Place], AbstractContextManager[Target]]:
     """A Moss API that always answers so."""
 
     @contextmanager
     def serve(_place: Place) -> Iterator[Target]:
         with FakeMoss() as fake:
-            fake.always(answer)
+            fake.set_default(answer)
             yield Target(fake.arguments, lambda: fake.count)
-            fake.normal()
+            fake.reset()
 
     return serve
 
@@ -243,7 +244,7 @@ FAULTS: dict[str, Fault] = {
     # Statuses.
     **{
         f"status {status}": Fault(
-            moss(Answer(status, json={"error": MARK})), CredentialsRejected, 1, f"HTTP {status}", name
+            moss(FaultResponse(status, json={"error": MARK})), CredentialsRejected, 1, f"HTTP {status}", name
         )
         for status, name in (
             (401, "MOSS_PROJECT_KEY"),
@@ -253,34 +254,40 @@ FAULTS: dict[str, Fault] = {
         )
     },
     "status 503": Fault(moss(503), UNAVAILABLE, 2, "HTTP 503 (2 attempts)", LATER),
-    "status 429, an hour": Fault(moss(Answer.retry_after("3600")), UNAVAILABLE, 1, "HTTP 429", LATER),
+    "status 429, an hour": Fault(moss(FaultResponse.retry_after("3600")), UNAVAILABLE, 1, "HTTP 429", LATER),
     "status 418": Fault(moss(418), UNAVAILABLE, 1, "HTTP 418", SETTING),
     "status 304, unasked": Fault(moss(304), INVALID, 1, "HTTP 304, a redirect", SETTING),
     # Never finished.
-    "headers trickle": Fault(moss(Answer(drip=0.1)), UNAVAILABLE, 2, SLOW, LATER),
-    "body trickles": Fault(moss(Answer(drip=0.1, drip_from="body")), UNAVAILABLE, 2, SLOW, LATER),
-    "endless headers trickle": Fault(moss(Answer(drip=0.1, endless_headers=True)), UNAVAILABLE, 2, SLOW, LATER),
-    "endless body trickles": Fault(
-        moss(Answer(drip=0.1, drip_from="body", endless_body=True)), UNAVAILABLE, 2, SLOW, LATER
+    "headers trickle": Fault(moss(FaultResponse(trickle=0.1)), UNAVAILABLE, 2, SLOW, LATER),
+    "body trickles": Fault(moss(FaultResponse(trickle=0.1, trickle_from="body")), UNAVAILABLE, 2, SLOW, LATER),
+    "endless headers trickle": Fault(
+        moss(FaultResponse(trickle=0.1, endless_headers=True)), UNAVAILABLE, 2, SLOW, LATER
     ),
-    "silence": Fault(moss(Answer(hang=True)), UNAVAILABLE, 2, SLOW, LATER),
-    "silence after the headers": Fault(moss(Answer(hang_after_headers=True)), UNAVAILABLE, 2, SLOW, LATER),
+    "endless body trickles": Fault(
+        moss(FaultResponse(trickle=0.1, trickle_from="body", endless_body=True)), UNAVAILABLE, 2, SLOW, LATER
+    ),
+    "silence": Fault(moss(FaultResponse(hang=True)), UNAVAILABLE, 2, SLOW, LATER),
+    "silence after the headers": Fault(moss(FaultResponse(hang_after_headers=True)), UNAVAILABLE, 2, SLOW, LATER),
     "interim responses without end": Fault(tcp(early_hints), UNAVAILABLE, 2, SLOW, LATER),
     "trailers without end": Fault(tcp(endless_trailers), UNAVAILABLE, 2, SLOW, LATER),
-    "headers without end": Fault(moss(Answer(endless_headers=True)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "body without end": Fault(moss(Answer(endless_body=True)), INVALID, 1, "too long", SETTING),
+    "headers without end": Fault(moss(FaultResponse(endless_headers=True)), UNAVAILABLE, 2, BROKEN, SETTING),
+    "body without end": Fault(moss(FaultResponse(endless_body=True)), INVALID, 1, "too long", SETTING),
     # Broken or enormous.
-    "huge": Fault(moss(Answer(size=10**9)), INVALID, 1, "too long", SETTING),
-    "gzip bomb": Fault(moss(Answer(gzip_bomb=200 * 10**6)), INVALID, 1, "compressed", SETTING),
+    "huge": Fault(moss(FaultResponse(size=10**9)), INVALID, 1, "too long", SETTING),
+    "gzip bomb": Fault(moss(FaultResponse(gzip_bomb=200 * 10**6)), INVALID, 1, "compressed", SETTING),
     "several encodings": Fault(
-        moss(Answer(gzip_bomb=10**6, headers={"Content-Encoding": "x-gzip, gzip"})), INVALID, 1, "compressed", SETTING
+        moss(FaultResponse(gzip_bomb=10**6, headers={"Content-Encoding": "x-gzip, gzip"})),
+        INVALID,
+        1,
+        "compressed",
+        SETTING,
     ),
-    "longer than it is": Fault(moss(Answer(content_length=10_000)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "shorter than it is": Fault(moss(Answer(content_length=20)), INVALID, 2, "response cannot be used", SETTING),
-    "negative length": Fault(moss(Answer(content_length=-1)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "cut off": Fault(moss(Answer(truncate=30)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "cut off at once": Fault(moss(Answer(truncate=0)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "not chunks": Fault(moss(Answer(chunked_garbage=True)), UNAVAILABLE, 2, BROKEN, SETTING),
+    "longer than it is": Fault(moss(FaultResponse(content_length=10_000)), UNAVAILABLE, 2, BROKEN, SETTING),
+    "shorter than it is": Fault(moss(FaultResponse(content_length=20)), INVALID, 2, "response cannot be used", SETTING),
+    "negative length": Fault(moss(FaultResponse(content_length=-1)), UNAVAILABLE, 2, BROKEN, SETTING),
+    "cut off": Fault(moss(FaultResponse(truncate=30)), UNAVAILABLE, 2, BROKEN, SETTING),
+    "cut off at once": Fault(moss(FaultResponse(truncate=0)), UNAVAILABLE, 2, BROKEN, SETTING),
+    "not chunks": Fault(moss(FaultResponse(chunked_garbage=True)), UNAVAILABLE, 2, BROKEN, SETTING),
     "chunk size of 400 digits": Fault(
         raw(CHUNKED, b"0" * 400 + b"2\r\n{}\r\n0\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING
     ),
@@ -299,20 +306,24 @@ FAULTS: dict[str, Fault] = {
     "header without a name": Fault(raw(HEAD + b": x\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
     "HTTP/2 preface": Fault(raw(b"\0\0\x12\x04\0\0\0\0\0" + b"\0" * 18), UNAVAILABLE, 2, BROKEN, SETTING),
     "HTTP/0.9": Fault(raw(b"<html>" + MARK.encode()), UNAVAILABLE, 2, BROKEN, SETTING),
-    "another protocol": Fault(moss(Answer(raw=b"220 mail.example ESMTP\r\n\r\n")), UNAVAILABLE, 2, BROKEN, SETTING),
+    "another protocol": Fault(
+        moss(FaultResponse(raw=b"220 mail.example ESMTP\r\n\r\n")), UNAVAILABLE, 2, BROKEN, SETTING
+    ),
     "status of 4 digits": Fault(raw(b"HTTP/1.1 2000 OK\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
     "switching protocols": Fault(raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "nothing": Fault(moss(Answer(raw=b"")), UNAVAILABLE, 2, BROKEN, SETTING),
-    "reset when accepted": Fault(moss(Answer(reset="accept")), UNAVAILABLE, 2, "", "", is_racy=True),
-    "reset when asked": Fault(moss(Answer(reset="request")), UNAVAILABLE, 2, RESET, LATER),
-    "reset after the headers": Fault(moss(Answer(reset="headers")), UNAVAILABLE, 2, RESET, LATER),
+    "nothing": Fault(moss(FaultResponse(raw=b"")), UNAVAILABLE, 2, BROKEN, SETTING),
+    "reset when accepted": Fault(moss(FaultResponse(reset="accept")), UNAVAILABLE, 2, "", "", is_racy=True),
+    "reset when asked": Fault(moss(FaultResponse(reset="request")), UNAVAILABLE, 2, RESET, LATER),
+    "reset after the headers": Fault(moss(FaultResponse(reset="headers")), UNAVAILABLE, 2, RESET, LATER),
     # Bodies; `credentials/test_response.py` has the whole table.
-    "HTML": Fault(moss(Answer(body=f"<html>{MARK}</html>".encode())), INVALID, 2, "response cannot be used", SETTING),
+    "HTML": Fault(
+        moss(FaultResponse(body=f"<html>{MARK}</html>".encode())), INVALID, 2, "response cannot be used", SETTING
+    ),
     "wrong field": Fault(
-        moss(Answer(json={"voice_agent_url": f"http://{MARK}"})), INVALID, 1, "response cannot be used", SETTING
+        moss(FaultResponse(json={"voice_agent_url": f"http://{MARK}"})), INVALID, 1, "response cannot be used", SETTING
     ),
     "deeply nested": Fault(
-        moss(Answer(body=b"[" * 10_000 + b"]" * 10_000)), INVALID, 1, "response cannot be used", SETTING
+        moss(FaultResponse(body=b"[" * 10_000 + b"]" * 10_000)), INVALID, 1, "response cannot be used", SETTING
     ),
     # Names and connections.
     "no such name": Fault(no_such_name, UNAVAILABLE, 2, "host name not found", "DNS"),

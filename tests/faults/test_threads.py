@@ -29,8 +29,9 @@ from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._credentials.source import MossSource, wording
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsNotLoaded, CredentialsUnavailable
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss
 from tests.support.errors import caught
+from tests.support.fault_response import FaultResponse
 from tests.support.servers import ASYNC, SYNC, ServerClass
 from tests.support.simulation import ADA, CONFIG, DOWN, Simulation, Source, cache, fields, good, mint, server
 from tests.support.threads import refuse_threads, settled
@@ -99,7 +100,7 @@ def test_row_15_cold_start(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty threads that want the first credentials: one request, and all have them."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock))
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
     threads = together(20, lambda: server_class.refresh(made))
     clock.wait_for(20)
     moss.wait_for(1)
@@ -114,8 +115,8 @@ def test_row_15_cold_start_of_a_source_that_is_down(server_class: ServerClass, m
     """Twenty threads, one flight of three requests, one failure, and an exception for each."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock, uniform=lambda _low, high: high / 5))
-    moss.always(503)
-    moss.script(Answer(503, hang=True))
+    moss.set_default(503)
+    moss.queue(FaultResponse(503, hang=True))
     errors: list[Exception] = []
     threads = together(20, lambda: errors.append(caught(lambda: server_class.refresh(made))))
     clock.wait_for(20)
@@ -135,14 +136,14 @@ def test_row_15_hard(server_class: ServerClass, moss: FakeMoss) -> None:
     made = server_class.new(moss.arguments, Runtime(clock))
     server_class.refresh(made)
     clock.ahead = 73 * HOUR
-    moss.always(Answer(hang=True))
+    moss.set_default(FaultResponse(hang=True))
     errors: list[Exception] = []
     ended(together(20, lambda: errors.append(caught(lambda: made.create_participant_token(ADA, "room")))))
     moss.wait_for(2)
 
     assert [CredentialsUnavailable] * 20 == [type(each) for each in errors]
     assert (2, 1) == (moss.count, moss.in_flight)
-    moss.normal()
+    moss.reset()
     moss.release()
 
 
@@ -153,7 +154,7 @@ def test_row_15_soft(server_class: ServerClass, moss: FakeMoss) -> None:
     server_class.refresh(made)
     key = moss.credentials["voice_agent_api_key"]
     new = moss.rotate()["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
     clock.ahead = HOUR
     minted: list[str] = []
     threads = together(20, lambda: minted.append(str(claims(made.create_participant_token(ADA, "room"))["iss"])))
@@ -247,7 +248,7 @@ def test_row_20_four_loops_in_four_threads(moss: FakeMoss) -> None:
     """Five tasks each in four loops: one request, and all have its result."""
     clock = Clock()
     made = ASYNC.new(moss.arguments, Runtime(clock))
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
     results: list[object] = []
 
     async def five() -> None:
@@ -269,7 +270,7 @@ def test_row_20_leader_is_cancelled(moss: FakeMoss) -> None:
 
     async def story() -> None:
         made = MossVoiceServer(**moss.arguments)
-        moss.script(Answer(hang=True))
+        moss.queue(FaultResponse(hang=True))
         leader = asyncio.ensure_future(made.refresh())
         await asyncio.to_thread(moss.wait_for, 1)
         others = [asyncio.ensure_future(made.refresh()) for _ in range(5)]
@@ -288,7 +289,7 @@ def test_row_20_leader_is_cancelled(moss: FakeMoss) -> None:
 def test_row_20_loop_is_closed_in_the_middle(moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
     """The loop of the one who waits is gone before the fetch is over: the fetch ends well, for the next loop."""
     made = MossVoiceServer(**moss.arguments)
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
 
     async def leave() -> asyncio.Future[None]:
         task = asyncio.ensure_future(made.refresh())
@@ -309,7 +310,7 @@ def test_row_20_time_limit_of_the_caller(moss: FakeMoss) -> None:
 
     async def story() -> None:
         made = MossVoiceServer(**moss.arguments)
-        moss.script(Answer(hang=True))
+        moss.queue(FaultResponse(hang=True))
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(made.refresh(), 0.1)
         again = asyncio.ensure_future(made.refresh())
@@ -341,7 +342,7 @@ def test_row_20_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
 
     async def story() -> int:
         made = MossVoiceServer(**moss.arguments)
-        moss.script(Answer(hang=True))
+        moss.queue(FaultResponse(hang=True))
         waiting = asyncio.ensure_future(made.refresh())
         turns = 0
         while not moss.in_flight or turns < 100:
@@ -420,7 +421,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_row_29_no_thread_to_be_had(server_class: ServerClass, moss: FakeMoss) -> None:
     """Where no thread can be started, the caller fetches itself: at the start, and at the renewal."""
     simulation = Simulation()
-    moss.script(503)
+    moss.queue(503)
     made = server_class.new(moss.arguments, Runtime(simulation, min))
     server_class.refresh(made)
     assert 2 == moss.count
@@ -430,7 +431,7 @@ def test_row_29_no_thread_to_be_had(server_class: ServerClass, moss: FakeMoss) -
     assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
     assert 3 == moss.count
 
-    moss.always(503)
+    moss.set_default(503)
     simulation.advance(HOUR)
     for _ in range(100):
         assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
@@ -467,11 +468,11 @@ def test_row_29_threads_stand_still(
     server_class.refresh(made)
     old, new = moss.credentials["voice_agent_api_key"], moss.rotate()["voice_agent_api_key"]
     clock.ahead = HOUR
-    moss.always(503)
+    moss.set_default(503)
     for _ in range(100):
         assert old == claims(made.create_participant_token(ADA, "room"))["iss"]
     assert 2 == moss.count
-    moss.normal()
+    moss.reset()
     clock.ahead += 30
     assert new == claims(made.create_participant_token(ADA, "room"))["iss"]
     assert 3 == moss.count
@@ -485,7 +486,7 @@ def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPat
     made = SYNC.new(moss.arguments, Runtime(clock), refresh=patient)
     SYNC.refresh(made)
     clock.ahead = HOUR
-    moss.always(Answer(drip=0.2))
+    moss.set_default(FaultResponse(trickle=0.2))
     started = time.monotonic()
     assert made.create_participant_token(ADA, "room")
     assert 2.0 < time.monotonic() - started < 2.5 + 5
@@ -585,7 +586,7 @@ def test_row_29_interrupted_in_line(kind: type[BaseException]) -> None:
 def test_row_29_interrupted_waiter(moss: FakeMoss) -> None:
     """Ctrl-C while one waits ends that waiting only; the fetch goes on and serves the next."""
     made = MossVoiceServer(**moss.arguments)
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
 
     async def interrupted() -> None:
         task = asyncio.ensure_future(made.refresh())
@@ -619,7 +620,7 @@ print("the end")
 
 def test_row_29_process_ends_during_a_renewal(server_class: ServerClass, moss: FakeMoss) -> None:
     """A process that ends does not wait for the renewal that is under way, and says nothing about it."""
-    moss.script(Answer(), Answer(hang=True))
+    moss.queue(FaultResponse(), FaultResponse(hang=True))
     command = [sys.executable, "-W", "default", "-c", _EXITS, json.dumps([server_class.kind.__name__, moss.arguments])]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -841,7 +842,7 @@ def test_closed(server_class: ServerClass, moss: FakeMoss) -> None:
 def test_closed_during_a_fetch(moss: FakeMoss) -> None:
     """Who waits when it is closed still gets the result."""
     made = MossVoiceServerSync(**moss.arguments)
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(made.refresh)
         moss.wait_for(1)
@@ -868,7 +869,7 @@ def test_not_created(server_class: ServerClass, moss: FakeMoss) -> None:
 def test_mint_while_the_first_fetch_is_under_way(server_class: ServerClass, moss: FakeMoss) -> None:
     """It raises at once, says when to come back, and begins no second fetch."""
     made = server_class.new(moss.arguments)
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
     made.refresh_in_background()
     moss.wait_for(1)
     error = caught(lambda: made.create_participant_token(ADA, "room"))
@@ -887,7 +888,7 @@ def test_refresh_joins_a_renewal_that_is_under_way(server_class: ServerClass, mo
     made = server_class.new(moss.arguments, Runtime(clock))
     server_class.refresh(made)
     clock.ahead = HOUR
-    moss.script(Answer(503, hang=True))
+    moss.queue(FaultResponse(503, hang=True))
     made.create_participant_token(ADA, "room")
     moss.wait_for(2)
     clock.forget()

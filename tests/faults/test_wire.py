@@ -35,10 +35,11 @@ from moss_voice_server.errors import (
     InvalidArgument,
     WeakSecretWarning,
 )
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss
 from tests.faults.conftest import Authority
 from tests.faults.table import FAULTS, MARK, Fault, Place, arguments_for, send_below_tls
 from tests.support.errors import caught, everything
+from tests.support.fault_response import FaultResponse
 from tests.support.servers import ASYNC, SYNC, Server, ServerClass
 from tests.support.simulation import ADA, Simulation
 from tests.support.sockets import black_hole, closed_port, good, listener, tls, trickle_handshake
@@ -144,19 +145,19 @@ def sender(request: pytest.FixtureRequest) -> Sender:
 
 
 TEMPORARY = {
-    "status": Answer(503),
-    "silence": Answer(hang=True),
-    "trickle": Answer(drip=0.1),
-    "reset": Answer(reset="request"),
-    "cut off": Answer(truncate=30),
-    "not chunks": Answer(chunked_garbage=True),
+    "status": FaultResponse(503),
+    "silence": FaultResponse(hang=True),
+    "trickle": FaultResponse(trickle=0.1),
+    "reset": FaultResponse(reset="request"),
+    "cut off": FaultResponse(truncate=30),
+    "not chunks": FaultResponse(chunked_garbage=True),
 }
 
 
 @pytest.mark.parametrize("answer", TEMPORARY.values(), ids=TEMPORARY)
-def test_second_attempt_succeeds(sender: Sender, moss: FakeMoss, answer: Answer) -> None:
+def test_second_attempt_succeeds(sender: Sender, moss: FakeMoss, answer: FaultResponse) -> None:
     """One bad response out of two is not a failure."""
-    moss.script(answer)
+    moss.queue(answer)
     server = sender.server_class.new(moss.arguments, PAUSELESS, refresh=TWICE, transport=sender.transport())
     sender.server_class.refresh(server)
 
@@ -193,7 +194,7 @@ def test_second_attempt_succeeds_after_tls_trouble(
 
 def test_two_failures_then_success(server_class: ServerClass, moss: FakeMoss) -> None:
     """503, 503, 200: three requests with growing pauses, then it mints."""
-    moss.script(503, 503)
+    moss.queue(503, 503)
     server = server_class.create(**moss.arguments)
 
     first, second, third = (request.time for request in moss.requests)
@@ -204,7 +205,7 @@ def test_two_failures_then_success(server_class: ServerClass, moss: FakeMoss) ->
 
 def test_outage_at_the_start(server_class: ServerClass, moss: FakeMoss) -> None:
     """Three requests, one error; the next thousand calls within its backoff get the same one without a request."""
-    moss.always(503)
+    moss.set_default(503)
     world = Simulation()
     server = server_class.new(moss.arguments, world.runtime)
 
@@ -224,7 +225,7 @@ def test_outage_at_the_start(server_class: ServerClass, moss: FakeMoss) -> None:
 
 def test_retry_after_that_fits(server_class: ServerClass, moss: FakeMoss) -> None:
     """429 with `Retry-After: 2`: two seconds later it works."""
-    moss.script(Answer.retry_after("2"))
+    moss.queue(FaultResponse.retry_after("2"))
     server_class.create(**moss.arguments)
 
     first, second = (request.time for request in moss.requests)
@@ -233,7 +234,7 @@ def test_retry_after_that_fits(server_class: ServerClass, moss: FakeMoss) -> Non
 
 def test_retry_after_of_an_hour(server_class: ServerClass, moss: FakeMoss) -> None:
     """429 with `Retry-After: 3600`: raised at once, and no request follows for five minutes."""
-    moss.always(Answer.retry_after("3600"))
+    moss.set_default(FaultResponse.retry_after("3600"))
     server = server_class.new(moss.arguments)
     waits = []
     for _ in range(2):
@@ -248,7 +249,7 @@ def test_retry_after_of_an_hour(server_class: ServerClass, moss: FakeMoss) -> No
 @pytest.mark.parametrize("value", ["-1", "garbage \x80", formatdate(0, usegmt=True)])
 def test_invalid_retry_after(server_class: ServerClass, moss: FakeMoss, value: str) -> None:
     """Negative, past or not a number: our own backoff applies."""
-    moss.script(Answer.retry_after(value))
+    moss.queue(FaultResponse.retry_after(value))
     server_class.refresh(server_class.new(moss.arguments, Runtime(uniform=min)))
 
     first, second = (request.time for request in moss.requests)
@@ -271,7 +272,7 @@ def test_rejected_while_in_use(server_class: ServerClass, moss: FakeMoss) -> Non
     key = key_of(server)
 
     world.advance(3601)
-    moss.always(Answer(401, json={"error": MARK}))
+    moss.set_default(FaultResponse(401, json={"error": MARK}))
     for _ in range(2):
         assert key == key_of(server)
         assert "stale" == server.status().state
@@ -283,7 +284,7 @@ def test_rejected_while_in_use(server_class: ServerClass, moss: FakeMoss) -> Non
     assert "rejected" == server.status().state
     assert 4 == moss.count
 
-    moss.normal()
+    moss.reset()
     new = moss.rotate()["voice_agent_api_key"]
     world.advance(59)
     assert isinstance(caught(lambda: key_of(server)), CredentialsRejected)
@@ -303,7 +304,7 @@ def test_redirect_is_not_followed(server_class: ServerClass, moss: FakeMoss, sta
     """Wherever it leads, the key goes nowhere else."""
     with FakeMoss() as sink:
         goal = (sink if target == "elsewhere" else moss).url.replace("127.0.0.1", "localhost")
-        moss.always(Answer.redirect(f"{goal}/api/voice-agent/get-voice-agent?{MARK}", status))
+        moss.set_default(FaultResponse.redirect(f"{goal}/api/voice-agent/get-voice-agent?{MARK}", status))
         error = fails(server_class, moss.arguments)
 
         assert (1, 0) == (moss.count, sink.count)
@@ -314,7 +315,7 @@ def test_redirect_from_https_to_http_is_not_followed(
     server_class: ServerClass, moss: FakeMoss, secure: FakeMoss
 ) -> None:
     """Not even to this machine."""
-    secure.always(Answer.redirect(moss.url))
+    secure.set_default(FaultResponse.redirect(moss.url))
     error = fails(server_class, secure.arguments)
 
     assert (1, 0) == (secure.count, moss.count)
@@ -327,16 +328,16 @@ def test_redirect_from_https_to_http_is_not_followed(
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(drip=0.1),
-        Answer(drip=0.1, drip_from="body"),
-        Answer(drip=0.1, endless_headers=True),
-        Answer(drip=0.1, drip_from="body", endless_body=True),
+        FaultResponse(trickle=0.1),
+        FaultResponse(trickle=0.1, trickle_from="body"),
+        FaultResponse(trickle=0.1, endless_headers=True),
+        FaultResponse(trickle=0.1, trickle_from="body", endless_body=True),
     ],
     ids=["headers", "body", "endless headers", "endless body"],
 )
-def test_deadline_ends_a_trickle(sender: Sender, moss: FakeMoss, answer: Answer) -> None:
+def test_deadline_ends_a_trickle(sender: Sender, moss: FakeMoss, answer: FaultResponse) -> None:
     """A byte now and then satisfies every read's timeout; our own clock ends it while the server is still sending."""
-    moss.always(answer)
+    moss.set_default(answer)
     started = time.monotonic()
     fails(sender.server_class, moss.arguments, refresh=BRIEF, transport=sender.transport())
 
@@ -347,8 +348,8 @@ def test_deadline_ends_a_trickle(sender: Sender, moss: FakeMoss, answer: Answer)
 
 def test_full_speed_is_cut_off_by_size(sender: Sender, moss: FakeMoss) -> None:
     """Headers and bodies without end."""
-    for endless in (Answer(endless_headers=True), Answer(endless_body=True)):
-        moss.always(endless)
+    for endless in (FaultResponse(endless_headers=True), FaultResponse(endless_body=True)):
+        moss.set_default(endless)
         fails(sender.server_class, moss.arguments, refresh=ONCE, transport=sender.transport())
     moss.wait_idle(30)
     assert moss.bytes_sent < 50e6
@@ -424,8 +425,12 @@ def test_no_socket_stays_open(sender: Sender, moss: FakeMoss, monkeypatch: pytes
     gc.collect()
     lost: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda found: lost.append(found.exc_value))
-    for answer in (Answer(hang=True), Answer(drip=0.1, drip_from="body"), Answer(size=10**9)):
-        moss.script(answer)
+    for answer in (
+        FaultResponse(hang=True),
+        FaultResponse(trickle=0.1, trickle_from="body"),
+        FaultResponse(size=10**9),
+    ):
+        moss.queue(answer)
         fails(sender.server_class, moss.arguments, refresh=BRIEF, transport=sender.transport())
     with listener(trickle_handshake) as (port, _):
         arguments = arguments_for(f"https://127.0.0.1:{port}")
@@ -475,8 +480,8 @@ def test_memory(server_class: ServerClass, moss: FakeMoss) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     packed = b"".join(packer.compress(b" " * 10**6) for _ in range(200)) + packer.flush()
     with FakeMoss() as huge, FakeMoss() as bomb:
-        huge.always(Answer(size=10**9))
-        bomb.always(Answer(body=packed, headers={"Content-Encoding": "gzip"}))
+        huge.set_default(FaultResponse(size=10**9))
+        bomb.set_default(FaultResponse(body=packed, headers={"Content-Encoding": "gzip"}))
         sent = json.dumps([moss.arguments, huge.arguments, bomb.arguments])
         command = [sys.executable, "-c", _MEASURE, server_class.kind.__name__, sent]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -492,7 +497,7 @@ def test_memory(server_class: ServerClass, moss: FakeMoss) -> None:
 def test_invalid_response_keeps_the_old_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
     """They still sign, and the status names the error."""
     server = server_class.create(**moss.arguments, refresh=ONCE)
-    moss.always(Answer(body=MARK.encode()))
+    moss.set_default(FaultResponse(body=MARK.encode()))
     error = caught(lambda: server_class.refresh(server))
 
     assert CredentialsInvalid is type(error)
@@ -508,7 +513,7 @@ def test_invalid_response_keeps_the_old_credentials(server_class: ServerClass, m
 def test_invalid_field_is_named(server_class: ServerClass, moss: FakeMoss, field: str, value: object) -> None:
     """Without its value; and the same response is not requested twice."""
     fields = {**moss.credentials, field: value}
-    moss.always(Answer(json={name: each for name, each in fields.items() if each is not ...}))
+    moss.set_default(FaultResponse(json={name: each for name, each in fields.items() if each is not ...}))
     error = fails(server_class, moss.arguments)
 
     assert CredentialsInvalid is type(error)
@@ -518,7 +523,7 @@ def test_invalid_field_is_named(server_class: ServerClass, moss: FakeMoss, field
 
 def test_unknown_field_is_ignored(server_class: ServerClass, moss: FakeMoss) -> None:
     """A later version of the API may add some."""
-    moss.always(Answer(json={**moss.credentials, "voice_agent_region": [{"eu": None}], "": 1e300}))
+    moss.set_default(FaultResponse(json={**moss.credentials, "voice_agent_region": [{"eu": None}], "": 1e300}))
     assert moss.credentials["voice_agent_api_key"] == key_of(server_class.create(**moss.arguments))
 
 
@@ -600,7 +605,7 @@ def test_proxy_that_refuses(
 ) -> None:
     """It is asked to connect, and sees neither the key nor the path."""
     monkeypatch.setenv("HTTPS_PROXY", moss.url)
-    moss.always(403)
+    moss.set_default(403)
     error = fails(server_class, secure.arguments, refresh=ONCE)
 
     assert "the proxy refused" in str(error)
@@ -794,22 +799,22 @@ def test_no_import_during_a_fetch(moss: FakeMoss, authority: Authority, monkeypa
     """Whatever the response, all is loaded before the thread starts: a fork meanwhile inherits no import lock."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     answers = [
-        Answer(),
-        Answer.retry_after(formatdate(usegmt=True)),
-        Answer.redirect("https://h"),
-        Answer(401),
-        Answer(gzip_bomb=1000),
-        Answer(body=b"\xff"),
-        Answer(reset="headers"),
-        Answer(chunked_garbage=True),
-        Answer(raw=b"nonsense\r\n\r\n"),
-        Answer(headers={"Content-Type": "application/json; charset=latin-1"}),
+        FaultResponse(),
+        FaultResponse.retry_after(formatdate(usegmt=True)),
+        FaultResponse.redirect("https://h"),
+        FaultResponse(401),
+        FaultResponse(gzip_bomb=1000),
+        FaultResponse(body=b"\xff"),
+        FaultResponse(reset="headers"),
+        FaultResponse(chunked_garbage=True),
+        FaultResponse(raw=b"nonsense\r\n\r\n"),
+        FaultResponse(headers={"Content-Type": "application/json; charset=latin-1"}),
     ]
     fakes = [FakeMoss().start() for _ in answers]
     secure = FakeMoss(ssl_context=tls(good(authority.ca))).start()
     try:
         for fake, answer in zip(fakes, answers, strict=True):
-            fake.always(answer)
+            fake.set_default(answer)
         port = closed_port()
         cases = [
             *((repr(answer), fake.arguments) for fake, answer in zip(fakes, answers, strict=True)),

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 import httpx2
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss
 from tests.processes.inside import fork, say
+from tests.support.fault_response import FaultResponse
 from tests.testing.test_fake_moss import dial, drain, headers_of, path_of, request_of
 
 _ALARM = 20  # seconds
@@ -42,7 +43,7 @@ def used_in_children() -> None:
 def answers_end() -> None:
     """Two held answers are let go, one to end and one to break off, while a forked child has copies of the sockets."""
     with FakeMoss() as moss:
-        moss.script(Answer(hang=True), Answer(hang=True, reset="request"))
+        moss.queue(FaultResponse(hang=True), FaultResponse(hang=True, reset="request"))
         with _held(moss) as ended, _held(moss) as reset, _a_child("python", ended, reset):
             moss.release()
             say(ended=drain(ended)[1], reset=drain(reset)[1])
@@ -56,7 +57,7 @@ def answers_end() -> None:
 def answer_ends() -> None:
     """The same for one that is to end, and a child of the C library's fork, which nothing tells to let go of its copies."""
     with FakeMoss() as moss:
-        moss.script(Answer(hang=True))
+        moss.queue(FaultResponse(hang=True))
         with _held(moss) as client, _a_child("libc", client):
             moss.release()
             say(ended=drain(client)[1])

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.livekit.needs import absent
 from tests.processes.program import LONGEST, Program, processes_in, running, until
 
@@ -69,7 +69,7 @@ class Served:
 
     def serves_while(self, moss: FakeMoss, path: str) -> None:
         """While the Moss API hangs no mint waits for it."""
-        moss.always(Answer(hang=True))
+        moss.set_default(MockResponse(hang=True))
         replies: list[Reply] = []
 
         def a_renewal_hangs() -> bool:
@@ -80,7 +80,7 @@ class Served:
         replies += self.get_many(path, 32)
         assert {200} == {reply.status for reply in replies}
         assert max(reply.body["seconds"] for reply in replies) < NO_WAIT
-        moss.normal()
+        moss.reset()
         moss.release()
 
     def stop(self) -> int:

@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss
 from tests.processes.program import processes_in
 from tests.processes.served import Served, served
+from tests.support.fault_response import FaultResponse
 
 WORKERS = 2
 _CLIENTS = 4
@@ -118,15 +119,15 @@ class Soak:
         with self._phase("rotation"):
             self._rotate()
         for name, answer in (
-            ("outage: 503", Answer(503)),
-            ("outage: reset", Answer(reset="request")),
-            ("refusal: 401", Answer(401)),
-            ("hang", Answer(hang=True)),
+            ("outage: 503", FaultResponse(503)),
+            ("outage: reset", FaultResponse(reset="request")),
+            ("refusal: 401", FaultResponse(401)),
+            ("hang", FaultResponse(hang=True)),
         ):
             with self._phase(name):
-                self._moss.always(answer)
+                self._moss.set_default(answer)
                 time.sleep(self._calm)
-                self._moss.normal()
+                self._moss.reset()
                 self._moss.release()
                 self._rotate()
         with self._phase("calm"):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.processes.program import Program, python
 
 faces = pytest.mark.parametrize("server_class", ["sync", "async"])
@@ -20,7 +20,7 @@ SOON = 4.0
 @pytest.mark.parametrize("function", ["end_during_a_renewal", "end_during_a_refresh"])
 def test_row_29_exit_during_a_fetch(function: str, server_class: str, moss: FakeMoss) -> None:
     """A process ends at once and in order though the Moss API hangs."""
-    moss.script(Answer(), Answer(hang=True))
+    moss.queue(MockResponse(), MockResponse(hang=True))
     with python("ends", function, server_class, environ=moss.environ) as program:
         moss.wait_for(2)
         program.go_on()
@@ -45,7 +45,7 @@ def test_row_29_exit_during_a_name_look_up(server_class: str, moss: FakeMoss) ->
 @faces
 def test_row_29_interrupt_during_create(server_class: str, moss: FakeMoss) -> None:
     """Ctrl-C ends `create` and the process at once, by KeyboardInterrupt; the traceback does not show the key."""
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("ends", "interrupted", server_class, environ=moss.environ) as program:
         moss.wait_for(1)
         begun = time.monotonic()
@@ -61,7 +61,7 @@ def test_row_29_interrupt_during_create(server_class: str, moss: FakeMoss) -> No
 def test_row_29_refresh_after_an_interrupt(server_class: str, moss: FakeMoss) -> None:
     """An application that survives Ctrl-C waits for the same fetch when it asks again."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("ends", "interrupted_and_going_on", server_class, environ=moss.environ) as program:
         assert {"ready": 1} == program.hear()
         moss.wait_for(1)
@@ -106,8 +106,8 @@ def test_row_29_renewal_in_line_is_bounded(moss: FakeMoss) -> None:
     """While the Moss API hangs, one mint in a backoff window waits, 2.5 s at most; the others do not ask at all."""
     key = moss.credentials["voice_agent_api_key"]
     environ = {**moss.environ, "AWS_LAMBDA_FUNCTION_NAME": "voice-token"}
-    moss.script(Answer())
-    moss.always(Answer(hang=True))
+    moss.queue(MockResponse())
+    moss.set_default(MockResponse(hang=True))
     with python("ends", "where_threads_freeze", "sync", environ=environ) as program:
         first = _minted(program)
         assert (key, True) == (first[0], 1.0 < first[2] < 2.5 + 1.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.processes.program import python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -22,7 +22,7 @@ ways = pytest.mark.parametrize("how", ["python", "libc"], ids=["row_17_python", 
 def test_fork_with_a_fetch_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
     """A child neither repeats nor awaits the parent's fetch, fetches for itself when told to, and the parent's goes on."""
     first = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(), Answer(hang=True))
+    moss.queue(MockResponse(), MockResponse(hang=True))
     with python("forks", "with_a_fetch_in_flight", server_class, how, environ=moss.environ) as program:
         moss.wait_for(2)
         second = moss.rotate()["voice_agent_api_key"]  # the answer that is held keeps the first
@@ -46,7 +46,7 @@ def test_fork_with_a_fetch_in_flight(server_class: str, how: str, moss: FakeMoss
 def test_fork_with_the_first_fetch_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
     """A child that is forked before there are credentials can fetch its own, and the parent gets those it waits for."""
     first = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("forks", "with_the_first_fetch_in_flight", server_class, how, environ=moss.environ) as program:
         moss.wait_for(1)
         second = moss.rotate()["voice_agent_api_key"]
@@ -67,7 +67,7 @@ def test_fork_with_the_first_fetch_in_flight(server_class: str, how: str, moss: 
 def test_fork_with_a_renewal_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
     """A child whose credentials are due makes a fetch of its own, one, and does not wait for the parent's."""
     first = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(), Answer(hang=True))
+    moss.queue(MockResponse(), MockResponse(hang=True))
     with python("forks", "with_a_renewal_in_flight", server_class, how, environ=moss.environ) as program:
         moss.wait_for(2)
         second = moss.rotate()["voice_agent_api_key"]
@@ -98,7 +98,7 @@ def test_row_17_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "hundred_times_under_busy_threads", "sync", environ=moss.environ) as program:
         assert {"created": 1} == program.hear()
-        moss.always(503)
+        moss.set_default(503)
         program.go_on()
         _all_did(key, program.hear_all())
         assert (0, "") == (program.end(), program.errors)
@@ -108,7 +108,7 @@ def test_row_17_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
 def test_row_18_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
     """The same past Python's hooks. The threads wait: CPython itself does not survive such a fork while one wants to run."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(), Answer(hang=True))
+    moss.queue(MockResponse(), MockResponse(hang=True))
     with python("forks", "hundred_times_under_waiting_threads", "async", "libc", environ=moss.environ) as program:
         moss.wait_for(2)
         program.go_on()
@@ -152,8 +152,8 @@ def test_row_17_three_generations(server_class: str, moss: FakeMoss) -> None:
 def test_row_18_threads_of_a_child_share_one_fetch(server_class: str, moss: FakeMoss) -> None:
     """Eight threads that notice a fork at the same moment make one request and all get its credentials."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer())
-    moss.always(Answer(hang=True))
+    moss.queue(MockResponse())
+    moss.set_default(MockResponse(hang=True))
     with python("forks", "threads_at_once_after_a_fork", server_class, "libc", environ=moss.environ) as program:
         for number in range(10):
             assert {"child": "waits"} == program.hear()

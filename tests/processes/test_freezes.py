@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.processes.program import Program, python, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc, which only Linux has")
@@ -24,7 +24,7 @@ lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "b
 def test_frozen_during_the_first_fetch(function: str, seconds: float, server_class: str, moss: FakeMoss) -> None:
     """`create` and `refresh` succeed, or fail in bounded time and then succeed."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("freezes", function, server_class, environ=moss.environ) as program:
         assert {"ready": 1} == program.hear()
         moss.wait_for(1)
@@ -39,7 +39,7 @@ def test_frozen_during_the_first_fetch(function: str, seconds: float, server_cla
 def test_frozen_during_a_renewal(seconds: float, server_class: str, moss: FakeMoss) -> None:
     """Every mint works before and after, and a later renewal brings the new key."""
     first = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(), Answer(hang=True))
+    moss.queue(MockResponse(), MockResponse(hang=True))
     with python("freezes", "mint_without_a_pause", server_class, environ=moss.environ) as program:
         assert {"ready": 1} == program.hear()
         assert {"key": first} == program.hear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.processes.program import python
 
 
@@ -18,7 +18,7 @@ def test_row_20_loops_one_after_another(moss: FakeMoss) -> None:
 def test_row_20_loop_closed_in_mid_fetch(moss: FakeMoss) -> None:
     """A fetch goes on when the loop that asked for it is closed; another loop shares it."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("loops", "closed_in_mid_fetch", environ=moss.environ) as program:
         moss.wait_for(1)
         program.go_on()
@@ -34,7 +34,7 @@ def test_row_20_loop_closed_in_mid_fetch(moss: FakeMoss) -> None:
 def test_row_20_loop_closed_for_good_in_mid_fetch(moss: FakeMoss) -> None:
     """A fetch lands when there is no event loop left at all."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("loops", "closed_for_good_in_mid_fetch", environ=moss.environ) as program:
         moss.wait_for(1)
         program.go_on()
@@ -49,7 +49,7 @@ def test_row_20_loop_closed_for_good_in_mid_fetch(moss: FakeMoss) -> None:
 def test_row_20_four_loops_at_once(moss: FakeMoss) -> None:
     """Twenty tasks in four loops share one request."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("loops", "four_at_once", environ=moss.environ) as program:
         moss.wait_for(1)
         assert {"waiting": 20} == program.hear()
@@ -63,7 +63,7 @@ def test_row_20_four_loops_at_once(moss: FakeMoss) -> None:
 def test_row_20_leader_cancelled(moss: FakeMoss) -> None:
     """Who waits for a fetch gets it even when the task that started it is cancelled."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("loops", "leader_cancelled", environ=moss.environ) as program:
         moss.wait_for(1)
         assert {"cancelled": True} == program.hear()
@@ -77,7 +77,7 @@ def test_row_20_leader_cancelled(moss: FakeMoss) -> None:
 def test_row_20_leader_timed_out(moss: FakeMoss) -> None:
     """A caller who gives up waiting leaves nothing behind that hinders the next."""
     key = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("loops", "leader_timed_out", environ=moss.environ) as program:
         assert [{"timed_out": True}, {"key": key}] == program.hear_all()
         assert (0, "") == (program.end(), program.errors)
@@ -87,8 +87,8 @@ def test_row_20_leader_timed_out(moss: FakeMoss) -> None:
 def test_row_20_renewal_outlives_its_loop(moss: FakeMoss) -> None:
     """A renewal that a mint has started lands after its event loop is gone."""
     first = moss.credentials["voice_agent_api_key"]
-    moss.script(Answer())
-    moss.always(Answer(hang=True))
+    moss.queue(MockResponse())
+    moss.set_default(MockResponse(hang=True))
     with python("loops", "renewal_outlives_its_loop", environ=moss.environ) as program:
         moss.wait_for(1)
         second = moss.rotate()["voice_agent_api_key"]

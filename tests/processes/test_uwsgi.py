@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.processes.program import ROOT, until
 from tests.processes.served import Served, program_file, served
 
@@ -52,7 +52,7 @@ def test_row_19_uwsgi_without_threads(uwsgi: str, steady: FakeMoss, quick: FakeM
     with _running(uwsgi, [], steady, quick) as server:
         _each_worker_works(server, steady, quick)
         assert 1 == steady.count
-        quick.always(Answer(hang=True))
+        quick.set_default(MockResponse(hang=True))
         before = quick.count
         waits: dict[int, list[float]] = {}
 

@@ -25,10 +25,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from moss_voice_server.testing import Answer, FakeMoss, Headers
+from moss_voice_server.testing import FakeMoss, Headers
+from tests.support.fault_response import FaultResponse
 
 ENDPOINT = "/api/voice-agent/get-voice-agent"
-TINY = Answer(raw=b"HTTP/1.1 200 OK\r\n\r\nbody")
+TINY = FaultResponse(raw=b"HTTP/1.1 200 OK\r\n\r\nbody")
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def label(value: object) -> str:
     """The name of a parameter in a test's id: short, whatever the size of a body."""
     if isinstance(value, type):
         return value.__name__
-    return repr(value) if isinstance(value, Answer) else f"{value!r:.24}"
+    return repr(value) if isinstance(value, FaultResponse) else f"{value!r:.24}"
 
 
 # --- the ways to ask ---------------------------------------------------------------------------------------
@@ -253,12 +254,12 @@ def test_rotate(moss: FakeMoss, ask: Ask) -> None:
     assert ["wss://other", "k", "s", ""] == list(ask(moss).json().values())
 
 
-@pytest.mark.parametrize("answer", ["503", [503, 200], None, True, Answer])
+@pytest.mark.parametrize("answer", ["503", [503, 200], None, True, FaultResponse])
 def test_answer_of_another_type_is_refused_at_once(answer: Any) -> None:
     """What is no answer is a TypeError in the test's own line, and not later on a thread."""
     moss = FakeMoss()
-    for script in (moss.script, moss.always):
-        with pytest.raises(TypeError, match="an answer is an Answer or a status such as 503"):
+    for script in (moss.queue, moss.set_default):
+        with pytest.raises(TypeError, match="a MockResponse or a status such as 503"):
             script(answer)
 
 
@@ -295,21 +296,21 @@ def test_etag_and_max_age(moss: FakeMoss, ask: Ask) -> None:
 @in_every_way
 def test_script_is_played_in_order(moss: FakeMoss, ask: Ask) -> None:
     """Scripted answers come first and in order, then always(), then what the API itself says."""
-    moss.script(503, Answer(429, headers={"Retry-After": "2"}))
-    moss.script(500)
-    moss.always(502)
+    moss.queue(503, FaultResponse(429, headers={"Retry-After": "2"}))
+    moss.queue(500)
+    moss.set_default(502)
     assert [503, 429, 500, 502, 502] == [ask(moss).status_code for _ in range(5)]
 
-    moss.script(500, 500)
-    moss.normal()
+    moss.queue(500, 500)
+    moss.reset()
     assert 200 == ask(moss).status_code
 
 
 @in_every_way
 def test_an_answer_without_content_is_the_apis_own(moss: FakeMoss, ask: Ask) -> None:
-    """Answer() with travel or headers only leaves the content, and the refusal of a wrong key, to the API."""
+    """FaultResponse() with travel or headers only leaves the content, and the refusal of a wrong key, to the API."""
     moss.max_age = 60
-    moss.always(Answer(headers={"cache-control": "no-store", "X-More": "1"}))
+    moss.set_default(FaultResponse(headers={"cache-control": "no-store", "X-More": "1"}))
 
     right, wrong = ask(moss), ask(moss, **{"X-Project-Key": "wrong"})
 
@@ -349,14 +350,14 @@ def test_headers_mapping() -> None:
 
 def test_wait_for(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
     """wait_for returns the requests once there are so many, or fails with a text that says how many came."""
-    moss.always(Answer(hang=True))
+    moss.set_default(FaultResponse(hang=True))
     waiting = pool.submit(moss.wait_for, 2)
     asked = [pool.submit(talk, moss) for _ in range(2)]
 
     assert 2 == len(waiting.result(10))
     with pytest.raises(AssertionError, match=r"2 of 3 requests arrived within 0\.01 s"):
         moss.wait_for(3, timeout=0.01)
-    with pytest.raises(AssertionError, match=r"2 answers were still under way after 0\.01 s, 2 of them held"):
+    with pytest.raises(AssertionError, match=r"2 responses were not finished after 0\.01 s, 2 of them waiting"):
         moss.wait_idle(timeout=0.01)
     moss.release()
     moss.wait_idle()
@@ -365,7 +366,7 @@ def test_wait_for(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
 
 def test_a_visitor_who_says_nothing_takes_no_answer(moss: FakeMoss) -> None:
     """A connection that ends before its request is whole is not recorded and leaves the script alone."""
-    moss.script(503)
+    moss.queue(503)
     for said in (b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nshort"):
         with dial(moss) as client:
             client.sendall(said)
@@ -408,7 +409,7 @@ def test_many_at_once(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
 @pytest.mark.parametrize("kind", ["hang", "hang_after_headers"])
 def test_a_held_answer_goes_on_when_released(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask, kind: str) -> None:
     """A held answer is counted in flight, keeps the credentials of its arrival, and arrives after release()."""
-    moss.script(Answer(hang=kind == "hang", hang_after_headers=kind == "hang_after_headers"))
+    moss.queue(FaultResponse(hang=kind == "hang", hang_after_headers=kind == "hang_after_headers"))
     before = moss.credentials
     asked = pool.submit(ask, moss)
     moss.wait_for(1)
@@ -424,7 +425,7 @@ def test_a_held_answer_goes_on_when_released(moss: FakeMoss, pool: ThreadPoolExe
 
 def test_headers_come_before_the_hold(moss: FakeMoss) -> None:
     """hang_after_headers sends the whole head at once and the body after release()."""
-    moss.script(Answer(body=b"late", hang_after_headers=True))
+    moss.queue(FaultResponse(body=b"late", hang_after_headers=True))
     with dial(moss) as client:
         client.sendall(request_of(moss))
         received = b""
@@ -438,7 +439,7 @@ def test_headers_come_before_the_hold(moss: FakeMoss) -> None:
 @in_every_way
 def test_close_drops_held_answers(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask) -> None:
     """close() ends a held answer, and a delayed one, without a byte of it."""
-    moss.script(Answer(hang=True), Answer(delay=60))
+    moss.queue(FaultResponse(hang=True), FaultResponse(delay=60))
     asked = [pool.submit(ask, moss) for _ in range(2)]
     moss.wait_for(2)
 
@@ -452,7 +453,12 @@ def test_close_drops_held_answers(moss: FakeMoss, pool: ThreadPoolExecutor, ask:
 @in_every_way
 def test_a_client_that_leaves_is_no_longer_held(moss: FakeMoss, ask: Ask) -> None:
     """When the client gives up, its held or delayed answer is over, without release()."""
-    moss.script(Answer(hang=True), Answer(delay=60), Answer(hang_after_headers=True), Answer(body=b"x", drip=60))
+    moss.queue(
+        FaultResponse(hang=True),
+        FaultResponse(delay=60),
+        FaultResponse(hang_after_headers=True),
+        FaultResponse(body=b"x", trickle=60),
+    )
     for _ in range(4):
         with pytest.raises(httpx2.ReadTimeout):
             ask(moss, timeout=IMPATIENT)
@@ -478,32 +484,42 @@ def test_the_plain_answer_on_the_wire(moss: FakeMoss) -> None:
 @pytest.mark.parametrize(
     ("answer", "line", "fields", "body"),
     [
-        (Answer(503), b"503 Service Unavailable", [b"Content-Length: 32"], b'{"error": "Service Unavailable"}'),
-        (Answer(599), b"599 ", [b"Content-Length: 20"], b'{"error": "Unknown"}'),
-        (Answer(204), b"204 No Content", [], b""),
-        (Answer(json=None), b"200 OK", [b"Content-Length: 4"], b"null"),
-        (Answer(json=[1, "a"]), b"200 OK", [b"Content-Length: 8"], b'[1, "a"]'),
-        (Answer(body=b""), b"200 OK", [b"Content-Length: 0"], b""),
-        (Answer(401, body=b"\xff\x00"), b"401 Unauthorized", [b"Content-Length: 2"], b"\xff\x00"),
-        (Answer(body=b"<p>", headers={"content-TYPE": "text/html"}), b"200 OK", [b"content-TYPE: text/html"], b"<p>"),
-        (Answer(body=b"four", content_length=9), b"200 OK", [b"Content-Length: 9"], b"four"),
-        (Answer(body=b"four", content_length=2), b"200 OK", [b"Content-Length: 2"], b"four"),
-        (Answer(body=b"four", truncate=3), b"200 OK", [b"Content-Length: 4"], b"fou"),
-        (Answer(body=b"four", truncate=0), b"200 OK", [b"Content-Length: 4"], b""),
-        (Answer(size=70_000), b"200 OK", [b"Content-Length: 70000"], b" " * 70_000),
-        (Answer(size=65_536), b"200 OK", [b"Content-Length: 65536"], b" " * 65_536),
-        (Answer(size=70_000, truncate=66_000), b"200 OK", [b"Content-Length: 70000"], b" " * 66_000),
-        (Answer(endless_body=True, truncate=70_000), b"200 OK", [], b" " * 70_000),
-        (Answer.redirect("http://127.0.0.1/", 307), b"307 Temporary Redirect", [b"Location: http://127.0.0.1/"], None),
-        (Answer.retry_after("1e400"), b"429 Too Many Requests", [b"Retry-After: 1e400"], None),
+        (FaultResponse(503), b"503 Service Unavailable", [b"Content-Length: 32"], b'{"error": "Service Unavailable"}'),
+        (FaultResponse(599), b"599 ", [b"Content-Length: 20"], b'{"error": "Unknown"}'),
+        (FaultResponse(204), b"204 No Content", [], b""),
+        (FaultResponse(json=None), b"200 OK", [b"Content-Length: 4"], b"null"),
+        (FaultResponse(json=[1, "a"]), b"200 OK", [b"Content-Length: 8"], b'[1, "a"]'),
+        (FaultResponse(body=b""), b"200 OK", [b"Content-Length: 0"], b""),
+        (FaultResponse(401, body=b"\xff\x00"), b"401 Unauthorized", [b"Content-Length: 2"], b"\xff\x00"),
+        (
+            FaultResponse(body=b"<p>", headers={"content-TYPE": "text/html"}),
+            b"200 OK",
+            [b"content-TYPE: text/html"],
+            b"<p>",
+        ),
+        (FaultResponse(body=b"four", content_length=9), b"200 OK", [b"Content-Length: 9"], b"four"),
+        (FaultResponse(body=b"four", content_length=2), b"200 OK", [b"Content-Length: 2"], b"four"),
+        (FaultResponse(body=b"four", truncate=3), b"200 OK", [b"Content-Length: 4"], b"fou"),
+        (FaultResponse(body=b"four", truncate=0), b"200 OK", [b"Content-Length: 4"], b""),
+        (FaultResponse(size=70_000), b"200 OK", [b"Content-Length: 70000"], b" " * 70_000),
+        (FaultResponse(size=65_536), b"200 OK", [b"Content-Length: 65536"], b" " * 65_536),
+        (FaultResponse(size=70_000, truncate=66_000), b"200 OK", [b"Content-Length: 70000"], b" " * 66_000),
+        (FaultResponse(endless_body=True, truncate=70_000), b"200 OK", [], b" " * 70_000),
+        (
+            FaultResponse.redirect("http://127.0.0.1/", 307),
+            b"307 Temporary Redirect",
+            [b"Location: http://127.0.0.1/"],
+            None,
+        ),
+        (FaultResponse.retry_after("1e400"), b"429 Too Many Requests", [b"Retry-After: 1e400"], None),
     ],
     ids=label,
 )
 def test_content_on_the_wire(
-    moss: FakeMoss, answer: Answer, line: bytes, fields: list[bytes], body: bytes | None
+    moss: FakeMoss, answer: FaultResponse, line: bytes, fields: list[bytes], body: bytes | None
 ) -> None:
     """Status, headers and body are as scripted; a type that is replaced is not sent twice."""
-    moss.script(answer)
+    moss.queue(answer)
     received, ending = talk(moss)
     head, rest = split(received)
     first, *others = head.split(b"\r\n")[:-1]
@@ -517,7 +533,7 @@ def test_content_on_the_wire(
 
 def test_chunked_garbage_on_the_wire(moss: FakeMoss) -> None:
     """Chunked is announced, without a length, and what follows is no chunk."""
-    moss.script(Answer(chunked_garbage=True))
+    moss.queue(FaultResponse(chunked_garbage=True))
     head, body = split(talk(moss)[0])
 
     assert b"Transfer-Encoding: chunked\r\n" in head
@@ -529,7 +545,7 @@ def test_chunked_garbage_on_the_wire(moss: FakeMoss) -> None:
 @pytest.mark.parametrize("size", [0, 1, 65_536, 5_000_001])
 def test_gzip_bomb_on_the_wire(moss: FakeMoss, size: int) -> None:
     """The bomb is valid gzip of just so many bytes, and small on the wire."""
-    moss.script(Answer(gzip_bomb=size))
+    moss.queue(FaultResponse(gzip_bomb=size))
     head, body = split(talk(moss)[0])
 
     assert b"Content-Encoding: gzip\r\n" in head
@@ -540,19 +556,24 @@ def test_gzip_bomb_on_the_wire(moss: FakeMoss, size: int) -> None:
 @pytest.mark.parametrize("raw", [b"", b"\x00\xff", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\nx\r\n\r\ny"])
 def test_raw_on_the_wire(moss: FakeMoss, raw: bytes) -> None:
     """raw= is what the client receives, to the byte."""
-    moss.script(Answer(raw=raw))
+    moss.queue(FaultResponse(raw=raw))
 
     assert (raw, "end") == talk(moss)
 
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(size=1 << 30), Answer(endless_body=True), Answer(endless_headers=True), Answer(gzip_bomb=1 << 34)],
+    [
+        FaultResponse(size=1 << 30),
+        FaultResponse(endless_body=True),
+        FaultResponse(endless_headers=True),
+        FaultResponse(gzip_bomb=1 << 34),
+    ],
     ids=label,
 )
-def test_what_never_ends_stops_when_the_client_leaves(moss: FakeMoss, answer: Answer) -> None:
+def test_what_never_ends_stops_when_the_client_leaves(moss: FakeMoss, answer: FaultResponse) -> None:
     """A huge or endless answer is made as it is sent, and no more of it once the client is gone."""
-    moss.script(answer)
+    moss.queue(answer)
     with dial(moss) as client:
         client.sendall(request_of(moss))
         received = b""
@@ -569,7 +590,7 @@ def test_what_never_ends_stops_when_the_client_leaves(moss: FakeMoss, answer: An
 
 def test_close_ends_an_endless_answer(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
     """close() does not wait for a client that does not read."""
-    moss.script(Answer(endless_body=True))
+    moss.queue(FaultResponse(endless_body=True))
     with dial(moss) as client:
         client.sendall(request_of(moss))
         assert b"H" == client.recv(1)
@@ -580,7 +601,9 @@ def test_close_ends_an_endless_answer(moss: FakeMoss, pool: ThreadPoolExecutor) 
 
 def test_resets_on_the_wire(moss: FakeMoss) -> None:
     """Each reset is a TCP reset at its moment: before the request, after it, after the head."""
-    moss.script(Answer(reset="accept"), Answer(reset="request"), Answer(reset="headers", body=b"never"))
+    moss.queue(
+        FaultResponse(reset="accept"), FaultResponse(reset="request"), FaultResponse(reset="headers", body=b"never")
+    )
 
     assert (b"", "reset") == talk(moss, b"")  # whoever says nothing at all is reset all the same
     assert ("", "") == (moss.requests[0].method, moss.requests[0].path)
@@ -596,7 +619,7 @@ def test_a_reset_that_became_due_late_comes_with_the_request(moss: FakeMoss) -> 
     """When reset="accept" is due only after a client has connected, that client is reset once it asks."""
     with dial(moss) as client:
         assert 200 == WAYS["socket-sync"](moss).status_code  # by now the connection before it is accepted
-        moss.script(Answer(reset="accept"))
+        moss.queue(FaultResponse(reset="accept"))
         with contextlib.suppress(OSError):  # reset already
             client.sendall(request_of(moss))
         assert (b"", "reset") == drain(client)
@@ -604,7 +627,7 @@ def test_a_reset_that_became_due_late_comes_with_the_request(moss: FakeMoss) -> 
 
 def test_delay_on_the_wire(moss: FakeMoss) -> None:
     """Not a byte comes before the delay is over."""
-    moss.script(Answer(raw=b"x", delay=0.2))
+    moss.queue(FaultResponse(raw=b"x", delay=0.2))
     with dial(moss) as client:
         client.sendall(request_of(moss))
         begun = time.monotonic()
@@ -612,10 +635,10 @@ def test_delay_on_the_wire(moss: FakeMoss) -> None:
         assert time.monotonic() - begun >= 0.19
 
 
-@pytest.mark.parametrize(("drip_from", "dripped"), [("headers", 23), ("body", 4)])
-def test_drip_on_the_wire(moss: FakeMoss, drip_from: Any, dripped: int) -> None:
+@pytest.mark.parametrize(("trickle_from", "dripped"), [("headers", 23), ("body", 4)])
+def test_drip_on_the_wire(moss: FakeMoss, trickle_from: Any, dripped: int) -> None:
     """Every byte from the given place on waits for its turn; the ones before it come at once."""
-    moss.script(Answer(raw=TINY.raw, drip=0.02, drip_from=drip_from))
+    moss.queue(FaultResponse(raw=TINY.raw, trickle=0.02, trickle_from=trickle_from))
     with dial(moss) as client:
         client.sendall(request_of(moss))
         begun = time.monotonic()
@@ -626,7 +649,7 @@ def test_drip_on_the_wire(moss: FakeMoss, drip_from: Any, dripped: int) -> None:
 
     assert TINY.raw == b"".join(pieces)
     assert time.monotonic() - begun >= 0.02 * dripped - 0.01
-    if drip_from == "body":
+    if trickle_from == "body":
         assert pieces[0].startswith(b"HTTP/1.1 200 OK\r\n\r\n")
     else:
         assert first >= 0.01
@@ -640,19 +663,19 @@ def test_drip_on_the_wire(moss: FakeMoss, drip_from: Any, dripped: int) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer(body=b"four", content_length=2), b"fo"),
-        (Answer(size=200_000), b" " * 200_000),
-        (Answer(gzip_bomb=2_000_000), b" " * 2_000_000),
-        (Answer(body=b"four", drip=0), b"four"),
+        (FaultResponse(body=b"four", content_length=2), b"fo"),
+        (FaultResponse(size=200_000), b" " * 200_000),
+        (FaultResponse(gzip_bomb=2_000_000), b" " * 2_000_000),
+        (FaultResponse(body=b"four", trickle=0), b"four"),
         (TINY, b"body"),
-        (Answer(raw=b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), b"x"),
-        (Answer(body=b"x", delay=0.05, drip=0.01, drip_from="body"), b"x"),
+        (FaultResponse(raw=b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), b"x"),
+        (FaultResponse(body=b"x", delay=0.05, trickle=0.01, trickle_from="body"), b"x"),
     ],
     ids=label,
 )
-def test_content_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: bytes) -> None:
+def test_content_by_httpx2(moss: FakeMoss, ask: Ask, answer: FaultResponse, expected: bytes) -> None:
     """What can be read is read alike over a socket and in memory."""
-    moss.script(answer)
+    moss.queue(answer)
 
     assert expected == ask(moss).content
 
@@ -661,28 +684,28 @@ def test_content_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: b
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer(truncate=5), httpx2.RemoteProtocolError),
-        (Answer(content_length=9_999), httpx2.RemoteProtocolError),
-        (Answer(chunked_garbage=True), httpx2.RemoteProtocolError),
-        (Answer(endless_headers=True), httpx2.RemoteProtocolError),
-        (Answer(raw=b"garbage\r\n\r\n"), httpx2.RemoteProtocolError),
-        (Answer(raw=b"HTTP/1.1 200"), httpx2.RemoteProtocolError),
-        (Answer(raw=b""), httpx2.RemoteProtocolError),
-        (Answer(body=b"no gzip", headers={"Content-Encoding": "gzip"}), httpx2.DecodingError),
-        (Answer(reset="accept"), httpx2.NetworkError),
-        (Answer(reset="request"), httpx2.ReadError),
-        (Answer(reset="headers"), httpx2.ReadError),
-        (Answer(delay=60), httpx2.ReadTimeout),
-        (Answer(hang=True), httpx2.ReadTimeout),
-        (Answer(hang_after_headers=True), httpx2.ReadTimeout),
-        (Answer(drip=60), httpx2.ReadTimeout),
-        (Answer(drip=60, drip_from="body"), httpx2.ReadTimeout),
+        (FaultResponse(truncate=5), httpx2.RemoteProtocolError),
+        (FaultResponse(content_length=9_999), httpx2.RemoteProtocolError),
+        (FaultResponse(chunked_garbage=True), httpx2.RemoteProtocolError),
+        (FaultResponse(endless_headers=True), httpx2.RemoteProtocolError),
+        (FaultResponse(raw=b"garbage\r\n\r\n"), httpx2.RemoteProtocolError),
+        (FaultResponse(raw=b"HTTP/1.1 200"), httpx2.RemoteProtocolError),
+        (FaultResponse(raw=b""), httpx2.RemoteProtocolError),
+        (FaultResponse(body=b"no gzip", headers={"Content-Encoding": "gzip"}), httpx2.DecodingError),
+        (FaultResponse(reset="accept"), httpx2.NetworkError),
+        (FaultResponse(reset="request"), httpx2.ReadError),
+        (FaultResponse(reset="headers"), httpx2.ReadError),
+        (FaultResponse(delay=60), httpx2.ReadTimeout),
+        (FaultResponse(hang=True), httpx2.ReadTimeout),
+        (FaultResponse(hang_after_headers=True), httpx2.ReadTimeout),
+        (FaultResponse(trickle=60), httpx2.ReadTimeout),
+        (FaultResponse(trickle=60, trickle_from="body"), httpx2.ReadTimeout),
     ],
     ids=label,
 )
-def test_faults_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: type[Exception]) -> None:
+def test_faults_by_httpx2(moss: FakeMoss, ask: Ask, answer: FaultResponse, expected: type[Exception]) -> None:
     """What fails over a socket fails in memory with the same class, which names its request."""
-    moss.script(answer)
+    moss.queue(answer)
 
     with pytest.raises(expected) as caught:
         ask(moss, timeout=IMPATIENT if expected is httpx2.ReadTimeout else 10)
@@ -695,7 +718,7 @@ def test_faults_by_httpx2(moss: FakeMoss, ask: Ask, answer: Answer, expected: ty
 
 def test_a_drip_outlasts_the_read_timeout(moss: FakeMoss) -> None:
     """In memory as over a socket, a read timeout is about silence: bytes that keep coming are not late."""
-    moss.always(Answer(raw=TINY.raw, drip=0.05))
+    moss.set_default(FaultResponse(raw=TINY.raw, trickle=0.05))
     for way in ("socket-sync", "memory-sync", "memory-async"):
         begun = time.monotonic()
         assert b"body" == WAYS[way](moss, timeout=httpx2.Timeout(10, read=0.8)).content
@@ -712,7 +735,7 @@ def test_memory_needs_no_socket(pool: ThreadPoolExecutor) -> None:
     with httpx2.Client(transport=moss.transport()) as client:
         url = f"https://service.example{ENDPOINT}?voice_agent_id=v"
         assert moss.credentials == client.get(url, headers=headers).json()
-        moss.script(Answer(hang=True))
+        moss.queue(FaultResponse(hang=True))
         held = pool.submit(client.get, url)
         moss.wait_for(2)
         moss.close()
@@ -732,7 +755,7 @@ def test_memory_is_bound_to_no_loop(moss: FakeMoss, pool: ThreadPoolExecutor) ->
     def get() -> int:
         return sync_over(lambda _: transport)(moss).status_code
 
-    moss.always(Answer(hang=True))
+    moss.set_default(FaultResponse(hang=True))
     for turn in range(3):
         asked = [pool.submit(fetch) for _ in range(4)]
         asked += [pool.submit(get) for _ in range(4)]
@@ -756,7 +779,7 @@ def test_memory_waits_can_be_injected(moss: FakeMoss) -> None:
     transport = moss.transport(sleep=sleep, async_sleep=async_sleep, limit=1000)
     get, fetch = sync_over(lambda _: transport), async_over(lambda _: transport)
 
-    moss.script(Answer(delay=300), Answer(delay=7), Answer(hang=True), Answer(hang=True))
+    moss.queue(FaultResponse(delay=300), FaultResponse(delay=7), FaultResponse(hang=True), FaultResponse(hang=True))
     assert 200 == get(moss, timeout=500).status_code
     assert 200 == fetch(moss).status_code
     with pytest.raises(httpx2.ReadTimeout):
@@ -765,11 +788,13 @@ def test_memory_waits_can_be_injected(moss: FakeMoss) -> None:
     assert [300, 7, 500, 1000] == slept
 
 
-@pytest.mark.parametrize("answer", [Answer(hang=True), Answer(delay=60), Answer(drip=0.05)], ids=label)
+@pytest.mark.parametrize(
+    "answer", [FaultResponse(hang=True), FaultResponse(delay=60), FaultResponse(trickle=0.05)], ids=label
+)
 @pytest.mark.parametrize("is_async", [False, True])
-def test_memory_waits_are_bounded(moss: FakeMoss, answer: Answer, is_async: bool) -> None:
+def test_memory_waits_are_bounded(moss: FakeMoss, answer: FaultResponse, is_async: bool) -> None:
     """Without any timeout of the client, all waits together last no longer than the limit."""
-    moss.script(answer)
+    moss.queue(answer)
     way = (async_over if is_async else sync_over)(lambda fake: fake.transport(limit=0.2))
 
     with pytest.raises(httpx2.ReadTimeout):
@@ -778,7 +803,7 @@ def test_memory_waits_are_bounded(moss: FakeMoss, answer: Answer, is_async: bool
 
 def test_memory_leaves_other_tasks_their_turn(moss: FakeMoss) -> None:
     """An endless body in memory does not keep the event loop from a deadline."""
-    moss.script(Answer(endless_body=True))
+    moss.queue(FaultResponse(endless_body=True))
 
     async def read_all() -> None:
         async with (
@@ -795,7 +820,7 @@ def test_memory_leaves_other_tasks_their_turn(moss: FakeMoss) -> None:
 
 def test_memory_cancelled_task_is_no_longer_held(moss: FakeMoss) -> None:
     """Cancelling the task that waits ends its exchange."""
-    moss.script(Answer(hang=True))
+    moss.queue(FaultResponse(hang=True))
 
     async def cancel() -> None:
         async with httpx2.AsyncClient(transport=moss.transport()) as client:
@@ -860,7 +885,12 @@ def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         moss = FakeMoss().start()
-        moss.script(Answer(hang=True), Answer(delay=60), Answer(drip=60), Answer(endless_body=True))
+        moss.queue(
+            FaultResponse(hang=True),
+            FaultResponse(delay=60),
+            FaultResponse(trickle=60),
+            FaultResponse(endless_body=True),
+        )
         visitors = [dial(moss) for _ in range(5)]  # the fifth says nothing
         for visitor in visitors[:4]:
             visitor.sendall(request_of(moss))
@@ -879,8 +909,8 @@ def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:
 
 def test_repr_hides_secrets(moss: FakeMoss) -> None:
     """No rendering of the fake, its answers or its record shows the secret or the project key."""
-    scripted = Answer(json=moss.credentials, headers={"X-Secret": moss.credentials["voice_agent_api_secret"]})
-    moss.script(scripted)
+    scripted = FaultResponse(json=moss.credentials, headers={"X-Secret": moss.credentials["voice_agent_api_secret"]})
+    moss.queue(scripted)
     talk(moss)
     texts = [f"{thing!r}{thing!s}" for thing in (moss, moss.requests, moss.requests[0].headers, scripted)]
 
@@ -888,9 +918,9 @@ def test_repr_hides_secrets(moss: FakeMoss) -> None:
         assert moss.credentials["voice_agent_api_secret"] not in text
         assert moss.arguments["project_key"] not in text
     assert f"<FakeMoss started {moss.url}, 1 requests, 0 held>" == repr(moss)
-    assert "Answer(json=<given>, headers=['X-Secret'])" == repr(scripted)
-    assert "Answer()" == repr(Answer())
-    assert "Answer(status=503, body=<2 bytes>, delay=0.5)" == repr(Answer(503, body=b"ab", delay=0.5))
+    assert "FaultResponse(json=<given>, headers=['X-Secret'])" == repr(scripted)
+    assert "FaultResponse()" == repr(FaultResponse())
+    assert "FaultResponse(status=503, body=<2 bytes>, delay=0.5)" == repr(FaultResponse(503, body=b"ab", delay=0.5))
 
 
 @pytest.mark.parametrize(
@@ -900,10 +930,8 @@ def test_repr_hides_secrets(moss: FakeMoss) -> None:
         ({"raw": b"", "size": 1, "gzip_bomb": 1}, "raw and size and gzip_bomb exclude each other"),
         ({"endless_body": True, "endless_headers": True}, "endless_body and endless_headers exclude"),
         ({"status": 99}, "status must be 100 to 999, not 99"),
-        ({"drip_from": "tail"}, "drip_from must be"),
-        ({"reset": "later"}, "reset must be"),
         ({"delay": -1}, "delay must be a finite number"),
-        ({"drip": float("nan")}, "drip must be a finite number"),
+        ({"trickle": float("nan")}, "trickle must be a finite number"),
         ({"size": -1}, "size must be a finite number"),
         ({"headers": {"A": "b\r\nC: d"}}, "headers must be one line"),
         ({"headers": {"A": "\u20ac"}}, "headers must be one line"),
@@ -913,7 +941,7 @@ def test_repr_hides_secrets(moss: FakeMoss) -> None:
 def test_answers_that_make_no_sense_are_refused(fields: dict[str, Any], reason: str) -> None:
     """A contradiction or a value out of range is a ValueError that names the field."""
     with pytest.raises(ValueError, match=reason):
-        Answer(**fields)
+        FaultResponse(**fields)
 
 
 @pytest.mark.parametrize("field", ["body", "raw"])
@@ -922,7 +950,7 @@ def test_text_instead_of_bytes_is_refused_at_once(field: str) -> None:
     text: dict[str, Any] = {field: "{}"}
 
     with pytest.raises(TypeError, match=f"{field} must be bytes, not str"):
-        Answer(**text)
+        FaultResponse(**text)
 
 
 def test_import_is_light() -> None:
@@ -981,7 +1009,9 @@ def test_tls(tls_moss: FakeMoss, certificate: Path) -> None:
 def test_tls_ends_and_breaks_as_told(tls_moss: FakeMoss, certificate: Path) -> None:
     """TLS connections end with close_notify, are reset when told, and are held and dropped like plain ones."""
     trusting = ssl.create_default_context(cafile=str(certificate))
-    tls_moss.script(Answer(endless_body=True, truncate=3), Answer(reset="request"), Answer(hang=True))
+    tls_moss.queue(
+        FaultResponse(endless_body=True, truncate=3), FaultResponse(reset="request"), FaultResponse(hang=True)
+    )
 
     def connect() -> ssl.SSLSocket:
         return trusting.wrap_socket(dial(tls_moss), server_hostname="127.0.0.1", suppress_ragged_eofs=False)
@@ -999,7 +1029,7 @@ def test_tls_ends_and_breaks_as_told(tls_moss: FakeMoss, certificate: Path) -> N
         assert 1 == tls_moss.in_flight
     tls_moss.wait_idle()
 
-    tls_moss.script(Answer(reset="accept"))
+    tls_moss.queue(FaultResponse(reset="accept"))
     with pytest.raises(OSError, match=r"reset|EOF"):
         connect()
     with dial(tls_moss) as silent:  # no handshake at all

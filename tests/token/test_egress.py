@@ -120,7 +120,8 @@ def test_every_group_of_livekit() -> None:
     groups = 0
     pair: dict[str, Any]
     for path in ALL_PATHS:
-        siblings: Any = path[-1].containing_type.fields
+        message: Any = path[-1].containing_type
+        siblings = message.fields
         other = next(
             (each for each in siblings if each.containing_oneof and each.containing_oneof is path[-1].containing_oneof),
             path[-1],

@@ -1,12 +1,12 @@
-"""For tests: a fake Moss API whose answers and faults are scripted, a frozen clock, and assertions about tokens.
+"""For tests: a fake Moss API with queued responses, a frozen clock, and assertions about tokens.
 
 ::
 
     from moss_voice_server import MossVoiceServerSync
-    from moss_voice_server.testing import Answer, FakeMoss
+    from moss_voice_server.testing import FakeMoss, MockResponse
 
     with FakeMoss() as moss:
-        moss.script(503, Answer(delay=0.2))  # one failure, then the real answer a little late
+        moss.queue(503, MockResponse(delay=0.2))  # one failure, then the credentials, a little late
         server = MossVoiceServerSync.create(**moss.arguments)
         assert moss.count == 2
 
@@ -16,21 +16,21 @@ fixtures of `pytest_plugin` by itself.
 
 from __future__ import annotations
 
-from ._answer import Answer
 from ._clock import FrozenClock
 from ._fake import FakeMoss
 from ._livekit import LiveKitServer
 from ._livekit_binary import LiveKitServerError
 from ._request import Headers, RecordedRequest
+from ._response import MockResponse
 from ._tokens import assert_token, decode_token
 
 __all__ = [
-    "Answer",
     "FakeMoss",
     "FrozenClock",
     "Headers",
     "LiveKitServer",
     "LiveKitServerError",
+    "MockResponse",
     "RecordedRequest",
     "assert_token",
     "decode_token",

@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ._answer import Answer
 from ._reports import SessionReports
 from ._request import RecordedRequest
+from ._response import MockResponse
 
 _BASE = "/api/voice-agent/"
 PATH = f"{_BASE}get-voice-agent"
@@ -31,7 +31,7 @@ RUNTIME_CONFIG: dict[str, Any] = {
 
 @dataclass
 class MossApi:
-    """The API's rules for one voice agent, without I/O: a request in, an `Answer` out."""
+    """The API's rules for one voice agent, without I/O: a request in, an `MockResponse` out."""
 
     project_id: str
     project_key: str
@@ -42,22 +42,22 @@ class MossApi:
     etag: bool = False
     max_age: float | None = None
 
-    def settle(self, answer: Answer, request: RecordedRequest) -> Answer:
-        """Complete a queued answer: the API's own one, or the body of an error."""
-        if answer.is_own:
+    def complete(self, response: MockResponse, request: RecordedRequest) -> MockResponse:
+        """The API's own response where a queued one leaves it open, or the body of an error."""
+        if response._is_default:
             own = self._own(request)
-            theirs = {name.lower() for name in answer.headers}
+            theirs = {name.lower() for name in response.headers}
             kept = {name: value for name, value in own.headers.items() if name.lower() not in theirs}
-            headers = {**kept, **answer.headers}
-            return replace(answer, status=own.status, json=own.json, headers=headers)
-        if answer.has_content:
-            return answer
-        return replace(answer, json={"error": _phrase(answer.status)})
+            headers = {**kept, **response.headers}
+            return replace(response, status=own.status, json=own.json, headers=headers)
+        if response._has_content:
+            return response
+        return replace(response, json={"error": _phrase(response.status)})
 
-    def _own(self, request: RecordedRequest) -> Answer:
+    def _own(self, request: RecordedRequest) -> MockResponse:
         url = urlsplit(request.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        routes: dict[str, tuple[str, Callable[[RecordedRequest, dict[str, str]], Answer]]] = {
+        routes: dict[str, tuple[str, Callable[[RecordedRequest, dict[str, str]], MockResponse]]] = {
             PATH: ("GET", self._get_voice_agent),
             f"{_BASE}get-runtime-config": ("GET", self._get_runtime_config),
             f"{_BASE}session-report": ("POST", self._store_report),
@@ -75,7 +75,7 @@ class MossApi:
             return _error(404)
         return answer(request, query)
 
-    def _get_voice_agent(self, request: RecordedRequest, _query: dict[str, str]) -> Answer:
+    def _get_voice_agent(self, request: RecordedRequest, _query: dict[str, str]) -> MockResponse:
         headers = {}
         if self.max_age is not None:
             headers["Cache-Control"] = f"max-age={int(self.max_age)}"
@@ -84,13 +84,13 @@ class MossApi:
             asked = [item.strip() for item in request.headers.get("If-None-Match", "").split(",")]
             # RFC 9110 13.1.2: weak comparison, so W/"x" matches "x".
             if "*" in asked or tag in [item.removeprefix("W/") for item in asked]:
-                return Answer(304, json=None, headers=headers)
-        return Answer(200, json=self.credentials, headers=headers)
+                return MockResponse(304, json=None, headers=headers)
+        return MockResponse(200, json=self.credentials, headers=headers)
 
-    def _get_runtime_config(self, _request: RecordedRequest, _query: dict[str, str]) -> Answer:
-        return Answer(200, json=RUNTIME_CONFIG)
+    def _get_runtime_config(self, _request: RecordedRequest, _query: dict[str, str]) -> MockResponse:
+        return MockResponse(200, json=RUNTIME_CONFIG)
 
-    def _store_report(self, request: RecordedRequest, _query: dict[str, str]) -> Answer:
+    def _store_report(self, request: RecordedRequest, _query: dict[str, str]) -> MockResponse:
         try:
             sent = json.loads(request.body)
             agent, room_name, report = sent["voice_agent_id"], sent["room_name"], sent["report"]
@@ -98,11 +98,11 @@ class MossApi:
             return _error(400)
         if agent != self.voice_agent_id:
             return _error(404)
-        return Answer(200, json={"id": self.reports.add(str(room_name), report, self.now())["id"]})
+        return MockResponse(200, json={"id": self.reports.add(str(room_name), report, self.now())["id"]})
 
-    def _list_reports(self, _request: RecordedRequest, query: dict[str, str]) -> Answer:
+    def _list_reports(self, _request: RecordedRequest, query: dict[str, str]) -> MockResponse:
         page = self.reports.page(query)
-        return _error(400) if page is None else Answer(200, json={"reports": page})
+        return _error(400) if page is None else MockResponse(200, json={"reports": page})
 
 
 def etag_of(credentials: dict[str, str]) -> str:
@@ -110,8 +110,8 @@ def etag_of(credentials: dict[str, str]) -> str:
     return f'"{hashlib.sha256(json.dumps(credentials, sort_keys=True).encode()).hexdigest()[:16]}"'
 
 
-def _error(status: int) -> Answer:
-    return Answer(status, json={"error": _phrase(status)})
+def _error(status: int) -> MockResponse:
+    return MockResponse(status, json={"error": _phrase(status)})
 
 
 def _phrase(status: int) -> str:

@@ -11,11 +11,11 @@ from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ._answer import Answer
 from ._api import MossApi
 from ._exchange import Exchanges
 from ._reports import SessionReports
 from ._request import RecordedRequest
+from ._response import MockResponse
 from ._socket import SocketServer
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class FakeMoss:
             _credentials(url, api_key, api_secret, agent_name),
             SessionReports(),
         )
-        self._exchanges = Exchanges(clock, self._settle, kept_requests)
+        self._exchanges = Exchanges(clock, self._complete, kept_requests)
         self._server = SocketServer(self._exchanges, ssl_context)
         self._scheme = "http" if ssl_context is None else "https"
         self._port = 0
@@ -178,20 +178,20 @@ class FakeMoss:
         """
         return self._api.reports.add(room_name, dict(report), created_at or datetime.now(timezone.utc))
 
-    def script(self, *answers: Answer | int) -> None:
+    def queue(self, *responses: MockResponse | int) -> None:
         """The next requests get these in this order, after those already queued; an int is a status.
 
         Raises TypeError for anything else.
         """
-        self._exchanges.script(tuple(_answer(answer) for answer in answers))
+        self._exchanges.queue(tuple(_response(response) for response in responses))
 
-    def always(self, answer: Answer | int) -> None:
+    def set_default(self, response: MockResponse | int) -> None:
         """Every request gets this, once the script is through, until `normal`."""
-        self._exchanges.always(_answer(answer))
+        self._exchanges.set_default(_response(response))
 
-    def normal(self) -> None:
+    def reset(self) -> None:
         """Back to what the API itself says; what is left of the script is forgotten."""
-        self._exchanges.normal()
+        self._exchanges.reset()
 
     def release(self) -> None:
         """Let the answers that are held now (`hang`, `hang_after_headers`) go on; later ones wait."""
@@ -257,20 +257,20 @@ class FakeMoss:
         url = f" {self.url}" if self._port else ""
         return f"<FakeMoss {state}{url}, {self.count} requests, {self.in_flight} held>"
 
-    def _settle(self, answer: Answer, request: RecordedRequest) -> Answer:
+    def _complete(self, response: MockResponse, request: RecordedRequest) -> MockResponse:
         self._api.etag, self._api.max_age = self.etag, self.max_age
-        return self._api.settle(answer, request)
+        return self._api.complete(response, request)
 
     def _renew_after_fork(self) -> None:
         self._exchanges.renew_after_fork()
         self._server.forget_after_fork()
 
 
-def _answer(answer: Answer | int) -> Answer:
-    if not isinstance(answer, (Answer, int)) or isinstance(answer, bool):
-        # Here, where the test's own line is in the traceback, and not on the thread that answers.
-        raise TypeError(f"FakeMoss: an answer is an Answer or a status such as 503, not {type(answer).__name__}")
-    return Answer(answer) if isinstance(answer, int) else answer
+def _response(response: MockResponse | int) -> MockResponse:
+    if not isinstance(response, (MockResponse, int)) or isinstance(response, bool):
+        # Here the line of the test is in the traceback, and not that of the thread that responds.
+        raise TypeError(f"FakeMoss: expected a MockResponse or a status such as 503, not {type(response).__name__}")
+    return MockResponse(response) if isinstance(response, int) else response
 
 
 def _credentials(url: str, api_key: str | None, api_secret: str | None, agent_name: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import httpx2
 
 from ._exchange import Exchange, Exchanges
 from ._request import Headers
-from ._wire import Mark, Pause, steps
+from ._wire import Mark, Pause
 
 # httpcore's own limit for a head, above h11's default.
 _MAX_HEAD = 100 * 1024
@@ -115,7 +115,7 @@ class _Reading:
 
     def _items(self) -> Generator[_Wait | h11.Response | h11.Data, None, None]:
         silence = 0.0
-        for step in steps(self._exchange.answer, self._exchange.request.method):
+        for step in self._exchange.response._steps(self._exchange.request.method):
             if isinstance(step, bytes):
                 silence = 0.0
                 if step and (yield from self._parse(step)):

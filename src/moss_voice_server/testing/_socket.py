@@ -13,9 +13,10 @@ import time
 
 from ._exchange import Exchange, Exchanges
 from ._request import Headers
-from ._wire import Mark, Pause, steps
+from ._wire import Mark, Pause
 
-_MAX_REQUEST = 16 << 20  # bytes; a session report may be large
+_MAX_HEAD = 1 << 20  # bytes
+_MAX_BODY = 16 << 20  # a session report may be large
 _LOOK = 0.05  # seconds between two looks whether a client that waits is still there
 _CLOSE_TIMEOUT = 5.0
 _LINGER = "hh" if os.name == "nt" else "ii"  # struct linger: two shorts on Windows, two ints elsewhere
@@ -148,7 +149,7 @@ class _Connection:
         while b"\r\n\r\n" not in received:
             chunk = self.socket.recv(65536)
             received += chunk
-            if not chunk or len(received) > _MAX_REQUEST:
+            if not chunk or len(received) > _MAX_HEAD:
                 return None
         head, _, body = received.partition(b"\r\n\r\n")
         line, *lines = head.decode("latin-1").split("\r\n")
@@ -156,7 +157,7 @@ class _Connection:
         pairs = (item.partition(":") for item in lines)
         headers = Headers((name.strip(), value.strip()) for name, _, value in pairs)
         length = headers.get("Content-Length", "")
-        wanted = min(int(length), _MAX_REQUEST) if length.isdecimal() else 0
+        wanted = min(int(length), _MAX_BODY) if length.isdecimal() else 0
         while len(body) < wanted:
             chunk = self.socket.recv(65536)
             if not chunk:
@@ -166,7 +167,7 @@ class _Connection:
 
     def _answer(self, exchange: Exchange) -> bool:
         """Take every step; True when the connection is to end in good order."""
-        for step in steps(exchange.answer, exchange.request.method):
+        for step in exchange.response._steps(exchange.request.method):
             if isinstance(step, bytes):
                 self.socket.sendall(step)
                 self._exchanges.sent(len(step))

@@ -1,0 +1,178 @@
+"""FaultResponse: a response of FakeMoss that is broken in one of the ways in which networks and servers break."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from moss_voice_server.testing import MockResponse
+from moss_voice_server.testing._wire import Mark, Pause, Step, before, head, is_without_body
+
+_BLOCK = 1 << 16
+_BLANKS = b" " * _BLOCK
+
+
+@dataclass(frozen=True, repr=False)
+class FaultResponse(MockResponse):
+    """A `MockResponse` with faults.
+
+    Args:
+        content_length: the value of Content-Length, true or not.
+        truncate: the connection ends after so many bytes of the body; Content-Length still states the whole.
+        size: a body of so many bytes (JSON's whitespace), created while it is sent.
+        gzip_bomb: a valid gzip body that decodes to so many bytes, about a thousandth of that on the wire.
+        endless_body: a body without end; endless_headers: headers without end.
+        chunked_garbage: `Transfer-Encoding: chunked` with a body that is not.
+        raw: the exact bytes on the wire.
+        hang_after_headers: as `hang`, between the headers and the body.
+        trickle: seconds before each single byte; trickle_from: from the first byte ("headers") or the body's.
+        reset: the connection is reset (TCP RST): once it is accepted ("accept": a client may notice while it still
+            connects), once the request is read ("request"), or once the headers are sent ("headers").
+    """
+
+    hang_after_headers: bool = False
+    trickle: float | None = None
+    trickle_from: Literal["headers", "body"] = "headers"
+    endless_body: bool = False
+    endless_headers: bool = False
+    reset: Literal["accept", "request", "headers"] | None = None
+    content_length: int | None = None
+    truncate: int | None = None
+    chunked_garbage: bool = False
+    gzip_bomb: int | None = None
+    raw: bytes | None = None
+    size: int | None = None
+
+    _CONTENT = (
+        "json",
+        "body",
+        "raw",
+        "size",
+        "gzip_bomb",
+        "endless_body",
+        "endless_headers",
+        "chunked_garbage",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.raw is not None and not isinstance(self.raw, bytes):
+            raise TypeError(f"FaultResponse: raw must be bytes, not {type(self.raw).__name__}")
+        for name in ("trickle", "truncate", "gzip_bomb", "size"):
+            number = getattr(self, name)
+            if number is not None and not 0 <= number < math.inf:
+                raise ValueError(f"FaultResponse: {name} must be a finite number that is not negative")
+
+    @property
+    def _waits_for_release(self) -> bool:
+        return self.hang or self.hang_after_headers
+
+    @property
+    def _resets_on_accept(self) -> bool:
+        return self.reset == "accept"
+
+    def _steps(self, method: str) -> Iterator[Step]:
+        if self.reset == "accept":
+            yield Mark.RESET
+            return
+        yield from before(self.delay, self.hang)
+        if self.reset == "request":
+            yield Mark.RESET
+            return
+        first, rest = self._message(method)
+        yield from _paced(first, self.trickle if self.trickle_from == "headers" else None)
+        if self.reset == "headers":
+            yield Mark.RESET
+            return
+        if self.hang_after_headers:
+            yield Mark.HOLD
+        yield from _paced(rest, self.trickle)
+
+    def _message(self, method: str) -> tuple[Iterable[bytes], Iterable[bytes]]:
+        """The head and the body."""
+        if self.raw is not None:
+            first, mark, rest = self.raw.partition(b"\r\n\r\n")
+            return [first + mark], _first([rest], self.truncate)
+        if self.endless_headers:
+            filler = (b"X-Filler-%d: %s\r\n" % (number, b"x" * 100) for number in itertools.count())
+            return itertools.chain([self._head(None)[:-2]], filler), []
+        if is_without_body(method, self.status):
+            return [self._head(None)], []
+        body, length = self._body()
+        return [self._head(length)], _first(body, self.truncate)
+
+    def _head(self, length: int | None) -> bytes:
+        defaults = {}
+        if self.gzip_bomb is not None:
+            defaults["Content-Encoding"] = "gzip"
+        if self.chunked_garbage:
+            defaults["Transfer-Encoding"] = "chunked"
+        stated = length if self.content_length is None else self.content_length
+        if stated is not None:
+            defaults["Content-Length"] = str(stated)
+        return head(self.status, defaults, self.headers)
+
+    def _body(self) -> tuple[Iterable[bytes], int | None]:
+        """The body and its length; `None` where the end of the connection ends it."""
+        if self.size is not None:
+            return _blanks(self.size), self.size
+        if self.gzip_bomb is not None:
+            return _bomb(self.gzip_bomb), None
+        if self.endless_body:
+            return itertools.repeat(_BLANKS), None
+        if self.chunked_garbage:
+            return [b"zz\r\nthis is not a chunk\r\n"], None
+        body = self._encoded()
+        return [body], len(body)
+
+
+def _paced(chunks: Iterable[bytes], trickle: float | None) -> Iterator[Step]:
+    if trickle is None:
+        yield from chunks
+        return
+    for chunk in chunks:
+        for index in range(len(chunk)):
+            if trickle:
+                yield Pause(trickle)
+            yield chunk[index : index + 1]
+
+
+def _first(chunks: Iterable[bytes], limit: int | None) -> Iterator[bytes]:
+    """The chunks, up to `limit` bytes in all."""
+    for chunk in chunks:
+        if limit is None:
+            yield chunk
+            continue
+        if limit:
+            yield chunk[:limit]
+        limit -= min(limit, len(chunk))
+        if not limit:
+            return
+
+
+def _blanks(size: int) -> Iterator[bytes]:
+    """`size` spaces: JSON's whitespace, so that no parser may stop before the end."""
+    for _ in range(size // _BLOCK):
+        yield _BLANKS
+    yield b" " * (size % _BLOCK)
+
+
+def _bomb(size: int) -> Iterator[bytes]:
+    """A gzip member (RFC 1952) of `size` spaces: one deflated block is sent again and again."""
+    yield b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    # A full flush ends on a byte and forgets what was before, so that the block may stand anywhere.
+    block = deflate.compress(_BLANKS) + deflate.flush(zlib.Z_FULL_FLUSH)
+    checksum = 0
+    for _ in range(size // _BLOCK):
+        checksum = zlib.crc32(_BLANKS, checksum)
+        yield block
+    rest = b" " * (size % _BLOCK)
+    checksum = zlib.crc32(rest, checksum)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    yield deflate.compress(rest) + deflate.flush() + struct.pack("<II", checksum, size & 0xFFFFFFFF)
