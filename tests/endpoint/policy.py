@@ -254,6 +254,8 @@ def routes() -> dict[str, Route]:
         "audited": Route(options={"on_token": told}),
         "audited-async": Route(options={"on_token": told_async}),
         "audited-broken": Route(options={"on_token": broken}),
+        "camel": Route(options={"response_keys": "camel"}),
+        "both": Route(options={"response_keys": "both"}),
         "guests": Route(guests=True),
         "limited-guests": Route(guests=True, options={"rate_limiter": RateLimiter("3/hour")}),
         "down": Route(constructed(MossVoiceServer, "MOSS_DOWN")),

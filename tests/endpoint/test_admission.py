@@ -391,3 +391,28 @@ def test_limit_key_must_be_a_text() -> None:
     with pytest.raises(InvalidArgument) as caught:
         Admission(ParticipantInfo("ada"), rate_limit_key=7)  # type: ignore[arg-type]
     assert "rate_limit_key" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"room": "r", "room_prefix": "p-"}, "room_prefix"),
+        ({"room_prefix": "p" * 225}, "room_prefix"),
+        ({"room_prefix": "a\0b"}, "room_prefix"),
+        ({"room_prefix": 7}, "room_prefix"),
+        ({"client_may_set": ("agent_name",)}, "client_may_set"),
+    ],
+)
+def test_prefixes_and_permissions_are_checked(arguments: dict[str, Any], field: str) -> None:
+    """A prefix is for new rooms and leaves room for their random part; permissions have fixed names."""
+    with pytest.raises(InvalidArgument) as caught:
+        Admission(ADA, **arguments)
+    assert field == caught.value.field
+
+
+@pytest.mark.parametrize("scheme", ["", "Basic realm=\n", "Bäsic", 7, " x"])
+def test_a_challenge_is_a_header(scheme: Any) -> None:
+    """What could not be a header's value is refused."""
+    with pytest.raises(InvalidArgument) as caught:
+        Denied(401, scheme=scheme)
+    assert "scheme" == caught.value.field

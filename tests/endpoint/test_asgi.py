@@ -9,12 +9,14 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._endpoint import asgi as reader
 from moss_voice_server.asgi import token_app
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
+from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.testing import FakeMoss
 from tests.endpoint.calls import Message, asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
 from tests.endpoint.wire import Request
@@ -320,3 +322,120 @@ def test_starlettes_own_ways() -> None:
     app = Starlette(routes=[Route("/voice/token", APP), Mount("/mounted", APP)])
     asked = [("POST", "/voice/token"), ("GET", "/voice/token"), ("POST", "/mounted/"), ("POST", "/mounted")]
     assert [201, 405, 201, 307] == [ask_asgi(app, Request(method=method), path).status for method, path in asked]
+
+
+NOT_ARRIVED: dict[str, tuple[dict[str, str | None], bytes]] = {
+    "nothing of a length": ({"content-length": "26"}, b""),
+    "less than the length": ({"content-length": "26"}, b"{}"),
+    "nothing in chunks": ({"content-length": None, "transfer-encoding": "chunked"}, b""),
+    "nothing after an upgrade": ({"content-length": "2", "upgrade": "h2c"}, b""),
+}
+
+
+@pytest.mark.parametrize(("headers", "body"), NOT_ARRIVED.values(), ids=NOT_ARRIVED.keys())
+def test_a_body_that_was_announced_and_did_not_arrive(headers: dict[str, str | None], body: bytes) -> None:
+    """A request that was lost on its way, as to a middleware that has read it, gets no token for another room."""
+    answer = asgi_answer(asyncio.run(asgi_call(APP, http_scope(Request(headers)), [chunk(body, False)])))
+    assert (400, "body_incomplete") == (answer.status, answer.json["error"])
+
+
+def test_below_trio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """trio serves the endpoint as asyncio does: plain and async functions, the start, slow bodies."""
+    trio = pytest.importorskip("trio")
+    monkeypatch.setattr(reader, "READ_TIMEOUT", 0.05)
+
+    async def stuck() -> Message:
+        return parts.pop() if parts else await trio.sleep_forever()
+
+    parts = [chunk(b"{", True)]
+    with FakeMoss() as moss:
+        for server in (SERVER, MossVoiceServer(**moss.arguments), MossVoiceServerSync(**moss.arguments)):
+            for authorize in (ada, lambda scope, token_request: ADA):
+                app = token_app(server, authorize=authorize)
+                assert 201 == asgi_answer(trio.run(asgi_call, app, http_scope(Request()), [chunk(b"{}", False)])).status
+    assert STARTED == trio.run(asgi_call, APP, {"type": "lifespan"}, START)
+    assert 400 == asgi_answer(trio.run(asgi_call, APP, http_scope(Request()), stuck)).status
+
+
+@pytest.mark.parametrize("server_class", [MossVoiceServer, MossVoiceServerSync])
+def test_a_mounted_application_fetches_at_its_first_request(server_class: Any) -> None:
+    """Where no start is announced, the first request waits for the credentials."""
+    with FakeMoss() as moss:
+        app = token_app(server_class(**moss.arguments), authorize=ada)
+        assert [201, 201] == [ask_asgi(app, Request()).status for _ in range(2)]
+        assert 1 == moss.count
+
+
+class Known(Exception):
+    """An exception of the application's own."""
+
+
+@pytest.mark.parametrize(("failure", "status"), [(Known(), 418), (HTTPException(503), 503), (HTTPException(404), 404)])
+def test_exceptions_that_starlette_knows(failure: Exception, status: int) -> None:
+    """What the application around it has a handler for is answered by that handler, other than Starlette's own 4xx."""
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def authorize(scope: Any, token_request: TokenRequest) -> Admission:
+        raise failure
+
+    handlers: Any = {Known: lambda request, error: PlainTextResponse("mine", 418)}
+    app = Starlette(routes=[Route("/", token_app(SERVER, authorize=authorize))], exception_handlers=handlers)
+    answer = ask_asgi(app, Request())
+    assert (status, status == 404) == (answer.status, b"refused" in answer.body)
+
+
+def test_a_client_cannot_cause_an_error() -> None:
+    """Values that are each within the limits, and together beyond LiveKit's, are the client's fault and not the app's."""
+
+    async def authorize(scope: Any, token_request: TokenRequest) -> Admission:
+        return Admission(
+            ParticipantInfo("ada", attributes={"app": "x" * (64 * 1024 - 10)}), client_may_set=("attributes",)
+        )
+
+    app = token_app(SERVER, authorize=authorize)
+    added = Request(json={"participant_attributes": {"client": "y" * 100}})
+    assert [201, 422] == [ask_asgi(app, request).status for request in (Request(), added)]
+
+
+LOGGED: dict[str, tuple[Request, str, str]] = {
+    "an agent": (Request(json={"room_config": {"agents": [{"agent_name": "x\n" + "y" * 90}]}}), "", "invalid_value"),
+    "another agent": (
+        Request(json={"room_config": {"agents": [{"agent_name": "other"}]}}),
+        "'other'",
+        "allowed_agents",
+    ),
+    "a preflight": (
+        Request({"origin": "https://a.example", "access-control-request-method": "POST"}, method="OPTIONS"),
+        "'https://a.example'",
+        "allow_origins",
+    ),
+    "a type": (Request({"content-type": "text/plain"}), "'text/plain'", "Content-Type: application/json"),
+    "a field": (Request(json={"roomName": "secret"}), "'roomName'", "unknown_field"),
+}
+
+
+@pytest.mark.parametrize(("request_", "subject", "hint"), LOGGED.values(), ids=LOGGED.keys())
+def test_refusals_are_logged(request_: Request, subject: str, hint: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One line says what was refused, where, and what to change; nothing of the body or the credentials is in it."""
+    caplog.set_level("DEBUG", "moss_voice_server")
+    request_ = request_._replace(headers={**request_.headers, "authorization": "Bearer s3cret", "x-request-id": "r-1"})
+    ask_asgi(APP, request_, "/voice/token")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "moss_voice_server.endpoint"]
+    for part in (subject, hint, "'/voice/token'", "r-1"):
+        assert part in line
+    assert "\n" not in line
+    assert not any(word in line for word in ("s3cret", "secret"))
+
+
+def generates(scope: Any, token_request: TokenRequest) -> Any:
+    """An authorize with a slip."""
+    yield ADA
+
+
+def test_a_generator_is_refused() -> None:
+    """Nobody but FastAPI would run it."""
+    with pytest.raises(InvalidArgument) as caught:
+        token_app(SERVER, authorize=generates)
+    assert "authorize" == caught.value.field

@@ -1,7 +1,7 @@
 """FastAPI: authorize as a dependency like any other, in the application's own routing, lifespan and OpenAPI."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -72,7 +72,7 @@ def old_style(token_request: TokenRequest, request: Request, user: User = Depend
     return Admission(ParticipantInfo(user.name), room=token_request.room_name)
 
 
-class Route:
+class Authorizer:
     """An object, configured when the application is made."""
 
     def __init__(self, room: str) -> None:
@@ -87,7 +87,7 @@ class Route:
         return self(user, token_request)
 
 
-class AsyncRoute:
+class AsyncAuthorizer:
     """The same, async."""
 
     async def __call__(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
@@ -136,13 +136,13 @@ def annotated(
 DEPENDENCIES: dict[str, Callable[..., Any]] = {
     "async function": by_user_async,
     "defaults": old_style,
-    "object": Route("lobby"),
-    "async object": AsyncRoute(),
-    "async method": Route("lobby").method,
+    "object": Authorizer("lobby"),
+    "async object": AsyncAuthorizer(),
+    "async method": Authorizer("lobby").method,
     "decorated": logged(by_user_async),
     "partial": partial(configured_plain, "x"),
     "partial of an async function": partial(configured, suffix="x"),
-    "partial of an object": partial(Route("lobby")),
+    "partial of an object": partial(Authorizer("lobby")),
     "a function that returns a coroutine": returns_coroutine,
     "an optional request": optional,
     "an annotated request": annotated,
@@ -254,6 +254,167 @@ def test_dependencies_that_yield() -> None:
     app = app_with(authorize)
     assert [201, 403] == [post(app).status, post(app, json={"room_name": "r"}).status]
     assert ["open", "db", "close"] * 2 == events
+
+
+class AppError(Exception):
+    """An exception of the application's own."""
+
+
+REFUSALS: dict[str, tuple[Exception | None, int, str]] = {
+    "granted": (None, 201, ""),
+    "HTTPException": (HTTPException(403), 403, "HTTPException"),
+    "Denied": (Denied(), 403, "Denied"),
+    "known to the app": (AppError(), 418, "AppError"),
+    "a crash": (ZeroDivisionError(), 500, "ZeroDivisionError"),
+}
+
+
+@pytest.mark.parametrize("scope", ["function", "request"])
+@pytest.mark.parametrize(("failure", "status", "seen"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_transactions_end_as_in_an_ordinary_route(
+    failure: Exception | None, status: int, seen: str, scope: str
+) -> None:
+    """A dependency that commits after `yield` sees what authorize raised, and so rolls back."""
+    events: list[str] = []
+
+    def database() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            events.append(type(error).__name__)
+            raise
+        events.append("")
+
+    def authorize(database: Annotated[None, Depends(database)]) -> Admission:
+        if failure is not None:
+            raise failure
+        return Admission(ParticipantInfo("ada"))
+
+    async def ordinary(admission: Annotated[Admission, Depends(authorize)]) -> None:
+        """A route of the application's own."""
+
+    app = app_with(authorize)
+    app.add_api_route("/ordinary", ordinary, methods=["POST"])
+    app.add_exception_handler(AppError, lambda request, error: Response("mine", 418))
+    assert status == post(app).status
+    if failure is None or not isinstance(
+        failure, (Denied, ZeroDivisionError)
+    ):  # there Starlette has no response at all
+        post(app, "/ordinary")
+        assert [seen] * 2 == events
+    assert seen == events[0]
+
+
+@pytest.mark.parametrize(
+    ("token_request", "status"), [({"room_name": "r"}, 403), ({}, 503)], ids=["not allowed", "no credentials"]
+)
+def test_no_commit_without_a_token(token_request: dict[str, str], status: int) -> None:
+    """A request that authorize admits and that gets no token all the same is an exception to dependencies as well."""
+    events: list[str] = []
+
+    async def database() -> AsyncIterator[None]:
+        try:
+            yield
+        except Exception:
+            events.append("rolled back")
+            raise
+        events.append("committed")
+
+    def authorize(database: Annotated[None, Depends(database)]) -> Admission:
+        return Admission(ParticipantInfo("ada"))
+
+    with FakeMoss() as moss:
+        moss.always(503)
+        server = MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1)) if status == 503 else SERVER
+        assert status == post(app_with(authorize, server), json=token_request).status
+    assert ["rolled back"] == events
+
+
+def test_a_crash_is_raised_on() -> None:
+    """The server's log and error trackers hear of a crash; the client has the endpoint's response."""
+
+    def authorize() -> Admission:
+        raise ZeroDivisionError
+
+    sent: list[Any] = []
+
+    async def scenario() -> None:
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        whole: Any = app_with(authorize)
+        await whole(http_scope(Asked(), PATH), receive, send)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(scenario())
+    answer = asgi_answer(sent)
+    assert (500, "internal_error") == (answer.status, answer.json["error"])
+
+
+def test_the_apps_words() -> None:
+    """What the application's or FastAPI's own handlers answer is answered by them."""
+
+    def authorize(x_status: Annotated[int, Header()]) -> Admission:
+        raise HTTPException(x_status, headers={"Location": "/login"})
+
+    app = app_with(authorize)
+    for status in (302, 503):
+        answer = post(app, headers={"x-status": str(status)})
+        assert (status, ["detail"]) == (answer.status, list(answer.json))
+
+
+def test_headers_that_the_client_needs_are_kept() -> None:
+    """When to retry and how to authenticate is said by whoever refuses."""
+
+    def authorize(x_status: Annotated[int, Header()]) -> Admission:
+        raise HTTPException(
+            x_status, headers={"Retry-After": "7", "WWW-Authenticate": 'Basic realm="voice"', "X-Other": "no"}
+        )
+
+    app = app_with(authorize)
+    for status in (401, 429):
+        answer = post(app, headers={"x-status": str(status)})
+        told = [answer.header(name) for name in ("retry-after", "www-authenticate", "x-other")]
+        assert (status, ["7", 'Basic realm="voice"', None]) == (answer.status, told)
+
+
+def yields(user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Iterator[Admission]:
+    """An authorize with something to close."""
+    yield Admission(ParticipantInfo(user.name), room=token_request.room_name)
+
+
+async def yields_async(
+    user: Annotated[User, Depends(user_of)], token_request: TokenRequest
+) -> AsyncIterator[Admission]:
+    """The same, async."""
+    yield Admission(ParticipantInfo(user.name), room=token_request.room_name)
+
+
+class Yields:
+    """The same, an object."""
+
+    def __call__(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Iterator[Admission]:
+        """As a dependency."""
+        yield from yields(user, token_request)
+
+
+@pytest.mark.parametrize("authorize", [yields, yields_async, Yields(), partial(yields), partial(yields_async)])
+def test_an_authorize_that_yields(authorize: Callable[..., Any]) -> None:
+    """A generator is a dependency like any other."""
+    claims = post(app_with(authorize), headers=bearer("ada"), json={"room_name": "r"}).claims
+    assert ("ada", "r") == (claims["sub"], claims["video"]["room"])
+    assert 401 == post(app_with(authorize)).status
+
+
+def test_a_catch_all_behind_the_endpoint() -> None:
+    """Every method at the path is the endpoint's, whatever the application mounts behind it."""
+    app = app_with(by_user)
+    app.mount("/", app_with(by_user, path="/other"))
+    assert [405, 405, 401] == [post(app, method=method).status for method in ("GET", "OPTIONS", "POST")]
+    assert 1 == sum(getattr(route, "path", "") == PATH for route in token_router(SERVER, authorize=by_user).routes)
 
 
 def test_background_tasks_run() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.endpoint.frameworks import AllFrameworks, Target
 from tests.endpoint.wire import Request, bearer
+from tests.support import tokens
 
 ADA = bearer("ada")
 HEADERS = {
@@ -190,3 +191,19 @@ def test_each_call_is_a_new_room(all_frameworks: AllFrameworks) -> None:
 def test_context_variables_reach_authorize(all_frameworks: AllFrameworks) -> None:
     """What a tracing library set around the framework is seen by authorize, on a thread, on a loop and elsewhere."""
     assert "somebody" == all_frameworks(Request(bearer("context", x_who="somebody"))).claims["metadata"]
+
+
+SNAKE = ("server_url", "participant_token")
+CAMEL = ("serverUrl", "participantToken", "roomName", "participantName")
+
+
+@pytest.mark.parametrize(("route", "keys"), [("token", SNAKE), ("camel", CAMEL), ("both", SNAKE + CAMEL)])
+def test_response_keys(all_frameworks: AllFrameworks, route: str, keys: tuple[str, ...]) -> None:
+    """A response has LiveKit's keys, or those that Moss's interfaces read, or both; a refusal has none of them."""
+    for target in all_frameworks.targets:
+        answer = target.ask(route, Request(ADA))
+        assert list(keys) == list(answer.json)
+        if "roomName" in keys:
+            claims = tokens.claims(answer.json["participantToken"])
+            assert (claims["video"]["room"], "Ada") == (answer.json["roomName"], answer.json["participantName"])
+        assert ["error", "message"] == list(target.ask(route, Request()).json)

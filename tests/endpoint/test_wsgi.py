@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,7 +18,7 @@ from wsgiref.validate import validator
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ask_wsgi, environ
 from tests.endpoint.wire import Request, ask, bearer, exchange
@@ -80,20 +81,28 @@ class Endless:
         return b" " * size
 
 
-WISH = b'{"room_name":"r"}'
+BODY = b'{"room_name":"r"}'
 INPUTS: dict[str, tuple[dict[str, Any], int]] = {
-    "with a length": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "17"}, 403),
-    "more than the length": ({"wsgi.input": io.BytesIO(b"{}" + WISH), "CONTENT_LENGTH": "2"}, 201),
-    "less than the length": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "18"}, 400),
-    "byte by byte": ({"wsgi.input": Slow(WISH), "CONTENT_LENGTH": "17"}, 403),
+    "with a length": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": "17"}, 403),
+    "more than the length": ({"wsgi.input": io.BytesIO(b"{}" + BODY), "CONTENT_LENGTH": "2"}, 201),
+    "less than the length": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": "18"}, 400),
+    "byte by byte": ({"wsgi.input": Slow(BODY), "CONTENT_LENGTH": "17"}, 403),
     "broken": ({"wsgi.input": Broken(), "CONTENT_LENGTH": "17"}, 400),
     "malformed": ({"wsgi.input": Malformed(), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 400),
-    "no length, and an end": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 403),
-    "an empty length, and an end": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "", "wsgi.input_terminated": True}, 403),
-    "no length, byte by byte": ({"wsgi.input": Slow(WISH), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 403),
+    "no length, and an end": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 403),
+    "an empty length, and an end": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": "", "wsgi.input_terminated": True}, 403),
+    "no length, byte by byte": ({"wsgi.input": Slow(BODY), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 403),
     "no length, no end": ({"wsgi.input": Endless(), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 413),
     "no length, no word of an end": ({"wsgi.input": Endless(), "CONTENT_LENGTH": None}, 201),
-    "no number": ({"wsgi.input": io.BytesIO(WISH), "CONTENT_LENGTH": "²"}, 413),
+    "in chunks, below a server that cannot decode them": (
+        {"wsgi.input": Endless(), "CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked"},
+        411,
+    ),
+    "nothing in chunks": (
+        {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+        400,
+    ),
+    "no number": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": "²"}, 413),
 }  # fmt: skip
 
 
@@ -227,3 +236,37 @@ def test_threads_share_an_application() -> None:
     for thread in threads:
         thread.join(60)
     assert 400 == len(set(rooms))
+
+
+@pytest.mark.parametrize(("parts", "status"), [([b'{"room_name"', b':"r"}'], 403), ([], 400), ([b" " * 9000] * 2, 413)])
+def test_chunks_below_uwsgi(monkeypatch: pytest.MonkeyPatch, parts: list[bytes], status: int) -> None:
+    """uWSGI offers a chunked body only through its own module."""
+    module = types.ModuleType("uwsgi")
+    left = [*parts, b""]
+    module.chunked_read = lambda: left.pop(0)  # type: ignore[attr-defined]  # as uWSGI's own
+    monkeypatch.setitem(sys.modules, "uwsgi", module)
+    more: dict[str, Any] = {"CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": io.BytesIO()}
+    assert status == ask_wsgi(APP, environ(Request(), **more)).status
+
+
+def test_a_response_of_werkzeugs() -> None:
+    """A redirect, or a response that an exception carries, is sent as it is."""
+    from werkzeug.exceptions import abort
+    from werkzeug.utils import redirect
+
+    def authorize(environ: Any, token_request: TokenRequest) -> Admission:
+        abort(redirect("/login"))
+
+    answer = ask_wsgi(token_app(SERVER, authorize=authorize), environ(Request()))
+    assert (302, "/login") == (answer.status, answer.header("location"))
+
+
+def test_another_challenge() -> None:
+    """A client that signs in with a password hears of the scheme that the application names."""
+    challenge = 'Basic realm="voice"'
+
+    def authorize(environ: Any, token_request: TokenRequest) -> Admission:
+        raise Denied(401, scheme=challenge)
+
+    answer = ask_wsgi(token_app(SERVER, authorize=authorize), environ(Request()))
+    assert (401, challenge) == (answer.status, answer.header("www-authenticate"))
