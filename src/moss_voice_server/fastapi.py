@@ -15,7 +15,7 @@ from ._endpoint.openapi import TOKEN_REQUEST, responses
 from ._endpoint.refusal import Refusal
 from ._endpoint.responses import Response as EndpointResponse
 from ._endpoint.responses import refusal_response
-from .endpoint import Denied, EndpointOptions, _Guests, Server, TokenRequest
+from .endpoint import Denied, EndpointOptions, Server, TokenRequest, _Guests
 from .errors import CredentialsError, InvalidArgument
 
 try:

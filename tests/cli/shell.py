@@ -1,4 +1,4 @@
-"""Shell: the command line as a process of its own: started, fed, interrupted, and what came out."""
+"""Run the command line as a process: start it, feed it, interrupt it, and read its output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Done(NamedTuple):
 
 
 def bare_environ(home: Path) -> dict[str, str]:
-    """The environment of whoever runs the tests, without what could steer our command; and a home of its own."""
+    """The developer's environment without variables that affect the program, and with a separate home."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -43,10 +43,10 @@ def statuses(done: Done) -> dict[str, str]:
 def test_json(clerk_shell: Shell) -> None:
     """JSON has two fields, and five to each check; nothing failed, so the exit status is 0."""
     done = clerk_shell("doctor", "--no-agent", "--json")
-    told = json.loads(done.out)
+    result = json.loads(done.out)
 
-    assert (0, "", ["ok", "checks"], True) == (done.status, done.err, list(told), told["ok"])
-    for check in told["checks"]:
+    assert (0, "", ["ok", "checks"], True) == (done.status, done.err, list(result), result["ok"])
+    for check in result["checks"]:
         assert ["name", "status", "detail", "remedy", "ms"] == list(check)
         assert check["status"] in STATUSES
         assert check["detail"]
@@ -81,7 +81,7 @@ def test_agent_does_not_join(clerk_shell: Shell) -> None:
 
 @pytest.mark.livekit
 def test_agent_by_name(clerk_shell: Shell) -> None:
-    """`--agent` is the one that must come; nobody else is missed."""
+    """`--agent` names the only agent that must join."""
     done = clerk_shell("doctor", "--agent", "boss", "--agent-timeout", "1", "--json")
 
     assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]

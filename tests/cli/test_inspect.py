@@ -106,19 +106,19 @@ def test_no_token(shell: Shell) -> None:
 def test_json(shell: Shell) -> None:
     """JSON has three fields, the claims with their secrets masked, and four texts to each finding."""
     done = inspected(shell, "--json", "-", text=token(roomConfig=STORAGE))
-    told = json.loads(done.out)
+    shown_json = json.loads(done.out)
 
-    assert ["ok", "claims", "findings"] == list(told)
-    assert told["ok"] is False
-    assert "********" == told["claims"]["roomConfig"]["egress"]["room"]["fileOutputs"][0]["s3"]["secret"]
-    for finding in told["findings"]:
+    assert ["ok", "claims", "findings"] == list(shown_json)
+    assert shown_json["ok"] is False
+    assert "********" == shown_json["claims"]["roomConfig"]["egress"]["room"]["fileOutputs"][0]["s3"]["secret"]
+    for finding in shown_json["findings"]:
         assert ["code", "severity", "message", "remedy"] == list(finding)
         assert all(isinstance(text, str) and text for text in finding.values())
         assert finding["severity"] in ("error", "warning", "info")
 
 
 def test_secret_from_a_file(shell: Shell, tmp_path: Path) -> None:
-    """The secret may be in a file, whose line end is not part of it; without a key the signature alone is checked."""
+    """The secret may be in a file, whose newline is not part of it; without a key the signature alone is checked."""
     (tmp_path / "secret").write_text(f"{SECRET}\n", encoding="utf-8")
     done = inspected(shell, "--json", "-", text=token(), LIVEKIT_API_SECRET_FILE=str(tmp_path / "secret"))
 

@@ -33,7 +33,7 @@ def livekit_shell(shell: Shell) -> Shell:
 
 
 def error(text: str) -> str:
-    """The line in which an error is told."""
+    """The line of an error."""
     return f"moss-voice-server: error: {text}\n"
 
 
@@ -226,14 +226,14 @@ def test_moss_from_files(shell: Shell, moss: FakeMoss, tmp_path: Path) -> None:
 
 
 def test_secret_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
-    """LIVEKIT_API_SECRET_FILE names a file that holds the secret; its line end does not count."""
+    """LIVEKIT_API_SECRET_FILE names a file that contains the secret; its trailing newline is ignored."""
     (tmp_path / "secret").write_text(f"{SECRET}\r\n")
     del livekit_shell.environ["LIVEKIT_API_SECRET"]
     out = livekit_shell("token", environ={"LIVEKIT_API_SECRET_FILE": str(tmp_path / "secret")}).out
     jwt.decode(out.strip(), SECRET, algorithms=["HS256"])
 
 
-@pytest.mark.parametrize("typed", [f"{SECRET}\n", SECRET, f"{SECRET}\r\n"], ids=["line", "no line end", "CRLF"])
+@pytest.mark.parametrize("typed", [f"{SECRET}\n", SECRET, f"{SECRET}\r\n"], ids=["line", "no newline", "CRLF"])
 def test_secret_from_standard_input(typed: str, shell: Shell) -> None:
     """`--api-secret -` reads the secret from standard input, without a warning."""
     shell.secrets.append(SECRET)
@@ -286,7 +286,7 @@ def test_secret_typed_at_a_terminal(typed: str, status: int, shell: Shell) -> No
     prompt = "LiveKit API secret: "
     options = ["--livekit-url", "ws://localhost:1", "--api-key", "APIkey", "--api-secret", "-"]
     ours, theirs = pty.openpty()
-    # In a session of its own there is no other terminal, so the prompt comes on standard error.
+    # In a separate session there is no other terminal, so the prompt comes on standard error.
     with shell.started("token", *options, stdin=theirs, start_new_session=True) as process:
         os.close(theirs)
         assert process.stderr is not None
@@ -365,7 +365,7 @@ SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
 
 
 def test_a_file_as_editors_write_it(livekit_shell: Shell, tmp_path: Path) -> None:
-    """A byte order mark before the value and a line end behind it are no part of it: one rule for all variables."""
+    """A byte order mark before the value and a newline after it are ignored: one rule for all variables."""
     file = tmp_path / "key.txt"
     file.write_bytes(b"\xef\xbb\xbf" + livekit_shell.environ.pop("LIVEKIT_API_KEY").encode() + b"\r\n")
     livekit_shell.environ["LIVEKIT_API_KEY_FILE"] = str(file)

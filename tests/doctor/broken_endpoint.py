@@ -40,7 +40,7 @@ class BrokenEndpoint:
     """Whether a client may set the metadata of its agent."""
     answers_get: bool = False
     allow_origins: tuple[str, ...] | None = (ORIGIN,)
-    """`None`: whoever asks is repeated."""
+    """`None`: every origin is repeated."""
     allow_headers: str = "content-type, authorization"
     cors_on_errors: bool = True
     doubled_cors: bool = False

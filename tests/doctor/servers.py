@@ -95,7 +95,7 @@ class FakeLiveKit(NamedTuple):
     join: Reply | None = None
     """An answer in place of the WebSocket."""
     frames: tuple[bytes, ...] | None = ()
-    """What is sent when somebody joins; `None`: the connection ends at once."""
+    """What is sent after a join; `None`: the connection ends at once."""
 
 
 @contextmanager

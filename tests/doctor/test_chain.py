@@ -74,7 +74,7 @@ class Setup:
         self.patch.setenv("SSL_CERT_FILE", str(self.authority.file))
 
     def closed_port(self) -> int:
-        """A port on which nobody listens."""
+        """A port that refuses connections."""
         with ExitStack() as stack:
             return stack.enter_context(site(lambda _: Reply()))
 
@@ -186,7 +186,7 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         lambda setup: options({**MOSS, "MOSS_PROJECT_KEY_FILE": setup.file("key")}),
         fails("environment", "MOSS_PROJECT_KEY and MOSS_PROJECT_KEY_FILE"),
     ),
-    "a key ends with a line end": (
+    "a key ends with a newline": (
         lambda setup: options({**MOSS, "MOSS_PROJECT_KEY": "moss-key-0123456789\n"}),
         fails("environment", "MOSS_PROJECT_KEY.* white ?space"),
     ),
@@ -210,11 +210,11 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
     ),
     # The Moss API
     "the Moss API's name is unknown": (
-        # Longer than a name may be, so that the look-up fails on this machine and nobody else is asked.
+        # Longer than a name may be, so that the lookup fails on this machine.
         lambda setup: at_moss(f"https://{'a' * 64}.example"),
         fails("moss.dns", "MOSS_PLATFORM_API_URL .*DNS"),
     ),
-    "nobody listens at the Moss API": (
+    "closed port of the Moss API": (
         lambda setup: at_moss(f"http://127.0.0.1:{setup.closed_port()}"),
         fails("moss.response", "refused .*MOSS_PLATFORM_API_URL"),
     ),
@@ -222,11 +222,11 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         lambda setup: at_moss(setup.moss.url.replace("http:", "https:"), timeout=0.5),
         fails("moss.tls", "plain|has the same effect"),
     ),
-    "nobody listens behind https": (
+    "closed port behind https": (
         lambda setup: at_moss(f"https://127.0.0.1:{setup.closed_port()}"),
         fails("moss.tls", "refused .*MOSS_PLATFORM_API_URL"),
     ),
-    "a certificate that nobody trusts": (
+    "an untrusted certificate": (
         lambda setup: at_moss(f"https://{setup.tls_site(setup.authority.context())}"),
         fails("moss.tls", "SSL_CERT_FILE"),
     ),
@@ -266,7 +266,7 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         lambda setup: setup.credentials(secret="hushhush"),
         warns("credentials", "8 bytes; HS256 needs 32"),
     ),
-    "a key with white space": (
+    "a key with whitespace": (
         lambda setup: setup.credentials(key=f"{KEY} "),
         fails("environment", "LIVEKIT_API_KEY .*whitespace"),
     ),
@@ -280,7 +280,7 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         at("localhost:7880"),
         fails("livekit.url", "65535.*LIVEKIT_URL|wss.*LIVEKIT_URL|scheme.*LIVEKIT_URL"),
     ),
-    "nobody listens at LiveKit's IPv6 address": (
+    "closed port at an IPv6 address": (
         at("ws://[::1]:1"),
         fails("livekit.server", r"^\[::1\]:1: .*LIVEKIT_URL"),
     ),
@@ -290,7 +290,7 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
     ),
     "LiveKit's address ends with /rtc": (at("wss://host.example/rtc"), fails("livekit.url", "/rtc.*LIVEKIT_URL")),
     "LiveKit's name is unknown": (at(f"wss://{'a' * 64}.example"), fails("livekit.dns", "DNS .*LIVEKIT_URL")),
-    "nobody listens at LiveKit's address": (
+    "closed port of LiveKit": (
         lambda setup: setup.at(f"ws://127.0.0.1:{setup.closed_port()}"),
         fails("livekit.server", "refused .*LIVEKIT_URL"),
     ),
@@ -315,7 +315,7 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         fails("livekit.server", "HTTP 301.*LIVEKIT_URL"),
     ),
     "a proxy without a LiveKit behind it": (web(Reply(502, "bad gateway")), fails("livekit.server", "HTTP 502.*proxy")),
-    "a log-in before LiveKit": (web(Reply(401, "who are you?")), fails("livekit.server", "login")),
+    "a login in front of LiveKit": (web(Reply(401, "who are you?")), fails("livekit.server", "login")),
     "a TLS port that says so": (
         web(Reply(400, "Client sent an HTTP request to an HTTPS server.\n")),
         fails("livekit.server", "wss://"),
@@ -450,7 +450,7 @@ def test_clock_of_moss(setup: Setup) -> None:
 
 
 def test_clock_of_livekit_counts_more(setup: Setup) -> None:
-    """Where the two differ LiveKit's clock decides, because it judges the tokens; the other is told."""
+    """Where the two differ LiveKit's clock decides, because it judges the tokens; the other is shown."""
     setup.moss.set_default(MockResponse(headers={"Date": formatdate(time.time() + 600, usegmt=True)}))
     checks = examined(options(setup.moss.environ), *moss_secrets(setup.moss))
 
@@ -459,7 +459,7 @@ def test_clock_of_livekit_counts_more(setup: Setup) -> None:
 
 
 def test_moss_behind_tls(setup: Setup) -> None:
-    """A Moss API with a certificate that is trusted: its end is told."""
+    """A Moss API with a trusted certificate: its expiry is shown."""
     setup.trusted()
     moss = setup.stack.enter_context(FakeMoss(ssl_context=setup.authority.context(), url=setup.server.url))
     checks = examined(options(moss.environ), *moss_secrets(moss))
@@ -469,7 +469,7 @@ def test_moss_behind_tls(setup: Setup) -> None:
 
 
 def test_proxy(setup: Setup) -> None:
-    """With a proxy in the environment neither look-up nor handshake is judged from here; the request is."""
+    """With a proxy in the environment neither lookup nor handshake is checked; the request is."""
     setup.patch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{setup.closed_port()}")
     checks = examined(at_moss("https://moss.example"))
 
@@ -486,7 +486,7 @@ def test_checks_behind_a_failure_are_skipped() -> None:
 
 
 def test_checks_come_one_by_one(setup: Setup) -> None:
-    """A check is there as soon as it is known: the first before anybody is asked."""
+    """Each check is yielded as soon as it is done: the first before any request."""
     from moss_voice_server._doctor import examine
 
     checks: Iterator[Check] = examine(options(setup.moss.environ))

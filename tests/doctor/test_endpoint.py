@@ -167,7 +167,7 @@ def test_requested_fields_may_be_ignored(livekit_server: LiveKitServer) -> None:
 
 
 def test_requested_fields_must_not_break_it(livekit_server: LiveKitServer) -> None:
-    """A request that makes the endpoint fail is told."""
+    """A request that makes the endpoint fail is a warning."""
 
     def weak(request: Request) -> Reply:
         return Reply(500) if b"participant_identity" in request.body else broken(livekit_server)(request)
@@ -187,14 +187,14 @@ def test_limit_on_the_way_is_no_fault(livekit_server: LiveKitServer) -> None:
 
 
 def test_guests_need_no_login(livekit_server: LiveKitServer) -> None:
-    """Without headers to give, an endpoint that lets anybody in is worth a word, no more."""
+    """Without headers, an endpoint without a login is a warning, not a failure."""
     checks = checked(broken(livekit_server, login=""), livekit_server, headers={})
 
     assert_found(checks, warns("endpoint.login", "guests"))
 
 
 def test_login_without_headers(livekit_server: LiveKitServer) -> None:
-    """An endpoint with a log-in, and nothing given for it: the way to give it is told, and the rest is left out."""
+    """An endpoint with a login but no headers for it: the remedy names the option, and the rest is skipped."""
     checks = checked(broken(livekit_server), livekit_server, headers={})
 
     assert_found(checks, fails("endpoint.status", "authentication.*--header @FILE"))
@@ -220,7 +220,7 @@ def test_both_spellings(livekit_server: LiveKitServer) -> None:
 
 
 def test_cors_without_an_origin(livekit_server: LiveKitServer) -> None:
-    """Whether a page may ask can be told for a page only."""
+    """CORS can be checked only for a given origin."""
     check = checked(broken(livekit_server), livekit_server, origin="")["endpoint.cors"]
 
     assert ("skip", True) == (check.status, "--origin" in check.remedy)
@@ -287,7 +287,7 @@ def test_this_packages_own_endpoint(livekit_server: LiveKitServer) -> None:
 
 
 def test_token_that_cannot_be_read() -> None:
-    """In a token that cannot be read nobody sees whom the endpoint trusts: nothing is claimed of it."""
+    """Without readable claims the authorization checks are skipped."""
     checks = checked(always(201, '{"server_url": "wss://127.0.0.1:9", "participant_token": "hush-hush"}'))
 
     assert ("fail", True) == (
@@ -299,7 +299,7 @@ def test_token_that_cannot_be_read() -> None:
 
 
 def test_slow_endpoint_is_given_up() -> None:
-    """An endpoint that hangs costs one time-out."""
+    """An endpoint that hangs costs one timeout."""
     started = time.monotonic()
     released = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The doctor's rules without a network: frames, clocks, words, and the last gate before anything is shown."""
+"""The doctor's rules without a network: frames, clocks, texts and the redactor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases for the token lint: one change to a good token each, what the lint says, and what LiveKit answers."""
+"""Cases for `inspect`: one change to a good token each, the finding, and LiveKit's response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECRET = "a-secret-for-tests-that-is-long-enough"
 
 
 def good() -> dict[str, Any]:
-    """The claims of a token that leaves nothing to say."""
+    """The claims of a token without mistakes."""
     return {
         "iss": KEY,
         "sub": "user-42",
@@ -30,18 +30,18 @@ def good() -> dict[str, Any]:
     }
 
 
-# Of a good token that names an agent, this is all that there is to say.
+# The only finding about a good token that names an agent.
 GOOD_SAYS = {"agents_open_rooms"}
 
 
 class Case(NamedTuple):
-    """What is exchanged in the good claims ("video.room": a path; `...`: the claim is left out), and what that means."""
+    """A change to the good claims ("video.room": a path; `...`: the claim is removed), and its finding."""
 
     changes: dict[str, Any]
     code: str
     severity: str
     http: int | None = None
-    """What livekit-server 1.13.5 answers to the join; 0: it lets the participant in, `None`: not asked."""
+    """What livekit-server 1.13.5 answers to the join; 0: the participant joins, `None`: not tried."""
 
 
 def changed(changes: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ CASES: dict[str, Case] = {
     "no key": Case({"iss": ...}, "no_iss", "error", 401),
     "empty key": Case({"iss": ""}, "no_iss", "error", 401),
     "secret where the key belongs": Case({"iss": "x" * 43}, "secret_as_key", "error", 401),
-    "key with a line end": Case({"iss": KEY + "\n"}, "key_with_white_space", "error", 401),
+    "key with a newline": Case({"iss": KEY + "\n"}, "key_with_white_space", "error", 401),
     "key with a space": Case({"iss": KEY + " "}, "key_with_white_space", "error", 401),
     "no identity": Case({"sub": ...}, "no_identity", "error", 400),
     "empty identity": Case({"sub": ""}, "no_identity", "error", 400),
@@ -77,7 +77,7 @@ CASES: dict[str, Case] = {
     "long identity": Case({"sub": "é" * 129}, "identity_too_long", "error", 400),
     "identity with a control character": Case({"sub": "user\n42"}, "control_character", "warning", 0),
     "identity with a lone surrogate": Case({"sub": "user-\ud83c"}, "lone_surrogate", "warning", 0),
-    "mail address as identity": Case({"sub": "ada@host.example"}, "personal_data", "info", 0),
+    "email address as identity": Case({"sub": "ada@host.example"}, "personal_data", "info", 0),
     "identity that is a number": Case({"sub": 42}, "wrong_type", "error", 401),
     "identity with a space": Case({"sub": "user-42 "}, "white_space", "warning", 0),
     "long name": Case({"name": "n" * 257}, "name_too_long", "warning", 0),
@@ -121,13 +121,13 @@ CASES: dict[str, Case] = {
     "publishing in snake_case": Case({"video.can_publish": False}, "snake_case", "warning", 0),
     "roomJoin in small letters": Case({"video.roomJoin": ..., "video.roomjoin": True}, "letter_case", "info", 0),
     "room under another name": Case({"video.room": ..., "video.roomName": "support"}, "unknown_name", "error", 400),
-    "grant that nobody knows": Case({"video.canDance": True}, "unknown_name", "info", 0),
+    "grant that is unknown": Case({"video.canDance": True}, "unknown_name", "info", 0),
     "SIP grant in the video grant": Case({"video.admin": True}, "sip_in_video", "warning", 0),
     "no room": Case({"video.room": ...}, "no_room", "error", 400),
     "empty room": Case({"video.room": ""}, "no_room", "error", 400),
     "blank room": Case({"video.room": " "}, "blank", "warning", 0),
     "long room": Case({"video.room": "é" * 129}, "room_too_long", "error", 400),
-    "room with a line end": Case({"video.room": "support\n"}, "control_character", "warning", 0),
+    "room with a newline": Case({"video.room": "support\n"}, "control_character", "warning", 0),
     "data follows publishing": Case(
         {"video.canPublish": False, "video.canPublishData": ...}, "data_follows_publish", "info", 0
     ),
@@ -153,13 +153,13 @@ CASES: dict[str, Case] = {
     "field of the room in two spellings": Case(
         {"roomConfig": {"emptyTimeout": 1, "empty_timeout": 2}}, "two_spellings", "error", 401
     ),
-    "field of the room that nobody knows": Case({"roomConfig.colour": "red"}, "unknown_name", "warning", 0),
+    "field of the room that is unknown": Case({"roomConfig.colour": "red"}, "unknown_name", "warning", 0),
     "field of the room in the wrong letter case": Case({"roomConfig": {"Agents": [AGENT]}}, "unknown_name", "error", 0),
-    "negative time-out": Case({"roomConfig.emptyTimeout": -1}, "wrong_type", "error", 401),
-    "broken time-out": Case({"roomConfig.emptyTimeout": 1.5}, "wrong_type", "error", 401),
+    "negative timeout": Case({"roomConfig.emptyTimeout": -1}, "wrong_type", "error", 401),
+    "broken timeout": Case({"roomConfig.emptyTimeout": 1.5}, "wrong_type", "error", 401),
     "room's metadata that is an object": Case({"roomConfig.metadata": {}}, "wrong_type", "error", 401),
     "room's name": Case({"roomConfig.name": "other"}, "room_config_name", "warning", 0),
-    "preset": Case({"roomPreset": "nobody-knows-it"}, "room_preset", "info", 500),
+    "preset": Case({"roomPreset": "unknown-preset"}, "room_preset", "info", 500),
     "agents that are an object": Case({"roomConfig.agents": {}}, "wrong_type", "error", 401),
     "agent that is a string": Case({"roomConfig.agents": ["clerk"]}, "wrong_type", "error", 401),
     "agent's metadata that is an object": Case(
@@ -179,7 +179,7 @@ CASES: dict[str, Case] = {
     "deployment with an underscore": Case(
         {"roomConfig.agents": [{"agentName": "clerk", "deployment": "blue_green"}]}, "bad_deployment", "error", 0
     ),
-    "restart policy that nobody knows": Case(
+    "restart policy that is unknown": Case(
         {"roomConfig.agents": [{"agentName": "clerk", "restartPolicy": "ALWAYS"}]},
         "unknown_restart_policy",
         "warning",

@@ -74,8 +74,8 @@ SIGNATURES: dict[str, tuple[Callable[[], str], tuple[str, str | None], str, str]
     "another key": (lambda: signed({**good(), "iss": "APIother"}), PAIR, "other_key", "warning"),
     "key and secret swapped": (lambda: signed({**good(), "iss": SECRET}, KEY), PAIR, "swapped", "error"),
     "signed with the key": (lambda: signed(good(), KEY), PAIR, "signed_with_key", "error"),
-    "secret with a line end": (lambda: signed(good(), SECRET + "\n"), PAIR, "secret_with_line_end", "error"),
-    "secret at hand with a line end": (
+    "secret with a newline": (lambda: signed(good(), SECRET + "\n"), PAIR, "secret_with_line_end", "error"),
+    "given secret with a newline": (
         lambda: signed(good()),
         (KEY, SECRET + "\n"),
         "secret_with_line_end",
@@ -122,7 +122,7 @@ def test_signature_is_judged(token: Callable[[], str], pair: tuple[str, str | No
 
 
 def test_signature_alone_is_checked_without_a_key() -> None:
-    """With a secret and no key at hand the signature is checked, whoever's key the token names."""
+    """With a secret but no key, the signature of a token of any key is checked."""
     assert GOOD_SAYS == codes(inspect(signed({**good(), "iss": "APIother"}), NOW, "", SECRET))
 
 
@@ -177,7 +177,7 @@ def test_text_that_is_not_a_token(text: str, word: str) -> None:
 
 
 def test_whitespace_around_a_token_is_ignored() -> None:
-    """Files and pipes end with a line end, which is no part of the token."""
+    """Files and pipes end with a newline, which is not part of the token."""
     assert inspect(signed(good()), NOW, *PAIR) == inspect(f"\n  {signed(good())}\r\n", NOW, *PAIR)
     assert inspect(signed(good()), NOW, *PAIR) == inspect(f"\ufeff{signed(good())}\r\n", NOW, *PAIR)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from .._escape import escape
+from .._random import new_guest, new_room
 from ..errors import InvalidArgument
 from . import _credential_options, _server_options, _stderr
 from ._arguments import nonblank, pair, ttl
@@ -139,8 +139,8 @@ def run(options: argparse.Namespace) -> int:
     from .._token.claims import payload
     from ..grants import ParticipantInfo
 
-    identity = f"guest-{os.urandom(16).hex()}" if options.identity is None else options.identity
-    room = f"room-{os.urandom(16).hex()}" if options.room is None else options.room
+    identity = new_guest() if options.identity is None else options.identity
+    room = new_room() if options.room is None else options.room
     participant = ParticipantInfo(identity, options.name, options.metadata, _attributes(options) or None)
     grants, room_config = _grants(options), _room_config(options.room_config)
     has_default_agent = not options.no_agent and not options.agent and not (room_config or {}).get("agents")

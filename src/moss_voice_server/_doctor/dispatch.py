@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .._escape import escape
 from .._livekit_credentials import LiveKitCredentials
+from .._random import new_room
 from ..errors import InvalidArgument
 from . import join
 from .check import Check, Stopwatch, cause_and_remedy
@@ -15,7 +16,7 @@ from .livekit_server import LiveKitServer
 from .options import Options
 from .room_service import delete
 from .signalling import Agents, Joined, Left, Refused, connect
-from .tokens import join_token, new_room
+from .tokens import join_token
 
 NAMES = ("dispatch.named", "dispatch.unnamed")
 _GRACE = 5.0  # seconds that the other kind of worker gets once one has joined; LiveKit reports an agent within 3
@@ -122,7 +123,7 @@ def _wait(
     *agents: str,
 ) -> Outcome:
     """Opens a room and waits for an agent, for at most `grace` seconds once the other kind has joined its room."""
-    room = new_room()
+    room = new_room("doctor-")
     started = options.mono()
     try:
         token = join_token(credentials, options, room, *agents, ttl=options.agent_timeout + _MARGIN)

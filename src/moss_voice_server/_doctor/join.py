@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .._escape import escape
 from .._livekit_credentials import LiveKitCredentials
+from .._random import new_room
 from .check import Check, Stopwatch
 from .livekit_server import LiveKitServer
 from .options import Options
 from .room_service import delete
 from .signalling import JOIN_FAILURE, Joined, Left, Refused, connect
-from .tokens import join_token, new_room
+from .tokens import join_token
 
 NAMES = ("join",)
 MISSING_EXTRA = 'the package websockets is not installed: pip install "moss-voice-server[cli]"'
@@ -20,7 +21,7 @@ _MINUTE = 60.0  # seconds
 def check(server: LiveKitServer, credentials: LiveKitCredentials, options: Options) -> Check:
     """Joins a new room to which no agent is dispatched, leaves it, and deletes it."""
     watch = Stopwatch(options.mono)
-    room = new_room()
+    room = new_room("doctor-")
     # Naming an agent that does not exist keeps LiveKit from dispatching the unnamed workers.
     token = join_token(credentials, options, room, f"none-{room}", ttl=_MINUTE)
     signal = connect(server, token, options.timeout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from secrets import token_hex
 
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Secret
@@ -14,11 +13,6 @@ from .options import Options
 
 _TTL = 15 * 60.0  # seconds: the default of an application's tokens
 _ADMIN_TTL = 60  # seconds: such a token goes to the server only
-
-
-def new_room() -> str:
-    """The name of a new room for one check."""
-    return f"doctor-{token_hex(8)}"
 
 
 def join_token(credentials: LiveKitCredentials, options: Options, room: str, *agents: str, ttl: float = _TTL) -> str:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from .._http.model import Answer, TransportError
 from .._livekit_credentials import LiveKitCredentials
+from .._random import new_room
 from . import connectivity, key_pair
 from .check import Check, Status, Stopwatch
 from .connectivity import Target
 from .http import request
 from .livekit_server import NO_TOKEN, LiveKitServer
 from .options import Options
-from .tokens import join_token, new_room
+from .tokens import join_token
 
 NAMES = ("token", "token.v1")
 _CLOCK = "synchronize the clocks of this machine and of LiveKit's with NTP; see the check `clock`"
@@ -41,7 +42,7 @@ class Verdict(NamedTuple):
 def checks(server: LiveKitServer, credentials: LiveKitCredentials, options: Options) -> Generator[Check, None, bool]:
     """Both paths that clients use; returns whether to try a join."""
     watch = Stopwatch(options.mono)
-    token = join_token(credentials, options, new_room())
+    token = join_token(credentials, options, new_room("doctor-"))
     verdict = judge(ask(server, "/rtc/validate", token, options.timeout), server)
     if key_pair.keys_look_swapped(credentials) and verdict.status == "fail":
         verdict = verdict._replace(detail=f"{verdict.detail}; {key_pair.SWAPPED}", remedy="swap key and secret")
