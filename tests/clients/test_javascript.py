@@ -83,8 +83,8 @@ def test_vector_is_what_the_client_sends(vector: Vector, token_source: TokenSour
 
 def says(answer: dict[str, Any], status: int, code: str) -> bool:
     """Whether the client's error names the status and our code."""
-    _, _, told = answer["error"].partition(": received ")
-    seen, _, body = told.partition(" / ")
+    _, _, received = answer["error"].partition(": received ")
+    seen, _, body = received.partition(" / ")
     return (str(status), code) == (seen, json.loads(body)["error"])
 
 

@@ -26,7 +26,7 @@ def test_request_is_answered(endpoint: str, vector: Vector) -> None:
         assert (vector.request["error"], {"error", "message"}) == (body["error"], body.keys())
     else:
         assert (URL, {"server_url", "participant_token"}) == (body["server_url"], body.keys())
-        assert vector.request["claims"] == told(body["participant_token"])
+        assert vector.request["claims"] == claims_of(body["participant_token"])
 
 
 @every_vector
@@ -57,10 +57,10 @@ def test_new_room_for_each_call(endpoint: str, client: str) -> None:
 def test_every_client_has_vectors() -> None:
     """The clients that the standard's documentation lists are all here, each with a source."""
     assert {"android", "cpp", "esp32", "flutter", "javascript", "react", "rust", "swift", "unity"} == CLIENTS.keys()
-    assert all(url.startswith("https://github.com/livekit/") for told in CLIENTS.values() for url in told["source"])
+    assert all(url.startswith("https://github.com/livekit/") for vector in CLIENTS.values() for url in vector["source"])
 
 
-def told(token: str) -> dict[str, Any]:
+def claims_of(token: str) -> dict[str, Any]:
     """What the token says of the things that a client may request for; a new room's name is left out."""
     said = claims(token)
     assert "user-42" == said["sub"]

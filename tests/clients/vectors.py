@@ -31,7 +31,7 @@ class Vector(NamedTuple):
         return f"{self.client}: {self.request['what']}"
 
 
-VECTORS = [Vector(client, request) for client, told in CLIENTS.items() for request in told["requests"]]
+VECTORS = [Vector(client, request) for client, described in CLIENTS.items() for request in described["requests"]]
 
 
 def read_as(client: str, answer: Answer) -> tuple[str, str] | None:

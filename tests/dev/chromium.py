@@ -53,7 +53,7 @@ class Seen(NamedTuple):
 
 
 class Page:
-    """One page in a browser context of its own. Scripts are JavaScript expressions."""
+    """One page in its own browser context. Scripts are JavaScript expressions."""
 
     def __init__(self, browser: Browser, number: int) -> None:
         self._browser = browser

@@ -41,7 +41,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One Chromium for the whole run; each page has a context of its own."""
+    """One Chromium for the whole run; each page has its own context."""
     with chromium(tmp_path_factory.mktemp("chromium")) as one:
         yield one
 

@@ -1,4 +1,4 @@
-"""Program: `moss-voice-server dev` as a process of its own: started, read up to its page's address, stopped."""
+"""`moss-voice-server dev` as a process: started, read until it runs, stopped."""
 
 from __future__ import annotations
 

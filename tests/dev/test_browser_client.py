@@ -141,7 +141,7 @@ def test_npm_that_hangs(how: str, environ: dict[str, str], tmp_path: Path) -> No
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has collected does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -205,9 +205,9 @@ def test_wrong_secret(livekit_server: LiveKitServer) -> None:
 
 def test_no_server() -> None:
     """A server that is down is an error with the cause, at once."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        url = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(EchoError, match=r"register with the LiveKit server \(connection refused\)$"):
             EchoAgent(url, "key", Secret("secret"), NAMES).__enter__()
 

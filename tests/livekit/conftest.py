@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: a real LiveKit server, our library over its keys, rooms nobody else uses."""
+"""Fixtures of the end-to-end tests: a real LiveKit server, our library with its keys, unused room names."""
 
 from __future__ import annotations
 

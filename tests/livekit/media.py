@@ -19,7 +19,7 @@ _BLOCK = RATE // 10  # samples in the piece of sound that is listened to at a ti
 
 
 class Guest:
-    """A participant in a room, and what the server has told it since: `(event's name, its arguments)` in order."""
+    """A participant in a room, and the events since: `(event's name, its arguments)` in order."""
 
     def __init__(self) -> None:
         self.room = rtc.Room()

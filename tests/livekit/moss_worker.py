@@ -35,13 +35,16 @@ def worker_python() -> Path:
         return python
     if os.environ.get("CI") != "true":
         absent(f"no Moss worker: install {_PACKAGE} with Python 3.11 into a virtual environment at {folder}")
-    base = _python_3_11()
-    if base is None:
-        absent("Moss's worker needs Python 3.11")
     building = folder.with_name(f"{folder.name}-{os.getpid()}")
+    python_of_building = building / "bin" / "python"
+    uv, base = shutil.which("uv"), _python_3_11()
+    if uv is None and base is None:
+        absent("Moss's worker needs Python 3.11")
     commands: tuple[list[str | Path], ...] = (
-        [base, "-m", "venv", building],
-        [building / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", _PACKAGE],
+        [uv, "venv", "--quiet", "--python", base or "3.11", building] if uv else [base or "", "-m", "venv", building],
+        [uv, "pip", "install", "--quiet", "--no-config", "--python", python_of_building, _PACKAGE]
+        if uv
+        else [python_of_building, "-m", "pip", "install", "--quiet", "--no-compile", _PACKAGE],
     )
     try:
         for command in commands:

@@ -1,4 +1,4 @@
-"""LiveKit's HTTP side: `/rtc/validate`, and the server API with a token of its own, made by PyJWT."""
+"""LiveKit over HTTP: `/rtc/validate`, and the server API with a token that PyJWT signs."""
 
 from __future__ import annotations
 

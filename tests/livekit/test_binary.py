@@ -48,7 +48,7 @@ BUILDS = "made = Path(os.environ['GOBIN'], 'server'); made.write_text('#!/bin/sh
 
 
 def test_named_file_comes_first(environ: dict[str, str], tmp_path: Path) -> None:
-    """`LIVEKIT_SERVER_BIN` beats PATH, PATH beats the cache, and with none of them there is none."""
+    """`LIVEKIT_SERVER_BIN` beats PATH, PATH beats the cache, and without them the result is `None`."""
     places = {
         "LIVEKIT_SERVER_BIN": executable(tmp_path / "my server"),
         "PATH": executable(tmp_path / "bin" / "livekit-server"),
@@ -175,7 +175,7 @@ def test_waiting_for_a_build_ends_in_time(environ: dict[str, str], tmp_path: Pat
 
 
 def test_server_without_a_binary_says_how_to_get_one(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starting a server where there is none names the three ways to one."""
+    """Starting a server without an executable is an error with the ways to get one."""
     monkeypatch.delenv("LIVEKIT_SERVER_BIN", raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)

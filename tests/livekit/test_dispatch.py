@@ -1,4 +1,4 @@
-"""Which agents a token sends for, as seen by workers that are registered at a real server."""
+"""Which agents a token dispatches, as workers of a real server see it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def agents_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
 
 @pytest.fixture(scope="module")
 def workers(agents_server: LiveKitServer) -> Iterator[dict[str, Worker]]:
-    """A worker without a name, two with one, and another deployment of the first of these."""
+    """An unnamed worker, two named ones, and another deployment of the first of these."""
     with ExitStack() as stack:
         yield {
             title: stack.enter_context(worker(agents_server, *registration)) for title, registration in WORKERS.items()
@@ -45,7 +45,7 @@ def workers(agents_server: LiveKitServer) -> Iterator[dict[str, Worker]]:
 
 
 @pytest.fixture(scope="module")
-def office(agents_server: LiveKitServer) -> MossVoiceServerSync:
+def voice_server(agents_server: LiveKitServer) -> MossVoiceServerSync:
     """Our library with the keys of this module's server."""
     return MossVoiceServerSync.from_livekit(agents_server.url, agents_server.api_key, agents_server.api_secret)
 
@@ -57,10 +57,10 @@ def dispatched(server: LiveKitServer, room: str) -> list[tuple[str, str]]:
 
 
 def test_named_agent_gets_its_job_and_the_unnamed_none(
-    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+    agents_server: LiveKitServer, workers: dict[str, Worker], voice_server: MossVoiceServerSync, room: str
 ) -> None:
-    """`agent_name=` sends for the worker of that name, and keeps the workers without a name out of the room."""
-    token = office.create_participant_token(ParticipantInfo("user-42"), room, "clerk")
+    """`agent_name=` dispatches the worker of that name, and no unnamed worker."""
+    token = voice_server.create_participant_token(ParticipantInfo("user-42"), room, "clerk")
 
     with join(agents_server.url, token):
         job = workers["clerk"].job(room)
@@ -76,11 +76,11 @@ def test_unnamed_agent_gets_the_job_by_default(
     agent_name: str | None,
     agents_server: LiveKitServer,
     workers: dict[str, Worker],
-    office: MossVoiceServerSync,
+    voice_server: MossVoiceServerSync,
     room: str,
 ) -> None:
-    """Without an agent's name LiveKit's own rule holds: the workers without a name are sent for, no others."""
-    token = office.create_participant_token(ParticipantInfo("user-42"), room, agent_name)
+    """Without an agent's name LiveKit dispatches the unnamed workers, and no others."""
+    token = voice_server.create_participant_token(ParticipantInfo("user-42"), room, agent_name)
 
     with join(agents_server.url, token):
         job = workers["unnamed"].job(room)
@@ -91,13 +91,13 @@ def test_unnamed_agent_gets_the_job_by_default(
 
 
 def test_dispatch_carries_metadata_and_attributes(
-    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+    agents_server: LiveKitServer, workers: dict[str, Worker], voice_server: MossVoiceServerSync, room: str
 ) -> None:
     """Metadata and attributes of an `AgentDispatch` are the job's, letter by letter."""
     dispatch = AgentDispatch(
         "clerk", metadata='{"customer": "Žofie 🎻"}\n', attributes={"language": "cs", "quote": '"\\'}
     )
-    token = office.create_participant_token(ParticipantInfo("user-42"), room, agents=[dispatch])
+    token = voice_server.create_participant_token(ParticipantInfo("user-42"), room, agents=[dispatch])
 
     with join(agents_server.url, token):
         job = workers["clerk"].job(room)
@@ -105,11 +105,11 @@ def test_dispatch_carries_metadata_and_attributes(
     assert (dispatch.metadata, dict(dispatch.attributes)) == (job.metadata, dict(job.attributes))
 
 
-def test_several_agents_are_all_sent_for(
-    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+def test_several_agents_are_all_dispatched(
+    agents_server: LiveKitServer, workers: dict[str, Worker], voice_server: MossVoiceServerSync, room: str
 ) -> None:
     """`agent_name`, `agents` and the room config's agents come together, each with its own metadata."""
-    token = office.create_participant_token(
+    token = voice_server.create_participant_token(
         ParticipantInfo("user-42"),
         room,
         "clerk",
@@ -126,10 +126,10 @@ def test_several_agents_are_all_sent_for(
 
 
 def test_deployment_reaches_its_own_workers(
-    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+    agents_server: LiveKitServer, workers: dict[str, Worker], voice_server: MossVoiceServerSync, room: str
 ) -> None:
-    """A deployment sends for the workers that registered with it, not for production's of the same name."""
-    token = office.create_participant_token(
+    """A deployment dispatches the workers that registered with it, not production's of the same name."""
+    token = voice_server.create_participant_token(
         ParticipantInfo("user-42"), room, agents=[AgentDispatch("clerk", deployment="canary")]
     )
 
@@ -142,12 +142,12 @@ def test_deployment_reaches_its_own_workers(
     assert [] == workers["clerk"].jobs(room)
 
 
-def test_only_the_token_that_opens_the_room_sends_for_agents(
-    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+def test_only_the_token_that_creates_the_room_dispatches_agents(
+    agents_server: LiveKitServer, workers: dict[str, Worker], voice_server: MossVoiceServerSync, room: str
 ) -> None:
-    """The agents in a second participant's token are not sent for: the room is open already."""
-    first = office.create_participant_token(ParticipantInfo("first"), room, "clerk")
-    second = office.create_participant_token(ParticipantInfo("second"), room, "interpreter")
+    """The agents in a second participant's token are not dispatched: the room exists already."""
+    first = voice_server.create_participant_token(ParticipantInfo("first"), room, "clerk")
+    second = voice_server.create_participant_token(ParticipantInfo("second"), room, "interpreter")
 
     with join(agents_server.url, first), join(agents_server.url, second):
         workers["clerk"].job(room)
@@ -157,15 +157,15 @@ def test_only_the_token_that_opens_the_room_sends_for_agents(
     assert [] == workers["interpreter"].jobs(room)
 
 
-def test_agent_that_nobody_registered_opens_the_room_all_the_same(
-    agents_server: LiveKitServer, workers: dict[str, Worker], office: MossVoiceServerSync, room: str
+def test_agent_without_a_worker_does_not_prevent_the_join(
+    agents_server: LiveKitServer, workers: dict[str, Worker], voice_server: MossVoiceServerSync, room: str
 ) -> None:
-    """A name without a worker is no error at the server: the participant is alone, the dispatch waits in vain."""
-    token = office.create_participant_token(ParticipantInfo("user-42"), room, "nobody")
+    """A name without a worker is no error for LiveKit: the participant is alone in the room."""
+    token = voice_server.create_participant_token(ParticipantInfo("user-42"), room, "unregistered")
 
     with join(agents_server.url, token) as signal:
         listed = dispatched(agents_server, room)
 
     assert room == signal.joined.room.name
-    assert [("nobody", "")] == listed
+    assert [("unregistered", "")] == listed
     assert [] == [job for each in workers.values() for job in each.jobs(room)]

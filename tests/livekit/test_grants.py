@@ -192,7 +192,7 @@ def test_data_flows_with_publishing_denied_and_data_allowed(
 
 
 def test_hidden_participant_is_unseen(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
-    """The others are not told of a hidden participant, who is in the room and sees them."""
+    """The others do not see a hidden participant, who is in the room and sees them."""
     tokens = {
         name: voice.create_participant_token(
             ParticipantInfo(name), room, grants=ParticipantGrants(hidden=name == "hidden")
@@ -215,7 +215,7 @@ def test_hidden_participant_is_unseen(livekit_server: LiveKitServer, voice: Moss
                 {each["identity"] for each in listed["participants"]},
             )
 
-    told, seen_by_hidden, in_the_room = asyncio.run(main())
-    assert ["visible"] == told
+    seen_by_others, seen_by_hidden, in_the_room = asyncio.run(main())
+    assert ["visible"] == seen_by_others
     assert {"observer", "visible"} == seen_by_hidden
     assert {"observer", "hidden", "visible"} == in_the_room

@@ -72,7 +72,7 @@ def test_unknown_key_is_refused(livekit_server: LiveKitServer) -> None:
 
 
 def test_changed_claims_are_refused(livekit_server: LiveKitServer, voice: MossVoiceServerSync) -> None:
-    """A token whose payload was exchanged after signing is refused: nobody becomes someone else."""
+    """A token whose payload was changed after signing is refused."""
     header, _, signature = voice.create_participant_token(ParticipantInfo("user-42"), "room").split(".")
     _, payload, _ = voice.create_participant_token(ParticipantInfo("admin"), "room").split(".")
 
@@ -168,7 +168,7 @@ def test_lone_surrogate_would_become_another_identity(
 def test_attribute_of_none_would_become_empty(
     livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
 ) -> None:
-    """An attribute that is None is refused by us; LiveKit would read it as an empty text."""
+    """An attribute with the value None is refused by us; LiveKit would read it as an empty text."""
     with pytest.raises(InvalidArgument) as refused:
         voice.create_participant_token(ParticipantInfo("user-42", attributes={"plan": None}), room)  # type: ignore[dict-item]
     token = signed(livekit_server, minted(voice, room), attributes={"plan": None})

@@ -1,4 +1,4 @@
-"""The LiveKit server that we start ourselves: on loopback only, its own keys only, gone without a trace."""
+"""`testing.LiveKitServer`: on loopback only, with its own keys only, and nothing is left of it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_listens_on_loopback_only(own_server: LiveKitServer) -> None:
 
 
 def test_sends_clients_to_no_public_server(own_server: LiveKitServer) -> None:
-    """The STUN servers that a client is told of are on loopback."""
+    """The STUN servers that clients get are on loopback."""
     with join(own_server.url, token_of(own_server)) as signal:
         urls = [url for each in signal.joined.ice_servers for url in each.urls]
 
@@ -95,7 +95,7 @@ def test_sends_clients_to_no_public_server(own_server: LiveKitServer) -> None:
 
 
 def test_keys_are_random_and_long(livekit_binary: Path) -> None:
-    """Without `keys` a server gets a pair of its own, the secret of 43 letters and digits."""
+    """Without `keys` a server gets a random pair, the secret of 43 letters and digits."""
     one, two = LiveKitServer(livekit_binary), LiveKitServer(livekit_binary)
 
     assert re.fullmatch(r"API[A-Za-z0-9]{12}", one.api_key)
@@ -302,7 +302,7 @@ def test_taken_port_is_tried_again_elsewhere(livekit_binary: Path, tmp_path: Pat
 
 
 def run(livekit_binary: Path, text: str) -> list[str]:
-    """Run Python code with a started `server` in an interpreter of its own; the lines that it prints."""
+    """Run Python code with a started `server` in another interpreter; the lines that it prints."""
     code = f"""
 import os, sys
 from moss_voice_server.testing import LiveKitServer

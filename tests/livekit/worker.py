@@ -88,7 +88,7 @@ def worker(server: LiveKitServer, agent_name: str = "", deployment: str = "") ->
     """A worker of this name (empty: one that takes automatic dispatches) for as long as the context lasts.
 
     Register workers before the first room is opened on a server: it keeps the list of names for a while, and only its
-    own notice, which nobody can wait for, makes it forget.
+    own notice, for which no test can wait, resets it.
     """
     with connect(
         f"{server.url}/agent?protocol=1",
