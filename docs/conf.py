@@ -37,7 +37,6 @@ autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_use_param = napoleon_use_keyword = False  # an entry may name several arguments
-napoleon_custom_sections = [("Content", "params_style"), ("Travel", "params_style")]  # of testing.Answer
 python_maximum_signature_line_length = 80
 python_display_short_literal_types = True
 add_module_names = False

@@ -85,7 +85,7 @@ ANY = {
     "MossVoiceServer.lazy_from_env",
     "MossVoiceServerSync.from_env",
     "MossVoiceServerSync.lazy_from_env",
-    "testing.Answer.__init__",
+    "testing.MockResponse.__init__",
     "testing.FakeMoss.add_session_report",
     "testing.FakeMoss.arguments",
     "testing.FakeMoss.session_reports",
