@@ -917,7 +917,7 @@ def test_repr_hides_secrets(moss: FakeMoss) -> None:
     for text in texts:
         assert moss.credentials["voice_agent_api_secret"] not in text
         assert moss.arguments["project_key"] not in text
-    assert f"<FakeMoss started {moss.url}, 1 requests, 0 held>" == repr(moss)
+    assert f"<FakeMoss started {moss.url}, 1 requests, 0 waiting>" == repr(moss)
     assert "FaultResponse(json=<given>, headers=['X-Secret'])" == repr(scripted)
     assert "FaultResponse()" == repr(FaultResponse())
     assert "FaultResponse(status=503, body=<2 bytes>, delay=0.5)" == repr(FaultResponse(503, body=b"ab", delay=0.5))

@@ -82,7 +82,7 @@ def test_all_differences_are_told(moss_server: MossVoiceServerSync) -> None:
         "  identity: expected 'bob', the token says 'ada'",
         "  ttl in seconds: expected 60, the token says 900",
         "  agents: expected [{'agentName': 'echo'}], the token says []",
-        "  signature: not made with this api_secret",
+        "  signature: not created with this api_secret",
     ]
 
 
@@ -96,7 +96,7 @@ def test_what_is_no_token_is_said(token: Any) -> None:
 def test_tokens_of_other_makers() -> None:
     """Claims that are null and a signature of another length: the differences are reported."""
     claims = base64.urlsafe_b64encode(b'{"video": null, "roomConfig": null}').decode().rstrip("=")
-    with pytest.raises(AssertionError, match=r"the token differs:\n  room: .*None\n  signature: not made") as caught:
+    with pytest.raises(AssertionError, match=r"the token differs:\n  room: .*None\n  signature: not created") as caught:
         assert_token(f"e30.{claims}.c2ln", room="hall", agents=[], api_secret="s" * 32)
     assert "agents" not in str(caught.value)
 

@@ -37,10 +37,10 @@ class Signer(Sealed):
         self.head = f'{{"iss":{json_string(api_key)},"nbf":'
         """How every payload of this signer begins: up to the time."""
         self.fingerprint = sha256(api_key.encode()).hexdigest()[:12]
-        """Tells keys apart in logs without showing the key id. It says nothing of the secret."""
+        """Identifies the key in logs without its ID; it reveals nothing about the secret."""
 
     def signs_like(self, other: Signer) -> bool:
-        """Whether both have the same key and secret: a new secret can come under an old key id."""
+        """Whether both have the same key and secret: a new secret can have an old key ID."""
         from hmac import compare_digest
 
         return self.head == other.head and compare_digest(self.sign(b""), other.sign(b""))

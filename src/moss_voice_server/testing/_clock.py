@@ -1,4 +1,4 @@
-"""Frozen clock: time that moves only when a test says so, for tokens' times and for the age of credentials."""
+"""Frozen clock: time that moves only when the test moves it, for the times of tokens and the age of credentials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .. import _clock as _clocks
 
 
 class FrozenClock:
-    """Time for the servers that are made inside a `with`: both of their clocks stand still until `advance`.
+    """Time for the servers that are created inside the `with`: their clocks stand still until `advance`.
 
     Args:
         at: seconds since 1970; the present by default.
@@ -18,18 +18,18 @@ class FrozenClock:
 
         with FakeMoss() as moss, FrozenClock() as clock:
             server = MossVoiceServerSync.create(**moss.arguments)
-            clock.advance(3600)  # now the credentials are due for renewal
+            clock.advance(3600)  # now a refresh is due
             assert server.status().state == "stale"
     """
 
     def __init__(self, at: float | None = None) -> None:
         self.time = time.time() if at is None else float(at)
-        """What the wall clock shows, in seconds since 1970."""
+        """The wall clock, in seconds since 1970."""
         self.monotonic = 1_000_000.0
-        """What the monotonic clock shows, in seconds."""
+        """The monotonic clock, in seconds."""
 
     def advance(self, seconds: float) -> None:
-        """Lets so much time go by, on both clocks."""
+        """Move both clocks forward."""
         self.time += seconds
         self.monotonic += seconds
 

@@ -1,4 +1,4 @@
-"""FakeMoss: the Moss API's endpoint for one voice agent, started, scripted and asked what it saw."""
+"""FakeMoss: the Moss API for one voice agent, with queued responses and recorded requests."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ IN_MEMORY_URL = "https://fake-moss.invalid"  # RFC 6761: never resolved
 class FakeMoss:
     """The Moss API for one voice agent: on a loopback port from `start` (or `with`) to `close`, and in memory.
 
-    Give it to code under test as `MossVoiceServer.create(**moss.arguments)` or through `moss.environ`; or,
-    without any socket, `create(**moss.arguments, transport=moss.transport())`.
+    Pass it to the code under test as `MossVoiceServer.create(**moss.arguments)` or through `moss.environ`. Without any
+    socket: `create(**moss.arguments, transport=moss.transport())`.
 
-    Unless told otherwise it answers as the API does: the credentials to the right project and voice agent,
-    401 for a wrong project id or key, 404 for an unknown voice agent or path, 405 for another method.
+    By default it responds as the API does: the credentials, the runtime configuration and the session reports for the
+    right project and voice agent, 401 for a wrong project ID or key, 404 for an unknown voice agent or path, 405 for
+    another method.
 
-    Keyword arguments:
-        project_id, project_key, voice_agent_id: who is let in; random by default.
-        url, api_key, api_secret, agent_name: the first credentials. Key and secret are random by default, the
-            secret longer than 32 bytes.
-        ssl_context: a server's context with its certificate makes it https.
-        clock: what `RecordedRequest.time` is read from.
-        kept_requests: how many requests `requests` keeps, the newest; `None`: all.
+    Args:
+        project_id, project_key, voice_agent_id: what it accepts; random by default.
+        url, api_key, api_secret, agent_name: the first credentials. Key and secret are random by default, the secret
+            longer than 32 bytes.
+        ssl_context: a server context with its certificate; the URL is then https.
+        clock: where `RecordedRequest.time` comes from.
+        kept_requests: how many of the newest requests and session reports are kept; `None`: all.
 
-    Attributes, to be set at any time:
-        etag: True: answers carry an ETag, and If-None-Match gets 304.
-        max_age: whole seconds for Cache-Control; None sends none.
+    Attributes, which can be set at any time:
+        etag: `True`: responses carry an ETag, and If-None-Match gets 304.
+        max_age: whole seconds for Cache-Control; `None`: no header.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class FakeMoss:
             project_key or f"moss-key-{secrets.token_hex(16)}",
             voice_agent_id or f"voice-agent-{secrets.token_hex(8)}",
             _credentials(url, api_key, api_secret, agent_name),
-            SessionReports(),
+            SessionReports(kept_requests),
         )
         self._exchanges = Exchanges(clock, self._complete, kept_requests)
         self._server = SocketServer(self._exchanges, ssl_context)
@@ -79,9 +80,10 @@ class FakeMoss:
         _living.add(self)
 
     def start(self) -> FakeMoss:
-        """Listen. Nothing happens when it does already; after `close` it is the same port again.
+        """Listen; after `close` on the same port again. Does nothing if it listens already.
 
-        Raises OSError when no socket can be had.
+        Raises:
+            OSError: no socket is available.
         """
         if not self._is_started:
             self._port = self._server.start(self._port)
@@ -89,7 +91,7 @@ class FakeMoss:
         return self
 
     def close(self) -> None:
-        """Drop held answers, end every connection and thread, refuse new ones. May be called twice."""
+        """End every connection and thread and refuse new ones. May be called twice."""
         self._is_closed = True
         self._is_started = False
         self._server.close()
@@ -118,7 +120,7 @@ class FakeMoss:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of `MossVoiceServer.create` that lead here."""
+        """The keyword arguments of `MossVoiceServer.create` for this API."""
         return {
             "project_id": self._api.project_id,
             "project_key": self._api.project_key,
@@ -128,7 +130,7 @@ class FakeMoss:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables of `MossVoiceServer.from_env` that lead here."""
+        """The environment variables of `MossVoiceServer.from_env` for this API."""
         return {
             "MOSS_PROJECT_ID": self._api.project_id,
             "MOSS_PROJECT_KEY": self._api.project_key,
@@ -138,7 +140,7 @@ class FakeMoss:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """The four fields that are answered now."""
+        """The four fields of the response."""
         return dict(self._api.credentials)
 
     def rotate(
@@ -150,7 +152,7 @@ class FakeMoss:
     ) -> dict[str, str]:
         """Replace the credentials at once and return them: a new random key and secret unless given.
 
-        The URL and the agent's name stay unless given. An answer that is under way keeps the old ones.
+        The URL and the agent's name stay unless given. A response that has started keeps the old ones.
         """
         old = self._api.credentials
         self._api.credentials = _credentials(
@@ -179,22 +181,23 @@ class FakeMoss:
         return self._api.reports.add(room_name, dict(report), created_at or datetime.now(timezone.utc))
 
     def queue(self, *responses: MockResponse | int) -> None:
-        """The next requests get these in this order, after those already queued; an int is a status.
+        """Respond to the next requests with these, in this order; an int is a status.
 
-        Raises TypeError for anything else.
+        Raises:
+            TypeError: neither a `MockResponse` nor an int.
         """
         self._exchanges.queue(tuple(_response(response) for response in responses))
 
     def set_default(self, response: MockResponse | int) -> None:
-        """Every request gets this, once the script is through, until `normal`."""
+        """Respond with this whenever the queue is empty, until `reset`."""
         self._exchanges.set_default(_response(response))
 
     def reset(self) -> None:
-        """Back to what the API itself says; what is left of the script is forgotten."""
+        """Empty the queue and forget the default: respond as the API does."""
         self._exchanges.reset()
 
     def release(self) -> None:
-        """Let the answers that are held now (`hang`, `hang_after_headers`) go on; later ones wait."""
+        """Send the responses that wait now (`hang`); later ones wait for the next call."""
         self._exchanges.release()
 
     @property
@@ -209,26 +212,27 @@ class FakeMoss:
 
     @property
     def in_flight(self) -> int:
-        """How many answers are held now; one whose client has left is no longer counted, soon after."""
+        """How many responses wait for `release`; one whose client has left is soon not counted any more."""
         return self._exchanges.in_flight
 
     @property
     def bytes_sent(self) -> int:
-        """How many bytes of answers went out; of those, a socket's client may have read less."""
+        """How many bytes were sent; the client of a socket may have read fewer."""
         return self._exchanges.bytes_sent
 
     def wait_for(self, count: int, timeout: float = 20.0) -> tuple[RecordedRequest, ...]:
-        """Block until so many requests arrived in all (a held one counts), and return them.
+        """Block until `count` requests arrived in all, and return them. In a coroutine: `asyncio.to_thread(moss.wait_for, 1)`.
 
-        Raises AssertionError after `timeout` seconds. A coroutine says
-        `await asyncio.to_thread(moss.wait_for, 1)`.
+        Raises:
+            AssertionError: fewer arrived within `timeout` seconds.
         """
         return self._exchanges.wait_for(count, timeout)
 
     def wait_idle(self, timeout: float = 20.0) -> None:
-        """Block until no answer is under way: all are sent, or their clients have left.
+        """Block until every response is sent, or its client has left.
 
-        Raises AssertionError after `timeout` seconds.
+        Raises:
+            AssertionError: one is not, after `timeout` seconds.
         """
         self._exchanges.wait_idle(timeout)
 
@@ -239,14 +243,14 @@ class FakeMoss:
         async_sleep: Callable[[float], Awaitable[object]] | None = None,
         limit: float = 30.0,
     ) -> MemoryTransport:
-        """An httpx2 transport for `httpx2.Client` and `httpx2.AsyncClient` that answers in memory.
+        """An httpx2 transport for `httpx2.Client` and `httpx2.AsyncClient` that responds in memory.
 
-        Same script, same record, no socket: any host and port lead here, also before `start`. After `close`
-        it refuses, as a port would (`httpx2.ConnectError`).
-        Scripted waits obey the client's read timeout, and last `limit` seconds at most: then it is a
-        ReadTimeout.
-        `sleep` and `async_sleep`, given, are called once per wait with its seconds, instead of waiting.
-        `reset="accept"` is a ConnectError here, the other resets are a ReadError.
+        It uses the same queue and records the same requests. Every host and port leads here, also before `start`. After
+        `close` it raises `httpx2.ConnectError`.
+
+        Args:
+            sleep, async_sleep: called with the seconds of each delay, instead of waiting.
+            limit: seconds after which a delay becomes a `httpx2.ReadTimeout`, as after the client's read timeout.
         """
         from ._memory import MemoryTransport
 
@@ -255,7 +259,7 @@ class FakeMoss:
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "started" if self._is_started else "not started"
         url = f" {self.url}" if self._port else ""
-        return f"<FakeMoss {state}{url}, {self.count} requests, {self.in_flight} held>"
+        return f"<FakeMoss {state}{url}, {self.count} requests, {self.in_flight} waiting>"
 
     def _complete(self, response: MockResponse, request: RecordedRequest) -> MockResponse:
         self._api.etag, self._api.max_age = self.etag, self.max_age
@@ -291,6 +295,6 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # A child forked while another thread holds our lock would wait for it for ever; and the child's copies of
-    # our sockets would keep the port and the connections open after the parent has closed them.
+    # A child that was forked while another thread held our lock would deadlock, and its copies of our sockets would keep
+    # the port and the connections open after the parent has closed them.
     os.register_at_fork(after_in_child=_after_fork)

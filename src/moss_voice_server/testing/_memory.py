@@ -1,7 +1,7 @@
-"""MemoryTransport: the same script without a socket, for httpx2.Client and httpx2.AsyncClient alike.
+"""MemoryTransport: the same responses without a socket, for httpx2.Client and httpx2.AsyncClient.
 
-The bytes that the socket would carry go through h11, the parser that httpx2 itself reads sockets with (it
-brings it along), so that a broken answer fails here as it does there. The only file here that needs httpx2.
+The bytes that the socket would carry go through h11, the parser with which httpx2 reads sockets (its dependency), so that
+a broken response fails here as it does there. This is the only module of the kit that needs httpx2.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 @dataclass(frozen=True)
 class _Wait:
-    """The driver waits so many seconds, or, at a hold, until the answer is released before that."""
+    """Wait `seconds`, or, at a hold, until the response is released before that."""
 
     seconds: float
     is_hold: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import deque
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
 from typing import Any
@@ -14,9 +15,9 @@ PAGE_SIZE = 100
 class SessionReports:
     """The stored reports, oldest first; safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int | None) -> None:
         self._lock = threading.Lock()
-        self._reports: list[dict[str, Any]] = []
+        self._reports: deque[dict[str, Any]] = deque(maxlen=kept)
 
     def add(self, room_name: str, report: Any, created_at: datetime) -> dict[str, Any]:
         """Store a report and return it as the API lists it."""

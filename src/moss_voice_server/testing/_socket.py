@@ -23,7 +23,7 @@ _LINGER = "hh" if os.name == "nt" else "ii"  # struct linger: two shorts on Wind
 
 
 class SocketServer:
-    """Serves what `Exchanges` hands out. `close` ends every connection and thread; `start` may follow it."""
+    """Serves the responses of `Exchanges`. `close` ends every connection and thread; `start` may follow it."""
 
     def __init__(self, exchanges: Exchanges, ssl_context: ssl.SSLContext | None) -> None:
         self._exchanges = exchanges
@@ -75,7 +75,7 @@ class SocketServer:
 
     def _accept(self, listener: socket.socket, sleeper: socket.socket) -> None:
         with listener, sleeper, selectors.DefaultSelector() as selector:
-            # Without a timeout of its own, accept() would wait for ever for a client that has left meanwhile.
+            # A blocking accept() would never return for a client that has left in the meantime.
             listener.setblocking(False)
             selector.register(listener, selectors.EVENT_READ)
             selector.register(sleeper, selectors.EVENT_READ)
@@ -144,7 +144,7 @@ class _Connection:
             self._exchanges.finish(exchange)
 
     def _read(self) -> Exchange | None:
-        """The request, recorded; None when the client leaves before it is whole, or goes on for ever."""
+        """The recorded request; `None` if the client leaves before it is complete, or sends more than the limit."""
         received = b""
         while b"\r\n\r\n" not in received:
             chunk = self.socket.recv(65536)
@@ -184,7 +184,7 @@ class _Connection:
         return True
 
     def _wait(self, event: threading.Event, seconds: float | None) -> None:
-        """Wait for the event, at most so long; OSError when the client has gone meanwhile."""
+        """Wait for the event, at most `seconds`; an OSError if the client has left."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
             left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())

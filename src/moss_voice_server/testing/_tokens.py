@@ -1,4 +1,4 @@
-"""Token assertions: what a join token says, compared with what a test expects, and the difference in words."""
+"""Token assertions: the claims of a join token, compared with what a test expects."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from .._json import decode
 from .._jwt import InvalidToken, Token, is_signed, read
-from .._token.claims import lifetime
-from ..grants import AgentDispatch, ParticipantGrants
+from .._token.claims import DEFAULT_TTL, lifetime, payload
+from ..grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 
 _ANY: Any = object()
 
@@ -47,26 +48,26 @@ def assert_token(
     api_key: str = _ANY,
     api_secret: str = _ANY,
 ) -> dict[str, Any]:
-    """Asserts what a token says; only what is given is compared, all differences are told together.
+    """Assert what a token says. Only what is passed is compared; all differences are reported together.
 
     Args:
         token: the token.
         identity: who joins.
         room: the room's name.
-        name: the name that is shown; `None`: none.
+        name: the display name; `None`: none.
         metadata: the participant's metadata; `None`: none.
         attributes: the participant's attributes; `None` or empty: none.
-        agents: the agents that are sent for, in order, by name or as `AgentDispatch`; empty: none is named.
-        grants: what the participant may do; `None`: what a token says when no grants were asked for.
-        ttl: the token's life, a `timedelta` or seconds.
-        api_key: the key that it is made with.
-        api_secret: verifies the signature as well.
+        agents: the dispatched agents, in order, by name or as `AgentDispatch`; empty: automatic dispatch.
+        grants: what the participant may do; `None`: the default grants.
+        ttl: the token's lifetime, a `timedelta` or seconds.
+        api_key: the API key of the token.
+        api_secret: the API secret, with which the signature is verified.
 
     Returns:
         The claims, for further assertions.
 
     Raises:
-        AssertionError: what differs, one line each.
+        AssertionError: one line for each difference.
     """
     __tracebackhide__ = True
     parts = _read(token)
@@ -88,41 +89,19 @@ def assert_token(
         compare("ttl in seconds", int(lifetime(ttl)), claims.get("exp", 0) - claims.get("nbf", 0))
     if agents is not _ANY:
         said = (claims.get("roomConfig") or {}).get("agents") or []
-        compare("agents", [_wire(agent) for agent in agents], said)
+        wanted = _expected(agents=agents).get("roomConfig", {}).get("agents", [])
+        compare("agents", wanted, said)
     if grants is not _ANY:
-        compare("grants", _video(grants or ParticipantGrants()), {key: video[key] for key in video if key != "room"})
+        compare("grants", {**_expected(grants=grants)["video"], "room": video.get("room")}, video)
     if api_secret is not _ANY and not is_signed(parts, api_secret):
-        differences.append("signature: not made with this api_secret")
+        differences.append("signature: not created with this api_secret")
     if differences:
         raise AssertionError("\n".join(["the token differs:", *(f"  {line}" for line in differences)]))
     return claims
 
 
-def _wire(agent: AgentDispatch | str) -> dict[str, Any]:
-    if isinstance(agent, str):
-        agent = AgentDispatch(agent)
-    wire = {
-        "agentName": agent.agent_name,
-        "metadata": agent.metadata,
-        "deployment": agent.deployment,
-        "attributes": dict(agent.attributes),
-    }
-    return {key: value for key, value in wire.items() if value}
-
-
-def _video(grants: ParticipantGrants) -> dict[str, Any]:
-    data = grants.can_publish if grants.can_publish_data is None else grants.can_publish_data
-    said: dict[str, Any] = {
-        "roomJoin": True,
-        "canPublish": grants.can_publish,
-        "canSubscribe": grants.can_subscribe,
-        "canPublishData": data,
-    }
-    asked = {
-        "canPublishSources": list(grants.can_publish_sources),
-        "canUpdateOwnMetadata": grants.can_update_own_metadata,
-        "canSubscribeMetrics": grants.can_subscribe_metrics,
-        "canManageAgentSession": grants.can_manage_agent_session,
-        "hidden": grants.hidden,
-    }
-    return said | {key: value for key, value in asked.items() if value}
+def _expected(grants: ParticipantGrants | None = None, agents: Iterable[AgentDispatch | str] = ()) -> dict[str, Any]:
+    """The claims of a token with these grants and agents."""
+    made = payload('{"nbf":', 0, ParticipantInfo("any"), "any", None, DEFAULT_TTL, grants, agents, None)
+    claims: dict[str, Any] = decode(made)
+    return claims
