@@ -324,7 +324,7 @@ def test_no_commit_without_a_token(token_request: dict[str, str], status: int) -
         return Admission(ParticipantInfo("ada"))
 
     with FakeMoss() as moss:
-        moss.always(503)
+        moss.set_default(503)
         server = MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1)) if status == 503 else SERVER
         assert status == post(app_with(authorize, server), json=token_request).status
     assert ["rolled back"] == events
