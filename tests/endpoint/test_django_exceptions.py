@@ -1,0 +1,99 @@
+"""Django: what hangs on an exception that leaves a view: transactions, the signal, and middlewares that hear of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("django")
+ROOT = Path(__file__).parent.parent.parent
+
+# In a program of its own: Django's settings are a process's.
+PROGRAM = """
+import json, sys
+import django
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.signals import got_request_exception
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import path
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.django import token_view
+from moss_voice_server.endpoint import Admission, Denied
+from tests.support.tokens import API_KEY, API_SECRET, URL
+
+heard = []
+
+class Middleware:
+    def __init__(self, get_response): self.get_response = get_response
+    def __call__(self, request): return self.get_response(request)
+    def process_exception(self, request, error):
+        heard.append("middleware")
+        return HttpResponse("mine", status=418) if isinstance(error, KeyError) else None
+
+settings.configure(
+    ALLOWED_HOSTS=["*"], SECRET_KEY="s" * 50, ROOT_URLCONF=__name__, LOGGING_CONFIG=None,
+    MIDDLEWARE=["__main__.Middleware"] if "middleware" in sys.argv else [],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "ATOMIC_REQUESTS": True}},
+)
+django.setup()
+with connection.cursor() as cursor:
+    cursor.execute("create table minutes (n integer)")
+
+def authorize(request, token_request):
+    with connection.cursor() as cursor:
+        cursor.execute("insert into minutes values (1)")
+    if request.headers.get("x-rule") == "forbidden": raise PermissionDenied
+    if request.headers.get("x-rule") == "denied": raise Denied(401)
+    if request.headers.get("x-rule") == "known": raise KeyError("x")
+    if request.headers.get("x-rule") == "crash": raise ZeroDivisionError
+    return Admission(ParticipantInfo("ada"))
+
+server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+urlpatterns = [path("t", token_view(server, authorize=authorize))]
+got_request_exception.connect(lambda **more: heard.append("signal"), weak=False)
+client = Client(raise_request_exception=False)
+found = {}
+for rule in ("granted", "forbidden", "denied", "room", "known", "crash"):
+    heard.clear()
+    body = {"room_name": "r"} if rule == "room" else {}
+    response = client.post("/t", json.dumps(body), content_type="application/json", headers={"x-rule": rule})
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from minutes")
+        count = cursor.fetchone()[0]
+        cursor.execute("delete from minutes")
+    found[rule] = [response.status_code, count, list(heard)]
+print(json.dumps(found))
+"""
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    """Status, rows that were committed, and who heard of an exception, by rule."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_transactions() -> None:
+    """Under ATOMIC_REQUESTS only a token commits; a crash is signalled as in every view."""
+    refused = {"forbidden": [403, 0, []], "denied": [401, 0, []], "room": [403, 0, []]}
+    crashed = {"known": [500, 0, ["signal"]], "crash": [500, 0, ["signal"]]}
+    assert {"granted": [201, 1, []], **refused, **crashed} == run()
+
+
+def test_middlewares_hear_of_exceptions() -> None:
+    """An exception leaves the view where a middleware has process_exception, and may be answered by it."""
+    found = run("middleware")
+    assert [418, 0, ["middleware"]] == found["known"]
+    assert [500, 0, ["middleware", "signal"]] == found["crash"]
+    assert [403, 0, []] == found["forbidden"]
