@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from .._random import new_room
 from . import _local
 from ._screen import Screen
 
@@ -55,5 +56,5 @@ async def _create(moss: FakeMoss) -> tuple[str, str]:
     arguments: dict[str, Any] = {**moss.arguments}
     async with await MossVoiceServer.create(**arguments) as server:
         participant = ParticipantInfo(f"user-{os.urandom(4).hex()}", name="Ada")
-        room = f"room-{os.urandom(16).hex()}"
+        room = new_room()
         return server.get_server_url(), server.create_participant_token(participant, room, server.get_agent_name())

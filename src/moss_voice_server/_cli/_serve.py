@@ -15,6 +15,7 @@ from .._dev.browser_client import ClientBundle
 from .._dev.local_server import HOST, LocalServer, PortTaken, listen
 from .._dev.page_config import PageConfig
 from .._dev.site import TOKEN_PATH, Site
+from .._random import new_room
 from .._secret import Secret
 from . import _local, _stderr
 from ._credential_options import is_given
@@ -144,7 +145,7 @@ def _check(server: MossVoiceServer, screen: Screen) -> None:
     from .._doctor.validation import validate
     from ..grants import ParticipantInfo
 
-    token = server.create_participant_token(ParticipantInfo("dev"), f"room-{os.urandom(16).hex()}")
+    token = server.create_participant_token(ParticipantInfo("dev"), new_room())
     verdict = validate(server.get_server_url(), token)
     screen.step("Checked", verdict.text, good=verdict.is_accepted)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from moss_voice_server._random import new_guest
 from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, TokenRequest
 from moss_voice_server.grants import ParticipantInfo
@@ -180,7 +180,7 @@ class _Guests:
         self._agents = [agent] if agent else []
 
     def __call__(self, scope: Scope, token_request: TokenRequest) -> Admission:
-        guest = ParticipantInfo(f"guest-{os.urandom(8).hex()}", "Guest")
+        guest = ParticipantInfo(new_guest(), "Guest")
         agents = [] if scope["query_string"] == AUTOMATIC.encode() else self._agents
         return Admission(guest, agents=agents, allowed_agents=self._agents, client_may_set=("name",))
 
