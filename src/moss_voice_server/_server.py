@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import _clock
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 
     from ._clock import Clock
     from ._credentials.cache import CredentialsCache
-    from ._credentials.fetch import FetchFlow, FetchResult
     from ._credentials.model import Credentials
     from ._credentials.runtime import Runtime
     from ._credentials.static import StaticCredentials
+    from ._http.flow import Flow
+    from ._session_reports.iterate import Reader
+    from ._token.signing import Signer
     from .credentials import CredentialsStatus, RefreshPolicy
+    from .rooms import AsyncRooms, Rooms
+    from .transcripts import SessionReport
+    from .webhooks import WebhookEvent
 
     OnChange = Callable[[CredentialsStatus], object]
 
@@ -71,7 +76,7 @@ class _Server(Sealed):
             )
 
     @staticmethod
-    def _run(flow: FetchFlow, transport: Any) -> FetchResult:
+    def _run(flow: Flow[Any], transport: Any) -> Any:
         raise NotImplementedError
 
     def _use(self, cache: CredentialsCache[Credentials] | StaticCredentials, clock: Clock | None = None) -> None:
@@ -241,6 +246,41 @@ class _Server(Sealed):
         """
         self._cache.refresh_in_background()
 
+    def receive_webhook(
+        self, body: bytes, authorization: str | None, *, webhook_keys: Mapping[str, str] | None = None
+    ) -> WebhookEvent:
+        """The event in a webhook request, once LiveKit's signature, its validity period and the body's hash are verified.
+
+        The signature may be made with the current API key, or with the previous one for an hour after a rotation. An unknown
+        key starts a refresh of the credentials in the background, at most once in 10 seconds. Respond with 503 to
+        `unknown_key`, so that LiveKit sends the webhook again, and with 401 to all others. Does no I/O in either class.
+
+        Args:
+            body: the raw bytes of the request's body.
+            authorization: the request's Authorization header: a JWT without a scheme such as `Bearer`.
+            webhook_keys: further API keys and their secrets that LiveKit signs webhooks with.
+
+        Raises:
+            WebhookRejected: `code` says why.
+            InvalidArgument: `body` is not bytes, or `webhook_keys` is damaged.
+
+        Source: livekit.io docs, "Webhooks"; livekit/protocol `webhook/verifier.go`.
+        """
+        hidden_body, token, keys = Secret(body), Secret(authorization), Secret(webhook_keys)
+        del body, authorization, webhook_keys
+        from ._livekit_api.webhook import receive
+
+        return receive(hidden_body, token, self._webhook_signers, keys, self._clock.time(), self._cache.recheck)
+
+    def _webhook_signers(self) -> list[Signer]:
+        return [credentials.signer for credentials in self._cache.recent()]
+
+    def _report_reader(self, since: datetime, until: datetime | None, room_name: str | None) -> Reader:
+        from ._session_reports.iterate import Reader
+        from ._session_reports.pages import query
+
+        return Reader(self._cache.source, query(since, until, room_name, self._clock.time()), self._clock.time)
+
     def _warn_if_weak(self) -> None:
         signer = self._cache.peek().signer
         if signer.weak and self._warned != signer.fingerprint:
@@ -331,6 +371,35 @@ class MossVoiceServer(_Server):
         await self._cache.refresh_async()
         self._warn_if_weak()
 
+    @property
+    def rooms(self) -> AsyncRooms:
+        """The rooms of the LiveKit project: list them, make sure that the agent comes, end them. See `rooms.AsyncRooms`."""
+        from .rooms import AsyncRooms
+
+        return AsyncRooms(self)
+
+    def session_reports(
+        self, since: datetime, until: datetime | None = None, room_name: str | None = None
+    ) -> AsyncIterator[SessionReport]:
+        """Moss's session reports: one for each call that has ended, with its transcript. Pages are fetched as needed.
+
+        Timeouts and retries are those of the `RefreshPolicy`, for each page.
+
+        Args:
+            since: reports that were stored from this time on, with a time zone.
+            until: and before this time; `None`: now.
+            room_name: only the reports of this room.
+
+        Raises:
+            InvalidArgument: at once, for an argument.
+            CredentialsUnavailable: the server has static credentials, or the Moss API could not be reached.
+            CredentialsRejected: the Moss API rejected the project or the voice agent.
+            CredentialsInvalid: the Moss API's response cannot be used.
+        """
+        from ._session_reports.iterate import iterate_async
+
+        return iterate_async(self._report_reader(since, until, room_name))
+
     async def aclose(self) -> None:
         """Stops renewing; the credentials in hand mint on until they are too old. May be called twice."""
         self._cache.close()
@@ -344,7 +413,7 @@ class MossVoiceServer(_Server):
         await self.aclose()
 
     @staticmethod
-    def _run(flow: FetchFlow, transport: Any) -> FetchResult:
+    def _run(flow: Flow[Any], transport: Any) -> Any:
         from ._http.drivers import run_on_own_loop
 
         return run_on_own_loop(flow, transport)
@@ -390,6 +459,21 @@ class MossVoiceServerSync(_Server):
         self._cache.refresh()
         self._warn_if_weak()
 
+    @property
+    def rooms(self) -> Rooms:
+        """The rooms of the LiveKit project. See `MossVoiceServer.rooms`."""
+        from .rooms import Rooms
+
+        return Rooms(self)
+
+    def session_reports(
+        self, since: datetime, until: datetime | None = None, room_name: str | None = None
+    ) -> Iterator[SessionReport]:
+        """Moss's session reports. See `MossVoiceServer.session_reports`."""
+        from ._session_reports.iterate import iterate
+
+        return iterate(self._report_reader(since, until, room_name))
+
     def close(self) -> None:
         """Stops renewing. See `MossVoiceServer.aclose`."""
         self._cache.close()
@@ -403,7 +487,7 @@ class MossVoiceServerSync(_Server):
         self.close()
 
     @staticmethod
-    def _run(flow: FetchFlow, transport: Any) -> FetchResult:
+    def _run(flow: Flow[Any], transport: Any) -> Any:
         from ._http.drivers import run
 
         return run(flow, transport)

@@ -184,8 +184,18 @@ def test_success_forgets_failures() -> None:
     two = credentials(2)
     record = after_success(record, Fetched(two, "", None), POLICY, after(3000.0), MOST)
 
-    assert after_success(EMPTY, Fetched(two, "", None), POLICY, after(3000.0), MOST) == record
+    alone = after_success(EMPTY, Fetched(two, "", None), POLICY, after(3000.0), MOST)
+    assert replace(alone, previous=ONE, replaced_at=after(3000.0)) == record
     assert (two, after(3000.0), None, 0) == (record.value, record.fetched_at, record.failure, record.rejections)
+
+
+def test_previous_value() -> None:
+    """A rotation is remembered; fetching the same keys again, or hearing that they are current, forgets nothing of it."""
+    two = credentials(2)
+    record = after_success(fetched(), Fetched(two, "", None), POLICY, after(100.0), MOST)
+    record = after_success(record, Fetched(credentials(2), "", None), POLICY, after(200.0), MOST)
+    record = after_success(record, NotModified(None), POLICY, after(300.0), MOST)
+    assert (ONE, after(100.0)) == (record.previous, record.replaced_at)
 
 
 def test_not_modified_confirms() -> None:

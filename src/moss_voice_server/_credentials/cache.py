@@ -18,6 +18,7 @@ from .result import Failure, Result
 from .runtime import Runtime, background_threads_run
 from .source import Source
 from .state import (
+    NEVER,
     CacheState,
     Instant,
     Value,
@@ -32,6 +33,8 @@ from .state import (
 from .wording import Wording
 
 _WAIT_MARGIN = 0.5  # seconds that callers wait beyond the budget of the fetch: it ends by its own clock, and says why
+RECHECK_INTERVAL = 10.0  # seconds between two refreshes that others start; LiveKit repeats a webhook for 15
+KEEP_PREVIOUS = 3600.0  # seconds for which a value is of use after it was replaced
 _INLINE_BUDGET = 2.5  # seconds that `get` may take for a fetch where background threads do not run
 _MIN_RETRY_AFTER = 1.0  # seconds; a refresh may be in progress, and an earlier retry would meet it
 
@@ -81,11 +84,12 @@ class CredentialsCache(Sealed, Generic[Value]):
         runtime: Runtime | None = None,
     ) -> None:
         self.state: CacheState[Value] = CacheState()
-        self._source = source
+        self.source = source
         self._policy = policy
         self._wording = wording
         self._runtime = runtime or Runtime(_clock.current)
         self._is_closed = False
+        self._rechecked_at = NEVER
         self._refresh: Refresh | None = None
         self._last_refresh: Refresh | None = None
         self._reporter: Reporter[Value] = Reporter(wording, on_change)
@@ -132,6 +136,14 @@ class CredentialsCache(Sealed, Generic[Value]):
         """The value, whatever its age."""
         return self.state.value or self.get()
 
+    def recent(self) -> list[Value]:
+        """The value, and the one that it replaced in the last hour: what was signed with that may still arrive."""
+        state = self.state
+        values = [] if state.value is None else [state.value]
+        if state.previous is not None and self._now().since(state.replaced_at) < KEEP_PREVIOUS:
+            values.append(state.previous)
+        return values
+
     def status(self) -> CredentialsStatus:
         """The state, for operators. Starts nothing."""
         return status(self.state, self._now())
@@ -144,6 +156,21 @@ class CredentialsCache(Sealed, Generic[Value]):
         """Starts a refresh, if one is due and none runs, and returns at once."""
         self._reset_after_fork()
         self._start_or_join(background=True)
+
+    def recheck(self) -> None:
+        """Starts a refresh although the value may be fresh, because another server rejected it; at most once in 10 seconds."""
+        self._reset_after_fork()
+        with self._lock:
+            now = self._now()
+            if now.since(self._rechecked_at) < RECHECK_INTERVAL:
+                return
+            self._rechecked_at = now
+        self._start_or_join(background=True, is_recheck=True)
+
+    @property
+    def is_refreshing(self) -> bool:
+        """Whether a refresh is in progress."""
+        return self._refresh is not None
 
     def refresh(self) -> None:
         """Refreshes now, or waits for the refresh that runs.
@@ -194,11 +221,11 @@ class CredentialsCache(Sealed, Generic[Value]):
         # A new exception for each caller: a shared one would collect the frames of all.
         raise failure.error(retry_delay(self.state, self._now(), background=False))
 
-    def _start_or_join(self, *, background: bool) -> Refresh | None:
+    def _start_or_join(self, *, background: bool, is_recheck: bool = False) -> Refresh | None:
         """The refresh to share, started if none runs; `None` while a backoff lasts, or where none is due."""
-        self._source.prepare()
+        self.source.prepare()
         try:
-            refresh = self._claim(background=background)
+            refresh = self._claim(background=background, is_recheck=is_recheck)
             # Also one that a signal handler finds claimed and not started, by the very code that it interrupts.
             if refresh is not None and refresh.claimed_by == threading.get_ident() and not refresh.is_started:
                 self._start(refresh, background=background)
@@ -208,7 +235,7 @@ class CredentialsCache(Sealed, Generic[Value]):
             raise
         return refresh
 
-    def _claim(self, *, background: bool) -> Refresh | None:
+    def _claim(self, *, background: bool, is_recheck: bool = False) -> Refresh | None:
         with self._lock:
             now = self._now()
             if self._refresh is not None:
@@ -219,7 +246,7 @@ class CredentialsCache(Sealed, Generic[Value]):
                     self.state, self._wording.lost(), self._policy, self._refresh.started, self._runtime.uniform
                 )
                 self._refresh = None
-            if background and (self._is_closed or state_at(self.state, now) == "fresh"):
+            if background and (self._is_closed or (not is_recheck and state_at(self.state, now) == "fresh")):
                 return None
             if retry_delay(self.state, now, background=background) > 0:
                 return None
@@ -260,7 +287,7 @@ class CredentialsCache(Sealed, Generic[Value]):
         refresh.thread_ids.append(threading.get_native_id())
         result: Result[Value] = self._wording.interrupted()
         try:
-            result = self._source.fetch(attempts, budget, self.state.etag)
+            result = self.source.fetch(attempts, budget, self.state.etag)
         except Exception as error:  # noqa: BLE001  # a custom transport raises anything, with anything in its text
             result = self._wording.crashed(error)
         finally:

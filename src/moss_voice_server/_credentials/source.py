@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from .._http.flow import Flow
 from .._secret import Sealed
 from ..credentials import RefreshPolicy
 from ..errors import CredentialsNotLoaded, CredentialsRejected, CredentialsUnavailable
 from .config import Config
-from .fetch import FetchFlow, fetch
+from .fetch import fetch
 from .model import Credentials
 from .result import Result
 from .runtime import Runtime
@@ -41,13 +42,13 @@ class MossSource(Sealed):
         self,
         config: Config,
         policy: RefreshPolicy,
-        run: Callable[[FetchFlow], Result[Credentials]],
+        run: Callable[[Flow[Any]], Any],
         runtime: Runtime,
     ) -> None:
-        self._config = config
-        self._policy = policy
-        self._run = run
-        self._runtime = runtime
+        self.config = config
+        self.policy = policy
+        self.run = run
+        self.runtime = runtime
 
     def prepare(self) -> None:
         """Imports the HTTP client."""
@@ -55,16 +56,16 @@ class MossSource(Sealed):
 
     def fetch(self, attempts: int, budget: float, etag: str) -> Result[Credentials]:
         """Asks the Moss API."""
-        return self._run(
+        return self.run(
             fetch(
-                self._config,
-                self._policy,
+                self.config,
+                self.policy,
                 attempts=attempts,
                 budget=budget,
                 etag=etag,
-                mono=self._runtime.clock.monotonic,
-                wall=self._runtime.clock.time,
-                uniform=self._runtime.uniform,
+                mono=self.runtime.clock.monotonic,
+                wall=self.runtime.clock.time,
+                uniform=self.runtime.uniform,
             )
         )
 

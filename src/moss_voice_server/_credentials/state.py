@@ -97,6 +97,9 @@ class CacheState(Generic[Value]):
     """Rejections in a row."""
     first_rejected_at: Instant = NEVER
     is_rejected: bool = False
+    previous: Value | None = None
+    """The value before this one, if it was another one."""
+    replaced_at: Instant = NEVER
     fresh_until: Instant = NEVER
     """The value is fresh until either clock gets here: all that a mint looks at."""
 
@@ -144,13 +147,17 @@ def after_success(
     longest = seconds(policy.refresh_after) if result.max_age is None else result.max_age
     max_refresh_after = min(longest, expire_after)
     refresh_after = max_refresh_after * uniform(*_JITTER)
+    value = result.value if isinstance(result, Fetched) else state.value
+    is_replaced = value is not None and state.value is not None and not value.same_as(state.value)
     return CacheState(
-        value=result.value if isinstance(result, Fetched) else state.value,
+        value=value,
         fetched_at=now,
         refresh_after=refresh_after,
         max_refresh_after=max_refresh_after,
         expire_after=expire_after,
         etag=result.etag if isinstance(result, Fetched) else state.etag,
+        previous=state.value if is_replaced else state.previous,
+        replaced_at=now if is_replaced else state.replaced_at,
         fresh_until=_later(now, refresh_after),
     )
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 class StaticCredentials(Sealed):
     """The interface of `CredentialsCache` without its machinery, whose modules are not even imported."""
 
+    is_refreshing = False
+    source = None
+
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self.fast_path = (inf, inf, credentials)
@@ -26,6 +29,10 @@ class StaticCredentials(Sealed):
     def peek(self) -> Credentials:
         """The same as `get`."""
         return self._credentials
+
+    def recent(self) -> list[Credentials]:
+        """The credentials: there are no earlier ones."""
+        return [self._credentials]
 
     def status(self) -> CredentialsStatus:
         """Always fresh, without an age."""
@@ -40,6 +47,9 @@ class StaticCredentials(Sealed):
         """Does nothing: there is no source."""
 
     def refresh_in_background(self) -> None:
+        """Does nothing: there is no source."""
+
+    def recheck(self) -> None:
         """Does nothing: there is no source."""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""For tests: a fake Moss API with queued responses, a frozen clock, and assertions about tokens.
+"""For tests: fakes of the Moss API and of LiveKit's server API, a frozen clock, and assertions about tokens.
 
 ::
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from ._clock import FrozenClock
 from ._fake import FakeMoss
+from ._fake_livekit import FakeLiveKit
 from ._livekit import LiveKitServer
 from ._livekit_binary import LiveKitServerError
 from ._request import Headers, RecordedRequest
@@ -25,6 +26,7 @@ from ._response import MockResponse
 from ._tokens import assert_token, decode_token
 
 __all__ = [
+    "FakeLiveKit",
     "FakeMoss",
     "FrozenClock",
     "Headers",

@@ -186,11 +186,11 @@ class FakeMoss:
         Raises:
             TypeError: neither a `MockResponse` nor an int.
         """
-        self._exchanges.queue(tuple(_response(response) for response in responses))
+        self._exchanges.queue(tuple(as_response(response) for response in responses))
 
     def set_default(self, response: MockResponse | int) -> None:
         """Respond with this whenever the queue is empty, until `reset`."""
-        self._exchanges.set_default(_response(response))
+        self._exchanges.set_default(as_response(response))
 
     def reset(self) -> None:
         """Empty the queue and forget the default: respond as the API does."""
@@ -270,10 +270,11 @@ class FakeMoss:
         self._server.forget_after_fork()
 
 
-def _response(response: MockResponse | int) -> MockResponse:
+def as_response(response: MockResponse | int) -> MockResponse:
+    """The response itself, or one of this status; a TypeError for anything else."""
     if not isinstance(response, (MockResponse, int)) or isinstance(response, bool):
         # Here the line of the test is in the traceback, and not that of the thread that responds.
-        raise TypeError(f"FakeMoss: expected a MockResponse or a status such as 503, not {type(response).__name__}")
+        raise TypeError(f"expected a MockResponse or a status such as 503, not {type(response).__name__}")
     return MockResponse(response) if isinstance(response, int) else response
 
 

@@ -19,7 +19,7 @@ from ._livekit_binary import LiveKitServerError, find_livekit_server
 from ._livekit_config import HOST, checked_keys, config, free_port, random_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -43,6 +43,7 @@ class LiveKitServer:
         binary: the executable; by default the first of `LIVEKIT_SERVER_BIN`, `PATH`, the cache folder.
         keys: API keys and their secrets; `api_key` and `api_secret` return the first pair. By default one random
             pair.
+        webhook_urls: where the server sends webhooks, signed with the first key.
         start_timeout: seconds to wait until the server answers.
         stop_timeout: seconds to wait until it ends, before it is killed.
 
@@ -57,12 +58,14 @@ class LiveKitServer:
         binary: str | os.PathLike[str] | None = None,
         *,
         keys: Mapping[str, str] | None = None,
+        webhook_urls: Sequence[str] = (),
         start_timeout: float = 20.0,
         stop_timeout: float = 5.0,
     ) -> None:
         self._binary = None if binary is None else Path(binary)
         self._keys = checked_keys(random_keys() if keys is None else keys)
         self._masked = [self._keys]  # every pair that may be in the log
+        self._webhook_urls = tuple(webhook_urls)
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._port = 0
@@ -183,7 +186,7 @@ class LiveKitServer:
         """Run the server on our port and wait until it answers."""
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environ: Secret[Mapping[str, str]] = Secret(
-            {**passed_on, "LIVEKIT_CONFIG": config(self._port, self._keys).reveal()}
+            {**passed_on, "LIVEKIT_CONFIG": config(self._port, self._keys, self._webhook_urls).reveal()}
         )
         with (folder / "server.log").open("ab") as log:
             try:

@@ -52,7 +52,7 @@ def free_port() -> int:
     raise LiveKitServerError(f"no free port on {HOST} between {_PORTS.start} and {_PORTS.stop}")
 
 
-def config(port: int, keys: Secret[dict[str, str]]) -> Secret[str]:
+def config(port: int, keys: Secret[dict[str, str]], webhook_urls: tuple[str, ...] = ()) -> Secret[str]:
     """The server's configuration as JSON, which is YAML: signalling and media on loopback only."""
     return Secret(
         json.dumps(
@@ -61,6 +61,7 @@ def config(port: int, keys: Secret[dict[str, str]]) -> Secret[str]:
                 "bind_addresses": [HOST],
                 "keys": keys.reveal(),
                 "logging": {"level": "info"},
+                "webhook": {"api_key": next(iter(keys.reveal())), "urls": list(webhook_urls)} if webhook_urls else {},
                 # Default 0.7: a worker that reports a higher load would get no job, even as the only one.
                 "agents": {"target_load": 1.0},
                 "rtc": {

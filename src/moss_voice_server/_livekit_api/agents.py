@@ -1,0 +1,178 @@
+"""Agents: exactly one live dispatch of an agent in a room, however many processes ask for it at once.
+
+`CreateRoom` with agents dispatches them in a new room and leaves an existing one as it is. `CreateDispatch` dispatches an agent
+as often as it is called. So callers that race may create several dispatches; each then lists them, keeps the oldest and
+deletes the others, and all keep the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from .. import _validation
+from .._duration import format_duration
+from ..errors import AgentNotDispatched, InvalidArgument, LiveKitUnavailable, RoomNotFound
+from ..grants import ApiGrants
+from . import parse
+from .call import BUDGET, Access, Call, Failure, Pause, Steps, call, succeed
+from .models import Dispatch, Participant
+
+SERVICE = "AgentDispatchService"
+_SETTLE = 0.1  # seconds after which dispatches that were created at the same time are all listed
+_LOST_AFTER = 20.0  # seconds after which the agent of a dispatch must be in the room; LiveKit lists a job after 5
+_FIRST_POLL, _MAX_POLL = 0.1, 2.0  # seconds
+
+
+class Listed(NamedTuple):
+    """The dispatches of one agent in one room that are not deleted, oldest first."""
+
+    live: list[Dispatch]
+    """A worker runs the agent, or may still accept the job."""
+    lost: list[Dispatch]
+    """No worker accepted the job, and LiveKit does not offer it again; or the agent has left, which LiveKit does not record."""
+    not_lost: list[Dispatch]
+    """The live ones, and those whose job is over."""
+
+
+class Wanted(NamedTuple):
+    """The agent to dispatch."""
+
+    room: str
+    agent: str
+    metadata: str
+    attributes: dict[str, str]
+
+
+def wanted(room: Any, agent: Any, metadata: Any, attributes: Mapping[str, str] | None, wait: Any) -> Wanted:
+    """Checks the arguments of `ensure_agent`.
+
+    Raises:
+        InvalidArgument: `field` names the argument.
+    """
+    if agent == "":
+        raise InvalidArgument("agent is empty", field="agent", remedy="pass the name that the agent's worker registers")
+    if wait is not None and (isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait < 86400):
+        raise InvalidArgument("wait must be None or a number of seconds, at most a day", field="wait")
+    return Wanted(
+        _validation.label("room", room),
+        _validation.agent("agent", agent),
+        _validation.text("metadata", metadata, limit=_validation.METADATA_LIMIT),
+        dict(_validation.attributes("attributes", attributes or {})),
+    )
+
+
+def ensure(access: Access, agent: Wanted, wait: float | None) -> Steps[Dispatch]:
+    """The one live dispatch; with `wait`, after the agent has joined the room."""
+    start = access.timing.mono()
+    dispatch = yield from _ensure(access, agent, start + BUDGET)
+    if wait is None:
+        return dispatch
+    delay = _FIRST_POLL
+    while True:
+        end = access.timing.mono() + BUDGET
+        # LiveKit lists the job of a dispatch some seconds after the agent has joined: the participants say it first.
+        for each in (yield from _agents(access, agent.room, end)):
+            if each.agent_name == agent.agent:
+                return replace(dispatch, status="running", agent_identity=each.identity)
+        left = start + wait - access.timing.mono()
+        if dispatch.status in ("ended", "failed") or left <= 0:
+            raise _not_dispatched(dispatch, wait)
+        yield Pause(min(delay, left))
+        delay = min(delay * 1.5, _MAX_POLL)
+        listed = yield from _dispatches(access, agent, end)
+        known = next((each for each in listed.not_lost if each.id == dispatch.id), None)
+        dispatch = known or (yield from _ensure(access, agent, access.timing.mono() + BUDGET))
+
+
+def _agents(access: Access, room: str, end: float) -> Steps[list[Participant]]:
+    """The agents in the room."""
+    reply = yield from succeed(access, Call("RoomService", "ListParticipants", {"room": room}, _admin(room)), end)
+    found = map(parse.participant, parse.items(reply.fields, "participants"))
+    return [each for each in found if each.kind == "agent" and each.state != "disconnected"]
+
+
+def _not_dispatched(dispatch: Dispatch, wait: float) -> AgentNotDispatched:
+    name, waited = dispatch.agent_name, f"agent {dispatch.agent_name!r} did not join within {format_duration(wait)}"
+    if dispatch.status == "failed":
+        return AgentNotDispatched(f"the job of agent {name!r} failed", remedy="read the log of the agent's worker")
+    if dispatch.status == "ended":
+        return AgentNotDispatched(
+            f"the job of agent {name!r} ended before it joined", remedy="read the log of the agent's worker"
+        )
+    if dispatch.status == "running":
+        return AgentNotDispatched(
+            f"{waited}; a worker accepted the job", remedy="read the log of the agent's worker, or wait longer"
+        )
+    return AgentNotDispatched(
+        f"{waited}; no worker accepted the job",
+        remedy=f"start a worker with agent_name={name!r} and the same LiveKit keys",
+    )
+
+
+def _ensure(access: Access, agent: Wanted, end: float) -> Steps[Dispatch]:
+    named = {"agent_name": agent.agent, "metadata": agent.metadata, "attributes": agent.attributes}
+    creation = Call("RoomService", "CreateRoom", {"name": agent.room, "agents": [named]}, ApiGrants(room_create=True))
+    yield from succeed(access, creation, end)
+    listed = yield from _dispatches(access, agent, end)
+    if not listed.live:
+        call_again = {"room": agent.room, **named}
+        dispatching = Call(SERVICE, "CreateDispatch", call_again, _admin(agent.room), is_repeatable=False)
+        result = yield from call(access, dispatching, end)
+        if isinstance(result, Failure) and result.error_type is not LiveKitUnavailable:
+            raise result.error()
+        # After a timeout it may have been created all the same: the list says.
+        yield Pause(_SETTLE)
+        listed = yield from _dispatches(access, agent, end)
+        if not listed.live:
+            raise result.error() if isinstance(result, Failure) else _deleted(agent)
+    for superfluous in [*listed.live[1:], *listed.lost]:
+        fields = {"room": agent.room, "dispatch_id": superfluous.id}
+        removed = yield from call(access, Call(SERVICE, "DeleteDispatch", fields, _admin(agent.room)), end)
+        if isinstance(removed, Failure) and removed.error_type is not RoomNotFound:
+            raise removed.error()
+    return listed.live[0]
+
+
+def _deleted(agent: Wanted) -> AgentNotDispatched:
+    return AgentNotDispatched(
+        f"the dispatch of agent {agent.agent!r} was deleted at once",
+        remedy="find the process that deletes dispatches or ends the room",
+    )
+
+
+def _dispatches(access: Access, agent: Wanted, end: float) -> Steps[Listed]:
+    """The dispatches of this agent in the room."""
+    listing = Call(SERVICE, "ListDispatch", {"room": agent.room}, _admin(agent.room))
+    reply = yield from succeed(access, listing, end)
+    found = [
+        fields
+        for fields in parse.items(reply.fields, "agent_dispatches")
+        if parse.dispatch(fields).agent_name == agent.agent and not parse.is_deleted(fields)
+    ]
+    # The same order for every process.
+    found.sort(key=lambda fields: (parse.created_ns(fields), parse.dispatch(fields).id))
+    lost = set(_overdue(found, reply.date))
+    if any(each.id in lost and each.status == "running" for each in map(parse.dispatch, found)):
+        present = {each.identity for each in (yield from _agents(access, agent.room, end))}
+        lost -= {each.id for each in map(parse.dispatch, found) if each.agent_identity in present}
+    rest = [each for each in map(parse.dispatch, found) if each.id not in lost]
+    return Listed(
+        live=[each for each in rest if each.status in ("pending", "running")],
+        lost=[each for each in map(parse.dispatch, found) if each.id in lost],
+        not_lost=rest,
+    )
+
+
+def _overdue(found: list[dict[str, Any]], now: float | None) -> Iterator[str]:
+    """The dispatches whose agent should be in the room by now; `now` is by LiveKit's clock, as their own times are."""
+    for fields in found:
+        dispatch = parse.dispatch(fields)
+        since = parse.created_ns(fields) if dispatch.status == "pending" else parse.started_ns(fields)
+        if now is not None and dispatch.status in ("pending", "running") and now - since / 1e9 > _LOST_AFTER:
+            yield dispatch.id
+
+
+def _admin(room: str) -> ApiGrants:
+    return ApiGrants(room=room, room_admin=True)

@@ -1,0 +1,117 @@
+"""Operations: list rooms and participants, remove a participant, end rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from .. import _validation
+from ..errors import InvalidArgument, MossVoiceError, RoomNotFound
+from ..grants import ApiGrants
+from . import parse
+from .call import BUDGET, Access, Call, Failure, Reply, Steps, call, succeed
+from .models import EndedRooms, Participant, Room
+
+_RESERVED = 4.0  # seconds of an operation's budget that stay for deleting the room itself
+
+
+def list_rooms(access: Access, names: Iterable[str] | None, end: float | None = None) -> Steps[tuple[Room, ...]]:
+    """The rooms that exist, or those of them that have these names."""
+    if isinstance(names, str):
+        raise InvalidArgument("names must be an iterable of room names, not a str", field="names", remedy="pass a list")
+    chosen = None if names is None else [_validation.label("names", name) for name in names]
+    if chosen == []:
+        return ()
+    wanted = Call("RoomService", "ListRooms", {"names": chosen} if chosen else {}, ApiGrants(room_list=True))
+    response = yield from succeed(access, wanted, access.timing.mono() + BUDGET if end is None else end)
+    return tuple(parse.room(fields) for fields in parse.items(response.fields, "rooms"))
+
+
+def list_participants(access: Access, room: str) -> Steps[tuple[Participant, ...]]:
+    """The participants in a room. LiveKit returns none for a room that does not exist, so that is looked up."""
+    room, end = _validation.label("room", room), access.timing.mono() + BUDGET
+    response = yield from succeed(access, _participants(room), end)
+    found = tuple(parse.participant(fields) for fields in parse.items(response.fields, "participants"))
+    if not found and not (yield from list_rooms(access, [room], end)):
+        raise RoomNotFound("LiveKit found no room of this name")
+    return found
+
+
+def _participants(room: str) -> Call:
+    return Call("RoomService", "ListParticipants", {"room": room}, ApiGrants(room=room, room_admin=True))
+
+
+def remove(access: Access, room: str, identity: str) -> Steps[None]:
+    """Removes a participant; one who is not there is success."""
+    room, identity = _validation.label("room", room), _validation.label("identity", identity)
+    result = yield from call(access, _removal(room, identity), access.timing.mono() + BUDGET)
+    _raise_unless_gone(result)
+
+
+def _removal(room: str, identity: str) -> Call:
+    # Without `revoke_token_ts`, LiveKit Cloud revokes every token from before now and the next minute.
+    fields = {"room": room, "identity": identity}
+    return Call("RoomService", "RemoveParticipant", fields, ApiGrants(room=room, room_admin=True))
+
+
+def end_room(access: Access, room: str) -> Steps[None]:
+    """Removes everyone but agents, which revokes their tokens on LiveKit Cloud, and deletes the room.
+
+    An agent learns from the deletion that the call is over.
+    """
+    room = _validation.label("room", room)
+    end = access.timing.mono() + BUDGET
+    listed = yield from call(access, _participants(room), end - _RESERVED)
+    found = [] if isinstance(listed, Failure) else parse.items(listed.fields, "participants")
+    for each in map(parse.participant, found):
+        if each.kind != "agent" and access.timing.mono() < end - _RESERVED:
+            # Best effort: whoever stays is disconnected by the deletion.
+            yield from call(access, _removal(room, each.identity), end - _RESERVED)
+    wanted = Call("RoomService", "DeleteRoom", {"room": room}, ApiGrants(room_create=True))
+    _raise_unless_gone((yield from call(access, wanted, end)))
+
+
+def _raise_unless_gone(result: Reply | Failure) -> None:
+    if isinstance(result, Failure) and result.error_type is not RoomNotFound:
+        raise result.error()
+
+
+def end_older_than(access: Access, age: timedelta | float, prefix: str, *, dry_run: bool) -> Steps[EndedRooms]:
+    """Ends the rooms with this prefix that are older; lists again until there are no others."""
+    seconds = _age(age)
+    if not isinstance(prefix, str):
+        raise InvalidArgument(f"prefix must be a str, not {type(prefix).__name__}", field="prefix")
+    ended: list[str] = []
+    failed: dict[str, MossVoiceError] = {}
+    while True:
+        limit = access.timing.wall() - seconds
+        names = [
+            room.name
+            for room in (yield from list_rooms(access, None))
+            if room.name.startswith(prefix)
+            and room.created_at is not None
+            and room.created_at.timestamp() <= limit
+            and room.name not in failed
+            and room.name not in ended
+        ]
+        if dry_run or not names:
+            return EndedRooms((*ended, *names), failed)
+        for name in names:
+            try:
+                yield from end_room(access, name)
+            except MossVoiceError as error:
+                failed[name] = error.with_traceback(None)
+            else:
+                ended.append(name)
+
+
+def _age(age: Any) -> float:
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+        raise InvalidArgument(
+            "age must be a timedelta or a number of seconds, finite and not negative",
+            field="age",
+            remedy="write timedelta(minutes=30)",
+        )
+    return float(seconds)

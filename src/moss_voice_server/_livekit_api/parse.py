@@ -1,0 +1,150 @@
+"""Parse: from LiveKit's JSON to models. Lenient: unknown fields pass, missing ones have defaults, 64-bit numbers are strings."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .._json import InvalidJSON, decode
+from .._secret import Secret
+from .models import Dispatch, DispatchStatus, Participant, Room
+
+MAX_DEPTH = 32
+"""Levels of arrays and objects in a response; LiveKit's have at most ten."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_AGENT_NAME = "lk.agent_name"  # the attribute that livekit-server sets, pkg/agent/worker.go
+_SECRET_FIELDS = frozenset({"turn_password", "turnPassword"})
+
+
+def json_object(body: Secret[bytes]) -> dict[str, Any] | None:
+    """The JSON object in a body, without the fields that are secret; `None` if it is none.
+
+    Nothing is raised, because the exception's frames would hold the body.
+    """
+    try:
+        fields = _without_secrets(decode(body.reveal(), max_depth=MAX_DEPTH))
+    except InvalidJSON:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_secrets(each) for name, each in value.items() if name not in _SECRET_FIELDS}
+    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
+
+
+def items(fields: Any, name: str) -> list[dict[str, Any]]:
+    """The objects in the list of this name."""
+    listed = fields.get(name) if isinstance(fields, dict) else None
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def room(fields: dict[str, Any]) -> Room:
+    """A room, from the server API (snake_case) or a webhook (camelCase)."""
+    return Room(
+        name=text(fields, "name"),
+        sid=text(fields, "sid"),
+        created_at=_moment(fields, "creation_time_ms", "creation_time"),
+        participants=number(fields, "num_participants"),
+        publishers=number(fields, "num_publishers"),
+        metadata=text(fields, "metadata"),
+    )
+
+
+def participant(fields: dict[str, Any]) -> Participant:
+    """A participant, from the server API or a webhook."""
+    attributes = _texts(fields, "attributes")
+    return Participant(
+        identity=text(fields, "identity"),
+        name=text(fields, "name"),
+        kind=(text(fields, "kind") or "standard").lower(),
+        state=text(fields, "state").lower(),
+        joined_at=_moment(fields, "joined_at_ms", "joined_at"),
+        metadata=text(fields, "metadata"),
+        attributes=attributes,
+        agent_name=attributes.get(_AGENT_NAME, ""),
+    )
+
+
+def dispatch(fields: dict[str, Any]) -> Dispatch:
+    """A dispatch, from the server API."""
+    status, identity = _progress(fields)
+    return Dispatch(
+        id=text(fields, "id"),
+        room=text(fields, "room"),
+        agent_name=text(fields, "agent_name"),
+        created_at=moment(created_ns(fields) / 1e9),
+        status=status,
+        agent_identity=identity,
+        metadata=text(fields, "metadata"),
+        attributes=_texts(fields, "attributes"),
+    )
+
+
+def created_ns(fields: dict[str, Any]) -> int:
+    """When a dispatch was created, in nanoseconds since 1970."""
+    return number(_object(fields, "state"), "created_at")
+
+
+def is_deleted(fields: dict[str, Any]) -> bool:
+    """Whether a dispatch was deleted."""
+    return number(_object(fields, "state"), "deleted_at") > 0
+
+
+def started_ns(fields: dict[str, Any]) -> int:
+    """When the latest job of a dispatch was started, in nanoseconds since 1970; else, when it was created."""
+    jobs = items(_object(fields, "state"), "jobs")
+    return max([created_ns(fields), *(number(_object(job, "state"), "started_at") for job in jobs)])
+
+
+def _progress(fields: dict[str, Any]) -> tuple[DispatchStatus, str]:
+    """The status of a dispatch and the identity of its agent, from its jobs: a restarted agent has several."""
+    states = [_object(job, "state") for job in items(_object(fields, "state"), "jobs")]
+    statuses = [text(state, "status") or "JS_PENDING" for state in states]
+    if "JS_RUNNING" in statuses:
+        return "running", text(states[statuses.index("JS_RUNNING")], "participant_identity")
+    if not statuses or "JS_PENDING" in statuses:
+        return "pending", ""
+    return ("ended" if statuses[-1] == "JS_SUCCESS" else "failed"), ""
+
+
+def moment(seconds: float) -> datetime | None:
+    """Seconds since 1970 as UTC; `None` for 0, and for what is out of range."""
+    try:
+        return _EPOCH + timedelta(seconds=seconds) if seconds > 0 else None
+    except (OverflowError, ValueError):
+        return None
+
+
+def number(fields: dict[str, Any], name: str) -> int:
+    """An integer, which LiveKit sends as a number or as a string; 0 if there is none."""
+    value = _field(fields, name)
+    try:
+        return int(value) if isinstance(value, (int, float, str)) else 0
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _moment(fields: dict[str, Any], milliseconds: str, seconds: str) -> datetime | None:
+    return moment(number(fields, milliseconds) / 1000 or number(fields, seconds))
+
+
+def _field(fields: dict[str, Any], name: str) -> Any:
+    first, *rest = name.split("_")
+    return fields.get(name, fields.get(first + "".join(part.capitalize() for part in rest)))
+
+
+def text(fields: dict[str, Any], name: str) -> str:
+    """A text; "" if there is none."""
+    value = _field(fields, name)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(fields: dict[str, Any], name: str) -> dict[str, str]:
+    return {key: value for key, value in _object(fields, name).items() if isinstance(value, str)}
+
+
+def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    value = _field(fields, name)
+    return value if isinstance(value, dict) else {}

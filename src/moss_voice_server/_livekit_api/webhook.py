@@ -1,0 +1,157 @@
+"""Webhook: whether LiveKit signed a request, and the event in it. Pure: the keys and the time are arguments."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Any
+
+from .. import _jwt
+from .._secret import Secret
+from .._token.json_string import json_string
+from .._token.signing import Signer
+from ..errors import InvalidArgument, WebhookRejected
+from . import parse
+from .models import WebhookEvent
+
+LEEWAY = 60.0  # seconds that two clocks may differ
+_MAX_TOKEN = 8192  # characters; LiveKit's token has about 300
+
+
+def receive(
+    body: Secret[Any],
+    authorization: Secret[Any],
+    signers: Callable[[], Iterable[Signer]],
+    webhook_keys: Secret[Any],
+    now: float,
+    on_unknown_key: Callable[[], None],
+) -> WebhookEvent:
+    """What `receive_webhook` of a server object does."""
+    if not isinstance(body.reveal(), (bytes, bytearray, memoryview)):
+        raise InvalidArgument(
+            f"body must be bytes, not {type(body.reveal()).__name__}",
+            field="body",
+            remedy="pass the raw bytes of the request's body",
+        )
+    extra = _extra_signers(webhook_keys)
+    read = _token(authorization)
+    head = f'{{"iss":{json_string(_issuer(read))},"nbf":'
+    found = [signer for signer in (*extra, *signers()) if signer.head == head]
+    if not found:
+        on_unknown_key()
+        raise WebhookRejected(
+            "the webhook's API key is unknown",
+            code="unknown_key",
+            remedy="respond with 503, so that LiveKit sends the webhook again; pass other keys as webhook_keys",
+        )
+    raw = Secret(bytes(body.reveal()))
+    _verify(read, raw, found, now)
+    fields = parse.json_object(raw)
+    if fields is None:
+        raise WebhookRejected("the webhook's body is not a JSON object", remedy="check that LiveKit is the sender")
+    return WebhookEvent(
+        id=parse.text(fields, "id"),
+        event=parse.text(fields, "event"),
+        created_at=parse.moment(parse.number(fields, "created_at")),
+        room=_model(fields, "room", parse.room),
+        participant=_model(fields, "participant", parse.participant),
+        raw=fields,
+    )
+
+
+def _model(fields: dict[str, Any], name: str, read: Callable[[dict[str, Any]], Any]) -> Any:
+    return read(fields[name]) if isinstance(fields.get(name), dict) else None
+
+
+def _extra_signers(webhook_keys: Secret[Any]) -> list[Signer]:
+    if webhook_keys.reveal() is None:
+        return []
+    if not isinstance(webhook_keys.reveal(), Mapping) or not all(
+        isinstance(each, str) and each for pair in webhook_keys.reveal().items() for each in pair
+    ):
+        raise InvalidArgument(
+            "webhook_keys must map API keys to API secrets, none of them empty",
+            field="webhook_keys",
+            remedy="pass {api_key: api_secret}",
+        )
+    return [Signer(key, Secret(secret)) for key, secret in webhook_keys.reveal().items()]
+
+
+def _issuer(token: _jwt.Token) -> str:
+    """The API key that a token names.
+
+    Raises:
+        WebhookRejected: it names none, or its algorithm is not HS256.
+    """
+    key = token.claims.get("iss")
+    if token.header.get("alg") != "HS256" or not isinstance(key, str) or not key:
+        raise WebhookRejected("the webhook's token does not name an API key and HS256", remedy=_SENDER)
+    return key
+
+
+def _token(authorization: Secret[Any]) -> _jwt.Token:
+    """The token in the Authorization header: LiveKit sends it without a scheme such as `Bearer`.
+
+    Raises:
+        WebhookRejected: there is none, or it is not a JWT.
+    """
+    if authorization.reveal() is None or authorization.reveal() == "":
+        raise WebhookRejected(
+            "the webhook has no Authorization header",
+            code="missing_authorization",
+            remedy="pass the header as it arrived, and check that no proxy removes it",
+        )
+    problem = ""
+    if not isinstance(authorization.reveal(), str) or len(authorization.reveal()) > _MAX_TOKEN:
+        problem = "not a JWT of a usual length"
+    else:
+        try:
+            return _jwt.read(authorization.reveal())
+        except _jwt.InvalidToken:
+            problem = "not a JWT"
+    raise WebhookRejected(f"the webhook's Authorization header is {problem}", remedy=_SENDER)
+
+
+def _verify(read: _jwt.Token, body: Secret[bytes], signers: Iterable[Signer], now: float) -> None:
+    """Checks signature, validity period and body.
+
+    `signers` are those for the token's API key: several, where a new secret came under the same key.
+
+    Raises:
+        WebhookRejected: `code` says why.
+    """
+    # Every signer is tried, so that the time does not depend on which one matches.
+    if not sum(signer.verifies(read.signed, read.signature) for signer in signers):
+        raise WebhookRejected(
+            "the webhook's signature is wrong",
+            code="bad_signature",
+            remedy="check that the API secret is the one that LiveKit signs webhooks with",
+        )
+    begins, expires = _time(read, "nbf", 0.0), _time(read, "exp", None)
+    if begins is None or expires is None:
+        raise WebhookRejected("the webhook's token has no validity period", remedy=_SENDER)
+    if not begins - LEEWAY <= now < expires + LEEWAY:
+        raise WebhookRejected(
+            "the webhook is outside of its validity period", code="expired", remedy="check this machine's clock"
+        )
+    claimed = read.claims.get("sha256")
+    if not isinstance(claimed, str):
+        raise WebhookRejected("the webhook's token does not name a hash of the body", remedy=_SENDER)
+    if not compare_digest(
+        b2a_base64(sha256(body.reveal()).digest(), newline=False), claimed.encode("utf-8", "replace")
+    ):
+        raise WebhookRejected(
+            "the webhook's body is not the one that LiveKit signed",
+            code="body_mismatch",
+            remedy="pass the raw bytes of the body, not decoded or parsed JSON",
+        )
+
+
+def _time(read: _jwt.Token, claim: str, default: float | None) -> float | None:
+    value = read.claims.get(claim, default)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+_SENDER = "check that LiveKit is the sender"

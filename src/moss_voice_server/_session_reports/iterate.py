@@ -1,0 +1,68 @@
+"""Iterate: all reports that were asked for, page by page, on a thread or on an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from .. import _clock
+from .._credentials.result import Failure
+from .._credentials.source import MossSource, Source
+from .._http.flow import Timing
+from ..errors import CredentialsUnavailable
+from .models import SessionReport
+from .pages import LIMIT, Query, page
+from .parse import selected
+
+
+class Reader:
+    """Reads the pages one after the other, until one is short or brings nothing new.
+
+    Raises:
+        CredentialsUnavailable: the credentials do not come from the Moss API.
+    """
+
+    def __init__(self, source: Source[Any] | None, query: Query, wall: Callable[[], float]) -> None:
+        if not isinstance(source, MossSource):
+            raise CredentialsUnavailable(
+                "a server with static credentials has no Moss project",
+                remedy="create the server with create() or from_env()",
+            )
+        self._source = source
+        self._query = query
+        # The clock for deadlines is real: a test that freezes the server's clock must not wait forever.
+        self._timing = Timing(_clock.elapsed, wall, source.runtime.uniform)
+        self._number = 0
+        self._seen: set[str] = set()
+        self.is_done = False
+
+    def read(self) -> list[SessionReport]:
+        """The reports of the next page.
+
+        Raises:
+            CredentialsError: there is none.
+        """
+        source = self._source
+        received = source.run(page(source.config, self._query, self._number, source.policy, self._timing))
+        if isinstance(received, Failure):
+            raise received.error(received.retry_after)
+        known = len(self._seen)
+        reports = list(selected(received, self._query, self._seen))
+        self._number += 1
+        self.is_done = len(received) < LIMIT or len(self._seen) == known
+        return reports
+
+
+def iterate(reader: Reader) -> Iterator[SessionReport]:
+    """The reports, each page fetched when it is needed."""
+    while not reader.is_done:
+        yield from reader.read()
+
+
+async def iterate_async(reader: Reader) -> AsyncIterator[SessionReport]:
+    """The same for coroutines: pages are fetched on a thread, where a custom transport is bound to no event loop."""
+    from anyio.to_thread import run_sync
+
+    while not reader.is_done:
+        for report in await run_sync(reader.read, abandon_on_cancel=True):
+            yield report

@@ -1,0 +1,110 @@
+"""Pages: one request for a page of session reports, with the retries and deadlines of the credentials."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+from .._credentials.config import Config
+from .._credentials.fetch import MOSS
+from .._credentials.result import Failure
+from .._http.flow import TEMPORARY, Flow, RetryPolicy, Timing, with_retries
+from .._http.model import LARGE_BODY, Answer, Request, Response, TransportError
+from .._json import InvalidJSON, decode
+from .._validation import label
+from ..credentials import RefreshPolicy, seconds
+from ..errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable, InvalidArgument
+
+LIMIT = 100
+"""Reports in a page."""
+_MAX_DEPTH = 64  # levels of arrays and objects in a page
+_DAY = timedelta(days=1)
+
+
+class Query(NamedTuple):
+    """Which reports: `since` is included, `until` is not."""
+
+    since: datetime
+    until: datetime
+    room_name: str | None
+
+
+def query(since: Any, until: Any, room_name: Any, now: float) -> Query:
+    """Checks the arguments of `session_reports`."""
+    start = _aware("since", since)
+    end = datetime.fromtimestamp(now, timezone.utc) if until is None else _aware("until", until)
+    if end < start:
+        raise InvalidArgument("until is before since", field="until", remedy="swap them")
+    return Query(start, end, None if room_name is None else label("room_name", room_name))
+
+
+def _aware(argument: str, value: Any) -> datetime:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidArgument(
+            f"{argument} must be a datetime with a time zone", field=argument, remedy="write datetime.now(timezone.utc)"
+        )
+    return value.astimezone(timezone.utc)
+
+
+def page(
+    config: Config, wanted: Query, number: int, policy: RefreshPolicy, timing: Timing
+) -> Flow[list[dict[str, Any]] | Failure]:
+    """One page, or why there is none."""
+    base, _, agent = config.url.rpartition("/get-voice-agent?")
+    # The API filters by whole days: a day more on each side, so that its time zone does not matter.
+    start, end = (wanted.since - _DAY).date(), (wanted.until + _DAY).date()
+    request = Request(
+        MOSS,
+        "GET",
+        f"{base}/session-reports?{agent}&start={start}&end={end}&limit={LIMIT}&page={number}",
+        secret_headers=(("X-Project-Id", config.project_id), ("X-Project-Key", config.project_key)),
+        max_body=LARGE_BODY,
+    )
+    limits = RetryPolicy(
+        policy.attempts,
+        seconds(policy.attempt_timeout),
+        seconds(policy.total_timeout),
+        seconds(policy.max_retry_after),
+    )
+    result, effort = yield from with_retries(request, _classify, limits, timing)
+    if not isinstance(result, Failure):
+        return result
+    count = f" ({effort.attempts} attempts)" if effort.attempts > 1 else ""
+    return result._replace(message=result.message + count, retry_after=effort.retry_after)
+
+
+def _classify(answer: Answer) -> tuple[list[dict[str, Any]] | Failure, bool]:
+    """What an answer means, and whether another attempt may bring a better one."""
+    if isinstance(answer, TransportError):
+        message = f"request to the Moss API failed: {answer.message}"
+        return Failure(CredentialsUnavailable, message, answer.remedy), answer.retry
+    if answer.is_success:
+        return _reports(answer)
+    status = f"the Moss API returned HTTP {answer.status} for session reports"
+    if answer.status in TEMPORARY:
+        return Failure(CredentialsUnavailable, status, "retry later; this error is temporary"), True
+    if answer.status in (401, 403, 404, 410):
+        remedy = "check MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID"
+        return Failure(CredentialsRejected, status, remedy), False
+    if 300 <= answer.status < 400:
+        return Failure(CredentialsInvalid, f"{status}, a redirect; it is not followed", f"check {MOSS.setting}"), False
+    return Failure(CredentialsUnavailable, status, f"check {MOSS.setting}"), False
+
+
+def _reports(response: Response) -> tuple[list[dict[str, Any]] | Failure, bool]:
+    if response.is_compressed or response.is_truncated:
+        reason = "is compressed" if response.is_compressed else f"is longer than {LARGE_BODY} bytes"
+        return _invalid(reason), False
+    try:
+        listing = decode(response.body.reveal(), max_depth=_MAX_DEPTH)
+    except InvalidJSON:
+        return _invalid("is not JSON"), True
+    listed = listing.get("reports") if isinstance(listing, dict) else None
+    if not isinstance(listed, list):
+        return _invalid('has no list "reports"'), False
+    return [each if isinstance(each, dict) else {} for each in listed], False
+
+
+def _invalid(reason: str) -> Failure:
+    message = f"the Moss API's list of session reports {reason}"
+    return Failure(CredentialsInvalid, message, f"check that {MOSS.setting} is the URL of the Moss API")

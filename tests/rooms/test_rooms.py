@@ -1,0 +1,317 @@
+"""What each call of `server.rooms` does, for both classes, against the fake LiveKit server API."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from moss_voice_server.errors import (
+    AgentNotDispatched,
+    CredentialsNotLoaded,
+    InvalidArgument,
+    LiveKitUnavailable,
+    RoomNotFound,
+)
+from moss_voice_server.testing import FakeLiveKit, FrozenClock, decode_token
+from tests.rooms.plain import AGENT, PlainRooms, Server
+from tests.support.fault_response import FaultResponse
+
+NOW = datetime(2026, 11, 28, 12, 0, tzinfo=timezone.utc).timestamp()
+
+
+def test_list(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """Rooms come with their name, times and counts; names narrow the list."""
+    livekit.add_room("support-1", created_at=NOW, metadata="vip")
+    livekit.join("support-1", "user-42")
+    livekit.add_room("support-2")
+
+    first, second = rooms.list()
+
+    assert ("support-1", datetime.fromtimestamp(NOW, timezone.utc), 1, "vip") == (
+        first.name,
+        first.created_at,
+        first.participants,
+        first.metadata,
+    )
+    assert [second] == list(rooms.list(names=["support-2", "support-3"]))
+    assert () == rooms.list(names=[])
+    assert 2 == len(livekit.requests)  # an empty list of names needs no request; to LiveKit it would mean all rooms
+
+
+def test_participants(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """Participants come with kind, state and attributes; an agent with its name."""
+    livekit.join("room", "user-42", name="Ada", attributes={"plan": "pro"})
+    rooms.ensure_agent("room")
+
+    ada, agent = rooms.participants("room")
+
+    assert ("user-42", "Ada", "standard", "active", {"plan": "pro"}, "") == (
+        ada.identity,
+        ada.name,
+        ada.kind,
+        ada.state,
+        ada.attributes,
+        ada.agent_name,
+    )
+    assert ("agent", AGENT) == (agent.kind, agent.agent_name)
+
+
+def test_participants_of_an_empty_room_and_of_none(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """LiveKit lists nobody for a room that does not exist; that is an error here, and an empty room is none."""
+    livekit.add_room("room")
+
+    assert () == rooms.participants("room")
+    with pytest.raises(RoomNotFound):
+        rooms.participants("gone")
+
+
+def test_remove(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """A participant is removed; once more, and from a room that does not exist, is success."""
+    livekit.join("room", "user-42")
+    livekit.join("room", "user-43")
+
+    for room in ("room", "room", "gone"):
+        assert rooms.remove(room, "user-42") is None
+    assert ("user-43",) == livekit.participants("room")
+
+
+def test_end(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """People are removed, which revokes their tokens on Cloud, agents are not, and the room is deleted; again is success."""
+    livekit.join("room", "user-42")
+    livekit.join("room", "user-43")
+    livekit.join("room", "agent-1", kind="agent")
+
+    assert rooms.end("room") is None
+    assert () == livekit.rooms
+    assert ("ListParticipants", "RemoveParticipant", "RemoveParticipant", "DeleteRoom") == livekit.calls
+    assert rooms.end("room") is None
+
+
+def test_end_goes_on_when_people_cannot_be_removed(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """The deletion disconnects everyone, so a failed removal does not stop it."""
+    livekit.join("room", "user-42")
+    livekit.queue(FaultResponse(), 400)
+
+    rooms.end("room")
+    assert () == livekit.rooms
+
+
+def test_end_older_than(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """Only rooms with the prefix that are older are ended; the result iterates over their names."""
+    now = datetime.now(timezone.utc).timestamp()
+    for name, age in (("support-old", 3600), ("support-new", 60), ("other-old", 3600)):
+        livekit.add_room(name, created_at=now - age)
+
+    would = rooms.end_older_than(timedelta(minutes=30), "support-", dry_run=True)
+    assert ["support-old"] == list(would)
+    assert 3 == len(livekit.rooms)
+
+    done = rooms.end_older_than(1800, "support-")
+    assert (["support-old"], {}, 1, True) == (list(done), dict(done.failed), len(done), "support-old" in done)
+    assert ["support-new", "other-old"] == list(livekit.rooms)
+    assert ["other-old"] == list(rooms.end_older_than(1800, ""))
+
+
+def test_end_older_than_goes_on_after_a_failure(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """One room that LiveKit refuses to end is reported and does not stop the others."""
+    for number in range(3):
+        livekit.add_room(f"room-{number}", created_at=NOW)
+    # The list, then for the first room: its participants, and the deletion.
+    livekit.queue(FaultResponse(), FaultResponse(), 403)
+
+    result = rooms.end_older_than(0, "room-")
+
+    assert (("room-1", "room-2"), {"room-0": "livekit_rejected"}) == (
+        result.ended,
+        {name: error.code for name, error in result.failed.items()},
+    )
+
+
+def test_end_older_than_takes_rooms_of_any_name(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """A room whose name no token of ours can carry is a failure of its own."""
+    for name in ("line\nbreak", "room"):
+        livekit.add_room(name, created_at=NOW)
+
+    result = rooms.end_older_than(0, "")
+
+    assert (("room",), {"line\nbreak": "invalid_argument"}) == (
+        result.ended,
+        {name: error.code for name, error in result.failed.items()},
+    )
+
+
+def test_end_older_than_lists_until_nothing_is_left(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """A hundred and twenty rooms, of which a list shows a part only: all are ended."""
+    for number in range(120):
+        livekit.add_room(f"room-{number:03}", created_at=NOW)
+    part = {"rooms": [{"name": f"room-{number:03}", "creation_time": str(int(NOW))} for number in range(100)]}
+    livekit.queue(FaultResponse(json=part))
+
+    assert 120 == len(set(rooms.end_older_than(0, "room-")))
+    assert () == livekit.rooms
+
+
+def test_ensure_agent(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """A new room gets the server's voice agent and no other; what is there already is returned."""
+    made = rooms.ensure_agent("new", metadata='{"user": 42}', attributes={"plan": "pro"})
+    assert (AGENT, "new", '{"user": 42}', {"plan": "pro"}) == (
+        made.agent_name,
+        made.room,
+        made.metadata,
+        made.attributes,
+    )
+    assert (AGENT,) == livekit.dispatches("new")
+
+    assert made.id == rooms.ensure_agent("new").id
+    livekit.join("old", "user-42")
+    rooms.ensure_agent("old")
+    rooms.ensure_agent("old", "other-agent")
+    assert ["", AGENT, "other-agent"] == list(livekit.dispatches("old"))
+
+
+def test_ensure_agent_waits(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """With `wait` the result names the agent's identity in the room."""
+    made = rooms.ensure_agent("room", wait=10)
+
+    assert ("running", (made.agent_identity,)) == (made.status, livekit.participants("room"))
+
+
+def test_no_worker(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """Without a worker the wait ends with the reason, and what to start."""
+    with pytest.raises(AgentNotDispatched, match="no worker accepted the job") as caught:
+        rooms.ensure_agent("room", "nobody", wait=0.3)
+    assert "agent_name='nobody'" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [("JS_FAILED", "failed"), ("JS_SUCCESS", "ended before it joined"), ("JS_RUNNING", "accepted")],
+)
+def test_job_without_an_agent(livekit: FakeLiveKit, rooms: PlainRooms, status: str, reason: str) -> None:
+    """A job that failed or ended is reported at once; one that runs, at the end of the wait."""
+    job = {"state": {"status": status, "started_at": str(int(NOW * 1e9))}}
+    dispatch = {"id": "AD_1", "agent_name": "late", "room": "room", "state": {"jobs": [], "created_at": "1"}}
+    over = {**dispatch, "state": {"jobs": [job], "created_at": "1"}}
+    # CreateRoom, ListDispatch, ListParticipants, ListDispatch, …
+    livekit.add_room("room")
+    livekit.queue(
+        FaultResponse(), FaultResponse(json={"agent_dispatches": [dispatch]}), FaultResponse(json={"participants": []})
+    )
+    livekit.set_default(FaultResponse(json={"agent_dispatches": [over], "participants": []}))
+
+    with pytest.raises(AgentNotDispatched, match=reason):
+        rooms.ensure_agent("room", "late", wait=0.5 if status == "JS_RUNNING" else 60)
+
+
+def test_agent_that_has_left_is_dispatched_again(kind: type[Server]) -> None:
+    """LiveKit goes on listing the job of an agent that has crashed: after 20 seconds, who is in the room counts."""
+    with FrozenClock(NOW) as clock, FakeLiveKit(agents=[AGENT], clock=lambda: clock.time) as livekit:
+        rooms = PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret, AGENT))
+        livekit.join("room", "user-42")
+        first = rooms.ensure_agent("room", wait=10)
+
+        clock.advance(19)
+        livekit.leave("room", first.agent_identity)
+        assert first.id == rooms.ensure_agent("room").id
+        clock.advance(2)
+        second = rooms.ensure_agent("room", wait=10)
+
+        assert first.id != second.id
+        assert ("user-42", second.agent_identity) == livekit.participants("room")
+        clock.advance(3600)
+        assert second.id == rooms.ensure_agent("room").id
+
+
+def test_dispatch_that_no_worker_accepted_is_replaced(kind: type[Server]) -> None:
+    """LiveKit offers a job once: a worker that registers later needs a new dispatch, and the old one is deleted."""
+    with FrozenClock(NOW) as clock, FakeLiveKit(clock=lambda: clock.time) as livekit:
+        rooms = PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret, AGENT))
+        first = rooms.ensure_agent("room")
+        clock.advance(21)
+        second = rooms.ensure_agent("room")
+
+        assert first.id != second.id
+        assert (AGENT,) == livekit.dispatches("room")
+
+
+def test_dispatch_is_never_created_twice_by_a_retry(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """Where the response to CreateDispatch is lost, the list says whether it was created; it is not sent again."""
+    livekit.join("room", "user-42")
+    # CreateRoom and ListDispatch as they are; CreateDispatch fails.
+    livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(503))
+
+    with pytest.raises(LiveKitUnavailable):
+        rooms.ensure_agent("room")
+    assert 1 == livekit.calls.count("CreateDispatch")
+
+
+def test_dispatch_whose_response_is_lost_is_found(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """The dispatch exists although the response broke off: it is returned."""
+    livekit.join("room", "user-42")
+    livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(truncate=5))
+
+    assert AGENT == rooms.ensure_agent("room").agent_name
+    assert 1 == livekit.calls.count("CreateDispatch")
+    assert ("", AGENT) == livekit.dispatches("room")
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "field"),
+    [
+        ("list", {"names": "room"}, "names"),
+        ("list", {"names": [""]}, "names"),
+        ("participants", {"room": ""}, "room"),
+        ("remove", {"room": "room", "identity": " "}, "identity"),
+        ("end", {"room": "a\nb"}, "room"),
+        ("ensure_agent", {"room": "x" * 257}, "room"),
+        ("ensure_agent", {"room": "room", "agent": ""}, "agent"),
+        ("ensure_agent", {"room": "room", "agent": 3}, "agent"),
+        ("ensure_agent", {"room": "room", "metadata": {}}, "metadata"),
+        ("ensure_agent", {"room": "room", "attributes": {"a": 1}}, "attributes['a']"),
+        ("ensure_agent", {"room": "room", "wait": -1}, "wait"),
+        ("ensure_agent", {"room": "room", "wait": float("nan")}, "wait"),
+        ("end_older_than", {"age": -1, "prefix": ""}, "age"),
+        ("end_older_than", {"age": "30m", "prefix": ""}, "age"),
+        ("end_older_than", {"age": 1, "prefix": None}, "prefix"),
+    ],
+)
+def test_bad_arguments(
+    livekit: FakeLiveKit, rooms: PlainRooms, method: str, arguments: dict[str, Any], field: str
+) -> None:
+    """What LiveKit would refuse or misread is refused before anything is sent."""
+    with pytest.raises(InvalidArgument) as caught:
+        getattr(rooms, method)(**arguments)
+    assert (field, ()) == (caught.value.field, livekit.requests)
+
+
+def test_before_the_first_fetch(kind: type[Server]) -> None:
+    """A server that was only constructed says so."""
+    with pytest.raises(CredentialsNotLoaded):
+        PlainRooms(kind("project", "key", "agent")).list()
+
+
+def test_tokens_have_just_the_grants_they_need(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """Each call has a token of its own, for one minute, with one grant."""
+    livekit.join("room", "user-42")
+    rooms.ensure_agent("room", wait=10)
+    rooms.list()
+    rooms.end("room")
+
+    seen: dict[str, Any] = {}
+    for request in livekit.requests:
+        claims = decode_token(request.headers["Authorization"].removeprefix("Bearer "))
+        assert 60 == claims["exp"] - claims["nbf"]
+        video = {name: value for name, value in claims["video"].items() if not name.startswith("can")}
+        seen[request.path.rpartition("/")[2]] = video
+    admin = {"roomAdmin": True, "room": "room"}
+    assert {
+        "CreateRoom": {"roomCreate": True},
+        "DeleteRoom": {"roomCreate": True},
+        "ListRooms": {"roomList": True},
+        "ListParticipants": admin,
+        "RemoveParticipant": admin,
+        "CreateDispatch": admin,
+        "ListDispatch": admin,
+    } == seen

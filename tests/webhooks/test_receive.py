@@ -1,0 +1,223 @@
+"""What `receive_webhook` accepts, and the table of what it refuses, with the code of each."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import jwt
+import pytest
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server.errors import InvalidArgument, WebhookRejected
+from moss_voice_server.testing import FakeLiveKit
+
+KEY, SECRET = "APIkey", "a-secret-of-more-than-32-bytes-for-tests"
+OTHER = "another-secret-of-more-than-32-bytes-here"
+PASSWORD = "turn-" + "password-0123456789"
+EVENT = {
+    "event": "participant_joined",
+    "id": "EV_1",
+    "createdAt": "1795896569",
+    "room": {"sid": "RM_1", "name": "support-1", "turnPassword": PASSWORD, "creationTimeMs": "1795896569873"},
+    "participant": {"identity": "user-42", "state": "ACTIVE", "kind": "SIP", "joinedAt": "1795896570"},
+    "somethingNew": {"nested": [{"turnPassword": PASSWORD, "kept": 1}]},
+}
+BODY = json.dumps(EVENT).encode()
+
+
+class Sent(NamedTuple):
+    """A request as it arrives."""
+
+    body: Any
+    authorization: Any
+
+
+def signed(body: bytes = BODY, *, secret: str = SECRET, headers: dict[str, Any] | None = None, **claims: Any) -> Sent:
+    """A request that LiveKit would sign like this, apart from what is given; a claim of `...` is left out."""
+    now = int(time.time())
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    whole = {"iss": KEY, "nbf": now, "iat": now, "exp": now + 300, "sha256": digest, **claims}
+    kept = {name: value for name, value in whole.items() if value is not ...}
+    return Sent(body, jwt.encode(kept, secret, algorithm="HS256", headers=headers))
+
+
+@pytest.fixture(params=[MossVoiceServerSync, MossVoiceServer], ids=["sync", "async"])
+def server(request: pytest.FixtureRequest) -> MossVoiceServer | MossVoiceServerSync:
+    """A server of each class with static credentials; the method is a plain function in both."""
+    made: MossVoiceServer | MossVoiceServerSync = request.param.from_livekit("ws://127.0.0.1:1", KEY, SECRET, "agent")
+    return made
+
+
+def test_event(server: MossVoiceServerSync) -> None:
+    """Every field is there, whatever LiveKit adds later is in `raw`, and the room's TURN password is nowhere."""
+    event = server.receive_webhook(*signed())
+
+    assert ("EV_1", "participant_joined") == (event.id, event.event)
+    assert datetime.fromtimestamp(1795896569, timezone.utc) == event.created_at
+    assert event.room is not None
+    assert ("support-1", "RM_1") == (event.room.name, event.room.sid)
+    assert event.participant is not None
+    assert ("user-42", "sip", "active") == (event.participant.identity, event.participant.kind, event.participant.state)
+    assert {"nested": [{"kept": 1}]} == event.raw["somethingNew"]
+    assert PASSWORD not in repr(event) + repr(event.raw) + repr(vars(event))
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"event": "new_event"}', b'{"room": null, "participant": [], "id": 3, "createdAt": "x"}']
+)
+def test_events_are_read_leniently(server: MossVoiceServerSync, body: bytes) -> None:
+    """An unknown event, and one whose fields are missing or of another type, passes."""
+    event = server.receive_webhook(*signed(body))
+    assert (None, None, None) == (event.room, event.participant, event.created_at)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_body_may_be_any_bytes(server: MossVoiceServerSync, kind: type[Any]) -> None:
+    """Frameworks have bytes of several kinds."""
+    sent = signed()
+    assert "EV_1" == server.receive_webhook(kind(sent.body), sent.authorization).id
+
+
+def test_body_must_be_raw(server: MossVoiceServerSync) -> None:
+    """A text or parsed JSON is an argument that has to be corrected, and no forged webhook."""
+    for body in (BODY.decode(), EVENT, None):
+        with pytest.raises(InvalidArgument) as caught:
+            server.receive_webhook(body, signed().authorization)  # type: ignore[arg-type]
+        assert "body" == caught.value.field
+
+
+def test_clocks_may_differ(server: MossVoiceServerSync) -> None:
+    """A minute of difference between the clocks is allowed."""
+    now = int(time.time())
+    server.receive_webhook(*signed(nbf=now + 50, exp=now + 350))
+    server.receive_webhook(*signed(nbf=now - 350, exp=now - 50))
+
+
+def test_other_headers_of_the_token(server: MossVoiceServerSync) -> None:
+    """Order and further fields of the JWT header do not matter."""
+    server.receive_webhook(*signed(headers={"kid": "1", "typ": "JWT"}))
+
+
+def test_webhook_keys(server: MossVoiceServerSync) -> None:
+    """Further keys are passed for one call; the server's own are valid too."""
+    sent = signed(iss="other", secret=OTHER)
+    assert "EV_1" == server.receive_webhook(*sent, webhook_keys={"other": OTHER}).id
+    assert "EV_1" == server.receive_webhook(*signed(), webhook_keys={"other": OTHER}).id
+    # A second secret for the same key.
+    assert "EV_1" == server.receive_webhook(*signed(secret=OTHER), webhook_keys={KEY: OTHER}).id
+
+
+@pytest.mark.parametrize("keys", [[], {"": OTHER}, {"key": ""}, {"key": b"secret"}, "key"])
+def test_damaged_webhook_keys(server: MossVoiceServerSync, keys: Any) -> None:
+    """They map keys to secrets, both of them texts that are not empty."""
+    with pytest.raises(InvalidArgument) as caught:
+        server.receive_webhook(*signed(), webhook_keys=keys)
+    assert "webhook_keys" == caught.value.field
+    assert OTHER not in str(caught.value)
+
+
+def _tampered(part: int, change: Callable[[str], str]) -> str:
+    parts = signed().authorization.split(".")
+    parts[part] = change(parts[part])
+    return ".".join(parts)
+
+
+def _other_first(text: str) -> str:
+    return ("A" if text[0] != "A" else "B") + text[1:]
+
+
+def _encoded(fields: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=").decode()
+
+
+NOW = int(time.time())
+REFUSED: dict[str, tuple[Sent, str]] = {
+    "no header": (Sent(BODY, None), "missing_authorization"),
+    "empty header": (Sent(BODY, ""), "missing_authorization"),
+    "Bearer": (Sent(BODY, f"Bearer {signed().authorization}"), "malformed"),
+    "no JWT": (Sent(BODY, "a.b"), "malformed"),
+    "four parts": (Sent(BODY, signed().authorization + ".x"), "malformed"),
+    "no text": (Sent(BODY, b"a.b.c"), "malformed"),
+    "very long": (Sent(BODY, "a" * 9000), "malformed"),
+    "whitespace": (Sent(BODY, signed().authorization + "\n"), "malformed"),
+    "truncated token": (Sent(BODY, signed().authorization[:-7]), "bad_signature"),
+    "no signature": (Sent(BODY, _tampered(2, lambda _: "")), "bad_signature"),
+    "altered signature": (Sent(BODY, _tampered(2, _other_first)), "bad_signature"),
+    "altered claims": (
+        Sent(BODY, _tampered(1, lambda _: _encoded({"iss": KEY, "exp": NOW + 300, "sha256": "x"}))),
+        "bad_signature",
+    ),
+    "altered header": (Sent(BODY, _tampered(0, lambda _: _encoded({"alg": "HS256", "kid": "x"}))), "bad_signature"),
+    "alg none": (Sent(BODY, _tampered(0, lambda _: _encoded({"alg": "none"}))), "malformed"),
+    "alg none, no signature": (
+        Sent(BODY, ".".join([_encoded({"alg": "none"}), signed().authorization.split(".")[1], ""])),
+        "malformed",
+    ),
+    "alg HS512": (Sent(BODY, jwt.encode({"iss": KEY}, SECRET * 2, algorithm="HS512")), "malformed"),
+    "no alg": (Sent(BODY, _tampered(0, lambda _: _encoded({"typ": "JWT"}))), "malformed"),
+    "claims are a list": (Sent(BODY, _tampered(1, lambda _: _encoded([1]))), "malformed"),
+    "forged with another secret": (signed(secret=OTHER), "bad_signature"),
+    "re-signed with the key as secret": (signed(secret=KEY.ljust(32, "=")), "bad_signature"),
+    "unknown key": (signed(iss="APIother"), "unknown_key"),
+    "no issuer": (signed(iss=...), "malformed"),
+    "issuer is a number": (Sent(BODY, _tampered(1, lambda _: _encoded({"iss": 1}))), "malformed"),
+    "replayed late": (signed(nbf=NOW - 1000, exp=NOW - 700), "expired"),
+    "not valid yet": (signed(nbf=NOW + 600, exp=NOW + 900), "expired"),
+    "no expiry": (signed(exp=...), "malformed"),
+    "hash is a list": (Sent(BODY, jwt.encode({"iss": KEY, "exp": NOW + 300, "sha256": [1]}, SECRET)), "malformed"),
+    "no hash": (signed(sha256=...), "malformed"),
+    "a participant's token": (
+        Sent(BODY, jwt.encode({"iss": KEY, "sub": "user-42", "exp": NOW + 300}, SECRET)),
+        "malformed",
+    ),
+    "hash of another body": (signed(b"{}")._replace(body=BODY), "body_mismatch"),
+    "altered body": (signed()._replace(body=BODY.replace(b"user-42", b"user-43")), "body_mismatch"),
+    "truncated body": (signed()._replace(body=BODY[:-1]), "body_mismatch"),
+    "longer body": (signed()._replace(body=BODY + b"\n"), "body_mismatch"),
+    "empty body": (signed()._replace(body=b""), "body_mismatch"),
+    "URL-safe hash": (
+        signed(b'{"a": 5}', sha256=base64.urlsafe_b64encode(hashlib.sha256(b'{"a": 5}').digest()).decode().rstrip("=")),
+        "body_mismatch",
+    ),
+    "hash in hexadecimal": (signed(sha256=hashlib.sha256(BODY).hexdigest()), "body_mismatch"),
+    "hash with a lone surrogate": (signed(sha256="\ud800"), "body_mismatch"),
+    "signed, but no JSON": (signed(b"not json"), "malformed"),
+    "signed, but a list": (signed(b"[]"), "malformed"),
+    "signed, but not UTF-8": (signed(b'{"a": "\xff"}'), "malformed"),
+    "signed, but too deep": (signed(b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"), "malformed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(server: MossVoiceServerSync, name: str) -> None:
+    """Forged, altered, late or truncated: refused with the code that tells which, and a remedy."""
+    sent, code = REFUSED[name]
+
+    with pytest.raises(WebhookRejected) as caught:
+        server.receive_webhook(*sent)
+
+    assert (code, True) == (caught.value.code, bool(caught.value.remedy))
+    assert PASSWORD not in str(caught.value)
+
+
+def test_the_table_is_long_enough() -> None:
+    """At least 25 ways to be refused, with all six codes."""
+    assert len(REFUSED) >= 25
+    assert 6 == len({code for _, code in REFUSED.values()})
+
+
+def test_fake_livekit_signs_as_livekit_does(server: MossVoiceServerSync) -> None:
+    """`FakeLiveKit.webhook` makes requests for users' tests, without a server that listens."""
+    livekit = FakeLiveKit(api_key=KEY, api_secret=SECRET)
+    event = server.receive_webhook(*livekit.webhook("room_finished", room="support-1"))
+
+    assert "room_finished" == event.event
+    assert event.room is not None
+    assert "support-1" == event.room.name
+    assert "turnPassword" not in repr(event.raw)
