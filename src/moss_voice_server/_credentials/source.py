@@ -56,7 +56,7 @@ class MossSource(Sealed):
 
     def fetch(self, attempts: int, budget: float, etag: str) -> Result[Credentials]:
         """Asks the Moss API."""
-        return self.run(
+        result: Result[Credentials] = self.run(
             fetch(
                 self.config,
                 self.policy,
@@ -68,6 +68,7 @@ class MossSource(Sealed):
                 uniform=self.runtime.uniform,
             )
         )
+        return result
 
 
 def wording(owner: str) -> Wording:
