@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._endpoint.app_exceptions import status_of
 from ._endpoint.drivers import call_now, call_on_loop_with, run
-from ._endpoint.handler import Incoming, TokenEndpoint, is_nonblocking
+from ._endpoint.functions import is_nonblocking
+from ._endpoint.handler import TokenEndpoint
+from ._endpoint.incoming import Incoming
 from ._endpoint.parse import incomplete, too_large
 from ._endpoint.responses import Response
 from ._endpoint.wsgi import incoming, read_body

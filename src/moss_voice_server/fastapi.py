@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from ._endpoint.app_exceptions import status_of
 from ._endpoint.asgi import call_on_loop, encoded, fetch_first, incoming
-from ._endpoint.handler import Incoming, TokenEndpoint, is_nonblocking
+from ._endpoint.functions import is_nonblocking
+from ._endpoint.handler import TokenEndpoint
+from ._endpoint.incoming import Incoming
 from ._endpoint.openapi import TOKEN_REQUEST, responses
 from ._endpoint.refusal import Refusal
 from ._endpoint.responses import Response as EndpointResponse

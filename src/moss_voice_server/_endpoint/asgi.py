@@ -12,7 +12,9 @@ import anyio.to_thread
 
 from ..errors import CredentialsError
 from .drivers import call_on_loop_with
-from .handler import Incoming, TokenEndpoint, is_nonblocking
+from .functions import is_nonblocking
+from .handler import TokenEndpoint
+from .incoming import Incoming
 from .parse import incomplete, too_large
 from .responses import Headers
 

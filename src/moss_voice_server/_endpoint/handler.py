@@ -6,10 +6,8 @@ of the application is called. A host without an event loop passes awaitables tha
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -23,6 +21,8 @@ from . import report
 from .app_exceptions import refusal_of, status_of
 from .cors import Cors
 from .decide import TokenParams, decide
+from .functions import is_generator, is_nonblocking
+from .incoming import Incoming
 from .parse import MAX_BODY, NOTHING, parse, precheck
 from .refusal import Refusal
 from .responses import Response, refusal_response, retry_after, token_response
@@ -35,38 +35,6 @@ class Call(Protocol):
 
     def __call__(self, function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Awaitable[Any]:
         """The function's result, awaited if need be."""
-
-
-class Incoming:
-    """A token request as a framework delivers it.
-
-    Args:
-        request: the framework's own request, for `authorize`.
-        method: the HTTP method.
-        path: for the log.
-        headers: those of `REQUEST_HEADERS`, names in lower case.
-        read: returns the whole body of at most so many bytes, or raises `Refusal`.
-    """
-
-    __slots__ = ("body", "headers", "identity", "method", "path", "read", "reported", "request", "started")
-
-    def __init__(
-        self,
-        request: Any,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        read: Callable[[int], Awaitable[bytes]],
-    ) -> None:
-        self.request = request
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.read = read
-        self.started = perf_counter()
-        self.body: bytes | None = None
-        self.identity = ""
-        self.reported = False
 
 
 class TokenEndpoint(Sealed):
@@ -107,7 +75,7 @@ class TokenEndpoint(Sealed):
         for name, value in (("authorize", authorize), ("rate_limiter", rate_limiter), ("on_token", on_token)):
             if not callable(value) and (value is not None or name == "authorize"):
                 raise _wrong_type(name, value, "pass a function")
-        if not generators and _is_generator(authorize):
+        if not generators and is_generator(authorize):
             raise InvalidArgument("authorize yields", field="authorize", remedy="return the Admission instead")
         if response_keys not in ("snake", "camel", "both"):
             raise InvalidArgument(
@@ -289,20 +257,6 @@ class TokenEndpoint(Sealed):
                 await call(self._on_token, self._on_token_nonblocking, event)
             except Exception as failure:  # noqa: BLE001  # a failing audit sink must not change the response
                 report.log.error("on_token failed with %s: correct the callback", type(failure).__name__)
-
-
-def is_nonblocking(function: Callable[..., Any]) -> bool:
-    """Whether a function can be called on an event loop: it is async, or says that it does not block."""
-    call = getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
-    asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-    return asynchronous or getattr(function, "is_nonblocking", False) is True
-
-
-def _is_generator(function: Callable[..., Any]) -> bool:
-    while isinstance(function, partial):
-        function = function.func
-    calls = (function, getattr(function, "__call__", None))  # noqa: B004  # an object whose __call__ yields
-    return any(inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
 def _sign(server: Server, admission: Admission, params: TokenParams) -> ConnectionDetails:
