@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import threading
 import traceback
@@ -62,7 +63,7 @@ class Received:
         self.body = b""
         self.status = 200
         self.response = b'{"rooms": []}'
-        self.url = ""
+        self.url = self.encoding = ""
 
 
 @pytest.fixture
@@ -77,6 +78,8 @@ def server() -> Iterator[Received]:
             received.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(received.status)
             self.send_header("Content-Length", str(len(received.response)))
+            if received.encoding:
+                self.send_header("Content-Encoding", received.encoding)
             self.send_header("X-Request-Id", "7")
             self.send_header("Retry-After", "3")
             self.end_headers()
@@ -279,3 +282,36 @@ def test_loopback_names(text: str) -> None:
     error = send(attempt(f"https://{text}:{closed_port()}"))
     assert isinstance(error, TransportError)
     assert "connection refused" == error.message
+
+
+def test_compression_shows_without_its_header(sent: Callable[[Attempt], Answer], server: Received) -> None:
+    """A caller that keeps other headers still learns that the body was not read."""
+    server.encoding = "gzip"
+    answer = sent(attempt(server.url, kept_headers=frozenset({"etag"})))
+
+    assert isinstance(answer, Response)
+    assert (True, b"") == (answer.is_compressed, answer.body.reveal())
+
+
+class TimeLimit(Exception):
+    """What a task queue raises from a signal handler when a task takes too long."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs Unix signals")
+def test_exception_of_a_signal_handler_goes_through() -> None:
+    """It stops the caller, as it has to: it is not turned into a transport error, and not retried."""
+
+    def stop(*_arguments: object) -> None:
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with listener(lambda _client, done: done.wait(30)) as (port, _):
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(TimeLimit) as caught:
+                send(attempt(f"http://127.0.0.1:{port}", timeout=30.0))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert ["test_exception_of_a_signal_handler_goes_through", "send"] == names

@@ -52,5 +52,9 @@ class BodyReader(Sealed):
     def response(self, response: httpx2.Response) -> Response:
         """The response with what was read of its body."""
         kept = self._request.kept_headers
-        headers = {name: value for name, value in response.headers.items() if kept is None or name in kept}
+        headers = {
+            name: value
+            for name, value in response.headers.items()
+            if kept is None or name in kept or name == "content-encoding"  # for `Response.is_compressed`
+        }
         return Response(response.status_code, headers, Secret(bytes(self._bytes)), self._is_truncated)

@@ -18,7 +18,7 @@ import httpx2
 from .body import BodyReader
 from .deadlines import Deadline, OpenedStreams
 from .environment import setup_error
-from .faults import CONNECT_TIMEOUT, strip_traceback, transport_error
+from .faults import CONNECT_TIMEOUT, is_foreign, strip_traceback, transport_error
 from .forks import fork_guard
 from .model import Answer, Attempt, Request, TransportError
 from .observers import hidden
@@ -42,6 +42,8 @@ def send(attempt: Attempt, transport: SyncTransport | None = None) -> Answer:
         try:
             return _exchange(attempt, transport, trace, BodyReader(attempt.request, deadline))
         except Exception as error:  # noqa: BLE001  # whatever it is becomes a value
+            if transport is None and is_foreign(error):
+                raise strip_traceback(error) from None
             return transport_error(error, attempt, trace, own_transport=transport is not None)
         except BaseException as interruption:  # noqa: BLE001  # raised again
             raise strip_traceback(interruption) from None

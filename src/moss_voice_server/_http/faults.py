@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -16,6 +17,19 @@ from .environment import NO_MORE_FILES, TOO_MANY_FILES, proxy_variables
 from .model import Attempt, Request, TransportError
 
 CONNECT_TIMEOUT = 3.0  # seconds
+# The packages whose exceptions come out of the HTTP client.
+_CLIENT = sys.stdlib_module_names | {
+    "builtins",
+    "httpx2",
+    "httpcore2",
+    "anyio",
+    "h11",
+    "h2",
+    "hpack",
+    "socksio",
+    "idna",
+    "truststore",
+}
 
 
 class _Kind(NamedTuple):
@@ -136,6 +150,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
             yield each
             todo += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
             todo += getattr(each, "exceptions", ())
+
+
+def is_foreign(error: Exception) -> bool:
+    """Whether neither the HTTP client nor Python raised it: then a signal handler did, such as that of a task's time limit."""
+    return type(error).__module__.partition(".")[0] not in _CLIENT
 
 
 def strip_traceback(interruption: BaseException) -> BaseException:

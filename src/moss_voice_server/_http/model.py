@@ -32,7 +32,7 @@ class Request(NamedTuple):
     max_body: int = SMALL_BODY
     """How many bytes of the response's body are read; a longer one is cut off there."""
     kept_headers: frozenset[str] | None = KEPT_HEADERS
-    """The response headers to keep, in lower case; `None`: all of them."""
+    """The response headers to keep, in lower case, besides Content-Encoding; `None`: all of them."""
     reads_error_body: bool = False
     """Whether the body of a response outside of 200 to 299 is read."""
 
