@@ -14,6 +14,7 @@ from ._credentials.config import config
 from ._credentials.environment import default_api_url, from_environment
 from ._secret import Sealed, Secret
 from ._token.claims import API_DEFAULT_TTL, DEFAULT_TTL, payload
+from ._validation import plain_str
 from .errors import InvalidArgument, WeakSecretWarning
 from .grants import AgentDispatch, ApiGrants, ConnectionDetails, ParticipantGrants, ParticipantInfo, RoomConfig
 
@@ -186,8 +187,7 @@ class _Server(Sealed):
         token = signer.sign(
             payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
         )
-        name = participant.name
-        return ConnectionDetails(credentials.url, token, str.__str__(room_name), str.__str__(name) if name else "")
+        return ConnectionDetails(credentials.url, token, plain_str(room_name) or "", plain_str(participant.name) or "")
 
     def create_api_token(self, grants: ApiGrants, *, ttl: timedelta | float = API_DEFAULT_TTL) -> str:
         """A signed token for LiveKit's server API. Never waits and never does I/O.

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ._secret import Secret
 from .errors import InvalidArgument
 
 # LiveKit's defaults, in bytes of UTF-8 (livekit-server pkg/config/config.go, `limit:`): Go's len() counts bytes.
@@ -43,6 +44,11 @@ def plain_str(value: Any) -> str | None:
     except TypeError:
         return None
     return found if type(found) is str else None
+
+
+def plain_secret(value: Secret[Any]) -> Secret[Any]:
+    """The same for a hidden value, which keeps its type if it is not a text."""
+    return value if plain_str(value.reveal()) is None else Secret(plain_str(value.reveal()))
 
 
 def label(field: str, value: Any, *, blank: bool = False, limit: int = LABEL_LIMIT) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from ._validation import label
+from ._validation import label, plain_str
 from .errors import InvalidArgument
 
 
@@ -107,10 +107,11 @@ class TenantRooms:
     """
 
     def __init__(self, tenant: str) -> None:
-        if not isinstance(tenant, str) or not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", tenant):
+        plain = plain_str(tenant)
+        if plain is None or not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", plain):
             raise InvalidArgument("tenant must be 1 to 64 letters, digits, dots and hyphens", field="tenant")
         # The separator is no character that a tenant's id may hold: "a" must not own the rooms of "a-b".
-        self.prefix = f"{tenant}~"
+        self.prefix = f"{plain}~"
 
     def __call__(self, room: str) -> bool:
         """Whether the room is the tenant's."""

@@ -7,6 +7,7 @@ CI tries 20,000 requests, a run by hand 500.
 from __future__ import annotations
 
 import enum
+import json
 import os
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
 from collections.abc import Callable, Mapping
@@ -23,7 +24,8 @@ from werkzeug.local import LocalProxy
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch, ApiGrants, ParticipantGrants
-from moss_voice_server.identity import identity_from_sub
+from moss_voice_server.identity import TenantRooms, identity_from_sub
+from moss_voice_server.testing import FakeMoss, assert_token
 from tests.support.token_requests import REQUESTS, SERVER, Request, theirs
 from tests.support.tokens import API_KEY, API_SECRET, URL, claims, untimed
 
@@ -262,15 +264,33 @@ def test_a_token_that_no_request_can_carry_is_refused(field: str, arguments: dic
     assert caught.value.field == field
 
 
-def test_other_places_for_credentials_take_texts_or_name_the_field() -> None:
-    """`from_livekit` and `create` have a field as well for what is not a text."""
-    for name in ("api_key", "api_secret"):
-        arguments: dict[str, Any] = {
-            "url": URL,
-            "api_key": API_KEY,
-            "api_secret": API_SECRET,
-            name: LocalProxy(lambda: 5),
-        }
-        with pytest.raises(InvalidArgument) as caught:
-            MossVoiceServerSync.from_livekit(**arguments)
-        assert caught.value.field == name
+def proxy(value: Any) -> Any:
+    """A proxy for it."""
+    return LocalProxy(lambda: value)
+
+
+def test_proxies_are_plain_texts_everywhere() -> None:
+    """Credentials, settings, rooms of a tenant and connection details."""
+    static = MossVoiceServerSync.from_livekit(proxy(URL), proxy(API_KEY), proxy(API_SECRET), proxy("greeter"))
+    assert (static.get_server_url(), type(static.get_agent_name())) == (URL, str)
+    assert_token(
+        static.create_participant_token(ParticipantInfo("ada"), "hall"), api_key=API_KEY, api_secret=API_SECRET
+    )
+    moss = FakeMoss()
+    arguments = {name: proxy(value) for name, value in moss.arguments.items()}
+    assert MossVoiceServerSync.create(**arguments, transport=moss.transport()).get_agent_name() == "example-agent"
+    environ = {name: proxy(value) for name, value in moss.environ.items()}
+    assert MossVoiceServerSync.from_env(environ, transport=moss.transport()).get_agent_name() == "example-agent"
+    assert TenantRooms(proxy("acme")).prefix == "acme~"
+    details = static.create_connection_details(ParticipantInfo(proxy("ada"), proxy("Ada")), proxy("hall"))
+    assert json.loads(json.dumps(details.as_dict("both")))["roomName"] == "hall"
+    assert details.participant_name == "Ada"
+
+
+@pytest.mark.parametrize("argument", ["url", "api_key", "api_secret", "agent_name"])
+def test_proxies_for_other_types_are_refused_with_the_field(argument: str) -> None:
+    """A proxy for a number is no text."""
+    arguments: dict[str, Any] = {"url": URL, "api_key": API_KEY, "api_secret": API_SECRET, argument: proxy(5)}
+    with pytest.raises(InvalidArgument) as caught:
+        MossVoiceServerSync.from_livekit(**arguments)
+    assert caught.value.field == argument

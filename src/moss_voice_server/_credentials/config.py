@@ -7,6 +7,7 @@ from typing import Any
 
 from .._secret import Sealed, Secret
 from .._urls import check_url
+from .._validation import plain_secret
 from ..errors import InvalidArgument
 
 DEFAULT_API_URL = "https://service.usemoss.dev"
@@ -46,6 +47,8 @@ def config(
     Raises:
         InvalidArgument: `field` names the argument; its value is never shown.
     """
+    project_id, project_key = plain_secret(project_id), plain_secret(project_key)
+    voice_agent_id, api_url = plain_secret(voice_agent_id), plain_secret(api_url)
     _check_header("project_id", project_id)
     _check_header("project_key", project_key)
     _check_agent(voice_agent_id)

@@ -8,6 +8,7 @@ from typing import Any
 from .._secret import Sealed, Secret
 from .._token.signing import Signer
 from .._urls import check_url
+from .._validation import plain_secret
 from ..errors import InvalidArgument
 
 # What LiveKit's own keys look like, and what any HTTP header or file can carry.
@@ -51,6 +52,7 @@ def validated(
     Raises:
         InvalidArgument: `field` is one of `names`.
     """
+    url, api_key, api_secret, agent_name = map(plain_secret, (url, api_key, api_secret, agent_name))
     url_name, key_name, secret_name, agent_name_name = names
     normal = check_url(url_name, url, secure=("wss", "https"), plain=("ws", "http"))
     for name, value in ((key_name, api_key), (secret_name, api_secret), (agent_name_name, agent_name)):
