@@ -1,11 +1,11 @@
-"""Front door: the three names that an application needs; everything else is imported from the module that holds it.
+"""LiveKit join tokens for Moss voice agents.
 
-* `MossVoiceServer`: fetch a voice agent's LiveKit credentials, keep them fresh, mint join tokens (async).
+* `MossVoiceServer`: fetches a voice agent's LiveKit credentials, keeps them fresh, and creates join tokens (async).
 * `MossVoiceServerSync`: the same with plain functions.
 * `ParticipantInfo`: who joins.
 
-Further names: `errors` (what can go wrong), `grants` (what a token may say), `credentials` (how credentials are kept).
-Importing this package imports no HTTP client, no event loop and no framework: the names are loaded when first asked for.
+Other names are imported from their modules, such as `errors`, `grants`, `credentials` and `endpoint`. Importing this package
+imports no HTTP client, no event loop and no framework: the names are loaded on first access.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from ._server import MossVoiceServer, MossVoiceServerSync
     from .grants import ParticipantInfo
 
+    __version__: str
+
 __all__ = ["MossVoiceServer", "MossVoiceServerSync", "ParticipantInfo"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("moss-voice-server")
     if name == "ParticipantInfo":
         from . import grants as home
     elif name in __all__:

@@ -1,4 +1,4 @@
-"""Secret: a value that cannot be printed, copied or pickled by accident."""
+"""Secret: a value that cannot be printed, copied or serialized by accident."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 
 class Sealed:
-    """Base of everything that holds a secret: shows only its class name, and refuses to leave the process."""
+    """Base of everything that contains a secret: shows only its class name, and refuses to be serialized."""
 
     __slots__ = ()
 
@@ -21,25 +21,33 @@ class Sealed:
         return format(repr(self), spec)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        # pickle, copy and deepcopy all come through here.
-        raise TypeError(
-            f"{type(self).__name__} holds a secret and cannot be pickled or copied: pass on the object itself, and in "
-            "another process make a new one there, from that process's own environment"
-        )
+        """Refuses pickle, copy and deepcopy, which all call this."""
+        raise _refusal(self)
+
+    def __getstate__(self) -> NoReturn:
+        """Refuses what reads the state itself, such as jsonpickle; from Python 3.11 on the default returns the value."""
+        raise _refusal(self)
 
 
 class Secret(Sealed, Generic[Value]):
-    """Wraps one value, whatever its type; taking it in never fails, so that a bad value can't reach a traceback either."""
+    """Wraps one value of any type. Wrapping never fails, so that not even an invalid value reaches a traceback."""
 
     __slots__ = ("_value",)
-    __hash__ = None  # type: ignore[assignment]  # a hash would tell equal secrets
+    __hash__ = None  # type: ignore[assignment]  # a hash would show which secrets are equal
 
     def __init__(self, value: Value) -> None:
         self._value = value
 
     def reveal(self) -> Value:
-        """The value itself: to be used in the expression that needs it, never kept in a variable."""
+        """The value itself, for the expression that needs it; never for a variable."""
         return self._value
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+
+def _refusal(secret: Sealed) -> TypeError:
+    return TypeError(
+        f"{type(secret).__name__} contains a secret and cannot be pickled or copied: pass the object itself; another process "
+        "creates its own, from its own environment"
+    )

@@ -1,17 +1,23 @@
-"""Server: the two faces, `MossVoiceServer` (async) and `MossVoiceServerSync`, over one base."""
+"""Server: the two classes, `MossVoiceServer` (async) and `MossVoiceServerSync`, over one base."""
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import _clock
-from ._credentials.config import config
-from ._credentials.environment import default_api_url, from_environment
+from ._arguments import (
+    arguments_from_env,
+    caller_stacklevel,
+    check_callback,
+    for_subclasses,
+    hide,
+    new_cache,
+    not_none,
+    process_environ,
+)
 from ._secret import Sealed, Secret
 from ._token.claims import API_DEFAULT_TTL, DEFAULT_TTL, payload
 from ._validation import plain_str
@@ -19,15 +25,12 @@ from .errors import InvalidArgument, WeakSecretWarning
 from .grants import AgentDispatch, ApiGrants, ConnectionDetails, ParticipantGrants, ParticipantInfo, RoomConfig
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from httpx2 import AsyncBaseTransport, BaseTransport
     from typing_extensions import Self
 
     from ._clock import Clock
     from ._credentials.cache import CredentialsCache
     from ._credentials.model import Credentials
-    from ._credentials.runtime import Runtime
     from ._credentials.static import StaticCredentials
     from ._http.flow import Flow
     from ._session_reports.iterate import Reader
@@ -58,7 +61,7 @@ class _Server(Sealed):
         on_change: OnChange | None = None,
     ) -> None:
         # Hidden from here on: a traceback that shows variables must not show the key, under whatever name it was passed.
-        arguments = _hidden(project_id, project_key, voice_agent_id, api_url)
+        arguments = hide(project_id, project_key, voice_agent_id, api_url)
         del project_id, project_key, voice_agent_id, api_url
         # Imported late: the imports of the three public names take half the time without what only a new server needs.
         from .credentials import RefreshPolicy
@@ -66,8 +69,8 @@ class _Server(Sealed):
         if refresh is not None and not isinstance(refresh, RefreshPolicy):
             raise InvalidArgument(f"refresh must be a RefreshPolicy, not {type(refresh).__name__}", field="refresh")
         self._check_transport(transport)
-        _check_callback(on_change)
-        self._use(_new_cache(self, arguments, refresh or RefreshPolicy(), transport, on_change))
+        check_callback(on_change)
+        self._use(new_cache(self, arguments, refresh or RefreshPolicy(), transport, on_change))
 
     def _check_transport(self, transport: object) -> None:
         if transport is not None and (isinstance(transport, type) or not hasattr(transport, self._transport_method)):
@@ -78,7 +81,17 @@ class _Server(Sealed):
 
     @staticmethod
     def _run(flow: Flow[Any], transport: Any) -> Any:
+        """Sends what the flow asks for, on a thread of its own; each class in its way."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_cache"):  # a traceback shows it while the constructor runs
+            return super().__repr__()
+        credentials = self._cache.fast_path[2]
+        agent = f", agent {credentials.agent_name!r}" if credentials is not None and credentials.agent_name else ""
+        return f"<{type(self).__name__}: {self.status().state}{agent}>"
+
+    __str__ = __repr__
 
     def _use(self, cache: CredentialsCache[Credentials] | StaticCredentials, clock: Clock | None = None) -> None:
         self._cache = cache
@@ -87,18 +100,18 @@ class _Server(Sealed):
 
     @classmethod
     def from_livekit(cls, url: str, api_key: str, api_secret: str, agent_name: str = "") -> Self:
-        """A server for LiveKit credentials that you have: a self-hosted LiveKit, tests. No network, nothing to renew.
+        """Creates a server with static credentials, for a self-hosted LiveKit server or tests. It never uses the network.
 
         Args:
-            url: `wss://…` or `https://…`; `ws://` and `http://` for this machine only.
-            api_key: LiveKit API key, the token's `iss`.
-            api_secret: LiveKit API secret. Under 32 bytes is a `WeakSecretWarning`.
-            agent_name: what `get_agent_name` returns.
+            url: LiveKit's URL, `wss://…` or `https://…`; `ws://` and `http://` for this machine only.
+            api_key: LiveKit API key, the `iss` of the tokens.
+            api_secret: LiveKit API secret. Fewer than 32 bytes cause a `WeakSecretWarning`.
+            agent_name: the voice agent's name, which `get_agent_name` returns.
 
         Raises:
-            InvalidArgument: names the argument that is wrong.
+            InvalidArgument: `field` names the invalid argument.
         """
-        hidden_url, key, secret, agent = _hidden(url, api_key, api_secret, agent_name)
+        hidden_url, key, secret, agent = hide(url, api_key, api_secret, agent_name)
         del url, api_key, api_secret, agent_name
         from ._credentials.model import validated
         from ._credentials.static import StaticCredentials
@@ -109,18 +122,18 @@ class _Server(Sealed):
         return server
 
     @classmethod
-    def lazy_from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
-        """What `from_env` reads, without fetching: for module level, where the network should not be needed yet.
+    def lazy_from_env(cls, environ: Mapping[str, str] | None = None, **arguments: object) -> Self:
+        """The same as `from_env`, but fetches nothing yet; for module level, where the network is not needed.
 
-        The token endpoints of FastAPI and ASGI fetch when the application starts; elsewhere call `refresh()` then. Until
-        credentials are there, minting raises `CredentialsNotLoaded` and an endpoint answers 503.
+        The token endpoints of FastAPI and ASGI fetch the credentials when the application starts. Elsewhere, call
+        `refresh()`. Until then, creating a token raises `CredentialsNotLoaded`, and an endpoint returns 503.
 
         Raises:
-            InvalidArgument: names the variable that is missing, given twice or unreadable.
+            InvalidArgument: `field` names the variable that is missing, damaged, set twice or unreadable.
         """
-        hidden, options = _environment(environ), Secret(keywords)
-        del environ, keywords
-        return cls(**_from_environment(hidden, options))
+        hidden, passed = process_environ(environ), Secret(arguments)
+        del environ, arguments
+        return cls(**arguments_from_env(hidden, passed))
 
     def create_participant_token(
         self,
@@ -133,35 +146,35 @@ class _Server(Sealed):
         agents: Iterable[AgentDispatch | str] = (),
         room_config: RoomConfig | None = None,
     ) -> str:
-        """A signed token (JWT, HS256) with which one participant joins one room. Never waits and never does I/O.
+        """Creates a signed token (JWT, HS256) with which one participant joins one room. Never waits and does no I/O.
 
         Args:
             participant: who joins.
-            room_name: which room, 1 to 256 bytes of UTF-8. LiveKit makes it when the first participant arrives.
-            agent_name: the agent to send for. `None` or `""`: LiveKit's own rules apply, which send for the workers that
-                registered without a name. Naming an agent keeps those out of the room.
+            room_name: the room, 1 to 256 bytes of UTF-8. LiveKit creates it when the first participant joins.
+            agent_name: the agent to dispatch. `None` or `""`: LiveKit dispatches every unnamed worker (automatic
+                dispatch). A named agent keeps unnamed workers out of the room.
             ttl: how long the token can be used to join, a `timedelta` or seconds, from 1 minute to 24 hours. It does not
-                end a session: LiveKit renews the tokens of those who are in.
+                end a session: LiveKit refreshes the tokens of connected participants.
             grants: what the participant may do; `None`: publish, subscribe and send data.
-            agents: more agents to send for, by name or as `AgentDispatch`, after `agent_name`.
+            agents: more agents to dispatch, by name or as `AgentDispatch`, after `agent_name`.
             room_config: LiveKit's room configuration, a mapping in snake_case or a `livekit.protocol` message; its agents
                 come last. LiveKit reads it, and all agents, only when the room is new.
 
         Raises:
-            InvalidArgument: LiveKit would refuse or misread this; `field` names what to correct.
-            CredentialsNotLoaded: the object was constructed and never fetched.
-            CredentialsUnavailable: the credentials are older than the hard age, or there are none yet; a fetch has been
-                started, unless one failed a moment ago: see `retry_after`.
-            CredentialsRejected: the Moss API has refused repeatedly, or refused the latest fetch where none serve.
-            CredentialsInvalid: the latest answer could not be used, and there are no credentials that serve.
+            InvalidArgument: LiveKit would reject or misread this; `field` names what to correct.
+            CredentialsNotLoaded: the server was constructed, and has not fetched its credentials yet.
+            CredentialsUnavailable: the credentials expired, or the first refresh has not succeeded yet. A refresh has
+                been started, unless one failed a moment ago; see `retry_after`.
+            CredentialsRejected: the Moss API rejected the request repeatedly, or the latest one where none are usable.
+            CredentialsInvalid: the latest response is not usable, and neither are the cached credentials.
 
         Source: livekit.io docs, "Tokens & grants"; livekit/protocol `auth/grants.go`.
         """
         now = self._clock.time()
-        wall, mono, held = self._cache.fast_path
-        if held is None or now >= wall or self._clock.monotonic() >= mono:
-            held = self._cache.get()
-        signer = held.signer
+        wall, mono, credentials = self._cache.fast_path
+        if credentials is None or now >= wall or self._clock.monotonic() >= mono:
+            credentials = self._cache.get()
+        signer = credentials.signer
         return signer.sign(
             payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
         )
@@ -212,37 +225,37 @@ class _Server(Sealed):
 
     def _usable(self, now: float) -> Credentials:
         """The credentials to sign with; `create_participant_token` has the same lines inline, to save the call."""
-        wall, mono, held = self._cache.fast_path
-        if held is None or now >= wall or self._clock.monotonic() >= mono:
-            held = self._cache.get()
-        return held
+        wall, mono, credentials = self._cache.fast_path
+        if credentials is None or now >= wall or self._clock.monotonic() >= mono:
+            credentials = self._cache.get()
+        return credentials
 
     def get_server_url(self) -> str:
-        """The LiveKit address that the client connects to.
+        """The LiveKit URL that clients connect to.
 
         Raises:
-            CredentialsNotLoaded: nothing has been fetched yet.
-            CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
+            CredentialsNotLoaded: the server has not fetched its credentials yet.
+            CredentialsError: the first refresh failed or is in progress; as for `create_participant_token`.
         """
         return self._cache.peek().url
 
     def get_agent_name(self) -> str:
-        """The voice agent's name.
+        """The voice agent's name; "" if a server with static credentials has none.
 
         Raises:
-            CredentialsNotLoaded: nothing has been fetched yet.
-            CredentialsError: the fetch failed, or is still under way; as for `create_participant_token`.
+            CredentialsNotLoaded: the server has not fetched its credentials yet.
+            CredentialsError: the first refresh failed or is in progress; as for `create_participant_token`.
         """
         return self._cache.peek().agent_name
 
     def status(self) -> CredentialsStatus:
-        """How the credentials are, for health pages and tests; starts nothing."""
+        """The state of the credentials, for health checks. Starts no refresh."""
         return self._cache.status()
 
     def refresh_in_background(self) -> None:
-        """Begins to fetch the credentials in the background, if that is due, and returns at once; `status()` tells.
+        """Starts a refresh, if one is due, and returns at once; `status()` shows its result.
 
-        For a server that was only constructed, where nobody can wait: the token endpoint does so at its first request.
+        For a server that was only constructed, in code that cannot wait. A token endpoint does so at its first request.
         """
         self._cache.refresh_in_background()
 
@@ -286,33 +299,33 @@ class _Server(Sealed):
         if signer.weak and self._warned != signer.fingerprint:
             self._warned = signer.fingerprint
             warnings.warn(
-                "the LiveKit API secret has fewer than 32 bytes, less than HS256's own strength (RFC 7518, section 3.2): make a "
-                "longer one for anything but local tests",
+                "the LiveKit API secret has fewer than the 32 bytes that HS256 needs (RFC 7518, section 3.2): create a longer "
+                "one for anything but local tests",
                 WeakSecretWarning,
-                stacklevel=_levels_to_the_caller(),
+                stacklevel=caller_stacklevel(),
             )
 
 
 class MossVoiceServer(_Server):
-    """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and mints join tokens with them. Async.
+    """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and creates join tokens. Async.
 
-    One object serves a whole application: it may be used from any thread, any event loop (asyncio's or trio's), and by the
-    children of a process that forks. It cannot be pickled; another process makes its own.
+    One object serves a whole application: any thread, any event loop (asyncio or trio), and the children of a process that
+    forks may use it. It cannot be pickled; another process creates its own.
 
     Args:
-        project_id: the Moss project's id (`MOSS_PROJECT_ID`).
-        project_key: its key (`MOSS_PROJECT_KEY`): secret.
-        voice_agent_id: the voice agent's id (`MOSS_VOICE_AGENT_ID`).
-        api_url: the Moss API's address, https.
-        refresh: when and how patiently to fetch; see `RefreshPolicy`.
-        transport: an `httpx2` async transport to send with, for proxies, private certificate authorities and tests. It is
-            used on an event loop of its own, so it must not be bound to one. It is not closed.
-        on_change: a plain function, called with a `CredentialsStatus` when something changes, on the thread that noticed.
+        project_id: the Moss project's ID (`MOSS_PROJECT_ID`).
+        project_key: the project's key (`MOSS_PROJECT_KEY`); secret.
+        voice_agent_id: the voice agent's ID (`MOSS_VOICE_AGENT_ID`).
+        api_url: the Moss API's URL, https; `None`: `MOSS_PLATFORM_API_URL`, else `https://service.usemoss.dev`.
+        refresh: when credentials are refreshed and expire, and how often and how long a refresh may try.
+        transport: an `httpx2` async transport, for proxies, private certificate authorities and tests. It is used on an
+            event loop of this package, so it must not be bound to another one. It is not closed.
+        on_change: a plain function that is called with a `CredentialsStatus` when it changes, on any thread.
 
-    Constructing fetches nothing: use `create` or `from_env`, or `async with`.
+    The constructor fetches nothing: use `create`, `from_env` or `async with`.
 
     Raises:
-        InvalidArgument: an argument is empty or damaged; a `ValueError`.
+        InvalidArgument: an argument is empty or damaged; `field` names it.
     """
 
     _transport_method = "handle_async_request"
@@ -329,41 +342,46 @@ class MossVoiceServer(_Server):
         transport: AsyncBaseTransport | None = None,
         on_change: OnChange | None = None,
     ) -> Self:
-        """Fetches the credentials and returns a server that is ready to mint. Arguments as for the class.
+        """Fetches the credentials and returns a server that can create tokens. Arguments as for the class.
 
         Raises:
-            InvalidArgument: an argument is empty or damaged.
-            CredentialsUnavailable: the Moss API could not be reached within 8 seconds and 3 attempts.
-            CredentialsRejected: it refused.
-            CredentialsInvalid: its answer cannot be used.
+            InvalidArgument: an argument is empty or damaged; `field` names it.
+            CredentialsUnavailable: the Moss API was not reached within 3 attempts and 8 seconds (see `RefreshPolicy`).
+            CredentialsRejected: the Moss API rejected the project's credentials or the voice agent's ID.
+            CredentialsInvalid: the response is not usable.
         """
-        arguments = _hidden(project_id, project_key, voice_agent_id, api_url)
+        arguments = hide(project_id, project_key, voice_agent_id, api_url)
         del project_id, project_key, voice_agent_id, api_url
-        options = _not_none(refresh=refresh, transport=transport, on_change=on_change)
-        server = cls(*_for_subclasses(arguments), **options)
+        options = not_none(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(*for_subclasses(arguments), **options)
         await server.refresh()
         return server
 
     @classmethod
-    async def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
-        """`create` with what the environment says (`None`: `os.environ`); `keywords` are those of `create`, and go before it.
+    async def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: object) -> Self:
+        """`create` with arguments from environment variables.
 
-        `MOSS_PROJECT_ID`, `MOSS_PROJECT_KEY`, `MOSS_VOICE_AGENT_ID`, and optionally `MOSS_PLATFORM_API_URL`; each may be
-        given as `<NAME>_FILE`, the path of a file that holds the value (Docker and Kubernetes secrets).
+        The variables are `MOSS_PROJECT_ID`, `MOSS_PROJECT_KEY`, `MOSS_VOICE_AGENT_ID`, and optionally
+        `MOSS_PLATFORM_API_URL`. For each, `<NAME>_FILE` can name a file that contains the value (Docker and Kubernetes
+        secrets).
+
+        Args:
+            environ: the variables; `None`: `os.environ`.
+            arguments: arguments of `create`; they have priority over the variables.
 
         Raises:
-            InvalidArgument: names the variable that is missing, given twice or unreadable.
+            InvalidArgument: `field` names the variable that is missing, damaged, set twice or unreadable.
             CredentialsError: as for `create`.
         """
-        hidden, options = _environment(environ), Secret(keywords)
-        del environ, keywords
-        return await cls.create(**_from_environment(hidden, options))
+        hidden, passed = process_environ(environ), Secret(arguments)
+        del environ, arguments
+        return await cls.create(**arguments_from_env(hidden, passed))
 
     async def refresh(self) -> None:
-        """Fetches now, for example when the keys have just been exchanged.
+        """Fetches the credentials now, for example after a key was rotated.
 
-        All who wait share one fetch. A failure is remembered for a moment (1 second, doubling to 30; 1 to 5 after a refusal)
-        and raised again without asking; what was fetched before goes on serving.
+        All callers that wait share one refresh. After a failure, calls raise it again for a moment instead of asking: 1
+        second, doubled by each failure up to 30; 1 to 5 seconds after a rejection. The cached credentials stay in use.
 
         Raises:
             CredentialsError: as for `create`.
@@ -401,7 +419,7 @@ class MossVoiceServer(_Server):
         return iterate_async(self._report_reader(since, until, room_name))
 
     async def aclose(self) -> None:
-        """Stops renewing; the credentials in hand mint on until they are too old. May be called twice."""
+        """Stops refreshing; the cached credentials stay in use until they expire. May be called twice."""
         self._cache.close()
 
     async def __aenter__(self) -> Self:
@@ -420,9 +438,9 @@ class MossVoiceServer(_Server):
 
 
 class MossVoiceServerSync(_Server):
-    """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and mints join tokens with them. Plain functions.
+    """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and creates join tokens. Sync.
 
-    The same as `MossVoiceServer` for Flask, Django and scripts; `transport` is an `httpx2` sync transport.
+    The same as `MossVoiceServer`, for Flask, Django and scripts; `transport` is an `httpx2` sync transport.
     """
 
     _transport_method = "handle_request"
@@ -439,23 +457,23 @@ class MossVoiceServerSync(_Server):
         transport: BaseTransport | None = None,
         on_change: OnChange | None = None,
     ) -> Self:
-        """Fetches the credentials and returns a server that is ready to mint. See `MossVoiceServer.create`."""
-        arguments = _hidden(project_id, project_key, voice_agent_id, api_url)
+        """Fetches the credentials and returns a server that can create tokens. See `MossVoiceServer.create`."""
+        arguments = hide(project_id, project_key, voice_agent_id, api_url)
         del project_id, project_key, voice_agent_id, api_url
-        options = _not_none(refresh=refresh, transport=transport, on_change=on_change)
-        server = cls(*_for_subclasses(arguments), **options)
+        options = not_none(refresh=refresh, transport=transport, on_change=on_change)
+        server = cls(*for_subclasses(arguments), **options)
         server.refresh()
         return server
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **keywords: Any) -> Self:
-        """`create` with what the environment says. See `MossVoiceServer.from_env`."""
-        hidden, options = _environment(environ), Secret(keywords)
-        del environ, keywords
-        return cls.create(**_from_environment(hidden, options))
+    def from_env(cls, environ: Mapping[str, str] | None = None, **arguments: object) -> Self:
+        """`create` with arguments from environment variables. See `MossVoiceServer.from_env`."""
+        hidden, passed = process_environ(environ), Secret(arguments)
+        del environ, arguments
+        return cls.create(**arguments_from_env(hidden, passed))
 
     def refresh(self) -> None:
-        """Fetches now. See `MossVoiceServer.refresh`."""
+        """Fetches the credentials now. See `MossVoiceServer.refresh`."""
         self._cache.refresh()
         self._warn_if_weak()
 
@@ -475,7 +493,7 @@ class MossVoiceServerSync(_Server):
         return iterate(self._report_reader(since, until, room_name))
 
     def close(self) -> None:
-        """Stops renewing. See `MossVoiceServer.aclose`."""
+        """Stops refreshing. See `MossVoiceServer.aclose`."""
         self._cache.close()
 
     def __enter__(self) -> Self:
@@ -491,80 +509,3 @@ class MossVoiceServerSync(_Server):
         from ._http.drivers import run
 
         return run(flow, transport)
-
-
-def _hidden(*values: Any) -> list[Secret[Any]]:
-    return [value if isinstance(value, Secret) else Secret(value) for value in values]
-
-
-def _for_subclasses(arguments: list[Secret[Any]]) -> list[Any]:
-    """The arguments of `create` for `__init__`, which a subclass written for 0.1.0 may have replaced."""
-    project_id, project_key, voice_agent_id, api_url = arguments
-    shown = [project_id.reveal(), project_key, voice_agent_id.reveal()]
-    return shown if api_url.reveal() is None else [*shown, api_url.reveal()]
-
-
-def _not_none(**options: Any) -> dict[str, Any]:
-    """The options that were passed: the `__init__` of a subclass written for 0.1.0 may know none of them."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _new_cache(
-    server: _Server,
-    arguments: list[Secret[Any]],
-    policy: RefreshPolicy,
-    transport: Any,
-    on_change: OnChange | None,
-    runtime: Runtime | None = None,
-) -> CredentialsCache[Credentials]:
-    from ._credentials.cache import CredentialsCache
-    from ._credentials.runtime import Runtime
-    from ._credentials.source import MossSource, wording
-
-    project_id, project_key, voice_agent_id, api_url = arguments
-    if api_url.reveal() is None:
-        api_url = default_api_url(_environment(None))
-    runtime = runtime or Runtime(_clock.current)
-    source = MossSource(
-        config(project_id, project_key, voice_agent_id, api_url),
-        policy,
-        lambda flow: server._run(flow, transport),
-        runtime,
-    )
-    return CredentialsCache(source, policy, wording(type(server).__name__), on_change, runtime)
-
-
-def _check_callback(on_change: object) -> None:
-    if on_change is not None and (not callable(on_change) or _is_coroutine_function(on_change)):
-        raise InvalidArgument(
-            "on_change must be a plain function that takes a CredentialsStatus, because any thread may call it",
-            field="on_change",
-        )
-
-
-def _is_coroutine_function(function: Any) -> bool:
-    from inspect import iscoroutinefunction  # hardly anybody needs it
-
-    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # its code is looked at
-
-
-def _levels_to_the_caller() -> int:
-    """The `stacklevel` of the first line outside of this package, for a warning of the function that asks."""
-    level = 1
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _environment(environ: Mapping[str, str] | None) -> Secret[Mapping[str, str]]:
-    # Not a default value: signatures are shown, by `help` and in documentation, with all that is in it.
-    return Secret(os.environ if environ is None else environ)
-
-
-def _from_environment(environ: Secret[Mapping[str, str]], keywords: Secret[dict[str, Any]]) -> dict[str, Any]:
-    """The arguments of `create`: those of the caller, and the environment's for the rest."""
-    passed = {name for name, value in keywords.reveal().items() if not (name == "api_url" and value is None)}
-    found = from_environment(environ, passed)
-    shown = {name: value if name == "project_key" else value.reveal() for name, value in found.items()}
-    return {**keywords.reveal(), **shown}

@@ -1,4 +1,4 @@
-"""Credentials: how they are kept fresh (`RefreshPolicy`) and how they are at the moment (`CredentialsStatus`)."""
+"""Credentials: when they are refreshed (`RefreshPolicy`), and their state (`CredentialsStatus`)."""
 
 from __future__ import annotations
 
@@ -9,32 +9,30 @@ from typing import Literal
 
 from .errors import InvalidArgument
 
-_LONGEST_WAIT = 24 * 3600.0  # seconds
+_MAX_TIMEOUT = 24 * 3600.0  # seconds; clocks and locks of some systems overflow at longer ones
 
 State = Literal["empty", "fresh", "stale", "expired", "rejected"]
 
 
 @dataclass(frozen=True)
 class RefreshPolicy:
-    """When credentials are fetched again, and how patiently. Times are `timedelta` or seconds.
+    """When credentials are refreshed and when they expire. Times are `timedelta` or seconds.
 
     Args:
-        refresh_after: credentials older than this are renewed in the background while they go on serving. Each process draws its
-            own moment between half of it and all of it, so that a fleet does not ask at once. The Moss API may move it, to
-            between 1 minute and 24 hours, with `Cache-Control: max-age`.
-        expire_after: credentials older than this serve no more, also where nobody asked for a token meanwhile and so nobody
-            renewed them; `None`: they serve for ever. The default carries an application over a weekend (63 hours) without
-            the Moss API.
-        attempt_timeout: how long one request may take, from name look-up to the last byte.
-        attempts: how many requests `create`, `from_env` and `refresh` make at most; the background makes one.
-        total_timeout: how long those calls take at most, all attempts and pauses together.
-        denials: so many refusals in a row (401, 403, 404, 410) ...
-        rejection_window: ... over at least this time stop minting; fewer may be a mishap at the other end.
-        max_retry_after: the longest `Retry-After` that is obeyed.
+        refresh_after: older credentials are stale: they stay in use, and are refreshed in the background. Each process
+            draws its own moment between half of this time and all of it, so that a fleet does not ask at once. The Moss
+            API may replace it, by 1 minute to 24 hours, with `Cache-Control: max-age`.
+        expire_after: older credentials are not used; `None`: they never expire. The default covers a weekend (63 hours)
+            without the Moss API.
+        attempt_timeout: longest time for one request, from name lookup to the last byte; at most a day.
+        attempts: most requests of `create`, `from_env` and `refresh`, 1 or more; a background refresh makes one.
+        total_timeout: longest time for all attempts of those calls and the pauses between them; at most a day.
+        max_rejections: token creation is suspended after this number of rejections in a row (HTTP 401, 403, 404, 410) ...
+        rejection_window: ... over at least this time; 0 or more. Fewer may be a short fault of the Moss API.
+        max_retry_after: longest `Retry-After` that is obeyed.
 
     Raises:
-        InvalidArgument: for a time that is not positive and finite, `attempts` or `max_rejections` below 1, a `refresh_after` beyond
-            `expire_after`, or an `attempt_timeout` or `total_timeout` of more than a day.
+        InvalidArgument: a value is out of range, or `refresh_after` is longer than `expire_after`; `field` names it.
     """
 
     refresh_after: timedelta | float = timedelta(hours=1)
@@ -51,35 +49,35 @@ class RefreshPolicy:
             value = getattr(self, each.name)
             if each.name in ("attempts", "max_rejections"):
                 if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                    raise InvalidArgument(f"{each.name} must be a whole number from 1 on", field=each.name)
+                    raise InvalidArgument(f"{each.name} must be an integer >= 1", field=each.name)
             elif not (each.name == "expire_after" and value is None) and not _is_time(
                 value, zero=each.name == "rejection_window"
             ):
                 raise InvalidArgument(
-                    f"{each.name} must be a timedelta or a number of seconds, finite and above zero", field=each.name
+                    f"{each.name} must be a timedelta or a number of seconds, finite and positive", field=each.name
                 )
         for name in ("attempt_timeout", "total_timeout"):
-            if seconds(getattr(self, name)) > _LONGEST_WAIT:
-                # The system's clocks and locks overflow somewhere beyond; and somebody is waiting.
-                raise InvalidArgument(f"{name} must be a day at most: somebody is waiting for the fetch", field=name)
+            if seconds(getattr(self, name)) > _MAX_TIMEOUT:
+                raise InvalidArgument(f"{name} must be at most 24 hours", field=name)
         if self.expire_after is not None and seconds(self.refresh_after) > seconds(self.expire_after):
             raise InvalidArgument(
-                "refresh_after is beyond expire_after: credentials would expire before their renewal",
+                "refresh_after is longer than expire_after, so credentials would expire before their refresh",
                 field="refresh_after",
+                remedy="pass a shorter refresh_after",
             )
 
 
 @dataclass(frozen=True)
 class CredentialsStatus:
-    """How the credentials are. It holds nothing secret and may be shown on a health page.
+    """The state of the credentials. It contains no secret, and a health check may show it.
 
     Args:
-        state: "empty" (none yet), "fresh", "stale" (serving, renewal is due), "expired" (too old to serve), "rejected" (Moss has
-            refused repeatedly).
-        age: seconds since the Moss API last confirmed them; `None` when empty or given by hand.
+        state: "empty" (not fetched yet), "fresh", "stale" (in use, a refresh is due), "expired" (too old to use) or
+            "rejected" (the Moss API rejected the request repeatedly).
+        age: seconds since the Moss API last confirmed them; `None` when empty or static.
         last_error: class name of the latest failure since the last success, or `None`.
-        next_attempt_in: seconds until another attempt may be made, 0.0 when one may be made now; `None` when none is due.
-        fingerprint: 12 hexadecimal digits that tell key ids apart, or `None`; a hash of the key id, not of the secret.
+        next_attempt_in: seconds until the next refresh may start, 0.0 if it may start now; `None` if none is due.
+        fingerprint: 12 hexadecimal digits that tell API keys apart, or `None`; a hash of the key ID, not of the secret.
     """
 
     state: State
@@ -90,7 +88,7 @@ class CredentialsStatus:
 
 
 def seconds(value: timedelta | float) -> float:
-    """A time of a policy as seconds."""
+    """A time of a policy in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
@@ -99,6 +97,6 @@ def _is_time(value: object, *, zero: bool) -> bool:
         return False
     try:
         number = seconds(value)
-    except OverflowError:  # an int that no float can hold
+    except OverflowError:  # an int beyond the range of float
         return False
     return isfinite(number) and (number > 0 or (zero and number == 0))
