@@ -11,14 +11,20 @@ import pytest
 
 from moss_voice_server import errors
 from moss_voice_server.errors import (
+    AgentNotDispatched,
     CredentialsError,
     CredentialsInvalid,
     CredentialsNotLoaded,
     CredentialsRejected,
     CredentialsUnavailable,
     InvalidArgument,
+    LiveKitRejected,
+    LiveKitUnavailable,
     MossVoiceError,
+    RoomError,
+    RoomNotFound,
     WeakSecretWarning,
+    WebhookRejected,
 )
 
 TREE = {
@@ -28,6 +34,12 @@ TREE = {
     CredentialsRejected: (CredentialsError,),
     CredentialsInvalid: (CredentialsError,),
     CredentialsNotLoaded: (CredentialsError,),
+    RoomError: (MossVoiceError, RuntimeError),
+    LiveKitUnavailable: (RoomError,),
+    LiveKitRejected: (RoomError,),
+    RoomNotFound: (RoomError,),
+    AgentNotDispatched: (RoomError,),
+    WebhookRejected: (MossVoiceError, ValueError),
     InvalidArgument: (MossVoiceError, ValueError),
     WeakSecretWarning: (UserWarning,),
 }
@@ -38,6 +50,12 @@ CODES = {
     CredentialsRejected: "credentials_rejected",
     CredentialsInvalid: "credentials_invalid",
     CredentialsNotLoaded: "credentials_not_loaded",
+    RoomError: "room_error",
+    LiveKitUnavailable: "livekit_unavailable",
+    LiveKitRejected: "livekit_rejected",
+    RoomNotFound: "room_not_found",
+    AgentNotDispatched: "agent_not_dispatched",
+    WebhookRejected: "malformed",
     InvalidArgument: "invalid_argument",
 }
 ERRORS: list[MossVoiceError] = [
@@ -45,6 +63,9 @@ ERRORS: list[MossVoiceError] = [
     CredentialsRejected("no"),
     CredentialsInvalid("what", retry_after=None),
     CredentialsNotLoaded("create it"),
+    LiveKitUnavailable("later", retry_after=1.5),
+    RoomNotFound("no such room", remedy="check its name"),
+    WebhookRejected("another body", code="body_mismatch"),
     InvalidArgument("bad", field="room_config.agents[0].deployment"),
 ]
 

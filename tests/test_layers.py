@@ -38,6 +38,7 @@ LAYERS = (
     ("_credentials",),
     ("_livekit_api", "_session_reports"),
     ("rooms", "webhooks", "transcripts"),
+    ("_arguments",),
     ("_server",),
     ("identity", "endpoint", "rate_limit"),
     ("_endpoint",),

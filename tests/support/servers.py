@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server._arguments import new_cache
 from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._secret import Secret
-from moss_voice_server._server import _new_cache
 from moss_voice_server.credentials import RefreshPolicy
 
 Server = MossVoiceServer | MossVoiceServerSync
@@ -30,7 +30,7 @@ class ServerClass(NamedTuple):
             hidden = [Secret(arguments[name]) for name in _POSITIONAL]
             policy = options.get("refresh") or RefreshPolicy()
             transport, on_change = options.get("transport"), options.get("on_change")
-            server._use(_new_cache(server, hidden, policy, transport, on_change, runtime), runtime.clock)
+            server._use(new_cache(server, hidden, policy, transport, on_change, runtime), runtime.clock)
         return server
 
     def create(self, *args: Any, **options: Any) -> Server:

@@ -271,7 +271,11 @@ class CredentialsCache(Sealed, Generic[Value]):
             with suppress(BaseException):
                 self._run(refresh, attempts, budget)
 
+        from .._http.forks import is_exiting
+
         try:
+            if is_exiting():
+                raise RuntimeError  # a thread that this process no longer waits for
             self._runtime.start_thread(work)
             refresh.is_started = True
         except (RuntimeError, MemoryError):  # no thread can be started: run on this one

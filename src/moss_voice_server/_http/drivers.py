@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import anyio
 
+from .._clock import elapsed
 from .client import AsyncTransport, SyncTransport, send, send_async, uses_async_client
 from .environment import setup_error
 from .faults import strip_traceback
@@ -43,6 +44,14 @@ async def run_async(flow: Flow[Result], transport: AsyncTransport | None = None)
         return result
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """Its clock goes on where a test freezes the time."""
+
+    def time(self) -> float:
+        """Seconds of real time."""
+        return elapsed()
+
+
 def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport | None = None) -> Result:
     """Runs a flow on this thread, with an async transport on an event loop that only this call uses."""
     if not uses_async_client(transport):
@@ -52,7 +61,7 @@ def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport | None = None)
         return _failed(flow, problem)
     # Not the loop of the application's policy: uvloop resolves names on threads that delay the end of the process.
     try:
-        loop = asyncio.SelectorEventLoop()
+        loop = _Loop()
     except OSError as error:
         return _failed(flow, error)
     try:

@@ -17,11 +17,16 @@ _MAX_WAIT = 5.0  # seconds for a fork, or for the next client: much more than it
 _MAX_EXIT_WAIT = 1.0  # seconds for an exit
 _fork_lock = threading.Lock()
 _forking = threading.local()
+_exiting_thread: int | None = None
+"""The thread that runs the exit handlers, once the process ends."""
 
 
 @contextmanager
 def fork_guard() -> Iterator[None]:
     """No fork happens inside of this block."""
+    if is_exiting():  # the application's own exit handler waits for this client
+        yield
+        return
     lock = _fork_lock
     acquired = lock.acquire(timeout=_MAX_WAIT)
     try:
@@ -47,4 +52,17 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-atexit.register(lambda: _fork_lock.acquire(timeout=_MAX_EXIT_WAIT))  # never released: no client is made from then on
+
+
+def is_exiting() -> bool:
+    """Whether this thread runs the exit handlers of the process: only here is a client still made."""
+    return _exiting_thread == threading.get_ident()
+
+
+def _before_exit() -> None:
+    global _exiting_thread  # noqa: PLW0603  # set once
+    _fork_lock.acquire(timeout=_MAX_EXIT_WAIT)  # never released: no other thread makes a client from then on
+    _exiting_thread = threading.get_ident()
+
+
+atexit.register(_before_exit)
