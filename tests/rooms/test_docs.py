@@ -1,0 +1,89 @@
+"""The pages on the call after the token: their code runs, against the fakes of this package."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moss_voice_server.testing import FakeLiveKit, FakeMoss, decode_token
+from tests.rooms.plain import AGENT
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str) -> list[str]:
+    """The Python blocks of a page, in order."""
+    return re.findall(
+        r"^```python\n(.*?)^```", (DOCS / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def run(source: str, names: dict[str, Any]) -> dict[str, Any]:
+    """The names after the code has run."""
+    exec(compile(source, "page", "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("page", ["after-the-call-starts", "webhooks", "transcripts"])
+def test_tests_of_the_pages(page: str) -> None:
+    """The test that each page shows passes."""
+    names = run(blocks(page)[-1], {})
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert 1 == len(tests)
+    tests[0]()
+
+
+def test_after_the_call_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """List, ensure, end and cap, one block after the other."""
+    with FakeLiveKit(agents=[AGENT]) as livekit:
+        keys = {"url": livekit.url, "api_key": livekit.api_key, "api_secret": livekit.api_secret}
+        with FakeMoss(**keys, agent_name=AGENT) as moss:
+            for name, value in moss.environ.items():
+                monkeypatch.setenv(name, value)
+            livekit.add_room("support-old", created_at=1_700_000_000)
+            livekit.join("support-1", "user-42")
+            names: dict[str, Any] = {}
+            for source in blocks("after-the-call-starts")[:2]:
+                run(source, names)
+            names["prepare"]("support-2", "user-43")
+            assert (AGENT,) == livekit.dispatches("support-2")
+            for source in blocks("after-the-call-starts")[2:5]:
+                run(source, names)
+
+    assert ("support-2",) == livekit.rooms
+    assert ["ended support-old"] == [line for line in capsys.readouterr().out.splitlines() if "ended" in line]
+
+
+def test_transcripts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page's loop prints the conversation."""
+    with FakeMoss() as moss:
+        for name, value in moss.environ.items():
+            monkeypatch.setenv(name, value)
+        item = {"type": "message", "role": "assistant", "content": ["Hello"]}
+        moss.add_session_report("support-1", {"chat_history": {"items": [item]}})
+        run(blocks("transcripts")[0], {})
+    assert "assistant: Hello" in capsys.readouterr().out
+
+
+def test_user_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The context is in the agent's dispatch, where the worker reads it, and nowhere else in the token."""
+    from fastapi.testclient import TestClient
+
+    with FakeMoss(agent_name=AGENT) as moss:
+        for name, value in moss.environ.items():
+            monkeypatch.setenv(name, value)
+        users = {"session": {"id": 42, "plan": "pro", "name": "Ada"}}
+        names = run(blocks("user-context")[0], {"USERS": users, "__name__": "page"})
+        with TestClient(names["app"]) as client:
+            assert 401 == client.post("/voice/token", json={}).status_code
+            answer = client.post("/voice/token", json={}, headers={"Authorization": "Bearer session"})
+
+    claims = decode_token(answer.json()["participant_token"])
+    (dispatch,) = claims["roomConfig"]["agents"]
+    assert {"user_id": 42, "plan": "pro"} == json.loads(dispatch.pop("metadata"))
+    assert "pro" not in json.dumps(claims)
+    assert claims["video"]["room"].startswith("support-")
