@@ -265,7 +265,7 @@ class _Server(Sealed):
         """The event in a webhook request, once LiveKit's signature, its validity period and the body's hash are verified.
 
         The signature may be made with the current API key, or with the previous one for an hour after a rotation. An unknown
-        key starts a refresh of the credentials in the background, at most once in 10 seconds. Respond with 503 to
+        key starts a refresh of the credentials in the background, at most once in 5 seconds. Respond with 503 to
         `unknown_key`, so that LiveKit sends the webhook again, and with 401 to all others. Does no I/O in either class.
 
         Args:

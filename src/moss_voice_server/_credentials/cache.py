@@ -33,7 +33,7 @@ from .state import (
 from .wording import Wording
 
 _WAIT_MARGIN = 0.5  # seconds that callers wait beyond the budget of the fetch: it ends by its own clock, and says why
-RECHECK_INTERVAL = 10.0  # seconds between two refreshes that others start; LiveKit repeats a webhook for 15
+RECHECK_INTERVAL = 5.0  # seconds between two refreshes that others start; LiveKit repeats a webhook for at least 7
 KEEP_PREVIOUS = 3600.0  # seconds for which a value is of use after it was replaced
 _INLINE_BUDGET = 2.5  # seconds that `get` may take for a fetch where background threads do not run
 _MIN_RETRY_AFTER = 1.0  # seconds; a refresh may be in progress, and an earlier retry would meet it
@@ -158,7 +158,7 @@ class CredentialsCache(Sealed, Generic[Value]):
         self._start_or_join(background=True)
 
     def recheck(self) -> None:
-        """Starts a refresh although the value may be fresh, because another server rejected it; at most once in 10 seconds."""
+        """Starts a refresh although the value may be fresh, because another server rejected it; at most once in 5 seconds."""
         self._reset_after_fork()
         with self._lock:
             now = self._now()
