@@ -57,7 +57,7 @@ def payload(
         who, room = json_string(identity), json_string(room_name)
         called = "" if name is None else json_string(name)
         agent = "" if agent_name is None else json_string(agent_name)
-        together = who + room + called + agent
+        together = f"{who}{room}{called}{agent}"
     except TypeError:  # not a str: the careful checks accept it or name it
         pass
     if (
