@@ -1,4 +1,4 @@
-"""Identities and rooms: who a participant is to LiveKit, where a request came from, and which rooms a tenant has."""
+"""Identities and rooms: participant identities, the network address of a request, and the rooms of a tenant."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import os
 import re
 from collections.abc import Mapping
 
+from ._random import new_room
 from ._validation import label, plain_str
 from .errors import InvalidArgument
 
 
 def client_address(request: object) -> str:
-    """The network address that a request came from, whichever framework's request it is; for `Admission.rate_limit_key`.
+    """The network address of any framework's request, for `Admission.rate_limit_key`.
 
-    Behind a proxy it is the proxy's, unless the server is told whom to believe (uvicorn's `--forwarded-allow-ips`, Werkzeug's
-    `ProxyFix`). IPv6 addresses are cut to their first 64 bits, which one customer usually has whole. Where there is none, as on
-    a Unix socket, it is "unknown", the same for all.
+    Behind a proxy it is the proxy's address, unless the server trusts the proxy (uvicorn's `--forwarded-allow-ips`, Werkzeug's
+    `ProxyFix`). IPv6 addresses are cut to their first 64 bits, the usual allocation of one customer. Without an address, as on
+    a Unix socket, it is "unknown".
     """
     fields = request if isinstance(request, Mapping) else getattr(request, "META", {})
     client = request.get("client") if isinstance(request, Mapping) else getattr(request, "client", None)
@@ -27,7 +28,7 @@ def client_address(request: object) -> str:
         return address
     from ipaddress import IPv6Address, ip_address, ip_network
 
-    # Some proxies add the port, which is another one for each connection: 192.0.2.7:50000, [2001:db8::1]:50000.
+    # Some proxies add the port, which differs for each connection: 192.0.2.7:50000, [2001:db8::1]:50000.
     for text in (address, address.rpartition(":")[0].strip("[]")):
         try:
             known = ip_address(text)
@@ -35,23 +36,23 @@ def client_address(request: object) -> str:
             continue
         if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
             return str(ip_network((known.packed, 64), strict=False))
-        # On a socket for both kinds, IPv4 looks like ::ffff:192.0.2.7: cut like the others, all of them would be one.
+        # On a dual-stack socket, IPv4 looks like ::ffff:192.0.2.7: cut to 64 bits, all of them would be equal.
         return str(getattr(known, "ipv4_mapped", None) or known)
     return address
 
 
 def session_identity(user_id: str, key: bytes) -> str:
-    """An identity that is new for each session and tells nobody who the user is, but can be matched to the user.
+    """An identity that is new for each session and does not reveal the user, but can be matched to the user.
 
-    LiveKit throws out the first of two participants with one identity, so a user with two tabs needs two; and it logs
-    identities, so they should not be names or addresses.
+    LiveKit disconnects the first of two participants with the same identity, so a user with two tabs needs two. It also logs
+    identities, so they should not contain names or email addresses.
 
     Args:
         user_id: your own id of the user.
-        key: at least 16 bytes that only your backend knows; the same for all its processes.
+        key: at least 16 bytes that only your backend knows; the same in all its processes.
 
     Raises:
-        InvalidArgument: `key` is shorter or no bytes; `user_id` is empty, over 4096 bytes, or holds control characters.
+        InvalidArgument: `key` is shorter or not bytes; `user_id` is empty, over 4096 bytes, or contains control characters.
     """
     return f"u-{_tag(user_id, key)}-{os.urandom(8).hex()}"
 
@@ -60,9 +61,9 @@ def is_session_of(identity: str, user_id: str, key: bytes) -> bool:
     """Whether `session_identity` made this identity for this user.
 
     Args:
-        identity: what a participant is called, by anybody: another text is simply not of this user.
+        identity: any participant's identity.
         user_id: your own id of the user.
-        key: the one that `session_identity` was given.
+        key: the key that was passed to `session_identity`.
 
     Raises:
         InvalidArgument: as `session_identity` does.
@@ -74,21 +75,23 @@ def is_session_of(identity: str, user_id: str, key: bytes) -> bool:
 
 def _tag(user_id: str, key: bytes) -> str:
     if not isinstance(key, bytes) or len(key) < 16:
-        raise InvalidArgument("key must be at least 16 bytes, for example from secrets.token_bytes(32)", field="key")
+        raise InvalidArgument(
+            "key is not a bytes value of at least 16 bytes", field="key", remedy="make one with secrets.token_bytes(32)"
+        )
     return hmac.new(key, label("user_id", user_id, limit=4096).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def identity_from_sub(sub: str, issuer: str = "") -> str:
-    """A valid identity for an OpenID Connect subject: the same for the same `sub` and issuer, whatever characters they hold.
+    """A valid identity for an OpenID Connect subject, whatever characters it contains: equal for equal `sub` and issuer.
 
-    A `sub` is unique for its issuer only (OpenID Connect Core, section 2): name the issuer where you take more than one.
+    A `sub` is unique only within its issuer (OpenID Connect Core, section 2): pass the issuer if you accept more than one.
 
     Args:
         sub: the claim of that name, of a token that you have verified.
-        issuer: the token's `iss`; empty where you take one issuer only.
+        issuer: the token's `iss`; empty if you accept only one issuer.
 
     Raises:
-        InvalidArgument: `sub` is empty, or one of the two is no text, over 4096 bytes, or holds control characters.
+        InvalidArgument: `sub` is empty, or one of the two is not a str, over 4096 bytes, or contains control characters.
     """
     whole = f"{label('issuer', issuer, blank=True, limit=4096)}\n{label('sub', sub, limit=4096)}"
     return f"sub-{hashlib.sha256(whole.encode()).hexdigest()[:40]}"
@@ -97,20 +100,23 @@ def identity_from_sub(sub: str, issuer: str = "") -> str:
 class TenantRooms:
     """The rooms of one tenant: names with the tenant's prefix, which no other tenant's rooms can have.
 
-    Give it as `rooms=`: it is a function that says whether a room is the tenant's. `new()` makes a name for `room=`.
+    Pass it as `Admission(allowed_rooms=...)`: it is a function that returns whether a room is the tenant's. `new()` makes a name
+    for `Admission(room=...)`.
 
     Args:
         tenant: your own id of the tenant; letters, digits, dots and hyphens, at most 64.
 
     Raises:
-        InvalidArgument: for another kind of tenant id.
+        InvalidArgument: `tenant` is anything else.
     """
 
     def __init__(self, tenant: str) -> None:
         plain = plain_str(tenant)
         if plain is None or not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", plain):
-            raise InvalidArgument("tenant must be 1 to 64 letters, digits, dots and hyphens", field="tenant")
-        # The separator is no character that a tenant's id may hold: "a" must not own the rooms of "a-b".
+            raise InvalidArgument(
+                "tenant is not a plain id", field="tenant", remedy="use 1 to 64 letters, digits, dots and hyphens"
+            )
+        # No tenant's id contains the separator, so that "a" does not own the rooms of "a-b".
         self.prefix = f"{plain}~"
 
     def __call__(self, room: str) -> bool:
@@ -119,4 +125,4 @@ class TenantRooms:
 
     def new(self) -> str:
         """A new room of the tenant, with 128 random bits."""
-        return f"{self.prefix}{os.urandom(16).hex()}"
+        return new_room(self.prefix)

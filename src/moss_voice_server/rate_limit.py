@@ -1,4 +1,4 @@
-"""Limits: a ready rate limiter for the token endpoint, on the `limits` library: memory, Redis, Valkey and others."""
+"""Rate limit: a rate limiter for the token endpoint, on the `limits` library: in memory, Redis, Valkey and others."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ __all__ = ["RateLimiter"]
 
 
 class RateLimiter:
-    """So many tokens for one identity, or one `Admission.rate_limit_key`, in a time; give it to an endpoint as `rate_limiter=`.
+    """Limits the tokens for one identity, or one `Admission.rate_limit_key`; pass it to an endpoint as `rate_limiter=`.
 
-    LiveKit's clients ask up to three times in a session (when the page is shown, at the end, after each lost connection), so
-    allow more than that.
+    LiveKit's clients request up to three tokens in a session (when the page loads, at the end, and after each lost connection),
+    so allow more than that.
 
     Args:
         rate: such as `"10/minute"` or `"100 per hour"`.
-        storage: where the counts are: `"memory://"` counts in each process for itself; `"redis://host:6379"`,
+        storage: where the counts are: `"memory://"` counts in each process separately; `"redis://host:6379"`,
             `"valkey://host:6379"` and others are shared. See the library's documentation.
 
     Raises:
-        ValueError: for a rate that cannot be read.
-        InvalidArgument: for an `async+…` storage: this limiter is called on a thread where its storage takes time.
-        limits.errors.ConfigurationError: for a storage that is unknown, or whose client is not installed.
+        ValueError: `rate` cannot be parsed.
+        InvalidArgument: `storage` is an `async+…` one: this limiter runs on a thread where its storage may block.
+        limits.errors.ConfigurationError: `storage` is unknown, or its client is not installed.
     """
 
     def __init__(self, rate: str = "10/minute", storage: str = "memory://") -> None:
         self._rate = parse(rate)
         counts = storage_from_string(storage)
         if not isinstance(counts, Storage):
-            # Its answers would be coroutines, and those are true: everybody would be within the rate.
-            raise InvalidArgument("storage must be one that is not for event loops: leave async+ out", field="storage")
+            # Its results would be coroutines, which are true: every request would be within the rate.
+            raise InvalidArgument("storage is for event loops", field="storage", remedy="remove async+")
         self._limiter = FixedWindowRateLimiter(counts)
         self.is_nonblocking = storage.startswith("memory:")
-        """Whether it may be called on an event loop: only where it talks to nobody."""
+        """Whether it may be called on an event loop: only with a storage in memory; see `endpoint.RateLimit`."""
 
     def __call__(self, key: str) -> float:
-        """Counts a call: the seconds to wait, 0 where it is within the rate."""
+        """Counts a request: the seconds to wait, 0 if it is within the rate."""
         if self._limiter.hit(self._rate, "moss-voice-token", key):
             return 0.0
         reset = self._limiter.get_window_stats(self._rate, "moss-voice-token", key).reset_time
