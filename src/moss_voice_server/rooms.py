@@ -24,7 +24,7 @@ class Rooms(Sealed):
     retries included, unless it says otherwise. Calls honor the variables HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE and
     SSL_CERT_DIR; the server's `transport` is for the Moss API only. The object may be used from any thread and after a fork.
 
-    Every method raises:
+    Raises:
         InvalidArgument: an argument that LiveKit would reject.
         CredentialsError: the server has no usable credentials.
         LiveKitUnavailable: LiveKit could not be reached, or returned an error that should pass.
