@@ -390,7 +390,7 @@ FAULTS: dict[str, FaultResponse] = {
 
 
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
-def test_row_28_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: FaultResponse) -> None:
+def test_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: FaultResponse) -> None:
     """Whatever goes wrong on the wire, the error, its frames and the logs show neither request nor answer."""
     moss.set_default(answer)
     error = caught(server_class.create, **moss.arguments, refresh=POLICY)
@@ -445,9 +445,7 @@ def test_several_attempts_and_remembered_failures(server_class: ServerClass, mos
     assert 3 == moss.count
 
 
-def test_row_28_success_logs_nothing_secret(
-    server_class: ServerClass, moss: FakeMoss, logs: Callable[[], list[str]]
-) -> None:
+def test_success_logs_nothing_secret(server_class: ServerClass, moss: FakeMoss, logs: Callable[[], list[str]]) -> None:
     """A fetch that succeeds is logged by us and by the client at DEBUG; headers and bodies are in neither."""
     moss.set_default(answered(json=WHOLE))
     server_class.create(**moss.arguments)
@@ -732,9 +730,7 @@ def servers(server_class: ServerClass, moss: FakeMoss) -> list[Server]:
 
 
 @pytest.mark.parametrize("render", RENDERINGS.values(), ids=RENDERINGS.keys())
-def test_row_28_no_object_shows_a_secret(
-    server_class: ServerClass, moss: FakeMoss, render: Callable[[Any], str]
-) -> None:
+def test_no_object_shows_a_secret(server_class: ServerClass, moss: FakeMoss, render: Callable[[Any], str]) -> None:
     """No object that a server is made of shows the key or the secret in any rendering."""
     objects = [each for server in servers(server_class, moss) for each in reachable(server)]
 
@@ -750,7 +746,7 @@ CARRIERS.update({f"pickle {each}": partial(pickle.dumps, protocol=each) for each
 
 
 @pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS.keys())
-def test_row_28_no_object_leaves_the_process(
+def test_no_object_leaves_the_process(
     server_class: ServerClass, moss: FakeMoss, carry: Callable[[Any], object]
 ) -> None:
     """Copying and pickling is refused by all that holds a secret, with a TypeError that tells the way out."""
@@ -762,7 +758,7 @@ def test_row_28_no_object_leaves_the_process(
         assert [] == spilled(error, SECRETS)
 
 
-def test_row_28_pickling_what_holds_a_server_is_refused(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_pickling_what_holds_a_server_is_refused(server_class: ServerClass, moss: FakeMoss) -> None:
     """An application's own object with a server in it, as multiprocessing would send it, is refused the same way."""
     error = caught(pickle.dumps, {"server": server_class.create(**moss.arguments)})
 

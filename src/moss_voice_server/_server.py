@@ -205,7 +205,7 @@ class _Server(Sealed):
     def create_api_token(self, grants: ApiGrants, *, ttl: timedelta | float = API_DEFAULT_TTL) -> str:
         """A signed token for LiveKit's server API. Never waits and never does I/O.
 
-        Whoever has this token controls rooms: it never leaves the backend. Do not return it to a client.
+        The token controls rooms: keep it in the backend, and do not return it to a client.
 
         Args:
             grants: what the token permits.

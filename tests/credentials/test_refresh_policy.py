@@ -25,7 +25,7 @@ def refused(**fields: Any) -> tuple[str, str]:
 
 
 def test_defaults() -> None:
-    """The defaults are those that the documentation tells."""
+    """The defaults are those in the documentation."""
     found = {
         name: value if name in ("attempts", "max_rejections") else seconds(value)
         for name, value in dataclasses.asdict(RefreshPolicy()).items()
@@ -56,32 +56,30 @@ BAD_TIMES = [0, -1, timedelta(0), timedelta(-1), math.nan, math.inf, -math.inf, 
 @pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("value", BAD_TIMES, ids=[str(value)[:20] for value in BAD_TIMES])
 def test_bad_time_is_refused(name: str, value: Any) -> None:
-    """What is no time, or none that can go by, is refused by name; `None` is a hard age, and zero a span of denials."""
+    """An invalid time is refused by name; `expire_after` may be `None`, and `rejection_window` zero."""
     if (name, value) == ("expire_after", None) or (name == "rejection_window" and value in (0, timedelta(0))):
         assert value == getattr(RefreshPolicy(**{name: value}), name)
     else:
-        assert (name, f"{name} must be a timedelta or a number of seconds, finite and above zero") == refused(
-            **{name: value}
-        )
+        assert name == refused(**{name: value})[0]
 
 
 @pytest.mark.parametrize("name", ["attempts", "max_rejections"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None])
 def test_bad_number_is_refused(name: str, value: Any) -> None:
-    """A number of times is a whole number from 1 on."""
-    assert (name, f"{name} must be a whole number from 1 on") == refused(**{name: value})
+    """A count is an integer of at least 1."""
+    assert name == refused(**{name: value})[0]
 
 
 @pytest.mark.parametrize("name", ["attempt_timeout", "total_timeout"])
 @pytest.mark.parametrize("value", [86_400.1, 1e10, timedelta.max])
-def test_nobody_waits_longer_than_a_day(name: str, value: Any) -> None:
-    """A waiting time that the system's clocks cannot count is refused here, and not by an OverflowError in `create`."""
+def test_timeouts_are_at_most_a_day(name: str, value: Any) -> None:
+    """A timeout that the system's clocks cannot count is refused here, and not by an OverflowError in `create`."""
     assert 86_400 == getattr(RefreshPolicy(**{name: 86_400}), name)
-    assert (name, True) == (refused(**{name: value})[0], "a day at most" in refused(**{name: value})[1])
+    assert name == refused(**{name: value})[0]
 
 
-def test_soft_age_beyond_hard_age_is_refused() -> None:
-    """Credentials that expire before they are renewed are a mistake; equal ages, and no hard age, are not."""
+def test_refresh_after_beyond_expire_after_is_refused() -> None:
+    """Credentials must not expire before their refresh; equal times, and no expiry, are allowed."""
     assert "refresh_after" == refused(refresh_after=61, expire_after=60)[0]
     assert 60 == RefreshPolicy(refresh_after=60, expire_after=60).refresh_after
     assert timedelta.max == RefreshPolicy(refresh_after=timedelta.max, expire_after=None).refresh_after

@@ -1,4 +1,4 @@
-"""The keeper against a small model of itself: whatever happens in whatever order, the fault table's row 30 holds."""
+"""The cache against a small model of itself: whatever happens, in whatever order, both agree."""
 
 from __future__ import annotations
 
@@ -326,4 +326,4 @@ Life.TestCase.settings = settings(
 )
 
 
-TestRow_30 = Life.TestCase  # the name by which pytest finds it
+TestLifeCycle = Life.TestCase  # the name by which pytest finds it

@@ -1,4 +1,4 @@
-"""What goes wrong with time: the fault table's rows 21 to 25, on clocks that the tests move."""
+"""Faults of time: clocks that stop and jump, lost refreshes, long outages, rotations and rejections, on simulated clocks."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def start(random: float = 1.0, policy: RefreshPolicy | None = None) -> Case:
     return case
 
 
-# --- row 21: clocks that stop and jump ---------------------------------------------------------------------
+# --- clocks that stop and jump ---------------------------------------------------------------------
 
 
-def test_row_21_frozen() -> None:
+def test_frozen() -> None:
     """The wall clock went on for two hours, the monotonic one stood still: it serves, and renews once."""
     case = start()
     case.simulation.hold = True
@@ -65,7 +65,7 @@ def test_row_21_frozen() -> None:
     assert (2, "fresh") == (case.source.count, case.state)
 
 
-def test_row_21_wall_clock_set_back() -> None:
+def test_wall_clock_set_back() -> None:
     """Eleven days back: age goes by the monotonic clock, and the renewal comes when that says so."""
     case = start()
     case.simulation.wall -= 11 * DAY
@@ -78,7 +78,7 @@ def test_row_21_wall_clock_set_back() -> None:
     assert 2 == case.source.count
 
 
-def test_row_21_set_back_does_not_keep_them_alive() -> None:
+def test_set_back_does_not_keep_them_alive() -> None:
     """A wall clock that was set back does not stretch the hard age."""
     case = start()
     case.source.otherwise = DOWN
@@ -89,7 +89,7 @@ def test_row_21_set_back_does_not_keep_them_alive() -> None:
     assert "expired" == case.state
 
 
-def test_row_21_monotonic_jump() -> None:
+def test_monotonic_jump() -> None:
     """A jump of the monotonic clock alone: one renewal."""
     case = start()
     case.simulation.mono += 2 * HOUR
@@ -99,7 +99,7 @@ def test_row_21_monotonic_jump() -> None:
     assert (2, "fresh") == (case.source.count, case.state)
 
 
-def test_row_21_frozen_beyond_the_hard_age() -> None:
+def test_frozen_beyond_the_hard_age() -> None:
     """Thawed after a week: the first mint is refused and starts the renewal that the second one uses."""
     case = start()
     case.simulation.hold = True
@@ -113,10 +113,10 @@ def test_row_21_frozen_beyond_the_hard_age() -> None:
     assert "key-2" == mint(case.server)
 
 
-# --- row 22: a flight that is lost -------------------------------------------------------------------------
+# --- a flight that is lost -------------------------------------------------------------------------
 
 
-def test_row_22_killed() -> None:
+def test_killed() -> None:
     """The thread of a renewal is gone: it is waited for 13 seconds, and then anybody may fetch."""
     case = start()
     case.simulation.hold = True
@@ -137,7 +137,7 @@ def test_row_22_killed() -> None:
 
 
 @pytest.mark.parametrize("random", [0.0, 1.0])
-def test_row_22_killed_and_nobody_refreshes(random: float) -> None:
+def test_killed_and_nobody_refreshes(random: float) -> None:
     """Minting alone takes it over too: a lost fetch is a failed one, so half a minute after it began at the latest."""
     case = start(random)
     case.simulation.hold = True
@@ -156,7 +156,7 @@ def test_row_22_killed_and_nobody_refreshes(random: float) -> None:
     assert 2 == case.source.count
 
 
-def test_row_22_killed_while_nothing_serves() -> None:
+def test_killed_while_nothing_serves() -> None:
     """At the hard age the next mint after 13 seconds starts another."""
     case = start()
     case.simulation.advance(73 * HOUR)
@@ -172,7 +172,7 @@ def test_row_22_killed_while_nothing_serves() -> None:
     assert 1 == len(case.simulation.held)
 
 
-def test_row_22_frozen_thread_comes_back() -> None:
+def test_frozen_thread_comes_back() -> None:
     """A fetch that was given up for lost comes in late: it does not undo the newer one."""
     case = start()
     case.simulation.hold = True
@@ -189,7 +189,7 @@ def test_row_22_frozen_thread_comes_back() -> None:
     assert (3, "fresh", None) == (case.source.count, case.state, case.server.status().last_error)
 
 
-def test_row_22_late_failure_changes_nothing() -> None:
+def test_late_failure_changes_nothing() -> None:
     """Nor does a late failure."""
     case = start()
     case.simulation.hold = True
@@ -205,7 +205,7 @@ def test_row_22_late_failure_changes_nothing() -> None:
     assert before == case.cache.state
 
 
-def test_row_22_late_success_where_there_is_nothing() -> None:
+def test_late_success_where_there_is_nothing() -> None:
     """Who waits for a fetch that was given up hears how things are now, not of a success that counts no more."""
     simulation = Simulation()
     source = Source(simulation)
@@ -224,10 +224,10 @@ def test_row_22_late_success_where_there_is_nothing() -> None:
     assert cached.state.failure == refresh.done.result()
 
 
-# --- row 23: a long outage ---------------------------------------------------------------------------------
+# --- a long outage ---------------------------------------------------------------------------------
 
 
-def test_row_23_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
+def test_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
     """71 hours of outage: it serves, with one WARNING. After 72 it raises. When the source is back, so is it, alone."""
     caplog.set_level(logging.INFO)
     case = start()
@@ -259,7 +259,7 @@ def test_row_23_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
     assert ["stale", "expired", "fresh"] == [each.state for each in case.told if each.state != "fresh"] + [case.state]
 
 
-def test_row_23_two_outages_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
+def test_two_outages_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
     """A source that comes and goes is told each time it goes, and once."""
     caplog.set_level(logging.WARNING)
     case = start()
@@ -277,7 +277,7 @@ def test_row_23_two_outages_two_warnings(caplog: pytest.LogCaptureFixture) -> No
     assert [logging.WARNING] * 2 == [record.levelno for record in caplog.records]
 
 
-def test_row_23_for_ever() -> None:
+def test_for_ever() -> None:
     """`expire_after=None` serves through any outage."""
     case = start(policy=RefreshPolicy(expire_after=None))
     case.source.otherwise = DOWN
@@ -287,10 +287,10 @@ def test_row_23_for_ever() -> None:
     assert "stale" == case.state
 
 
-# --- row 24: rotation --------------------------------------------------------------------------------------
+# --- rotation --------------------------------------------------------------------------------------
 
 
-def test_row_24_new_secret_under_the_same_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_new_secret_under_the_same_key(caplog: pytest.LogCaptureFixture) -> None:
     """It is picked up by the soft age, and told by the key's fingerprint alone."""
     caplog.set_level(logging.INFO)
     case = start()
@@ -310,7 +310,7 @@ def test_row_24_new_secret_under_the_same_key(caplog: pytest.LogCaptureFixture) 
     assert old == case.server.create_participant_token
 
 
-def test_row_24_new_address_and_key() -> None:
+def test_new_address_and_key() -> None:
     """All of it changes in one step: a reader has the old or the new, whole."""
     case = start()
     case.source.otherwise = good(2)
@@ -333,7 +333,7 @@ def test_row_24_new_address_and_key() -> None:
     assert ("wss://livekit-2", "agent-2") == (case.server.get_server_url(), case.server.get_agent_name())
 
 
-def test_row_24_invalid_answer_keeps_the_old() -> None:
+def test_invalid_answer_keeps_the_old() -> None:
     """Half of a rotation is none: what cannot be used does not replace what can."""
     case = start()
     case.source.otherwise = answer(_json({**fields(2), "voice_agent_api_secret": ""}))
@@ -344,7 +344,7 @@ def test_row_24_invalid_answer_keeps_the_old() -> None:
     assert ("stale", "CredentialsInvalid") == (case.state, case.server.status().last_error)
 
 
-def test_row_24_refresh_takes_it_at_once() -> None:
+def test_refresh_takes_it_at_once() -> None:
     """`refresh()` does not wait for the soft age."""
     case = start()
     case.source.otherwise = good(2)
@@ -359,11 +359,11 @@ def _json(value: dict[str, str]) -> bytes:
     return json.dumps(value).encode()
 
 
-# --- row 25: refresh() in a tight loop ---------------------------------------------------------------------
+# --- refresh() in a tight loop ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("random", "flights"), [(0.0, 7), (1.0, 6)])
-def test_row_25_source_down(random: float, flights: int) -> None:
+def test_source_down(random: float, flights: int) -> None:
     """A hundred calls a second for a minute: a flight at 0, 1, 3, 7, 15, 31 seconds (or at half of that), no more."""
     case = start(random)
     case.source.otherwise = DOWN
@@ -378,7 +378,7 @@ def test_row_25_source_down(random: float, flights: int) -> None:
     assert "fresh" == case.state
 
 
-def test_row_25_refused() -> None:
+def test_refused() -> None:
     """Refused: at most one request a second."""
     case = start(0.0)
     case.source.otherwise = status(403)
@@ -390,7 +390,7 @@ def test_row_25_refused() -> None:
     assert case.source.count - 1 <= 60
 
 
-def test_row_25_told_to_stay_away() -> None:
+def test_told_to_stay_away() -> None:
     """`Retry-After: 3600` is obeyed by refresh() too, five minutes long."""
     case = start()
     case.source.otherwise = status(429, retry_after="3600")
@@ -404,7 +404,7 @@ def test_row_25_told_to_stay_away() -> None:
     assert 3 == case.source.count
 
 
-def test_row_25_memory_does_not_stop_minting() -> None:
+def test_memory_does_not_stop_minting() -> None:
     """While refresh() raises what it remembers, fresh credentials mint on without a request."""
     case = start()
     case.source.otherwise = DOWN
@@ -414,7 +414,7 @@ def test_row_25_memory_does_not_stop_minting() -> None:
     assert count == case.source.count
 
 
-def test_row_25_background_pause_does_not_hold_up_refresh() -> None:
+def test_background_pause_does_not_hold_up_refresh() -> None:
     """The long pause of the background is not for those who ask: they wait for the short memory only."""
     case = start()
     case.source.answers.append(DOWN)

@@ -1,4 +1,4 @@
-"""What goes wrong between threads, tasks and loops: the fault table's rows 15, 16, 20, 22 and 29, as far as one process goes."""
+"""Faults between threads, tasks and event loops: simultaneous callers, hanging fetches, interruptions, closing."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def ended(threads: list[threading.Thread]) -> None:
         assert not thread.is_alive()
 
 
-# --- row 15: all at once -----------------------------------------------------------------------------------
+# --- all at once -----------------------------------------------------------------------------------
 
 
-def test_row_15_cold_start(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_cold_start(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty threads that want the first credentials: one request, and all have them."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock))
@@ -111,7 +111,7 @@ def test_row_15_cold_start(server_class: ServerClass, moss: FakeMoss) -> None:
     assert "fresh" == made.status().state
 
 
-def test_row_15_cold_start_of_a_source_that_is_down(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_cold_start_of_a_source_that_is_down(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty threads, one flight of three requests, one failure, and an exception for each."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock, uniform=lambda _low, high: high / 5))
@@ -130,7 +130,7 @@ def test_row_15_cold_start_of_a_source_that_is_down(server_class: ServerClass, m
     assert 20 == len({id(each) for each in errors})
 
 
-def test_row_15_hard(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_hard(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty mints of credentials that are too old: one request, and all raise while it is still under way."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock))
@@ -147,7 +147,7 @@ def test_row_15_hard(server_class: ServerClass, moss: FakeMoss) -> None:
     moss.release()
 
 
-def test_row_15_soft(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_soft(server_class: ServerClass, moss: FakeMoss) -> None:
     """Twenty threads that mint while a renewal is due: one request, and nobody waits for it."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock))
@@ -177,7 +177,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-# --- row 16: one generation --------------------------------------------------------------------------------
+# --- one generation --------------------------------------------------------------------------------
 
 
 class Turning:
@@ -195,7 +195,7 @@ class Turning:
         return source.run(flow)
 
 
-def test_row_16_never_a_mixed_generation() -> None:
+def test_never_a_mixed_generation() -> None:
     """Twenty threads mint four thousand times each while the credentials turn: key and secret always belong together."""
     simulation = Simulation()
     source = Turning(simulation)
@@ -232,10 +232,10 @@ def test_row_16_never_a_mixed_generation() -> None:
     assert len(seen) > 2
 
 
-# --- row 20: event loops -----------------------------------------------------------------------------------
+# --- event loops -----------------------------------------------------------------------------------
 
 
-def test_row_20_one_server_and_three_loops_in_turn(moss: FakeMoss) -> None:
+def test_one_server_and_three_loops_in_turn(moss: FakeMoss) -> None:
     """`asyncio.run` three times with one server: no loop that is closed comes back to haunt the next."""
     made = MossVoiceServer(**moss.arguments)
     for number in range(1, 4):
@@ -244,7 +244,7 @@ def test_row_20_one_server_and_three_loops_in_turn(moss: FakeMoss) -> None:
         assert made.create_participant_token(ADA, "room")
 
 
-def test_row_20_four_loops_in_four_threads(moss: FakeMoss) -> None:
+def test_four_loops_in_four_threads(moss: FakeMoss) -> None:
     """Five tasks each in four loops: one request, and all have its result."""
     clock = Clock()
     made = ASYNC.new(moss.arguments, Runtime(clock))
@@ -265,7 +265,7 @@ def test_row_20_four_loops_in_four_threads(moss: FakeMoss) -> None:
     assert [None] * 20 == results
 
 
-def test_row_20_leader_is_cancelled(moss: FakeMoss) -> None:
+def test_leader_is_cancelled(moss: FakeMoss) -> None:
     """The task that began the fetch is cancelled: the others get its result."""
 
     async def story() -> None:
@@ -286,7 +286,7 @@ def test_row_20_leader_is_cancelled(moss: FakeMoss) -> None:
     assert 1 == moss.count
 
 
-def test_row_20_loop_is_closed_in_the_middle(moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
+def test_loop_is_closed_in_the_middle(moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
     """The loop of the one who waits is gone before the fetch is over: the fetch ends well, for the next loop."""
     made = MossVoiceServer(**moss.arguments)
     moss.queue(FaultResponse(hang=True))
@@ -305,7 +305,7 @@ def test_row_20_loop_is_closed_in_the_middle(moss: FakeMoss, caplog: pytest.LogC
     assert "closed" not in caplog.text
 
 
-def test_row_20_time_limit_of_the_caller(moss: FakeMoss) -> None:
+def test_time_limit_of_the_caller(moss: FakeMoss) -> None:
     """A caller's own `wait_for` ends the waiting and nothing else."""
 
     async def story() -> None:
@@ -323,7 +323,7 @@ def test_row_20_time_limit_of_the_caller(moss: FakeMoss) -> None:
     asyncio.run(story())
 
 
-def test_row_20_loop_of_the_application_s_own_kind(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loop_of_the_application_s_own_kind(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetch does not run on what the application's event loop policy makes: uvloop, or one that wants the main thread."""
 
     def refuse() -> asyncio.AbstractEventLoop:
@@ -337,7 +337,7 @@ def test_row_20_loop_of_the_application_s_own_kind(moss: FakeMoss, monkeypatch: 
     assert 1 == moss.count
 
 
-def test_row_20_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
+def test_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
     """While a fetch is under way the loop's other tasks run."""
 
     async def story() -> int:
@@ -355,7 +355,7 @@ def test_row_20_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
     assert 100 <= asyncio.run(story())
 
 
-def test_row_20_sync_and_async_transports_in_memory(server_class: ServerClass) -> None:
+def test_sync_and_async_transports_in_memory(server_class: ServerClass) -> None:
     """A transport that is handed in serves any number of fetches, threads and loops."""
     moss = FakeMoss().start()
     try:
@@ -368,7 +368,7 @@ def test_row_20_sync_and_async_transports_in_memory(server_class: ServerClass) -
         moss.close()
 
 
-# --- row 22: a thread that hangs where no time-out reaches -------------------------------------------------
+# --- a thread that hangs where no time-out reaches -------------------------------------------------
 
 
 class Stuck(httpx2.BaseTransport):
@@ -387,7 +387,7 @@ class Stuck(httpx2.BaseTransport):
         return self._through.handle_request(request)
 
 
-def test_row_22_hangs_for_ever(moss: FakeMoss) -> None:
+def test_hangs_for_ever(moss: FakeMoss) -> None:
     """Who waits is let go after the budget; the next fetch does not wait for the lost one, which then changes nothing."""
     clock = Clock()
     transport = Stuck(moss)
@@ -408,7 +408,7 @@ def test_row_22_hangs_for_ever(moss: FakeMoss) -> None:
     assert key == claims(made.create_participant_token(ADA, "room"))["iss"]
 
 
-# --- row 29: no threads, interruptions, the end of the process ---------------------------------------------
+# --- no threads, interruptions, the end of the process ---------------------------------------------
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_row_29_no_thread_to_be_had(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_no_thread_to_be_had(server_class: ServerClass, moss: FakeMoss) -> None:
     """Where no thread can be started, the caller fetches itself: at the start, and at the renewal."""
     simulation = Simulation()
     moss.queue(503)
@@ -439,7 +439,7 @@ def test_row_29_no_thread_to_be_had(server_class: ServerClass, moss: FakeMoss) -
 
 
 @pytest.mark.usefixtures("no_threads")
-def test_row_29_no_thread_and_a_running_loop(moss: FakeMoss) -> None:
+def test_no_thread_and_a_running_loop(moss: FakeMoss) -> None:
     """On an event loop as well; an async transport of one's own then needs a thread, and the error says so."""
 
     async def story() -> None:
@@ -458,7 +458,7 @@ FROZEN = ("AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
 
 
 @pytest.mark.parametrize("variable", FROZEN)
-def test_row_29_threads_stand_still(
+def test_threads_stand_still(
     server_class: ServerClass, moss: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a process is frozen between requests, a mint renews in line: one attempt for each window."""
@@ -478,7 +478,7 @@ def test_row_29_threads_stand_still(
     assert 3 == moss.count
 
 
-def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that hangs holds up that one mint for two and a half seconds, and the next ones not at all."""
     monkeypatch.setenv("K_SERVICE", "something")
     clock = Clock()
@@ -498,7 +498,7 @@ def test_row_29_in_line_is_bounded(moss: FakeMoss, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("has_threads", "in_line"), [(0, True), (1, False)])
-def test_row_29_uwsgi(has_threads: int, in_line: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uwsgi(has_threads: int, in_line: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where uWSGI runs no threads a mint renews in line, and gets the new key itself. (`tests/processes` has the real one.)"""
     monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(has_threads=has_threads))
     simulation = Simulation()
@@ -541,7 +541,7 @@ class Interrupting(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, ValueError])
-def test_row_29_interrupted_fetch(
+def test_interrupted_fetch(
     server_class: ServerClass,
     kind: type[BaseException],
     monkeypatch: pytest.MonkeyPatch,
@@ -566,7 +566,7 @@ def test_row_29_interrupted_fetch(
 
 @pytest.mark.usefixtures("no_threads")
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_row_29_interrupted_in_line(kind: type[BaseException]) -> None:
+def test_interrupted_in_line(kind: type[BaseException]) -> None:
     """In line, Ctrl-C reaches the caller, and nothing is wedged: the next call fetches."""
     transport = Interrupting(kind)
     moss = FakeMoss().start()
@@ -583,7 +583,7 @@ def test_row_29_interrupted_in_line(kind: type[BaseException]) -> None:
         moss.close()
 
 
-def test_row_29_interrupted_waiter(moss: FakeMoss) -> None:
+def test_interrupted_waiter(moss: FakeMoss) -> None:
     """Ctrl-C while one waits ends that waiting only; the fetch goes on and serves the next."""
     made = MossVoiceServer(**moss.arguments)
     moss.queue(FaultResponse(hang=True))
@@ -618,7 +618,7 @@ print("the end")
 """
 
 
-def test_row_29_process_ends_during_a_renewal(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_process_ends_during_a_renewal(server_class: ServerClass, moss: FakeMoss) -> None:
     """A process that ends does not wait for the renewal that is under way, and says nothing about it."""
     moss.queue(FaultResponse(), FaultResponse(hang=True))
     command = [sys.executable, "-W", "default", "-c", _EXITS, json.dumps([server_class.kind.__name__, moss.arguments])]
@@ -653,7 +653,7 @@ except CredentialsUnavailable:
 """
 
 
-def test_row_29_process_ends_during_a_name_look_up(server_class: ServerClass) -> None:
+def test_process_ends_during_a_name_look_up(server_class: ServerClass) -> None:
     """Nor does it wait for a name look-up that hangs, which nothing can end."""
     started = time.monotonic()
     command = [sys.executable, "-W", "default", "-c", _EXITS_FROM_DNS, json.dumps(server_class.kind.__name__)]

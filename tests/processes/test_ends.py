@@ -1,4 +1,4 @@
-"""Ends: exit, SIGINT, and no threads, in the middle of a fetch (row 29)."""
+"""Ends: exit, SIGINT, and no threads, in the middle of a fetch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOON = 4.0
 
 @faces
 @pytest.mark.parametrize("function", ["end_during_a_renewal", "end_during_a_refresh"])
-def test_row_29_exit_during_a_fetch(function: str, server_class: str, moss: FakeMoss) -> None:
+def test_exit_during_a_fetch(function: str, server_class: str, moss: FakeMoss) -> None:
     """A process ends at once and in order though the Moss API hangs."""
     moss.queue(MockResponse(), MockResponse(hang=True))
     with python("ends", function, server_class, environ=moss.environ) as program:
@@ -31,7 +31,7 @@ def test_row_29_exit_during_a_fetch(function: str, server_class: str, moss: Fake
 
 
 @faces
-def test_row_29_exit_during_a_name_look_up(server_class: str, moss: FakeMoss) -> None:
+def test_exit_during_a_name_look_up(server_class: str, moss: FakeMoss) -> None:
     """A name look-up that hangs holds up neither `refresh()`, which says what may be wrong, nor the process's end."""
     with python("ends", "end_during_a_look_up", server_class, environ=moss.environ) as program:
         error = program.hear()["error"]
@@ -43,7 +43,7 @@ def test_row_29_exit_during_a_name_look_up(server_class: str, moss: FakeMoss) ->
 
 
 @faces
-def test_row_29_interrupt_during_create(server_class: str, moss: FakeMoss) -> None:
+def test_interrupt_during_create(server_class: str, moss: FakeMoss) -> None:
     """Ctrl-C ends `create` and the process at once, by KeyboardInterrupt; the traceback does not show the key."""
     moss.queue(MockResponse(hang=True))
     with python("ends", "interrupted", server_class, environ=moss.environ) as program:
@@ -58,7 +58,7 @@ def test_row_29_interrupt_during_create(server_class: str, moss: FakeMoss) -> No
 
 
 @faces
-def test_row_29_refresh_after_an_interrupt(server_class: str, moss: FakeMoss) -> None:
+def test_refresh_after_an_interrupt(server_class: str, moss: FakeMoss) -> None:
     """An application that survives Ctrl-C waits for the same fetch when it asks again."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(hang=True))
@@ -74,7 +74,7 @@ def test_row_29_refresh_after_an_interrupt(server_class: str, moss: FakeMoss) ->
 
 @faces
 @pytest.mark.parametrize("where", ["address", "name"])
-def test_row_29_no_thread_can_be_started(where: str, server_class: str, moss: FakeMoss) -> None:
+def test_no_thread_can_be_started(where: str, server_class: str, moss: FakeMoss) -> None:
     """Where `Thread.start` fails, `create`, a mint's renewal and `refresh` do their fetch in line, also by a host's name."""
     moss.etag = True
     with python("ends", "without_threads", server_class, where, environ=moss.environ) as program:
@@ -91,7 +91,7 @@ FROZEN = ["AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME"]
 
 @faces
 @pytest.mark.parametrize("variable", FROZEN)
-def test_row_29_renewal_in_line_where_threads_freeze(variable: str, server_class: str, moss: FakeMoss) -> None:
+def test_renewal_in_line_where_threads_freeze(variable: str, server_class: str, moss: FakeMoss) -> None:
     """In a function that is frozen between requests the mint itself brings the new credentials."""
     environ = {**moss.environ, variable: "voice-token"}
     with python("ends", "where_threads_freeze", server_class, environ=environ) as program:
@@ -102,7 +102,7 @@ def test_row_29_renewal_in_line_where_threads_freeze(variable: str, server_class
     assert 4 == moss.count
 
 
-def test_row_29_renewal_in_line_is_bounded(moss: FakeMoss) -> None:
+def test_renewal_in_line_is_bounded(moss: FakeMoss) -> None:
     """While the Moss API hangs, one mint in a backoff window waits, 2.5 s at most; the others do not ask at all."""
     key = moss.credentials["voice_agent_api_key"]
     environ = {**moss.environ, "AWS_LAMBDA_FUNCTION_NAME": "voice-token"}
@@ -124,7 +124,7 @@ def _minted(program: Program) -> tuple[str, str | None, float]:
 
 
 @faces
-def test_row_29_fork_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
+def test_fork_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
     """A fork waits until OpenSSL has read the trust store: the child would inherit its locks, and the open file."""
     with python("ends", "fork_while_a_client_is_made", server_class, environ=moss.environ) as program:
         assert {"made": 1} == program.hear()
@@ -134,7 +134,7 @@ def test_row_29_fork_waits_for_the_trust_store(server_class: str, moss: FakeMoss
 
 
 @faces
-def test_row_29_exit_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
+def test_exit_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
     """So does the end of the process, in which OpenSSL clears up what a thread may be using."""
     with python("ends", "end_while_a_client_is_made", server_class, environ=moss.environ) as program:
         assert {"made": 1} == program.hear()

@@ -1,4 +1,4 @@
-"""Forks: children of a process that forks at any moment mint and refresh; the parent does not notice (rows 17, 18, 29)."""
+"""Forks: children of a process that forks at any moment create tokens and refresh; the parent is not affected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.processes.program import python
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 faces = pytest.mark.parametrize("server_class", ["sync", "async"])
-# Row 17 is Python's own fork, row 18 the C library's, past Python's hooks.
+# Python's own fork, and that of the C library, which runs no hooks of Python.
 ways = pytest.mark.parametrize("how", ["python", "libc"], ids=["row_17_python", "row_18_libc"])
 
 
@@ -93,7 +93,7 @@ def test_fork_with_the_lock_held(server_class: str, how: str, moss: FakeMoss) ->
 
 
 @pytest.mark.once
-def test_row_17_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
+def test_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
     """Each of 100 children mints and ends in order, wherever five busy threads were when it was forked."""
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "hundred_times_under_busy_threads", "sync", environ=moss.environ) as program:
@@ -105,7 +105,7 @@ def test_row_17_hundred_forks_under_busy_threads(moss: FakeMoss) -> None:
 
 
 @pytest.mark.once
-def test_row_18_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
+def test_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
     """The same past Python's hooks. The threads wait: CPython itself does not survive such a fork while one wants to run."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(), MockResponse(hang=True))
@@ -124,7 +124,7 @@ def _all_did(key: str, told: list[dict[str, object]]) -> None:
 
 @faces
 @ways
-def test_row_29_fork_from_inside_a_thread(server_class: str, how: str, moss: FakeMoss) -> None:
+def test_fork_from_inside_a_thread(server_class: str, how: str, moss: FakeMoss) -> None:
     """The child of a thread mints and refreshes, and so does the parent afterwards."""
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "from_inside_a_thread", server_class, how, environ=moss.environ) as program:
@@ -135,7 +135,7 @@ def test_row_29_fork_from_inside_a_thread(server_class: str, how: str, moss: Fak
 
 
 @faces
-def test_row_17_three_generations(server_class: str, moss: FakeMoss) -> None:
+def test_three_generations(server_class: str, moss: FakeMoss) -> None:
     """A child's child mints and refreshes."""
     key = moss.credentials["voice_agent_api_key"]
     with python("forks", "three_generations", server_class, environ=moss.environ) as program:
@@ -149,7 +149,7 @@ def test_row_17_three_generations(server_class: str, moss: FakeMoss) -> None:
 
 
 @faces
-def test_row_18_threads_of_a_child_share_one_fetch(server_class: str, moss: FakeMoss) -> None:
+def test_threads_of_a_child_share_one_fetch(server_class: str, moss: FakeMoss) -> None:
     """Eight threads that notice a fork at the same moment make one request and all get its credentials."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse())
@@ -167,7 +167,7 @@ def test_row_18_threads_of_a_child_share_one_fetch(server_class: str, moss: Fake
 
 @faces
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for a thread in /proc, which only Linux has")
-def test_row_17_fork_while_a_fetchs_thread_is_leaving(server_class: str, moss: FakeMoss) -> None:
+def test_fork_while_a_fetchs_thread_is_leaving(server_class: str, moss: FakeMoss) -> None:
     """A fork waits for a thread that is just ending: the locks that it holds then would be held in the child for ever."""
     with python("forks", "while_a_fetchs_thread_is_leaving", server_class, environ=moss.environ) as program:
         assert {"created": 1} == program.hear()

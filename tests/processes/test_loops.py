@@ -1,4 +1,4 @@
-"""Loops: one server outlives event loops and is shared by several at once (row 20)."""
+"""Loops: one server outlives event loops and is shared by several at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.processes.program import python
 
 
-def test_row_20_loops_one_after_another(moss: FakeMoss) -> None:
+def test_loops_one_after_another(moss: FakeMoss) -> None:
     """Three `asyncio.run` with one server make a request each, and no loop is missed."""
     key = moss.credentials["voice_agent_api_key"]
     with python("loops", "one_after_another", environ=moss.environ) as program:
@@ -15,7 +15,7 @@ def test_row_20_loops_one_after_another(moss: FakeMoss) -> None:
     assert 3 == moss.count
 
 
-def test_row_20_loop_closed_in_mid_fetch(moss: FakeMoss) -> None:
+def test_loop_closed_in_mid_fetch(moss: FakeMoss) -> None:
     """A fetch goes on when the loop that asked for it is closed; another loop shares it."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(hang=True))
@@ -31,7 +31,7 @@ def test_row_20_loop_closed_in_mid_fetch(moss: FakeMoss) -> None:
     assert 1 == moss.count
 
 
-def test_row_20_loop_closed_for_good_in_mid_fetch(moss: FakeMoss) -> None:
+def test_loop_closed_for_good_in_mid_fetch(moss: FakeMoss) -> None:
     """A fetch lands when there is no event loop left at all."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(hang=True))
@@ -46,7 +46,7 @@ def test_row_20_loop_closed_for_good_in_mid_fetch(moss: FakeMoss) -> None:
     assert 1 == moss.count
 
 
-def test_row_20_four_loops_at_once(moss: FakeMoss) -> None:
+def test_four_loops_at_once(moss: FakeMoss) -> None:
     """Twenty tasks in four loops share one request."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(hang=True))
@@ -60,7 +60,7 @@ def test_row_20_four_loops_at_once(moss: FakeMoss) -> None:
     assert 1 == moss.count
 
 
-def test_row_20_leader_cancelled(moss: FakeMoss) -> None:
+def test_leader_cancelled(moss: FakeMoss) -> None:
     """Who waits for a fetch gets it even when the task that started it is cancelled."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(hang=True))
@@ -74,7 +74,7 @@ def test_row_20_leader_cancelled(moss: FakeMoss) -> None:
     assert 1 == moss.count
 
 
-def test_row_20_leader_timed_out(moss: FakeMoss) -> None:
+def test_leader_timed_out(moss: FakeMoss) -> None:
     """A caller who gives up waiting leaves nothing behind that hinders the next."""
     key = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(hang=True))
@@ -84,7 +84,7 @@ def test_row_20_leader_timed_out(moss: FakeMoss) -> None:
     assert 2 == moss.count
 
 
-def test_row_20_renewal_outlives_its_loop(moss: FakeMoss) -> None:
+def test_renewal_outlives_its_loop(moss: FakeMoss) -> None:
     """A renewal that a mint has started lands after its event loop is gone."""
     first = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse())

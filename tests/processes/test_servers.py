@@ -1,4 +1,4 @@
-"""Servers: gunicorn and uvicorn with every kind of worker, preloaded and not (row 19)."""
+"""Servers: gunicorn and uvicorn with every kind of worker, preloaded and not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
 
 @kinds
-def test_row_19_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
+def test_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
     """`--preload`: four workers start with the one fetch of their master, and each renews for itself."""
     with _gunicorn(kind, ["--preload", "--workers", "4"], kind.preloaded_app, steady, quick) as server:
         assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", 4).values())
@@ -54,7 +54,7 @@ def test_row_19_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None
 
 
 @kinds
-def test_row_19_not_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
+def test_not_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
     """Without `--preload` each worker fetches once when it starts, and renews for itself."""
     with _gunicorn(kind, ["--workers", "2"], kind.app, steady, quick) as server:
         assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", 2).values())
@@ -63,7 +63,7 @@ def test_row_19_not_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> 
         assert 2 == steady.count
 
 
-def test_row_19_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) -> None:
+def test_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) -> None:
     """A preloaded master gives a later worker what it fetched at the start; the worker serves with it and renews."""
     kind = KINDS["sync"]
     with _gunicorn(kind, ["--preload", "--workers", "1"], kind.preloaded_app, steady, quick) as server:
@@ -79,7 +79,7 @@ def test_row_19_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) 
         until(lambda: server.get("/quick").body["key"] == new, "the later worker has the new key")
 
 
-def test_row_19_worker_that_is_started_later_with_the_hook(steady: FakeMoss, quick: FakeMoss) -> None:
+def test_worker_that_is_started_later_with_the_hook(steady: FakeMoss, quick: FakeMoss) -> None:
     """With the documentation's `post_fork` hook the first token of a later worker is signed with the new key."""
     kind, hook = KINDS["sync"], "python:tests.processes.gunicorn_hook"
     with _gunicorn(
@@ -94,7 +94,7 @@ def test_row_19_worker_that_is_started_later_with_the_hook(steady: FakeMoss, qui
         assert (200, new, False) == (reply.status, reply.body["key"], reply.body["pid"] == first)
 
 
-def test_row_19_uvicorn_with_workers(steady: FakeMoss, quick: FakeMoss) -> None:
+def test_uvicorn_with_workers(steady: FakeMoss, quick: FakeMoss) -> None:
     """`uvicorn --workers 2`, whose workers are new interpreters: each fetches once, and renews for itself."""
     needs("uvicorn")
     command = [sys.executable, "-m", "uvicorn", "--workers", "2", "--uds", "{socket}", KINDS["uvicorn"].app]

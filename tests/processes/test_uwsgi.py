@@ -1,4 +1,4 @@
-"""uWSGI: forks past Python's hooks, with threads and without (rows 18 and 19)."""
+"""uWSGI: forks past Python's hooks, with threads and without."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def uwsgi() -> str:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_row_19_uwsgi_with_threads(
+def test_uwsgi_with_threads(
     uwsgi: str, arguments: tuple[str, ...], fetches: int, steady: FakeMoss, quick: FakeMoss
 ) -> None:
     """Workers start with the master's fetch where it loads the application; each renews in the background; no mint waits."""
@@ -45,7 +45,7 @@ def test_row_19_uwsgi_with_threads(
         server.serves_while(quick, "/quick")
 
 
-def test_row_19_uwsgi_without_threads(uwsgi: str, steady: FakeMoss, quick: FakeMoss) -> None:
+def test_uwsgi_without_threads(uwsgi: str, steady: FakeMoss, quick: FakeMoss) -> None:
     """The same; a mint renews in line, and when the Moss API hangs one in each worker waits for it, 2.5 s at most."""
     if _version(uwsgi) >= _THREADS_ALWAYS:
         pytest.skip("this uWSGI runs threads always: only those before 2.0.27 can do without")
