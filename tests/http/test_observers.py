@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from tests.support.faces import ASYNC, SYNC
 
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._http.observers import hidden
