@@ -19,7 +19,7 @@ import moss_voice_server
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoiceError
-from moss_voice_server.grants import AgentDispatch, ParticipantGrants
+from moss_voice_server.grants import AgentDispatch, ApiGrants, ConnectionDetails, ParticipantGrants, RoomConfig
 from moss_voice_server.testing import FakeMoss
 
 
@@ -93,6 +93,13 @@ def minting(server: MossVoiceServer | MossVoiceServerSync) -> None:
     server.create_participant_token(ada, "lobby", ttl=900)
     server.create_participant_token(ada, "lobby", ttl=900.5)
     server.create_participant_token(ada, "lobby", ttl=timedelta(hours=1))
+    assert_type(server.create_connection_details(ada, "lobby"), ConnectionDetails)
+    assert_type(server.create_connection_details(ada, "lobby").as_dict("both"), "dict[str, str]")
+    assert_type(server.create_api_token(ApiGrants(room_list=True), ttl=10), str)
+    server.create_api_token({"room_list": True})  # type: ignore[arg-type]  # no grants
+    config: RoomConfig = {"max_participants": 2, "egress": {"tracks": {}}}
+    server.create_participant_token(ada, "lobby", room_config=config)
+    server.create_participant_token(ada, "lobby", room_config="{}")  # type: ignore[arg-type]  # no mapping
     server.create_participant_token(ada, "lobby", grants=ParticipantGrants(can_publish=False))
     server.create_participant_token(ada, "lobby", agents=["one", AgentDispatch("two")])
     server.create_participant_token(ada, "lobby", agents=(name for name in ("one", "two")))
