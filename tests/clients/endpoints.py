@@ -26,12 +26,12 @@ _LONGEST = 20.0  # seconds; only a server that hangs gets there
 
 
 def admit_ada(_request: object, _token_request: TokenRequest) -> Admission:
-    """What the README beside the vectors says of this endpoint."""
+    """The admission that the README beside the vectors describes."""
     return Admission(
         ParticipantInfo("user-42", name="Ada"),
         allowed_rooms=("support-room",),
         allowed_agents=("clerk",),
-        client_may_set=("name", "metadata", "attributes"),
+        client_may_set=("name", "metadata", "attributes", "agent_metadata", "agent_deployment"),
     )
 
 

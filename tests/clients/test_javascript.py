@@ -24,16 +24,16 @@ pytestmark = pytest.mark.once
 
 
 def test_client_gets_address_and_token(app: Running, token_source: TokenSource, moss: FakeMoss) -> None:
-    """`TokenSource.endpoint(url, {headers})` finds what it joins with, and can read the token."""
+    """`TokenSource.endpoint(url, {headers})` reads URL and token, and the token names the voice agent."""
     (answer,) = token_source.fetch(app.token_url, app.sign_in(), {"options": {}})
 
     assert moss.credentials["voice_agent_url"] == answer["server_url"]
     assert claims(answer["participant_token"])["sub"] == answer["payload"]["sub"]
-    assert [] == answer["payload"]["agents"]
+    assert [{"agentName": moss.credentials["voice_agent_name"]}] == answer["payload"]["agents"]
 
 
 def test_client_caches_a_token_until_it_wants_another_room(app: Running, token_source: TokenSource) -> None:
-    """The client takes our token for fresh, asks again only when it is forced to, and then gets another room."""
+    """The client caches our token, asks again only when forced to, and then gets another room."""
     calls: list[dict[str, Any]] = [
         {"options": {}},
         {"options": {}},
@@ -47,7 +47,7 @@ def test_client_caches_a_token_until_it_wants_another_room(app: Running, token_s
 
 
 def test_client_reads_why_it_was_refused(app: Running, token_source: TokenSource) -> None:
-    """A stranger, and a request that is not open, are errors whose text tells the status and the code."""
+    """A stranger's request, and one for a room or agent that is not allowed, are errors with status and code."""
     headers = app.sign_in()
     strangers = {name: value for name, value in headers.items() if name == "X-CSRFToken"}
     if strangers:
@@ -62,12 +62,17 @@ def test_client_reads_why_it_was_refused(app: Running, token_source: TokenSource
     assert says(agent, 403, "agent_not_allowed")
 
 
-@pytest.mark.parametrize("app", ["fastapi"], indirect=True)
-def test_client_chooses_an_agent_that_is_open(app: Running, token_source: TokenSource) -> None:
-    """Where the application lets the client choose the agent, the client finds it in its token and waits for it."""
-    options = {"agentName": "support-agent", "agentMetadata": "speaks English"}
-    (answer,) = token_source.fetch(app.token_url, app.sign_in(), {"options": options})
-    assert [{"agentName": "support-agent", "metadata": "speaks English"}] == answer["payload"]["agents"]
+def test_client_may_name_the_voice_agent(app: Running, token_source: TokenSource, moss: FakeMoss) -> None:
+    """A client that names the agent that is dispatched anyway gets its token; with metadata it is refused."""
+    name = moss.credentials["voice_agent_name"]
+    named, with_metadata = token_source.fetch(
+        app.token_url,
+        app.sign_in(),
+        {"options": {"agentName": name}},
+        {"options": {"agentName": name, "agentMetadata": "speaks English"}},
+    )
+    assert [{"agentName": name}] == named["payload"]["agents"]
+    assert says(with_metadata, 403, "agent_metadata_not_allowed")
 
 
 @pytest.mark.parametrize("vector", [vector for vector in VECTORS if "options" in vector.request], ids=str)
@@ -90,7 +95,7 @@ def says(answer: dict[str, Any], status: int, code: str) -> bool:
 
 @contextmanager
 def recorder() -> Iterator[tuple[str, list[tuple[dict[str, str], str]]]]:
-    """An endpoint that answers as the standard says, and notes headers and body of all that it is sent."""
+    """An endpoint of the standard that records the headers and bodies of its requests."""
     seen: list[tuple[dict[str, str], str]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
