@@ -71,7 +71,7 @@ def test_both_ways_in(script: str, shell: Shell) -> None:
     assert Done(0, f"moss-voice-server {version('moss-voice-server')}\n", "") == shell("--version", program=program)
 
 
-CHOICES = "argument COMMAND: invalid choice (choose from token, dev, inspect, doctor)"
+CHOICES = "argument COMMAND: invalid choice (choose from token, dev, inspect, doctor, rooms, transcripts)"
 USAGE = {
     "nothing": ([], "the following arguments are required: COMMAND", ""),
     "unknown command": (["S3CRET"], CHOICES, ""),

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import InvalidArgument, MossVoiceError, WeakSecretWarning
-from . import _credential_options, _stderr, dev, doctor, inspect, token
+from . import _credential_options, _stderr, dev, doctor, inspect, rooms, token, transcripts
 from ._arguments import Parser, VersionAction
 
 _EXTRA = 'pip install "moss-voice-server[cli]"'
@@ -26,6 +26,8 @@ examples:
   moss-voice-server token --help         everything that a token can contain
   moss-voice-server inspect TOKEN        explain a token, and find mistakes
   moss-voice-server doctor               find out why the agent does not join
+  moss-voice-server rooms list           the calls that are running
+  moss-voice-server transcripts          the conversations of past calls
 """
 
 # The option of each argument of the library.
@@ -78,7 +80,7 @@ def _parser() -> Parser:
     parser = Parser(prog=_stderr.PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for command in (token, dev, inspect, doctor):
+    for command in (token, dev, inspect, doctor, rooms, transcripts):
         command.add(commands)
     return parser
 
