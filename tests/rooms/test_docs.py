@@ -40,7 +40,7 @@ def test_tests_of_the_pages(page: str) -> None:
 def test_after_the_call_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """List, ensure, end and cap, one block after the other."""
     with FakeLiveKit(agents=[AGENT]) as livekit:
-        keys = {"url": livekit.url, "api_key": livekit.api_key, "api_secret": livekit.api_secret}
+        keys: dict[str, Any] = {"url": livekit.url, "api_key": livekit.api_key, "api_secret": livekit.api_secret}
         with FakeMoss(**keys, agent_name=AGENT) as moss:
             for name, value in moss.environ.items():
                 monkeypatch.setenv(name, value)
