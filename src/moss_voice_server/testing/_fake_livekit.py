@@ -81,7 +81,7 @@ class FakeLiveKit:
 
     @property
     def url(self) -> str:
-        """The LiveKit URL, such as `ws://127.0.0.1:7880`; a RuntimeError before the first start."""
+        """The LiveKit URL, with its loopback port. It raises RuntimeError before the first start."""
         if not self._port:
             raise RuntimeError("FakeLiveKit has no URL yet: use `with FakeLiveKit() as livekit:`, or call start()")
         return f"ws://127.0.0.1:{self._port}"
