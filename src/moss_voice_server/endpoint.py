@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, Un
 from ._random import new_guest
 from ._server import MossVoiceServer, MossVoiceServerSync
 from ._token.claims import DEFAULT_TTL, lifetime
-from ._validation import LABEL_LIMIT, label
+from ._validation import LABEL_LIMIT, label, plain_str
 from .errors import InvalidArgument
 from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 from .identity import client_address
@@ -73,20 +73,22 @@ class Denied(Exception):
                 remedy="use 401 (not authenticated) or 403 (not allowed)",
             )
         self.status = status
-        self.code = code or ("unauthenticated" if status == 401 else "forbidden")
-        if not isinstance(self.code, str) or not re.fullmatch("[a-z0-9_]{1,64}", self.code):
+        plain = plain_str(code or ("unauthenticated" if status == 401 else "forbidden"))
+        if plain is None or not re.fullmatch("[a-z0-9_]{1,64}", plain):
             raise InvalidArgument(
                 "code is not a machine name",
                 field="code",
                 remedy="use 1 to 64 lower-case letters, digits and underscores",
             )
-        if not isinstance(scheme, str) or not re.fullmatch(r"[A-Za-z][!-~]*( [ -~]+)?", scheme) or len(scheme) > 1024:
+        self.code = plain
+        challenge = plain_str(scheme)
+        if challenge is None or not re.fullmatch(r"[A-Za-z][!-~]{0,63}( [ -~]{1,1000})?", challenge):
             raise InvalidArgument(
                 "scheme is not an authentication challenge",
                 field="scheme",
                 remedy="write one such as 'Basic realm=\"voice\"'",
             )
-        self.scheme = scheme
+        self.scheme = challenge
         super().__init__(self.status, self.code)
 
 
@@ -166,8 +168,8 @@ class Admission:
             lifetime(ttl)
         if grants is not None and not isinstance(grants, ParticipantGrants):
             raise _wrong_type("grants", "a ParticipantGrants", grants)
-        if rate_limit_key is not None and not isinstance(rate_limit_key, str):
-            raise _wrong_type("rate_limit_key", "a str", rate_limit_key)
+        if rate_limit_key is not None:
+            rate_limit_key = _key(rate_limit_key)
         own = self.__dict__
         own["participant"] = participant
         own["room"] = room
@@ -323,6 +325,13 @@ class _Guests:
 
 def _wrong_type(name: str, wanted: str, value: object) -> InvalidArgument:
     return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=f"pass {wanted}")
+
+
+def _key(value: str) -> str:
+    plain = plain_str(value)
+    if plain is None:
+        raise _wrong_type("rate_limit_key", "a str", value)
+    return plain
 
 
 def _prefix(room: str | None, prefix: str) -> str:

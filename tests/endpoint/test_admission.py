@@ -416,3 +416,13 @@ def test_a_challenge_is_a_header(scheme: Any) -> None:
     with pytest.raises(InvalidArgument) as caught:
         Denied(401, scheme=scheme)
     assert "scheme" == caught.value.field
+
+
+def test_proxies_are_plain_texts() -> None:
+    """Werkzeug's and Django's lazy texts, such as the signed-in user's id, are what they stand for."""
+    local = pytest.importorskip("werkzeug.local").LocalProxy
+    denied = Denied(401, local(lambda: "trial_over"), local(lambda: "Basic"))
+    admission = Admission(ADA, rate_limit_key=local(lambda: "ada"), room_prefix=local(lambda: "p-"))
+    texts = [denied.code, denied.scheme, admission.rate_limit_key, admission.room_prefix]
+    assert ["trial_over", "Basic", "ada", "p-"] == texts
+    assert {str} == {type(text) for text in texts}
