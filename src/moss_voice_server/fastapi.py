@@ -168,7 +168,7 @@ class _TokenRoute(APIRoute):
 
 
 class _Sender:
-    """Sends the response, with the CORS headers, whoever made it."""
+    """Sends the response with the CORS headers, also one of the application's own handlers."""
 
     def __init__(self, send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         self._send = send
