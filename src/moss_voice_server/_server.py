@@ -299,7 +299,7 @@ class _Server(Sealed):
         if signer.weak and self._warned != signer.fingerprint:
             self._warned = signer.fingerprint
             warnings.warn(
-                "the LiveKit API secret has fewer than the 32 bytes that HS256 needs (RFC 7518, section 3.2): create a longer "
+                "the LiveKit API secret has fewer than 32 bytes, the minimum for HS256 (RFC 7518, section 3.2): create a longer "
                 "one for anything but local tests",
                 WeakSecretWarning,
                 stacklevel=caller_stacklevel(),
