@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moss_voice_server._json import InvalidJSON, decode, depth
@@ -22,6 +22,7 @@ def nesting(value: object) -> int:
     return 0 if inner is None else 1 + max(map(nesting, inner), default=0)
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_every_value_is_decoded(value: object) -> None:
     """As bytes and as text; the depth is that of the value."""

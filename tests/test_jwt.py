@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moss_voice_server._jwt import InvalidToken, is_signed, read
@@ -26,6 +26,7 @@ def part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
+@settings(deadline=None)
 @given(CLAIMS)
 def test_pyjwts_tokens_are_read_and_verified(claims: dict[str, Any]) -> None:
     """Header, claims and signature of any token that PyJWT makes; another secret does not fit."""
@@ -37,6 +38,7 @@ def test_pyjwts_tokens_are_read_and_verified(claims: dict[str, Any]) -> None:
     assert not is_signed(token, SECRET + "x")
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(TOKEN) - 1), st.sampled_from("AQgwx_-19."))
 def test_no_altered_token_is_signed(index: int, char: str) -> None:
     """Any other character at any place, the last one included, whose low bits base64 would ignore."""

@@ -109,7 +109,7 @@ EGRESS = st.fixed_dictionaries(
 CONFIG_AGENTS = st.fixed_dictionaries(
     {},
     optional={
-        "agent_name": LABEL | st.just(""),
+        "agent_name": TITLE | st.just(""),
         "metadata": TEXT,
         "restart_policy": st.sampled_from(["JRP_ON_FAILURE", "JRP_NEVER", 0, 1]),
         "deployment": DEPLOYMENT,

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit.api import AccessToken, SIPGrants, TokenVerifier, VideoGrants
 
@@ -39,6 +39,7 @@ def without_times(token: str) -> dict[str, Any]:
     return {name: value for name, value in claims(token).items() if name not in ("nbf", "exp")}
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {"room": st.sampled_from(["lobby", 'quo"te', "é\u2028"])} | dict.fromkeys(FLAGS, st.booleans())

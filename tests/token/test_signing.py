@@ -137,6 +137,7 @@ def test_signers_are_alike_when_key_and_secret_are(secret: str, key: str, expect
     assert [expected] * 2 == [signer().signs_like(signer(secret, key)), signer(secret, key).signs_like(signer())]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=80))
 def test_signer_verifies_any_message(signed: bytes, secret: str) -> None:
     """Whatever the bytes are, JWT header included: the signature of the same secret, and no other."""
