@@ -27,7 +27,7 @@ import httpx2
 import pytest
 
 import moss_voice_server
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import FakeLiveKit, FakeMoss
 
 pytestmark = pytest.mark.once
 
@@ -199,8 +199,11 @@ def extras() -> set[str]:
 
 @pytest.fixture
 def moss(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMoss]:
-    """A fake Moss that also responds for the real one, so that a page can leave `api_url` out as readers do."""
-    with FakeMoss() as moss:
+    """A fake Moss, with a fake LiveKit, that also responds for the real one: a page can leave `api_url` out as readers do."""
+    with (
+        FakeLiveKit(agents=["example-agent"]) as livekit,
+        FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret) as moss,
+    ):
         transport = moss.transport()
         plain = httpx2.HTTPTransport.handle_request
         plain_async = httpx2.AsyncHTTPTransport.handle_async_request
