@@ -43,7 +43,7 @@ LONGEST = 120  # seconds for one command or block; only one that hangs comes nea
 
 # Shown, not run: drawings, output, the clients' languages, and files that belong to a reader's project (`python3`), which
 # tests/examples/test_walk.py runs there.
-SHOWN_LANGUAGES = {"dart", "html", "javascript", "kotlin", "mermaid", "python3", "swift", "text"}
+SHOWN_LANGUAGES = {"dart", "html", "javascript", "kotlin", "mermaid", "python3", "swift", "text", "yaml"}
 # Programs on the reader's machine. The tests of the examples start the web servers among them.
 SHOWN_COMMANDS = {
     ".",
