@@ -70,7 +70,7 @@ def with_the_lock_held(server_class: str, how: str) -> None:
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with server._keeper._lock:  # type: ignore[union-attr]
+        with server._cache._lock:  # type: ignore[union-attr]
             held.set()
             let_go.wait()
 
@@ -171,9 +171,9 @@ def while_a_fetchs_thread_is_leaving(server_class: str) -> None:
     server = create(server_class, refresh=ALWAYS_DUE)
     say(created=1)
     wait_for_go()
-    server._keeper._on_change = linger  # type: ignore[union-attr]
+    server._cache._reporter._on_change = linger  # type: ignore[union-attr]
     mint(server)
-    while server._keeper._flight is not None:  # type: ignore[union-attr]
+    while server._cache._refresh is not None:  # type: ignore[union-attr]
         time.sleep(0.001)
     # Hooks before a fork run in the reverse order, so this one is the first.
     os.register_at_fork(
