@@ -1,4 +1,4 @@
-"""Random names: rooms and guests that nobody can guess."""
+"""Random names: unguessable names of rooms and guests."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def end_room(access: Access, room: str) -> Steps[None]:
     found = [] if isinstance(listed, Failure) else parse.items(listed.fields, "participants")
     for each in map(parse.participant, found):
         if each.kind != "agent" and access.timing.mono() < end - _RESERVED:
-            # Best effort: whoever stays is disconnected by the deletion.
+            # Best effort: the deletion disconnects the rest.
             yield from call(access, _removal(room, each.identity), end - _RESERVED)
     wanted = Call("RoomService", "DeleteRoom", {"room": room}, ApiGrants(room_create=True))
     _raise_unless_gone((yield from call(access, wanted, end)))

@@ -117,8 +117,8 @@ class FakeLiveKit:
         attributes: Mapping[str, str] | None = None,
     ) -> None:
         """Put a participant into a room, which is created if it does not exist."""
-        told = {"kind": kind.upper(), "name": name, "metadata": metadata, "attributes": dict(attributes or {})}
-        self._api.participant(room, identity, **told)
+        fields = {"kind": kind.upper(), "name": name, "metadata": metadata, "attributes": dict(attributes or {})}
+        self._api.participant(room, identity, **fields)
 
     def leave(self, room: str, identity: str) -> None:
         """Take a participant out of a room, as when a client or an agent disconnects."""
