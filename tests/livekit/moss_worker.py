@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moss_voice_server.testing._livekit_binary import cache_folder
+from moss_voice_server.testing._livekit_binary import _locked, cache_folder
 from tests.livekit.needs import absent
 from tests.livekit.server_api import LiveKitKeys, call
 
@@ -31,11 +31,20 @@ def worker_python() -> Path:
     """The Python of an environment with Moss's manager; skips the test without one, but installs it in CI."""
     folder = cache_folder() / _PACKAGE.replace("==", "-")
     python = folder / "bin" / "python"
-    if python.exists():
-        return python
+    if not python.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Parallel test processes wait for the first one.
+        with _locked(folder.with_suffix(".lock"), _INSTALL_TIMEOUT):
+            if not python.exists():
+                _install(folder)
+    return python
+
+
+def _install(folder: Path) -> None:
     if os.environ.get("CI") != "true":
         absent(f"no Moss worker: install {_PACKAGE} with Python 3.11 into a virtual environment at {folder}")
-    building = folder.with_name(f"{folder.name}-{os.getpid()}")
+    building = folder.with_name(f"{folder.name}-new")
+    shutil.rmtree(building, ignore_errors=True)  # of an installation that was interrupted
     python_of_building = building / "bin" / "python"
     uv, base = shutil.which("uv"), _python_3_11()
     if uv is None and base is None:
@@ -49,13 +58,11 @@ def worker_python() -> Path:
     try:
         for command in commands:
             subprocess.run(command, check=True, timeout=_INSTALL_TIMEOUT)
-        if not folder.exists():
-            building.rename(folder)  # its own programs have wrong paths then; only `bin/python` is used
+        building.rename(folder)  # its own programs have wrong paths then; only `bin/python` is used
     except (OSError, subprocess.SubprocessError) as error:
         absent(f"Moss's worker could not be installed: {error}")
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return python
 
 
 def _python_3_11() -> str | None:
