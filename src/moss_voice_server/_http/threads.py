@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -31,8 +31,9 @@ class DaemonExecutor(ThreadPoolExecutor):
                 future.set_result(result)
 
         try:
-            threading.Thread(target=work, name="moss-voice-server-io", daemon=True).start()
-        except RuntimeError:
+            # Not `threading.Thread`: its `start` waits without a timeout for a thread that died at once, for lack of memory.
+            _thread.start_new_thread(work, ())
+        except (RuntimeError, MemoryError):
             work()
         return future
 
