@@ -180,11 +180,11 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(name: str, path: Path) -> list[Import]:
+def imports(name: str) -> list[Import]:
     """What a module imports when it runs, as absolute names: what only a type checker reads is left out."""
-    package = [PACKAGE, *path.relative_to(ROOT).parent.parts]
+    package = [PACKAGE, *MODULES[name].relative_to(ROOT).parent.parts]
     found: list[Import] = []
-    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"), filename=str(path))]
+    pending: list[ast.AST] = [TREES[name]]
     while pending:
         node = pending.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).removeprefix("typing.") == "TYPE_CHECKING":
@@ -202,64 +202,63 @@ def imports(name: str, path: Path) -> list[Import]:
 
 
 MODULES = modules()
-every_module = pytest.mark.parametrize("name", MODULES)
+TREES = {name: ast.parse(path.read_text(encoding="utf-8"), filename=str(path)) for name, path in MODULES.items()}
+IMPORTS = {name: imports(name) for name in MODULES}
 
 
-@every_module
-def test_module_has_a_place(name: str) -> None:
-    """Each module has a place in LAYERS."""
-    assert name.partition(".")[0] in LEVELS, f"give {name} its place in LAYERS (and in docs/structure.md)"
+def test_module_has_a_place() -> None:
+    """Each module has a place in LAYERS (and in docs/structure.md), and LAYERS names no other."""
+    assert {name.partition(".")[0] for name in MODULES} == set(LEVELS)
 
 
-@every_module
-def test_module_imports_only_downwards(name: str) -> None:
+def test_module_imports_only_downwards() -> None:
     """No module imports one of ours that lies above it."""
-    own = LEVELS[name.partition(".")[0]]
     upwards = []
-    for item in imports(name, MODULES[name]):
-        if item.root == PACKAGE and item.target.count("."):
-            layer = item.target.split(".")[1]
-            # What is no module is a name of the front door.
-            if LEVELS.get(layer, LEVELS["__init__"]) > own:
-                upwards.append(f"{name}:{item.line} imports {item.target}")
+    for name, items in IMPORTS.items():
+        for item in items:
+            if item.root == PACKAGE and item.target.count("."):
+                layer = item.target.split(".")[1]
+                # What is no module is a name of the package itself.
+                if LEVELS.get(layer, LEVELS["__init__"]) > LEVELS[name.partition(".")[0]]:
+                    upwards.append(f"{name}:{item.line} imports {item.target}")
     assert [] == upwards
 
 
-@every_module
-def test_module_imports_only_the_packages_it_owns(name: str) -> None:
+def test_module_imports_only_the_packages_it_owns() -> None:
     """Only a package's owners import it: httpx2 in `_http` and `testing`, a framework in its adapter."""
     strangers = []
-    for item in imports(name, MODULES[name]):
-        if item.root != PACKAGE and item.root not in sys.stdlib_module_names:
+    for name, items in IMPORTS.items():
+        for item in items:
             owners = OWNERS.get(item.root, set())
-            if not {name, name.partition(".")[0]} & owners:
+            foreign = item.root != PACKAGE and item.root not in sys.stdlib_module_names
+            if foreign and not {name, name.partition(".")[0]} & owners:
                 strangers.append(f"{name}:{item.line} imports {item.target}: only {sorted(owners)} may")
     assert [] == strangers
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if {name, name.partition(".")[0]} & PURE])
-def test_rules_are_pure(name: str) -> None:
-    """The rules do no I/O, read no clock and no environment, start no thread: they are handed what varies."""
-    impure = [
-        f"{name}:{item.line} imports {item.target}: hand the value in, or add a pure module to PURE_MODULES"
-        for item in imports(name, MODULES[name])
-        if item.root in sys.stdlib_module_names and item.root not in PURE_MODULES
-    ]
-    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func).rpartition(".")[2]
-            if called in IMPURE_CALLS:
-                impure.append(f"{name}:{node.lineno} calls {called}(): hand the value in")
+def test_rules_are_pure() -> None:
+    """The rules do no I/O, read no clock and no environment, and start no thread: a caller passes what varies."""
+    impure = []
+    for name in MODULES:
+        if not {name, name.partition(".")[0]} & PURE:
+            continue
+        impure += [
+            f"{name}:{item.line} imports {item.target}: pass the value, or add a pure module to PURE_MODULES"
+            for item in IMPORTS[name]
+            if item.root in sys.stdlib_module_names and item.root not in PURE_MODULES
+        ]
+        for node in ast.walk(TREES[name]):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func).rpartition(".")[2]
+                if called in IMPURE_CALLS:
+                    impure.append(f"{name}:{node.lineno} calls {called}(): pass the value")
     assert [] == impure
 
 
-@every_module
-def test_module_says_what_lives_there(name: str) -> None:
+def test_module_says_what_lives_there() -> None:
     """The first line of each module's docstring is one whole sentence, or a noun and its explanation."""
-    docstring = ast.get_docstring(ast.parse(MODULES[name].read_text(encoding="utf-8"))) or ""
-    first = docstring.partition("\n")[0]
-    assert first, f"{name} has no docstring"
-    assert first[-1] in ".:;?!", f"the first line of {name}'s docstring is not a sentence: {first!r}"
+    first = {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in TREES.items()}
+    assert {} == {name: line for name, line in first.items() if not line.endswith((".", ":", ";", "?", "!"))}
 
 
 @pytest.mark.parametrize(
@@ -283,4 +282,4 @@ def test_front_door_has_three_names() -> None:
 
 def test_names_of_httpx2_come_from_one_place() -> None:
     """The layer tests see what they are to see: `_http` is found to import httpx2."""
-    assert "httpx2" in {item.root for item in imports("_http.client", MODULES["_http.client"])}
+    assert "httpx2" in {item.root for item in IMPORTS["_http.client"]}
