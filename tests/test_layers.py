@@ -38,7 +38,6 @@ LAYERS = (
     ("_credentials",),
     ("_livekit_api", "_session_reports"),
     ("rooms", "webhooks", "transcripts"),
-    ("_arguments",),
     ("_server",),
     ("identity", "endpoint", "rate_limit"),
     ("_endpoint",),

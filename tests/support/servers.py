@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from moss_voice_server._arguments import new_cache
 from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._secret import Secret
+from moss_voice_server._server.arguments import new_cache
 from moss_voice_server.credentials import RefreshPolicy
 
 Server = MossVoiceServer | MossVoiceServerSync

@@ -27,8 +27,8 @@ def hidden() -> Iterator[None]:
 def _suppress_tracing() -> Callable[[], None]:
     """Suppresses OpenTelemetry's HTTP spans, if the application has imported it; returns what undoes that.
 
-    An instrumentation of the HTTP client can be configured to record headers, and then records the project key. It records nothing
-    while its `suppress_http_instrumentation` key is set, which older versions of opentelemetry-api do not name.
+    An instrumentation of the HTTP client can be configured to record headers, the project key among them. It records
+    nothing while its `suppress_http_instrumentation` key is set, which older versions of opentelemetry-api do not name.
     """
     context: Any = sys.modules.get("opentelemetry.context")
     try:

@@ -7,20 +7,23 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import _clock
-from ._credentials.config import config
-from ._credentials.environment import default_api_url, from_environment
-from ._secret import Secret
-from .errors import InvalidArgument
+from .. import _clock
+from .._credentials.config import config
+from .._credentials.environment import default_api_url, from_environment
+from .._secret import Secret
+from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from ._credentials.cache import CredentialsCache
-    from ._credentials.model import Credentials
-    from ._credentials.runtime import Runtime
-    from ._server import OnChange, _Server
-    from .credentials import RefreshPolicy
+    from .._credentials.cache import CredentialsCache
+    from .._credentials.model import Credentials
+    from .._credentials.runtime import Runtime
+    from ..credentials import RefreshPolicy
+    from .base import BaseServer, OnChange
+
+
+_PACKAGE = __package__.partition(".")[0]
 
 
 def hide(*values: Any) -> list[Secret[Any]]:
@@ -41,7 +44,7 @@ def not_none(**options: Any) -> dict[str, Any]:
 
 
 def new_cache(
-    server: _Server,
+    server: BaseServer,
     arguments: list[Secret[Any]],
     policy: RefreshPolicy,
     transport: Any,
@@ -49,9 +52,9 @@ def new_cache(
     runtime: Runtime | None = None,
 ) -> CredentialsCache[Credentials]:
     """The cache of a server whose four positional arguments are these."""
-    from ._credentials.cache import CredentialsCache
-    from ._credentials.runtime import Runtime
-    from ._credentials.source import MossSource, wording
+    from .._credentials.cache import CredentialsCache
+    from .._credentials.runtime import Runtime
+    from .._credentials.source import MossSource, wording
 
     project_id, project_key, voice_agent_id, api_url = arguments
     if api_url.reveal() is None:
@@ -85,7 +88,7 @@ def caller_stacklevel() -> int:
     """The `stacklevel` of a warning that points to the first line outside of this package."""
     level = 1
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{_PACKAGE}."):
         frame, level = frame.f_back, level + 1
     return level
 
