@@ -55,7 +55,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 OWNERS = {
     "httpx2": {"_http", "testing"},
     # These two come with httpx2: it cannot be installed without them.
-    "anyio": {"_http", "_livekit_api", "_session_reports", "_endpoint.asgi"},
+    "anyio": {"_http", "_endpoint.asgi"},
     "h11": {"testing"},
     "fastapi": {"fastapi"},
     "starlette": {"fastapi"},

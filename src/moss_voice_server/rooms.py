@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ._livekit_api import agents, drivers, operations
+from ._http import drivers
+from ._livekit_api import agents, operations
 from ._livekit_api.access import ServerAccess
 from ._livekit_api.models import Dispatch, DispatchStatus, EndedRooms, Participant, Room
 from ._secret import Sealed
@@ -65,8 +66,8 @@ class Rooms(Sealed):
         """Makes sure that exactly one dispatch of the agent is live in the room. Creates the room if it does not exist.
 
         Any number of processes may call this at once: all get the same dispatch. A new room gets only this agent, and no
-        automatic dispatch. A dispatch whose
-        agent is not in the room 20 seconds later is replaced: no worker accepted it, or the agent has left.
+        automatic dispatch. A dispatch whose agent is not in the room 20 seconds later is replaced: no worker accepted the
+        job, or the agent has left.
 
         Args:
             room: the room's name.
@@ -108,7 +109,7 @@ class Rooms(Sealed):
 
         Args:
             age: a `timedelta` or seconds, since the room was created.
-            prefix: how the names of the rooms begin; `""`: all rooms of the LiveKit project.
+            prefix: how the names of the rooms begin. Not empty: an unset variable must not end every call.
             dry_run: end nothing, and return the names of the rooms that would be ended.
         """
         return drivers.run(operations.end_older_than(ServerAccess(self._server), age, prefix, dry_run=dry_run))

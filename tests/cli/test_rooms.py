@@ -139,6 +139,7 @@ WRONG = {
     "no room": ["rooms", "end"],
     "blank room": ["rooms", "end", " "],
     "no prefix": ["rooms", "end-older-than", "30m"],
+    "empty prefix": ["rooms", "end-older-than", "30m", "--prefix", ""],
     "not a duration": ["rooms", "end-older-than", "soon", "--prefix", "a"],
     "no credentials": ["rooms", "list"],
     "no agent": ["rooms", "ensure-agent", "one", "--livekit-url", "ws://127.0.0.1:1", "--api-key", "APIkey"],

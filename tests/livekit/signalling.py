@@ -46,6 +46,7 @@ def join(url: str, token: str) -> Iterator[Signal]:
         open_timeout=PATIENCE,
         close_timeout=PATIENCE,
         max_size=None,
+        max_queue=None,  # with a limit, a test that does not read for a while misses the pong, and loses the connection
         proxy=None,
     ) as socket:
         yield Signal(socket)

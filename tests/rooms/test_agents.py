@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server._http.flow import Timing
+from moss_voice_server._http.flow import Pause, Steps, Timing
 from moss_voice_server._http.model import Answer, Response
 from moss_voice_server._livekit_api.agents import ensure, wanted
-from moss_voice_server._livekit_api.call import Pause, Signed, Steps
+from moss_voice_server._livekit_api.call import Signed
 from moss_voice_server._livekit_api.models import Dispatch
 from moss_voice_server._secret import Secret
 from moss_voice_server.testing._livekit_api import LiveKitApi

@@ -111,7 +111,6 @@ def test_end_older_than(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     done = rooms.end_older_than(1800, "support-")
     assert (["support-old"], {}, 1, True) == (list(done), dict(done.failed), len(done), "support-old" in done)
     assert ["support-new", "other-old"] == list(livekit.rooms)
-    assert ["other-old"] == list(rooms.end_older_than(1800, ""))
 
 
 def test_end_older_than_goes_on_after_a_failure(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
@@ -131,12 +130,12 @@ def test_end_older_than_goes_on_after_a_failure(livekit: FakeLiveKit, rooms: Pla
 
 def test_end_older_than_takes_rooms_of_any_name(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """A room whose name no token of ours can carry is a failure of its own."""
-    for name in ("line\nbreak", "room"):
+    for name in ("room\nbreak", "room"):
         livekit.add_room(name, created_at=NOW)
 
-    result = rooms.end_older_than(0, "")
+    result = rooms.end_older_than(0, "room")
 
-    assert (("room",), {"line\nbreak": "invalid_argument"}) == (
+    assert (("room",), {"room\nbreak": "invalid_argument"}) == (
         result.ended,
         {name: error.code for name, error in result.failed.items()},
     )
@@ -151,6 +150,54 @@ def test_end_older_than_lists_until_nothing_is_left(livekit: FakeLiveKit, rooms:
 
     assert 120 == len(set(rooms.end_older_than(0, "room-")))
     assert () == livekit.rooms
+
+
+def test_end_older_than_reports_what_it_ended_when_livekit_fails(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """LiveKit fails when the rooms are listed again: those that were ended are returned all the same."""
+    livekit.add_room("room", created_at=NOW)
+    livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(), 400)
+
+    assert ("room",) == rooms.end_older_than(0, "room").ended
+    assert ("ListRooms", "ListRooms") == (livekit.calls[0], livekit.calls[-1])
+
+
+def test_end_older_than_leaves_rooms_that_are_opened_meanwhile(kind: type[Server]) -> None:
+    """An age of 0 ends what is there at the start, however fast new rooms are opened."""
+    with FrozenClock(NOW) as clock, FakeLiveKit(clock=lambda: clock.time) as livekit:
+        server = kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret)
+        livekit.add_room("room-1")
+        later = {"rooms": [{"name": "room-2", "creation_time": str(int(NOW) + 60)}]}
+        livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(), FaultResponse(json=later))
+
+        assert ("room-1",) == PlainRooms(server).end_older_than(0, "room-").ended
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize("value", [HUGE, str(HUGE), "1e400", 1e300, -1, [], {}, None, True])
+def test_numbers_of_any_size(livekit: FakeLiveKit, rooms: PlainRooms, value: Any) -> None:
+    """A number that LiveKit's 64 bits cannot hold, or none at all, raises nothing: not in any field that is one."""
+    state = {"created_at": value, "deleted_at": "0", "jobs": [{"state": {"started_at": value}}, None]}
+    fields = {
+        "rooms": [{"name": "room", "creation_time": value, "creation_time_ms": value, "num_participants": value}],
+        "participants": [{"identity": "user-42", "joined_at": value, "joined_at_ms": value}],
+        "agent_dispatches": [{"id": "AD_1", "agent_name": AGENT, "state": state}],
+    }
+    livekit.set_default(FaultResponse(json=fields))
+
+    assert [("room", True)] == [(each.name, each.participants in (-1, 0, 1)) for each in rooms.list()]
+    assert ["user-42"] == [each.identity for each in rooms.participants("room")]
+    assert "AD_1" == rooms.ensure_agent("room").id
+
+
+def test_dispatch_without_an_id(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+    """It cannot be deleted or returned, so it is none."""
+    livekit.set_default(
+        FaultResponse(json={"agent_dispatches": [{"id": 5, "agent_name": AGENT}, {"agent_name": AGENT}]})
+    )
+    with pytest.raises(AgentNotDispatched):
+        rooms.ensure_agent("room")
 
 
 def test_ensure_agent(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
@@ -262,6 +309,7 @@ def test_dispatch_whose_response_is_lost_is_found(livekit: FakeLiveKit, rooms: P
     [
         ("list", {"names": "room"}, "names"),
         ("list", {"names": [""]}, "names"),
+        ("list", {"names": 5}, "names"),
         ("participants", {"room": ""}, "room"),
         ("remove", {"room": "room", "identity": " "}, "identity"),
         ("end", {"room": "a\nb"}, "room"),
@@ -270,10 +318,13 @@ def test_dispatch_whose_response_is_lost_is_found(livekit: FakeLiveKit, rooms: P
         ("ensure_agent", {"room": "room", "agent": 3}, "agent"),
         ("ensure_agent", {"room": "room", "metadata": {}}, "metadata"),
         ("ensure_agent", {"room": "room", "attributes": {"a": 1}}, "attributes['a']"),
+        ("ensure_agent", {"room": "room", "attributes": []}, "attributes"),
         ("ensure_agent", {"room": "room", "wait": -1}, "wait"),
         ("ensure_agent", {"room": "room", "wait": float("nan")}, "wait"),
-        ("end_older_than", {"age": -1, "prefix": ""}, "age"),
-        ("end_older_than", {"age": "30m", "prefix": ""}, "age"),
+        ("end_older_than", {"age": -1, "prefix": "a"}, "age"),
+        ("end_older_than", {"age": "30m", "prefix": "a"}, "age"),
+        ("end_older_than", {"age": 10**400, "prefix": "a"}, "age"),
+        ("end_older_than", {"age": 1, "prefix": ""}, "prefix"),
         ("end_older_than", {"age": 1, "prefix": None}, "prefix"),
     ],
 )

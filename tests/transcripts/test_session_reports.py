@@ -187,6 +187,20 @@ def test_until_now(moss: FakeMoss, server: Server) -> None:
     assert ["room"] == [each.room_name for each in read(server, now - HOUR)]
 
 
+@pytest.mark.parametrize("zone", [timezone(timedelta(hours=hours)) for hours in (-12, 0, 14)], ids=str)
+def test_all_reports(moss: FakeMoss, server: Server, zone: timezone) -> None:
+    """The first and the last `datetime` mean all reports, in every time zone."""
+    moss.add_session_report("room", report(), created_at=NOW)
+    everything = read(server, datetime.min.replace(tzinfo=zone), datetime.max.replace(tzinfo=zone))
+    assert ["room"] == [each.room_name for each in everything]
+
+
+def test_since_a_moment_of_a_clock_that_is_ahead(moss: FakeMoss, server: Server) -> None:
+    """Without `until`, a time in the future is no error: a program may go on from Moss's time of the last report."""
+    assert [] == read(server, datetime.now(timezone.utc) + HOUR)
+    assert 1 == moss.count
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [

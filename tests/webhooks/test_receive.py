@@ -113,7 +113,9 @@ def test_webhook_keys(server: MossVoiceServerSync) -> None:
     assert "EV_1" == server.receive_webhook(*signed(secret=OTHER), webhook_keys={KEY: OTHER}).id
 
 
-@pytest.mark.parametrize("keys", [[], {"": OTHER}, {"key": ""}, {"key": b"secret"}, "key"])
+@pytest.mark.parametrize(
+    "keys", [[], {"": OTHER}, {"key": ""}, {"key": b"secret"}, "key", {"a\ud800": OTHER}, {"a": f"{OTHER}\ud800"}]
+)
 def test_damaged_webhook_keys(server: MossVoiceServerSync, keys: Any) -> None:
     """They map keys to secrets, both of them texts that are not empty."""
     with pytest.raises(InvalidArgument) as caught:
@@ -169,6 +171,8 @@ REFUSED: dict[str, tuple[Sent, str]] = {
     "issuer is a number": (Sent(BODY, _tampered(1, lambda _: _encoded({"iss": 1}))), "malformed"),
     "replayed late": (signed(nbf=NOW - 1000, exp=NOW - 700), "expired"),
     "not valid yet": (signed(nbf=NOW + 600, exp=NOW + 900), "expired"),
+    "not valid before the end of time": (signed(nbf=10**400), "expired"),
+    "expired before the first of times": (signed(nbf=-(10**400), exp=-(10**400)), "expired"),
     "no expiry": (signed(exp=...), "malformed"),
     "hash is a list": (Sent(BODY, jwt.encode({"iss": KEY, "exp": NOW + 300, "sha256": [1]}, SECRET)), "malformed"),
     "no hash": (signed(sha256=...), "malformed"),

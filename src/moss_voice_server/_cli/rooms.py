@@ -64,7 +64,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     action.add_argument("age", metavar="TIME", type=duration, help="such as 30m, 2h or 1d")
     action.add_argument(
-        "--prefix", metavar="TEXT", required=True, help='only rooms whose names begin with this; "" for all rooms'
+        "--prefix", metavar="TEXT", type=nonblank, required=True, help="only rooms whose names begin with this"
     )
     action.add_argument("--dry-run", action="store_true", help="end nothing, and print the rooms that would be ended")
     action.add_argument("--yes", action="store_true", help="do not ask for confirmation")

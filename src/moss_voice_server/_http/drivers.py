@@ -13,32 +13,32 @@ from .._clock import elapsed
 from .client import AsyncTransport, SyncTransport, send, send_async, uses_async_client
 from .environment import setup_error
 from .faults import strip_traceback
-from .flow import Flow
-from .model import Answer, TransportError
+from .flow import Flow, Steps
+from .model import Answer, Attempt, TransportError
 from .threads import DaemonExecutor, asyncio_is_running
 
 Result = TypeVar("Result")
 
 
-def run(flow: Flow[Result], transport: SyncTransport | None = None) -> Result:
-    """Runs a flow on this thread."""
+def run(steps: Steps[Result], transport: SyncTransport | None = None) -> Result:
+    """Runs a flow, or several with pauses, on this thread."""
     try:
-        attempt = next(flow)
+        step = next(steps)
         while True:
-            time.sleep(attempt.delay)
-            attempt = flow.send(send(attempt, transport))
+            time.sleep(step.delay)
+            step = steps.send(send(step, transport) if isinstance(step, Attempt) else None)
     except StopIteration as finished:
         result: Result = finished.value
         return result
 
 
-async def run_async(flow: Flow[Result], transport: AsyncTransport | None = None) -> Result:
-    """Runs a flow on the running event loop, asyncio's or trio's."""
+async def run_async(steps: Steps[Result], transport: AsyncTransport | None = None) -> Result:
+    """Runs a flow, or several with pauses, on the running event loop, asyncio's or trio's."""
     try:
-        attempt = next(flow)
+        step = next(steps)
         while True:
-            await anyio.sleep(attempt.delay)
-            attempt = flow.send(await send_async(attempt, transport))
+            await anyio.sleep(step.delay)
+            step = steps.send(await send_async(step, transport) if isinstance(step, Attempt) else None)
     except StopIteration as finished:
         result: Result = finished.value
         return result

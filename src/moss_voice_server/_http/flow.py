@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .model import Answer, Attempt, Request, Response, TransportError
 
@@ -18,6 +18,19 @@ TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """The statuses of errors that may pass (RFC 9110, RFC 6585)."""
 _FIRST_BACKOFF, _MAX_BACKOFF = 0.5, 4.0  # seconds
 _SHORTEST_ATTEMPT = 0.05  # seconds; an attempt with less time than this cannot succeed
+
+
+class Pause(NamedTuple):
+    """Wait `delay` seconds and send nothing."""
+
+    delay: float
+
+
+Steps = Generator[Attempt | Pause, Any, Result]
+"""Several flows with pauses between them: it yields what to send or how long to wait, and receives what came back.
+
+Every flow is one, without pauses.
+"""
 
 
 class RetryPolicy(NamedTuple):
@@ -81,11 +94,16 @@ def retry_after(response: Response, now: float) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", value):
         return float(value)  # infinite for very many digits; the policy's maximum makes it finite
+    date = http_date(value)
+    return date - now if date is not None and date > now else None
+
+
+def http_date(value: str) -> float | None:
+    """Seconds since 1970 of a date in a header (RFC 9110, section 5.6.7); `None` if it is not a valid one."""
     # Not at the top: importing it takes a fifth of the time that importing this package takes.
     from email.utils import parsedate_to_datetime
 
     try:
-        wait = parsedate_to_datetime(value).timestamp() - now
+        return parsedate_to_datetime(value).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):
         return None
-    return wait if wait > 0 else None

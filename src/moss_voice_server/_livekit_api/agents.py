@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from .. import _validation
 from .._duration import format_duration
+from .._http.flow import Pause, Steps
 from ..errors import AgentNotDispatched, InvalidArgument, LiveKitUnavailable, RoomNotFound
 from ..grants import ApiGrants
 from . import parse
-from .call import BUDGET, Access, Call, Failure, Pause, Steps, call, succeed
+from .call import BUDGET, Access, Call, Failure, call, succeed
 from .models import Dispatch, Participant
 
 SERVICE = "AgentDispatchService"
@@ -59,7 +60,7 @@ def wanted(room: Any, agent: Any, metadata: Any, attributes: Mapping[str, str] |
         _validation.label("room", room),
         _validation.agent("agent", agent),
         _validation.text("metadata", metadata, limit=_validation.METADATA_LIMIT),
-        dict(_validation.attributes("attributes", attributes or {})),
+        dict(_validation.attributes("attributes", {} if attributes is None else attributes)),
     )
 
 
@@ -149,7 +150,9 @@ def _dispatches(access: Access, agent: Wanted, end: float) -> Steps[Listed]:
     found = [
         fields
         for fields in parse.items(reply.fields, "agent_dispatches")
-        if parse.dispatch(fields).agent_name == agent.agent and not parse.is_deleted(fields)
+        if parse.text(fields, "id")
+        and parse.dispatch(fields).agent_name == agent.agent
+        and not parse.is_deleted(fields)
     ]
     # The same order for every process.
     found.sort(key=lambda fields: (parse.created_ns(fields), parse.dispatch(fields).id))

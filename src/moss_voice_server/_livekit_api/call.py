@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from json import dumps
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
-from .._http.flow import TEMPORARY, RetryPolicy, Timing, with_retries
-from .._http.model import LARGE_BODY, Answer, Attempt, Peer, Request, TransportError
+from .._http.flow import TEMPORARY, Pause, RetryPolicy, Steps, Timing, http_date, with_retries
+from .._http.model import LARGE_BODY, Answer, Peer, Request, TransportError
 from .._secret import Secret
 from ..errors import LiveKitRejected, LiveKitUnavailable, RoomError, RoomNotFound
 from ..grants import ApiGrants
@@ -18,18 +18,6 @@ BUDGET = 8.0  # seconds for one operation, all its calls and pauses together
 _ATTEMPTS, _ATTEMPT_TIMEOUT, _MAX_RETRY_AFTER = 3, 5.0, 300.0
 _SHORTEST_CALL = 0.05  # seconds
 _RELOAD_POLL = 0.02  # seconds between two looks whether the credentials have been refreshed
-
-Result = TypeVar("Result")
-
-
-class Pause(NamedTuple):
-    """Wait before the next step."""
-
-    seconds: float
-
-
-Steps = Generator[Attempt | Pause, Answer | None, Result]
-"""An operation: it yields what to send or how long to wait, and receives what came back."""
 
 
 class Access(Protocol):
@@ -128,9 +116,7 @@ def succeed(access: Access, wanted: Call, end: float) -> Steps[Reply]:
     return result
 
 
-def _send(
-    access: Access, credentials: Signed, wanted: Call, end: float
-) -> Generator[Attempt | Pause, Any, Reply | Failure]:
+def _send(access: Access, credentials: Signed, wanted: Call, end: float) -> Steps[Reply | Failure]:
     timing = access.timing
     left = end - timing.mono()
     if left < _SHORTEST_CALL:
@@ -176,17 +162,8 @@ def _classify(answer: Answer) -> tuple[Reply | Failure, bool]:
         fields = json_object(answer.body)
         if fields is None:
             return _unusable("it is not a JSON object"), True
-        return Reply(fields, _date(answer.headers.get("date", ""))), False
+        return Reply(fields, http_date(answer.headers.get("date", ""))), False
     return _error(answer.status, _code(answer.body)), answer.status in TEMPORARY
-
-
-def _date(header: str) -> float | None:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(header).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _code(body: Secret[bytes]) -> str:

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from .. import _validation
+from .._http.flow import Steps
 from ..errors import InvalidArgument, MossVoiceError, RoomNotFound
 from ..grants import ApiGrants
 from . import parse
-from .call import BUDGET, Access, Call, Failure, Reply, Steps, call, succeed
+from .call import BUDGET, Access, Call, Failure, Reply, call, succeed
 from .models import EndedRooms, Participant, Room
 
 _RESERVED = 4.0  # seconds of an operation's budget that stay for deleting the room itself
@@ -18,8 +19,12 @@ _RESERVED = 4.0  # seconds of an operation's budget that stay for deleting the r
 
 def list_rooms(access: Access, names: Iterable[str] | None, end: float | None = None) -> Steps[tuple[Room, ...]]:
     """The rooms that exist, or those of them that have these names."""
-    if isinstance(names, str):
-        raise InvalidArgument("names must be an iterable of room names, not a str", field="names", remedy="pass a list")
+    if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
+        raise InvalidArgument(
+            f"names must be an iterable of room names, not a {type(names).__name__}",
+            field="names",
+            remedy="pass a list",
+        )
     chosen = None if names is None else [_validation.label("names", name) for name in names]
     if chosen == []:
         return ()
@@ -79,22 +84,22 @@ def _raise_unless_gone(result: Reply | Failure) -> None:
 
 def end_older_than(access: Access, age: timedelta | float, prefix: str, *, dry_run: bool) -> Steps[EndedRooms]:
     """Ends the rooms with this prefix that are older; lists again until there are no others."""
-    seconds = _age(age)
+    # Fixed here: while rooms are ended, others get old enough, and with an age of 0 there would always be new ones.
+    limit = access.timing.wall() - _age(age)
     if not isinstance(prefix, str):
         raise InvalidArgument(f"prefix must be a str, not {type(prefix).__name__}", field="prefix")
-    ended: list[str] = []
+    if not prefix:
+        raise InvalidArgument(
+            "prefix is empty, and would end every room of the LiveKit project",
+            field="prefix",
+            remedy="name a prefix; to end all rooms, end each that list() returns",
+        )
+    ended: dict[str, None] = {}
     failed: dict[str, MossVoiceError] = {}
+    listed = yield from list_rooms(access, None)
     while True:
-        limit = access.timing.wall() - seconds
-        names = [
-            room.name
-            for room in (yield from list_rooms(access, None))
-            if room.name.startswith(prefix)
-            and room.created_at is not None
-            and room.created_at.timestamp() <= limit
-            and room.name not in failed
-            and room.name not in ended
-        ]
+        due = [room.name for room in listed if _is_older(room, limit) and room.name.startswith(prefix)]
+        names = [name for name in due if name not in failed and name not in ended]
         if dry_run or not names:
             return EndedRooms((*ended, *names), failed)
         for name in names:
@@ -103,12 +108,22 @@ def end_older_than(access: Access, age: timedelta | float, prefix: str, *, dry_r
             except MossVoiceError as error:
                 failed[name] = error.with_traceback(None)
             else:
-                ended.append(name)
+                ended[name] = None
+        try:
+            listed = yield from list_rooms(access, None)
+        except MossVoiceError:  # what was ended is reported; the next run ends the rest
+            return EndedRooms(tuple(ended), failed)
+
+
+def _is_older(room: Room, limit: float) -> bool:
+    """Whether the room was created before the limit, in seconds since 1970."""
+    return room.created_at is not None and room.created_at.timestamp() <= limit
 
 
 def _age(age: Any) -> float:
     seconds = age.total_seconds() if isinstance(age, timedelta) else age
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+    longest = timedelta.max.total_seconds()
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= longest:
         raise InvalidArgument(
             "age must be a timedelta or a number of seconds, finite and not negative",
             field="age",

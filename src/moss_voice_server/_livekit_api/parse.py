@@ -17,7 +17,7 @@ _SECRET_FIELDS = frozenset({"turn_password", "turnPassword"})
 
 
 def json_object(body: Secret[bytes]) -> dict[str, Any] | None:
-    """The JSON object in a body, without the fields that are secret; `None` if it is none.
+    """The JSON object in a body, without the fields that are secret; `None` if the body is anything else.
 
     Nothing is raised, because the exception's frames would hold the body.
     """
@@ -118,12 +118,13 @@ def moment(seconds: float) -> datetime | None:
 
 
 def number(fields: dict[str, Any], name: str) -> int:
-    """An integer, which LiveKit sends as a number or as a string; 0 if there is none."""
+    """An integer of 64 bits, which LiveKit sends as a number or as a string; 0 if there is none."""
     value = _field(fields, name)
     try:
-        return int(value) if isinstance(value, (int, float, str)) else 0
+        found = int(value) if isinstance(value, (int, float, str)) else 0
     except (ValueError, OverflowError):
         return 0
+    return found if abs(found) < 2**63 else 0
 
 
 def _moment(fields: dict[str, Any], milliseconds: str, seconds: str) -> datetime | None:

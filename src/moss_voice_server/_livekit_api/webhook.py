@@ -69,14 +69,19 @@ def _extra_signers(webhook_keys: Secret[Any]) -> list[Signer]:
     if webhook_keys.reveal() is None:
         return []
     if not isinstance(webhook_keys.reveal(), Mapping) or not all(
-        isinstance(each, str) and each for pair in webhook_keys.reveal().items() for each in pair
+        _is_text(each) for pair in webhook_keys.reveal().items() for each in pair
     ):
         raise InvalidArgument(
-            "webhook_keys must map API keys to API secrets, none of them empty",
+            "webhook_keys must map API keys to API secrets, none of them empty or with a lone surrogate",
             field="webhook_keys",
             remedy="pass {api_key: api_secret}",
         )
     return [Signer(key, Secret(secret)) for key, secret in webhook_keys.reveal().items()]
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a text, not empty, that UTF-8 can encode."""
+    return isinstance(value, str) and value != "" and value.encode("utf-8", "replace").decode() == value
 
 
 def _issuer(token: _jwt.Token) -> str:
@@ -132,7 +137,8 @@ def _verify(read: _jwt.Token, body: Secret[bytes], signers: Iterable[Signer], no
     begins, expires = _time(read, "nbf", 0.0), _time(read, "exp", None)
     if begins is None or expires is None:
         raise WebhookRejected("the webhook's token has no validity period", remedy=_SENDER)
-    if not begins - LEEWAY <= now < expires + LEEWAY:
+    # Compared like this, because a sum with an integer that is too large for a float would raise.
+    if begins > now + LEEWAY or expires <= now - LEEWAY:
         raise WebhookRejected(
             "the webhook is outside of its validity period", code="expired", remedy="check this machine's clock"
         )

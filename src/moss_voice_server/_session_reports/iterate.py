@@ -9,13 +9,15 @@ from .. import _clock
 from .._credentials.result import Failure
 from .._credentials.source import MossSource, Source
 from .._http.flow import Timing
+from .._http.threads import run_in_thread
+from .._secret import Sealed
 from ..errors import CredentialsUnavailable
 from .models import SessionReport
 from .pages import LIMIT, Query, page
 from .parse import selected
 
 
-class Reader:
+class Reader(Sealed):
     """Reads the pages one after the other, until one is short or brings nothing new.
 
     Raises:
@@ -61,8 +63,6 @@ def iterate(reader: Reader) -> Iterator[SessionReport]:
 
 async def iterate_async(reader: Reader) -> AsyncIterator[SessionReport]:
     """The same for coroutines: pages are fetched on a thread, where a custom transport is bound to no event loop."""
-    from anyio.to_thread import run_sync
-
     while not reader.is_done:
-        for report in await run_sync(reader.read, abandon_on_cancel=True):
+        for report in await run_in_thread(reader.read):
             yield report

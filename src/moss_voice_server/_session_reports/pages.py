@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from .._credentials.config import Config
@@ -32,9 +32,12 @@ class Query(NamedTuple):
 def query(since: Any, until: Any, room_name: Any, now: float) -> Query:
     """Checks the arguments of `session_reports`."""
     start = _aware("since", since)
-    end = datetime.fromtimestamp(now, timezone.utc) if until is None else _aware("until", until)
+    # Not before `since`, which may be a time by Moss's clock.
+    end = max(start, datetime.fromtimestamp(now, timezone.utc)) if until is None else _aware("until", until)
     if end < start:
         raise InvalidArgument("until is before since", field="until", remedy="swap them")
+    if isinstance(room_name, str) and not room_name.strip():
+        raise InvalidArgument("room_name is empty", field="room_name", remedy="pass None for all rooms")
     return Query(start, end, None if room_name is None else label("room_name", room_name))
 
 
@@ -43,7 +46,10 @@ def _aware(argument: str, value: Any) -> datetime:
         raise InvalidArgument(
             f"{argument} must be a datetime with a time zone", field=argument, remedy="write datetime.now(timezone.utc)"
         )
-    return value.astimezone(timezone.utc)
+    try:
+        return value.astimezone(timezone.utc)
+    except OverflowError:  # less than a day from the first or the last datetime, where the zone does not matter
+        return value.replace(tzinfo=timezone.utc)
 
 
 def page(
@@ -52,7 +58,7 @@ def page(
     """One page, or why there is none."""
     base, _, agent = config.url.rpartition("/get-voice-agent?")
     # The API filters by whole days: a day more on each side, so that its time zone does not matter.
-    start, end = (wanted.since - _DAY).date(), (wanted.until + _DAY).date()
+    start, end = _day(wanted.since, -_DAY), _day(wanted.until, _DAY)
     request = Request(
         MOSS,
         "GET",
@@ -71,6 +77,13 @@ def page(
         return result
     count = f" ({effort.attempts} attempts)" if effort.attempts > 1 else ""
     return result._replace(message=result.message + count, retry_after=effort.retry_after)
+
+
+def _day(moment: datetime, offset: timedelta) -> date:
+    try:
+        return (moment + offset).date()
+    except OverflowError:  # `datetime.min` and `datetime.max` mean all reports
+        return moment.date()
 
 
 def _classify(answer: Answer) -> tuple[list[dict[str, Any]] | Failure, bool]:

@@ -78,7 +78,7 @@ class LiveKitApi:
                 return MockResponse(json=method(fields), headers=date)
         except TwirpError as error:
             return replace(error.response, headers=date)
-        except (ValueError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             return MockResponse(
                 400, json={"code": "malformed", "msg": "the json request could not be decoded"}, headers=date
             )
