@@ -31,7 +31,7 @@ LAYERS = (
         "_urls",
         "_validation",
     ),
-    ("_environment",),
+    ("_admission", "_environment"),
     ("grants", "credentials"),
     ("_token",),
     ("_http",),

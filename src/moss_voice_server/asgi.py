@@ -29,7 +29,7 @@ def token_app(
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    return _App(TokenEndpoint(server, authorize, knows=_starlette_knows, can_wait=True, **options))
+    return _App(TokenEndpoint(server, authorize, knows=_starlette_knows, **options))
 
 
 class _App:

@@ -7,10 +7,10 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ._endpoint.app_exceptions import status_of
-from ._endpoint.drivers import call_now, call_on_loop_with, run
+from ._endpoint.asgi import call_on_loop_with
+from ._endpoint.drivers import call_now, run
 from ._endpoint.functions import is_nonblocking
-from ._endpoint.handler import TokenEndpoint
-from ._endpoint.incoming import Incoming
+from ._endpoint.handler import Incoming, TokenEndpoint
 from ._endpoint.parse import incomplete, too_large
 from ._endpoint.responses import Response
 from ._endpoint.wsgi import incoming, read_body
@@ -53,8 +53,8 @@ def token_view(
     the `process_exception` methods of middlewares, if there are any, and the signal `got_request_exception`.
 
     Args:
-        server: a server of either class, or a function from the request to one. One that was only constructed is fetched in
-            the background at the first request, which is answered with 503: call `refresh()` when the application starts.
+        server: a server of either class, or a function from the request to one. One that was only constructed is fetched at
+            the first request, which waits for it.
         authorize: called with Django's request and the `TokenRequest`; see `endpoint.Authorize`. Django's `PermissionDenied` is
             a refusal as well.
         csrf_exempt: `True` disables Django's CSRF check for this view. Only where `authorize` never looks at a cookie, but at

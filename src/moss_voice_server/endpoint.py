@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, Union
 
+from . import _admission
 from ._random import new_guest
 from ._server import MossVoiceServer, MossVoiceServerSync
 from ._token.claims import DEFAULT_TTL, lifetime
-from ._validation import LABEL_LIMIT, label, plain_str
+from ._validation import label, plain_str
 from .errors import InvalidArgument
 from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 from .identity import client_address
@@ -145,19 +146,19 @@ class Admission:
         rate_limit_key: str | None = None,
     ) -> None:
         if not isinstance(participant, ParticipantInfo):
-            raise _wrong_type("participant", "a ParticipantInfo", participant)
+            raise _admission.wrong_type("participant", "a ParticipantInfo", participant)
         if room is not None:
             room = label("room", room)
         if room_prefix != "":
-            room_prefix = _prefix(room, room_prefix)
+            room_prefix = _admission.room_prefix(room, room_prefix)
         if allowed_rooms != ():
-            _check_rooms(allowed_rooms)
+            _admission.check_rooms(allowed_rooms)
         if agents is not None and agents != ():
-            agents = _names("agents", agents, AgentDispatch)
+            agents = _admission.names("agents", agents, AgentDispatch)
         if allowed_agents != ():
-            allowed_agents = _names("allowed_agents", allowed_agents)
+            allowed_agents = _admission.names("allowed_agents", allowed_agents)
         if client_may_set != ():
-            client_may_set = _names("client_may_set", client_may_set)
+            client_may_set = _admission.names("client_may_set", client_may_set)
             if not set(_CLIENT_MAY_SET).issuperset(client_may_set):
                 raise InvalidArgument(
                     "client_may_set contains an unknown name",
@@ -167,9 +168,9 @@ class Admission:
         if ttl is not DEFAULT_TTL:
             lifetime(ttl)
         if grants is not None and not isinstance(grants, ParticipantGrants):
-            raise _wrong_type("grants", "a ParticipantGrants", grants)
+            raise _admission.wrong_type("grants", "a ParticipantGrants", grants)
         if rate_limit_key is not None:
-            rate_limit_key = _key(rate_limit_key)
+            rate_limit_key = _admission.limit_key(rate_limit_key)
         own = self.__dict__
         own["participant"] = participant
         own["room"] = room
@@ -321,40 +322,3 @@ class _Guests:
         """Admits the next guest."""
         options = {"rate_limit_key": client_address(request), **self._admission}
         return Admission(ParticipantInfo(new_guest(), self._name), **options)
-
-
-def _wrong_type(name: str, wanted: str, value: object) -> InvalidArgument:
-    return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=f"pass {wanted}")
-
-
-def _key(value: str) -> str:
-    plain = plain_str(value)
-    if plain is None:
-        raise _wrong_type("rate_limit_key", "a str", value)
-    return plain
-
-
-def _prefix(room: str | None, prefix: str) -> str:
-    if room is not None:
-        raise InvalidArgument(
-            "room_prefix is for new rooms, but room is given", field="room_prefix", remedy="pass only one of the two"
-        )
-    return label("room_prefix", prefix, limit=LABEL_LIMIT - 32)
-
-
-def _names(name: str, values: Any, *kinds: type) -> tuple[Any, ...]:
-    # A str is a collection of its letters: the most common mistake.
-    if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
-        raise _wrong_type(name, "a tuple of names, such as ('support-agent',)", values)
-    for value in values:
-        if not isinstance(value, (str, *kinds)):
-            raise _wrong_type(f"{name}[…]", "a name", value)
-    return tuple(values)
-
-
-def _check_rooms(rooms: Any) -> None:
-    if isinstance(rooms, re.Pattern):
-        if not isinstance(rooms.pattern, str):
-            raise _wrong_type("allowed_rooms", "a pattern over str", rooms)
-    elif not callable(rooms):
-        _names("allowed_rooms", rooms)

@@ -5,14 +5,13 @@
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ._endpoint.app_exceptions import status_of
 from ._endpoint.asgi import call_on_loop, encoded, fetch_first, incoming
+from ._endpoint.dependency import dependency_signature, undecorated
 from ._endpoint.functions import is_nonblocking
-from ._endpoint.handler import TokenEndpoint
-from ._endpoint.incoming import Incoming
+from ._endpoint.handler import Incoming, TokenEndpoint
 from ._endpoint.openapi import TOKEN_REQUEST, responses
 from ._endpoint.refusal import Refusal
 from ._endpoint.responses import Response as EndpointResponse
@@ -65,9 +64,7 @@ def token_router(
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
-    endpoint = TokenEndpoint(
-        server, authorize, refusal_status=_refusal_status, can_wait=True, generators=True, **options
-    )
+    endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, generators=True, **options)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -213,43 +210,15 @@ def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
             return authorize(request, request.scope[_TOKEN_REQUEST])
 
         return guests
-    given: Collection[str] = ()
-    call: Any = authorize
-    while isinstance(call, partial):
-        # What the application has bound is not a parameter any more: a client could set it in the query.
-        given = {*given, *call.keywords}
-        call = call.func
-    if not inspect.isroutine(call):
-        call = call.__call__
-    hints = get_type_hints(call, include_extras=True)
-    signature = inspect.signature(authorize)
-    for name in ("request", "token_request"):
-        # The arguments of the other frameworks' authorize. FastAPI would read both from the query and refuse every request.
-        parameter = signature.parameters.get(name)
-        if parameter and parameter.default is parameter.empty and name not in hints and name not in given:
-            raise InvalidArgument(
-                f"authorize's parameter {name} has no annotation, and FastAPI resolves parameters by annotation",
-                field="authorize",
-                remedy="write request: Request and token_request: TokenRequest",
-            )
-    parameters = [
-        parameter.replace(
-            annotation=Annotated[TokenRequest, Depends(_token_request)]
-            if _is_token_request(hints.get(name))
-            else hints.get(name, parameter.annotation)
-        )
-        for name, parameter in signature.parameters.items()
-        if name not in given
-    ]
-
-    whole = inspect.unwrap(call)
-    if inspect.isgeneratorfunction(whole):
+    function = undecorated(authorize)
+    signature = dependency_signature(authorize, Annotated[TokenRequest, Depends(_token_request)])
+    if inspect.isgeneratorfunction(inspect.unwrap(function)):
         kind: type[_Dependency] = _GeneratorDependency
-    elif inspect.isasyncgenfunction(whole):
+    elif inspect.isasyncgenfunction(inspect.unwrap(function)):
         kind = _AsyncGeneratorDependency
     else:
-        kind = _AsyncDependency if inspect.iscoroutinefunction(call) else _Dependency
-    return kind(authorize, signature.replace(parameters=parameters))
+        kind = _AsyncDependency if inspect.iscoroutinefunction(function) else _Dependency
+    return kind(authorize, signature)
 
 
 class _Dependency:
@@ -294,11 +263,6 @@ class _AsyncGeneratorDependency(_Dependency):
     async def __call__(self, **arguments: Any) -> Any:
         async with asynccontextmanager(self.authorize)(**arguments) as admission:
             yield admission
-
-
-def _is_token_request(hint: Any) -> bool:
-    """Whether it is `TokenRequest`, also in `| None` or `Annotated`: FastAPI itself would parse the body into it, unchecked."""
-    return hint is TokenRequest or TokenRequest in get_args(hint)
 
 
 async def _token_request(request: Request) -> TokenRequest:

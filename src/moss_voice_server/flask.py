@@ -41,8 +41,8 @@ def token_blueprint(
     `abort(401)` and Werkzeug's other exceptions with a 4xx status are answered by the endpoint.
 
     Args:
-        server: a server of either class, or a function from the request to one. One that was only constructed is fetched in
-            the background at the first request, which is answered with 503: call `refresh()` when the application starts.
+        server: a server of either class, or a function from the request to one. One that was only constructed is fetched at
+            the first request, which waits for it.
         authorize: called with Flask's request and the `TokenRequest`, in the request's context; see `endpoint.Authorize`.
         path: the URL path of the endpoint.
         name: the blueprint's name; each further endpoint of an application needs another one.

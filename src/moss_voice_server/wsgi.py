@@ -27,8 +27,8 @@ def token_app(
     """A WSGI application that answers on whatever path it is mounted at.
 
     Args:
-        server: a server of either class, or a function from the environ to one. One that was only constructed is fetched in
-            the background at the first request, which is answered with 503: call `refresh()` when the application starts.
+        server: a server of either class, or a function from the environ to one. One that was only constructed is fetched at
+            the first request, which waits for it.
         authorize: called with the environ and the `TokenRequest`; see `endpoint.Authorize`.
         options: see `endpoint.EndpointOptions`.
 

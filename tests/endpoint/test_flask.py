@@ -23,7 +23,7 @@ from flask import (
 )
 from werkzeug.exceptions import HTTPException, Unauthorized
 
-from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
 from moss_voice_server.flask import token_blueprint
 from moss_voice_server.testing import FakeMoss
@@ -291,12 +291,9 @@ def test_a_server_found_for_each_request() -> None:
     assert [URL, "wss://other.example"] == answers
 
 
-def test_the_first_request_fetches() -> None:
-    """A server that was only constructed answers 503 to the first, and fetches behind it."""
+@pytest.mark.parametrize("server_class", [MossVoiceServer, MossVoiceServerSync])
+def test_first_request_waits_for_the_credentials(server_class: Any) -> None:
+    """A server that was only constructed is fetched at the first request, once."""
     with FakeMoss() as moss:
-        app = app_with(token_blueprint(MossVoiceServerSync(**moss.arguments), authorize=allow_guests()))
-        assert 0 == moss.count
-        answer = post(app)
-        assert (503, "unavailable") == (answer.status_code, answer.json["error"])
-        assert int(answer.headers["Retry-After"]) >= 1
-        moss.wait_for(1)
+        app = app_with(token_blueprint(server_class(**moss.arguments), authorize=allow_guests()))
+        assert [0, 201, 201, 1] == [moss.count, post(app).status_code, post(app).status_code, moss.count]

@@ -9,8 +9,7 @@ import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._endpoint.drivers import call_now, run
-from moss_voice_server._endpoint.handler import TokenEndpoint
-from moss_voice_server._endpoint.incoming import Incoming
+from moss_voice_server._endpoint.handler import Incoming, TokenEndpoint
 from moss_voice_server._endpoint.responses import Response
 from moss_voice_server.endpoint import Admission
 from moss_voice_server.testing import FakeMoss, decode_token

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from contextlib import suppress
 from functools import lru_cache, partial
+from types import CoroutineType
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from ..errors import CredentialsError
-from .drivers import call_on_loop_with
-from .functions import is_nonblocking
-from .handler import TokenEndpoint
-from .incoming import Incoming
+from .functions import NEVER_AWAITABLE, is_nonblocking
+from .handler import Incoming, TokenEndpoint
 from .parse import incomplete, too_large
 from .responses import Headers
 
@@ -39,6 +39,20 @@ REQUEST_HEADERS = {
     )
 }
 """The request headers that the handler looks at; ASGI delivers names in lower case."""
+
+
+def call_on_loop_with(in_thread: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """A function that calls others on the running event loop, and those that may block with `in_thread`."""
+
+    async def call_on_loop(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
+        result = function(*arguments) if nonblocking else await in_thread(partial(function, *arguments))
+        kind = type(result)
+        if kind is CoroutineType or (kind not in NEVER_AWAITABLE and inspect.isawaitable(result)):
+            result = await result
+        return result
+
+    return call_on_loop
+
 
 call_on_loop = call_on_loop_with(anyio.to_thread.run_sync)
 

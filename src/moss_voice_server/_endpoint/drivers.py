@@ -1,18 +1,14 @@
-"""Drivers: how the handler's coroutine runs in a host with an event loop (asyncio or trio), and in one without."""
+"""Drivers: how the handler's coroutine runs in a host without an event loop."""
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
-from types import CoroutineType
 from typing import Any
 
-from ..endpoint import Admission
-
-# `isawaitable` is slow to say no: these types need no question.
-_NEVER_AWAITABLE = frozenset({Admission, int, float, type(None)})
+from .functions import NEVER_AWAITABLE
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -28,22 +24,9 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 async def call_now(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
     """Calls a function and waits for it, blocking this thread; an async one runs on an event loop of its own."""
     result = function(*arguments)
-    if type(result) in _NEVER_AWAITABLE or not inspect.isawaitable(result):
+    if type(result) in NEVER_AWAITABLE or not inspect.isawaitable(result):
         return result
     return _resolve_awaitable(result)
-
-
-def call_on_loop_with(in_thread: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """A function that calls others on the running event loop, and those that may block with `in_thread`."""
-
-    async def call_on_loop(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
-        result = function(*arguments) if nonblocking else await in_thread(partial(function, *arguments))
-        kind = type(result)
-        if kind is CoroutineType or (kind not in _NEVER_AWAITABLE and inspect.isawaitable(result)):
-            result = await result
-        return result
-
-    return call_on_loop
 
 
 def _resolve_awaitable(result: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Functions of the application: what kind each is, and so how it may be called."""
+"""Functions of the application: what kind each is, and so whether and how it may be called."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+from ..endpoint import Admission
+from ..errors import InvalidArgument
+
+NEVER_AWAITABLE = frozenset({Admission, int, float, type(None)})
+"""Types of results that need no `isawaitable`, which is slow to return `False`."""
 
 
 def is_nonblocking(function: Callable[..., Any]) -> bool:
@@ -21,3 +27,21 @@ def is_generator(function: Callable[..., Any]) -> bool:
         function = function.func
     calls = (function, getattr(function, "__call__", None))  # noqa: B004  # an object whose __call__ yields
     return any(inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call) for call in calls)
+
+
+def check_functions(authorize: Any, rate_limiter: Any, on_token: Any, *, generators: bool) -> None:
+    """Refuses what cannot be called; `generators` says whether the framework runs an `authorize` that yields.
+
+    Raises:
+        InvalidArgument: names the function.
+    """
+    for name, value in (("authorize", authorize), ("rate_limiter", rate_limiter), ("on_token", on_token)):
+        if not callable(value) and (value is not None or name == "authorize"):
+            raise wrong_type(name, value, "pass a function")
+    if not generators and is_generator(authorize):
+        raise InvalidArgument("authorize yields", field="authorize", remedy="return the Admission instead")
+
+
+def wrong_type(name: str, value: object, remedy: str) -> InvalidArgument:
+    """The error for an argument of another type."""
+    return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=remedy)

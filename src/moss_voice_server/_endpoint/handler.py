@@ -7,27 +7,53 @@ of the application is called. A host without an event loop passes awaitables tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Protocol
 
 from .._random import new_room
 from .._secret import Sealed
 from .._server import MossVoiceServer, MossVoiceServerSync
-from ..endpoint import Admission, Denied, OnToken, RateLimit, ResponseKeys, Server, TokenEvent, TokenRequest
+from ..endpoint import Admission, Denied, OnToken, RateLimit, ResponseKeys, Server, TokenRequest
 from ..errors import CredentialsError, CredentialsNotLoaded, InvalidArgument
 from ..grants import ConnectionDetails
-from . import report
 from .app_exceptions import refusal_of, status_of
 from .cors import Cors
 from .decide import TokenParams, decide
-from .functions import is_generator, is_nonblocking
-from .incoming import Incoming
+from .functions import check_functions, is_nonblocking, wrong_type
 from .parse import MAX_BODY, NOTHING, parse, precheck
 from .refusal import Refusal
+from .report import Reporter, audit, log
 from .responses import Response, refusal_response, retry_after, token_response
 
 DEFAULT_RETRY_AFTER = 5.0  # seconds that a client is asked to wait where nothing better is known
+
+
+class Incoming:
+    """A token request as a framework delivers it.
+
+    Args:
+        request: the framework's own request, for `authorize`.
+        method: the HTTP method.
+        path: for the log.
+        headers: those that the endpoint looks at, names in lower case.
+        read: returns the whole body of at most so many bytes, or raises `Refusal`.
+    """
+
+    __slots__ = ("body", "headers", "identity", "method", "path", "read", "reported", "request", "started")
+
+    def __init__(
+        self, request: Any, method: str, path: str, headers: Mapping[str, str], read: Callable[[int], Awaitable[bytes]]
+    ) -> None:
+        self.request = request
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.read = read
+        self.started = perf_counter()
+        self.body: bytes | None = None
+        self.identity = ""
+        self.reported = False
 
 
 class Call(Protocol):
@@ -42,7 +68,6 @@ class TokenEndpoint(Sealed):
 
     Args:
         refusal_status: the 4xx status that an exception of the framework stands for, or `None`.
-        can_wait: whether a request may wait for the first fetch of the credentials.
         generators: whether the framework runs an `authorize` that yields.
         knows: whether the application or the framework has a handler of its own for an exception: then it is not an error.
 
@@ -56,7 +81,6 @@ class TokenEndpoint(Sealed):
         authorize: Callable[..., Any],
         *,
         refusal_status: Callable[[Exception], int | None] = status_of,
-        can_wait: bool = False,
         generators: bool = False,
         knows: Callable[[Exception, Any], bool] = lambda failure, request: False,
         allow_origins: Any = (),
@@ -64,19 +88,15 @@ class TokenEndpoint(Sealed):
         on_token: OnToken | None = None,
         response_keys: ResponseKeys = "snake",
     ) -> None:
-        self.static_server: Server | None = (
-            server if isinstance(server, (MossVoiceServer, MossVoiceServerSync)) else None
-        )
+        self.static_server: Server | None = None
         """The server, unless a function chooses it for each request."""
-        if self.static_server is None and not callable(server):
-            raise _wrong_type(
+        if isinstance(server, (MossVoiceServer, MossVoiceServerSync)):
+            self.static_server = server
+        elif not callable(server):
+            raise wrong_type(
                 "server", server, "pass a MossVoiceServer, a MossVoiceServerSync or a function that returns one"
             )
-        for name, value in (("authorize", authorize), ("rate_limiter", rate_limiter), ("on_token", on_token)):
-            if not callable(value) and (value is not None or name == "authorize"):
-                raise _wrong_type(name, value, "pass a function")
-        if not generators and is_generator(authorize):
-            raise InvalidArgument("authorize yields", field="authorize", remedy="return the Admission instead")
+        check_functions(authorize, rate_limiter, on_token, generators=generators)
         if response_keys not in ("snake", "camel", "both"):
             raise InvalidArgument(
                 "response_keys is unknown", field="response_keys", remedy="use 'snake', 'camel' or 'both'"
@@ -87,10 +107,9 @@ class TokenEndpoint(Sealed):
         self._rate_limiter = rate_limiter
         self._rate_limiter_nonblocking = rate_limiter is not None and is_nonblocking(rate_limiter)
         self._on_token = on_token
-        self._on_token_nonblocking = on_token is not None and is_nonblocking(on_token)
+        self._reporter = Reporter(on_token)
         self._refusal_status = refusal_status
         self._knows = knows
-        self._can_wait = can_wait
         self._keys = response_keys
         self.cors = Cors(allow_origins)
 
@@ -144,10 +163,10 @@ class TokenEndpoint(Sealed):
                 await self._limit(self._rate_limiter, admission, call)
             server = self.static_server or self._choose_server(incoming.request)
             try:
-                issued = self._mint(server, admission, token_request)
-            except CredentialsNotLoaded:
-                await self._load(server, call)
-                issued = self._mint(server, admission, token_request)
+                params, details = _mint(server, admission, token_request)
+            except CredentialsNotLoaded:  # only constructed: one fetch, which all requests share
+                await call(server.refresh, is_nonblocking(server.refresh))
+                params, details = _mint(server, admission, token_request)
         except CredentialsError as failure:
             raise self._unavailable(failure) from None
         except Refusal:
@@ -155,14 +174,12 @@ class TokenEndpoint(Sealed):
         except InvalidArgument as failure:
             raise _mistake(str(failure)) from None
         except Exception as failure:
-            report.log.error("no token could be made: %s", type(failure).__name__, exc_info=True)
+            log.error("no token could be made: %s", type(failure).__name__, exc_info=True)
             raise Refusal(500, "internal_error") from failure
         incoming.reported = True
-        if self._on_token is not None or report.audit.isEnabledFor(logging.INFO):
-            event = report.issued_event(issued, perf_counter() - incoming.started)
-            report.log_issued(event)
-            await self._tell(event, call)
-        return token_response(self._keys, issued.details)
+        if self._on_token is not None or audit.isEnabledFor(logging.INFO):
+            await self._reporter.issued(incoming, params, details, server, call)
+        return token_response(self._keys, details)
 
     async def _limit(self, rate_limiter: RateLimit, admission: Admission, call: Call) -> None:
         key = admission.rate_limit_key or admission.participant.identity
@@ -172,33 +189,6 @@ class TokenEndpoint(Sealed):
             raise _mistake("rate_limiter returned a bool", "return the seconds to wait, or 0 or None")
         if wait:
             raise Refusal(429, "rate_limited", headers=retry_after(wait))
-
-    async def _load(self, server: Server, call: Call) -> None:
-        """Fetches the credentials of a server that was only constructed, where the host can wait; else in the background.
-
-        Raises:
-            CredentialsError: they are not there yet.
-        """
-        if not self._can_wait:
-            server.refresh_in_background()
-        else:
-            await call(server.refresh, is_nonblocking(server.refresh))
-
-    def _mint(self, server: Server, admission: Admission, token_request: TokenRequest) -> report.IssuedToken:
-        while True:
-            name = server.get_agent_name() if admission.agents is None else ""
-            params = decide(admission, token_request, new_room(admission.room_prefix), name)
-            try:
-                details = _sign(server, admission, params)
-            except InvalidArgument:
-                # The client's fault only if the admission alone makes a token; else this raises again.
-                _sign(server, admission, decide(admission, NOTHING, params.room, name))
-                raise Refusal(422, "invalid_value", "the client's values together with the admission's") from None
-            if admission.agents is not None or name == server.get_agent_name():  # else rotated in between
-                return report.IssuedToken(params, details, self._fingerprint(server))
-
-    def _fingerprint(self, server: Server) -> str | None:
-        return server.status().fingerprint if self._on_token is not None else None
 
     def _unavailable(self, failure: CredentialsError) -> Refusal:
         if isinstance(failure, CredentialsNotLoaded) and self.static_server is not None:
@@ -216,13 +206,13 @@ class TokenEndpoint(Sealed):
             raise failure  # the server's, while the body was read
         refusal = self._refusal(failure)
         if refusal is None:
-            known = self._knows(failure, incoming.request)
-            refusal = Refusal(403, "refused", type(failure).__name__) if known else Refusal(500, "internal_error")
-            if not known:
-                report.log.error("authorize failed with %s", type(failure).__name__, exc_info=failure)
-            await self._report(incoming, refusal, call)
+            refusal = Refusal(403, "refused", type(failure).__name__)
+            if not self._knows(failure, incoming.request):
+                refusal = Refusal(500, "internal_error")
+                log.error("authorize failed with %s", type(failure).__name__, exc_info=failure)
+            await self._reporter.refused(incoming, refusal, call)
             raise failure
-        await self._report(incoming, refusal, call)
+        await self._reporter.refused(incoming, refusal, call)
         response = refusal_response(refusal)
         # Not every server leaves out the body of a response to HEAD (RFC 9110, section 9.3.2).
         return response._replace(body=b"") if incoming.method == "HEAD" else response
@@ -241,22 +231,22 @@ class TokenEndpoint(Sealed):
     async def report_if_silent(self, incoming: Incoming, call: Call) -> None:
         """Reports a request that a handler of the application has answered instead of the endpoint."""
         if not incoming.reported:
-            await self._report(incoming, Refusal(403, "refused", "an exception handler of the application"), call)
+            answered = Refusal(403, "refused", "an exception handler of the application")
+            await self._reporter.refused(incoming, answered, call)
 
-    async def _report(self, incoming: Incoming, refusal: Refusal, call: Call) -> None:
-        incoming.reported = True
-        report.log_refusal(refusal, incoming.path, incoming.headers.get("x-request-id", ""))
-        if incoming.body is not None and self._on_token is not None:
-            seconds = perf_counter() - incoming.started
-            event = TokenEvent(report.outcome_of(refusal), refusal.code, incoming.identity, seconds=seconds)
-            await self._tell(event, call)
 
-    async def _tell(self, event: TokenEvent, call: Call) -> None:
-        if self._on_token is not None:
-            try:
-                await call(self._on_token, self._on_token_nonblocking, event)
-            except Exception as failure:  # noqa: BLE001  # a failing audit sink must not change the response
-                report.log.error("on_token failed with %s: correct the callback", type(failure).__name__)
+def _mint(server: Server, admission: Admission, token_request: TokenRequest) -> tuple[TokenParams, ConnectionDetails]:
+    while True:
+        name = server.get_agent_name() if admission.agents is None else ""
+        params = decide(admission, token_request, new_room(admission.room_prefix), name)
+        try:
+            details = _sign(server, admission, params)
+        except InvalidArgument:
+            # The client's fault only if the admission alone makes a token; else this raises again.
+            _sign(server, admission, decide(admission, NOTHING, params.room, name))
+            raise Refusal(422, "invalid_value", "the client's values together with the admission's") from None
+        if admission.agents is not None or name == server.get_agent_name():  # else rotated in between
+            return params, details
 
 
 def _sign(server: Server, admission: Admission, params: TokenParams) -> ConnectionDetails:
@@ -267,9 +257,5 @@ def _sign(server: Server, admission: Admission, params: TokenParams) -> Connecti
 
 def _mistake(message: str, remedy: str = "") -> Refusal:
     """A mistake of the application: the log says what to correct, the client learns nothing."""
-    report.log.error("no token could be made: %s%s", message, f": {remedy}" if remedy else "")
+    log.error("no token could be made: %s%s", message, f": {remedy}" if remedy else "")
     return Refusal(500, "internal_error")
-
-
-def _wrong_type(name: str, value: object, remedy: str) -> InvalidArgument:
-    return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=remedy)

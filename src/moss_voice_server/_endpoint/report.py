@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from typing import Any, Literal, NamedTuple
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..endpoint import TokenEvent
+from ..endpoint import OnToken, Server, TokenEvent
 from ..grants import ConnectionDetails
 from .decide import TokenParams
+from .functions import is_nonblocking
 from .refusal import Refusal, shown
+
+if TYPE_CHECKING:
+    from .handler import Call, Incoming
 
 log = logging.getLogger("moss_voice_server.endpoint")
 audit = logging.getLogger("moss_voice_server.audit")
@@ -18,12 +23,43 @@ audit = logging.getLogger("moss_voice_server.audit")
 Outcome = Literal["denied", "rate_limited", "invalid", "unavailable", "error"]
 
 
-class IssuedToken(NamedTuple):
-    """A token and what it is for."""
+class Reporter:
+    """Reports each token request once: in the log, and to `on_token` if the body was read."""
 
-    params: TokenParams
-    details: ConnectionDetails
-    fingerprint: str | None
+    def __init__(self, on_token: OnToken | None) -> None:
+        self._on_token = on_token
+        self._nonblocking = on_token is not None and is_nonblocking(on_token)
+
+    async def issued(
+        self, incoming: Incoming, params: TokenParams, details: ConnectionDetails, server: Server, call: Call
+    ) -> None:
+        """A token was made."""
+        event = TokenEvent(
+            "issued",
+            identity=incoming.identity,
+            room_hash=_hash(params.room),
+            agents=tuple(agent if isinstance(agent, str) else agent.agent_name for agent in params.agents),
+            token_hash=_hash(details.participant_token),
+            fingerprint=server.status().fingerprint,
+            seconds=perf_counter() - incoming.started,
+        )
+        log_issued(event)
+        await self._tell(event, call)
+
+    async def refused(self, incoming: Incoming, refusal: Refusal, call: Call) -> None:
+        """There is no token."""
+        incoming.reported = True
+        log_refusal(refusal, incoming.path, incoming.headers.get("x-request-id", ""))
+        if incoming.body is not None and self._on_token is not None:
+            seconds = perf_counter() - incoming.started
+            await self._tell(TokenEvent(outcome_of(refusal), refusal.code, incoming.identity, seconds=seconds), call)
+
+    async def _tell(self, event: TokenEvent, call: Call) -> None:
+        if self._on_token is not None:
+            try:
+                await call(self._on_token, self._nonblocking, event)
+            except Exception as failure:  # noqa: BLE001  # a failing audit sink must not change the response
+                log.error("on_token failed with %s: correct the callback", type(failure).__name__)
 
 
 def outcome_of(refusal: Refusal) -> Outcome:
@@ -35,20 +71,6 @@ def outcome_of(refusal: Refusal) -> Outcome:
     if refusal.status >= 500:
         return "error"
     return "invalid" if refusal.status in (400, 405, 411, 413, 415, 422) and refusal.code != "refused" else "denied"
-
-
-def issued_event(issued: IssuedToken, seconds: float) -> TokenEvent:
-    """The event of a token that was made."""
-    agents = tuple(agent if isinstance(agent, str) else agent.agent_name for agent in issued.params.agents)
-    return TokenEvent(
-        "issued",
-        identity=issued.params.participant.identity,
-        room_hash=_hash(issued.params.room),
-        agents=agents,
-        token_hash=_hash(issued.details.participant_token),
-        fingerprint=issued.fingerprint,
-        seconds=seconds,
-    )
 
 
 def log_issued(event: TokenEvent) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .incoming import Incoming
+from .handler import Incoming
 from .parse import incomplete, too_large
 from .refusal import Refusal
 

@@ -118,8 +118,8 @@ class BaseServer(Minter):
     def lazy_from_env(cls, environ: Mapping[str, str] | None = None, **arguments: object) -> Self:
         """The same as `from_env`, but fetches nothing yet; for module level, where the network is not needed.
 
-        The token endpoints of FastAPI and ASGI fetch the credentials when the application starts. Elsewhere, call
-        `refresh()`. Until then, creating a token raises `CredentialsNotLoaded`, and an endpoint returns 503.
+        The token endpoints fetch the credentials when an ASGI application starts, or at the first request. Elsewhere, call
+        `refresh()`: until then, creating a token raises `CredentialsNotLoaded`.
 
         Raises:
             InvalidArgument: `field` names the variable that is missing, damaged, set twice or unreadable.
@@ -135,7 +135,7 @@ class BaseServer(Minter):
     def refresh_in_background(self) -> None:
         """Starts a refresh, if one is due, and returns at once; `status()` shows its result.
 
-        For a server that was only constructed, in code that cannot wait. A token endpoint does so at its first request.
+        For a server that was only constructed, in code that cannot wait.
         """
         self._cache.refresh_in_background()
 
