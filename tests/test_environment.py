@@ -11,9 +11,9 @@ import pytest
 
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._credentials.config import VARIABLES
-from moss_voice_server._credentials.environment import from_environment
 from moss_voice_server._environment import required
 from moss_voice_server._secret import Secret
+from moss_voice_server._server.arguments import from_environment
 from moss_voice_server.errors import InvalidArgument
 
 ENVIRON = {"MOSS_PROJECT_ID": "project-1", "MOSS_PROJECT_KEY": "key-1", "MOSS_VOICE_AGENT_ID": "agent-1"}

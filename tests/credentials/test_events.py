@@ -20,7 +20,6 @@ from moss_voice_server._credentials.events import (
 from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import parse
 from moss_voice_server._credentials.result import Failure, Fetched, NotModified
-from moss_voice_server._credentials.source import wording
 from moss_voice_server._credentials.state import CacheState, Instant, after_failure, after_success, state_at
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
@@ -31,8 +30,7 @@ POLICY = RefreshPolicy()
 MOST: Callable[[float, float], float] = max
 OUTAGE = Failure(CredentialsUnavailable, "connection refused")
 REFUSAL = Failure(CredentialsRejected, "rejected", is_rejection=True)
-WORDING = wording("MossVoiceServer")
-EMPTY: CacheState[Credentials] = CacheState()
+EMPTY: CacheState = CacheState()
 
 
 class Step(NamedTuple):
@@ -51,7 +49,7 @@ def credentials(generation: int) -> Credentials:
 
 def story(*steps: Step) -> list[LogEvent]:
     """What is told during these steps, the operator being told after each."""
-    known: LoggedState[Credentials] = LoggedState()
+    known: LoggedState = LoggedState()
     record, moment = EMPTY, Instant(1_800_000_000.0, 5_000.0)
     items = []
     for step in steps:
@@ -63,7 +61,7 @@ def story(*steps: Step) -> list[LogEvent]:
         elif step.happens is not None:
             record = after_success(record, Fetched(credentials(step.happens), "", None), POLICY, moment, MOST)
         new = snapshot(record, state_at(record, moment))
-        item = log_event(known, new, record.failure, WORDING)
+        item = log_event(known, new, record.failure)
         known = new
         if item:
             items.append(item)
@@ -97,7 +95,7 @@ def test_new_secret_under_the_same_key_is_a_rotation() -> None:
     two.signer = credentials(2).signer
     two.signer.head, two.signer.fingerprint = one.signer.head, one.signer.fingerprint
 
-    item = log_event(LoggedState("fresh", one), LoggedState("fresh", two), None, WORDING)
+    item = log_event(LoggedState("fresh", one), LoggedState("fresh", two), None)
 
     assert item is not None
     assert (INFO, "rotated") == (item.level, item.event)
@@ -168,7 +166,7 @@ def test_end_of_an_error_is_told(brings: int) -> None:
 def test_nothing_new() -> None:
     """The same twice is no news."""
     known = LoggedState("stale", credentials(1), is_failing=True)
-    assert log_event(known, known, None, WORDING) is None
+    assert log_event(known, known, None) is None
 
 
 def test_no_news_shows_a_key() -> None:

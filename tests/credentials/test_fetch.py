@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moss_voice_server._credentials.config import config
-from moss_voice_server._credentials.fetch import FetchResult, fetch
-from moss_voice_server._credentials.result import Failure, Fetched, NotModified
+from moss_voice_server._credentials.fetch import fetch
+from moss_voice_server._credentials.result import Failure, Fetched, NotModified, Result
 from moss_voice_server._http.model import Attempt, Response, TransportError
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import RefreshPolicy
@@ -32,7 +32,7 @@ DENIALS = (401, 403, 404, 410)
 class Played(NamedTuple):
     """A whole fetch."""
 
-    result: FetchResult
+    result: Result
     attempts: list[Attempt]
     took: float
 
@@ -116,7 +116,7 @@ def test_two_failures_then_success(uniform: Callable[[float, float], float], exp
 
     assert expected == played.delays
     assert isinstance(played.result, Fetched)
-    assert "agent-1" == played.result.value.agent_name
+    assert "agent-1" == played.result.credentials.agent_name
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import parse
 from moss_voice_server._credentials.result import Failure, Fetched, NotModified
-from moss_voice_server._credentials.source import wording
 from moss_voice_server._credentials.state import (
     CacheState,
     Instant,
@@ -25,6 +24,7 @@ from moss_voice_server._credentials.state import (
     static,
     status,
 )
+from moss_voice_server._credentials.wording import unusable
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
 from tests.support.simulation import good
@@ -36,8 +36,7 @@ LEAST: Callable[[float, float], float] = min
 MOST: Callable[[float, float], float] = max
 OUTAGE = Failure(CredentialsUnavailable, "connection refused")
 REFUSAL = Failure(CredentialsRejected, "rejected", is_rejection=True)
-WORDING = wording("MossVoiceServer")
-EMPTY: CacheState[Credentials] = CacheState()
+EMPTY: CacheState = CacheState()
 fractions = st.floats(0, 1)
 
 
@@ -58,7 +57,7 @@ def after(seconds: float, start: Instant = START) -> Instant:
 
 def fetched(
     policy: RefreshPolicy = POLICY, max_age: float | None = None, uniform: Callable[[float, float], float] = MOST
-) -> CacheState[Credentials]:
+) -> CacheState:
     """What is remembered after the first success."""
     return after_success(EMPTY, Fetched(ONE, '"v1"', max_age), policy, START, uniform)
 
@@ -186,7 +185,7 @@ def test_success_forgets_failures() -> None:
 
     alone = after_success(EMPTY, Fetched(two, "", None), POLICY, after(3000.0), MOST)
     assert replace(alone, previous=ONE, replaced_at=after(3000.0)) == record
-    assert (two, after(3000.0), None, 0) == (record.value, record.fetched_at, record.failure, record.rejections)
+    assert (two, after(3000.0), None, 0) == (record.credentials, record.fetched_at, record.failure, record.rejections)
 
 
 def test_previous_value() -> None:
@@ -202,7 +201,7 @@ def test_not_modified_confirms() -> None:
     """304: the same credentials and tag, as young as if they had just come."""
     record = after_success(fetched(), NotModified(None), POLICY, after(HOUR), MOST)
 
-    assert (ONE, '"v1"', after(HOUR)) == (record.value, record.etag, record.fetched_at)
+    assert (ONE, '"v1"', after(HOUR)) == (record.credentials, record.etag, record.fetched_at)
     assert "fresh" == state_at(record, after(1.5 * HOUR))
 
 
@@ -214,7 +213,7 @@ def test_failure_keeps_the_credentials(failure: Failure) -> None:
     """Whatever went wrong, what there was goes on serving, and is as old as it was."""
     record = after_failure(fetched(), failure, POLICY, after(HOUR), MOST)
 
-    assert (ONE, START, '"v1"') == (record.value, record.fetched_at, record.etag)
+    assert (ONE, START, '"v1"') == (record.credentials, record.fetched_at, record.etag)
     assert "stale" == state_at(record, after(HOUR))
     assert "expired" == state_at(record, after(72 * HOUR))
 
@@ -290,9 +289,7 @@ def test_retry_after_is_obeyed(background: bool) -> None:
 # --- refusals ----------------------------------------------------------------------------------------------
 
 
-def refused(
-    *moments: float, record: CacheState[Credentials] | None = None, policy: RefreshPolicy = POLICY
-) -> CacheState[Credentials]:
+def refused(*moments: float, record: CacheState | None = None, policy: RefreshPolicy = POLICY) -> CacheState:
     """What is remembered after refusals at these moments."""
     record = record or fetched()
     for moment in moments:
@@ -400,7 +397,7 @@ def test_redrawn_keeps_the_rest() -> None:
 
 
 @pytest.mark.parametrize("record", [EMPTY, static(ONE), refused(10)], ids=["empty", "by-hand", "refused"])
-def test_nothing_to_redraw(record: CacheState[Credentials]) -> None:
+def test_nothing_to_redraw(record: CacheState) -> None:
     """Where no renewal lies ahead, the child has what the parent has; a refusal is not forgotten."""
     assert record == rejittered(record, LEAST)
 
@@ -451,11 +448,9 @@ def test_status_when_empty_after_a_failure() -> None:
     ],
     ids=["empty-outage", "empty-refused", "hard-idle", "hard-outage", "rejected", "denied-then-outage"],
 )
-def test_refusal_has_the_kind_of_its_cause(
-    record: CacheState[Credentials], moment: Instant, expected: type[Exception]
-) -> None:
+def test_refusal_has_the_kind_of_its_cause(record: CacheState, moment: Instant, expected: type[Exception]) -> None:
     """What a mint raises tells an outage from a refusal, and always says why."""
-    told = WORDING.no_value(record, moment)
+    told = unusable(record, moment)
 
     assert expected.__name__ == told.error_type.__name__
     assert told.message

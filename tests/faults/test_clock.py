@@ -9,7 +9,6 @@ import pytest
 
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._credentials.cache import CredentialsCache
-from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import parse
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
@@ -26,7 +25,7 @@ class Case:
 
     simulation: Simulation
     source: Source
-    cache: CredentialsCache[Credentials]
+    cache: CredentialsCache
     server: MossVoiceServerSync
     told: list[CredentialsStatus]
 

@@ -15,6 +15,7 @@ import pytest
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._credentials import cache as cache_module
 from moss_voice_server._credentials import refresh as refresh_module
+from moss_voice_server._credentials import refresher as refresher_module
 from moss_voice_server.testing import FakeMoss, FrozenClock
 from tests.support.errors import caught
 from tests.support.secret_scan import spilled
@@ -22,7 +23,7 @@ from tests.support.servers import ServerClass
 from tests.support.simulation import ADA, Simulation, Source, cache, good, mint, server
 
 HOUR = 3600.0
-OURS = {cache_module.__file__, refresh_module.__file__}
+OURS = {cache_module.__file__, refresh_module.__file__, refresher_module.__file__}
 
 
 class Signal(BaseException):

@@ -22,11 +22,11 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._credentials.cache import CredentialsCache
-from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
-from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.refresh import Refresh
+from moss_voice_server._credentials.result import Result
 from moss_voice_server._credentials.runtime import Runtime
-from moss_voice_server._credentials.source import MossSource, wording
+from moss_voice_server._credentials.source import MossSource
+from moss_voice_server._http.flow import Flow
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsNotLoaded, CredentialsUnavailable
 from moss_voice_server.testing import FakeMoss
@@ -187,7 +187,7 @@ class Turning:
         self.generation = 0
         self._world = simulation
 
-    def run(self, flow: FetchFlow) -> FetchResult:
+    def run(self, flow: Flow[Result]) -> Result:
         """As `Source.drive`."""
         self.generation += 1
         source = Source(self._world)
@@ -771,7 +771,7 @@ def test_mint_while_the_first_fetch_lands() -> None:
     simulation.hold = True
     source = Source(simulation)
 
-    class Finishing(CredentialsCache[Credentials]):
+    class Finishing(CredentialsCache):
         """Lets the refresh finish while `get` looks for it."""
 
         @property
@@ -787,7 +787,7 @@ def test_mint_while_the_first_fetch_lands() -> None:
 
     runtime, policy = simulation.runtime, RefreshPolicy()
     moss = MossSource(CONFIG, policy, source.run, runtime)
-    cached = Finishing(moss, policy, wording("MossVoiceServerSync"), None, runtime)
+    cached = Finishing(moss, policy, "MossVoiceServerSync", None, runtime)
     made = server(cached)
     cached.refresh_in_background()
 

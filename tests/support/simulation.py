@@ -10,11 +10,11 @@ from typing import Any
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._credentials.cache import CredentialsCache
 from moss_voice_server._credentials.config import config
-from moss_voice_server._credentials.fetch import FetchFlow, FetchResult
-from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import FIELDS
+from moss_voice_server._credentials.result import Result
 from moss_voice_server._credentials.runtime import Runtime
-from moss_voice_server._credentials.source import MossSource, wording
+from moss_voice_server._credentials.source import MossSource
+from moss_voice_server._http.flow import Flow
 from moss_voice_server._http.model import Answer, Attempt, Response, TransportError
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
@@ -97,7 +97,7 @@ class Source:
         """How many requests there were."""
         return len(self.attempts)
 
-    def run(self, flow: FetchFlow) -> FetchResult:
+    def run(self, flow: Flow[Result]) -> Result:
         """As `_http.drivers.run`."""
         try:
             attempt = next(flow)
@@ -108,7 +108,7 @@ class Source:
                 self._simulation.advance(min(self.takes, attempt.timeout))
                 attempt = flow.send(answer)
         except StopIteration as finished:
-            result: FetchResult = finished.value
+            result: Result = finished.value
             return result
 
 
@@ -140,14 +140,14 @@ def cache(
     source: Any,
     policy: RefreshPolicy | None = None,
     on_change: Callable[[CredentialsStatus], object] | None = None,
-) -> CredentialsCache[Credentials]:
+) -> CredentialsCache:
     """A real cache over a `Source`, or anything else with its `run`."""
     policy, runtime = policy or RefreshPolicy(), simulation.runtime
     moss = MossSource(CONFIG, policy, source.run, runtime)
-    return CredentialsCache(moss, policy, wording("MossVoiceServerSync"), on_change, runtime)
+    return CredentialsCache(moss, policy, "MossVoiceServerSync", on_change, runtime)
 
 
-def server(cached: CredentialsCache[Credentials]) -> MossVoiceServerSync:
+def server(cached: CredentialsCache) -> MossVoiceServerSync:
     """A real server over that cache, so that tokens are created by its fast path."""
     made = MossVoiceServerSync("project", "moss-project-key", "agent", "https://moss.example")
     made._use(cached, cached._runtime.clock)

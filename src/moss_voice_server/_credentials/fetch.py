@@ -19,10 +19,6 @@ MOSS = Peer("the Moss API", "api_url (MOSS_PLATFORM_API_URL)")
 _MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may set the age at which a refresh is due
 
 
-FetchResult = Result[Credentials]
-FetchFlow = Flow[FetchResult]
-
-
 def fetch(
     config: Config,
     policy: RefreshPolicy,
@@ -33,7 +29,7 @@ def fetch(
     mono: Callable[[], float],
     wall: Callable[[], float],
     uniform: Callable[[float, float], float],
-) -> FetchFlow:
+) -> Flow[Result]:
     """At most `attempts` attempts within `budget` seconds; `etag` is that of the cached credentials, or ""."""
     conditional = (("If-None-Match", etag),) if etag else ()
     request = Request(
@@ -57,7 +53,7 @@ def fetch(
     return result._replace(message=result.message + count, retry_after=effort.retry_after)
 
 
-def _classify(answer: Answer, config: Config, *, is_conditional: bool) -> tuple[FetchResult, bool]:
+def _classify(answer: Answer, config: Config, *, is_conditional: bool) -> tuple[Result, bool]:
     """What an answer means, and whether another attempt may bring a better one."""
     if isinstance(answer, TransportError):
         message = f"request to the Moss API failed: {answer.message}"
@@ -76,7 +72,7 @@ def _classify(answer: Answer, config: Config, *, is_conditional: bool) -> tuple[
     return _server_error(status), status in TEMPORARY
 
 
-def _success(response: Response) -> tuple[FetchResult, bool]:
+def _success(response: Response) -> tuple[Result, bool]:
     if response.is_compressed:
         return _invalid("it is compressed, although no compression was requested"), False
     if response.is_truncated:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple
+from typing import NamedTuple
 
 from ..credentials import CredentialsStatus
 from .events import LogEvent, LoggedState, log_event, snapshot
-from .state import CacheState, Instant, Value, state_at, status
-from .wording import Wording
+from .state import CacheState, Instant, state_at, status
 
 
 class Change(NamedTuple):
@@ -21,26 +20,25 @@ class Change(NamedTuple):
     """Whether `on_change` is called."""
 
 
-class Reporter(Generic[Value]):
+class Reporter:
     """Remembers what was logged and what `on_change` was called with."""
 
-    def __init__(self, wording: Wording, on_change: Callable[[CredentialsStatus], object] | None) -> None:
-        self._wording = wording
+    def __init__(self, on_change: Callable[[CredentialsStatus], object] | None) -> None:
         self._on_change = on_change
-        self._logged: LoggedState[Value] = LoggedState()
-        self._notified: LoggedState[Value] = LoggedState()
+        self._logged: LoggedState = LoggedState()
+        self._notified: LoggedState = LoggedState()
 
-    def note(self, state: CacheState[Value], now: Instant, *, is_raised: bool) -> Change:
+    def note(self, state: CacheState, now: Instant, *, is_raised: bool) -> Change:
         """What has changed since the last call; the caller holds the cache's lock.
 
         A failure that callers get as an exception (`is_raised`) is not logged as well.
         """
         new = snapshot(state, state_at(state, now))
-        is_news = log_event(self._notified, new, state.failure, self._wording) is not None
+        is_news = log_event(self._notified, new, state.failure) is not None
         self._notified = new
         entry = None
         if not (is_raised and new.is_failing):
-            entry = log_event(self._logged, new, state.failure, self._wording)
+            entry = log_event(self._logged, new, state.failure)
             self._logged = new
         return Change(status(state, now), entry, is_news)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
-Value_co = TypeVar("Value_co", covariant=True)
+from .model import Credentials
 
 
 class ErrorType(Protocol):
@@ -19,37 +18,36 @@ class ErrorType(Protocol):
     def __name__(self) -> str: ...
 
 
-@dataclass(frozen=True)
-class Fetched(Generic[Value_co]):
-    """A new value."""
+class Fetched(NamedTuple):
+    """New credentials."""
 
-    value: Value_co
+    credentials: Credentials
     etag: str = ""
     """Its entity tag (RFC 9110, section 8.8.3); "" for none."""
     max_age: float | None = None
-    """Seconds until the next refresh, as the source asks for; `None`: as the policy says."""
+    """Seconds until the next refresh, as the Moss API asks for; `None`: as the policy says."""
 
 
 class NotModified(NamedTuple):
-    """The cached value is the current one (RFC 9110, section 15.4.5)."""
+    """The cached credentials are the current ones (RFC 9110, section 15.4.5)."""
 
     max_age: float | None = None
 
 
 class Failure(NamedTuple):
-    """Why there is no new value."""
+    """Why there are no new credentials."""
 
     error_type: ErrorType
     message: str
     remedy: str = ""
     retry_after: float | None = None
-    """Seconds that the source asks callers to wait."""
+    """Seconds that the Moss API asks callers to wait."""
     is_rejection: bool = False
-    """Whether the source rejected the request, so that repeating it is no help."""
+    """Whether the Moss API rejected the request, so that repeating it is no help."""
 
     def error(self, retry_after: float | None = None) -> Exception:
         """A new exception for one caller."""
         return self.error_type(self.message, remedy=self.remedy, retry_after=retry_after)
 
 
-Result = Fetched[Value_co] | NotModified | Failure
+Result = Fetched | NotModified | Failure

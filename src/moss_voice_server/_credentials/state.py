@@ -6,7 +6,7 @@
                                                                                  │
     any ── `max_rejections` in a row over `rejection_window` ──▶ rejected ───────┘
 
-A fresh or stale value is served. One rejection makes a fresh value stale: it is still served, and a refresh is due.
+Fresh or stale credentials are served. One rejection makes fresh credentials stale: they are still served, and a refresh is due.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
 from ..credentials import CredentialsStatus, RefreshPolicy, State, seconds
+from .model import Credentials
 from .result import Failure, Fetched, NotModified, Result
 
 Uniform = Callable[[float, float], float]
@@ -32,27 +33,11 @@ MAX_FOREGROUND_BACKOFF = 30.0
 # After a rejection only a person can help: long enough to stop a retry loop, short enough to test a corrected key.
 REJECTED_FOREGROUND_BACKOFF = (1.0, 5.0)
 
-# No caller waits while the cached value is served, so an outage is asked about rarely: at most every 10 minutes.
+# No caller waits while the cached credentials are served, so an outage is asked about rarely: at most every 10 minutes.
 BACKGROUND_BACKOFF = 30.0
 MAX_BACKGROUND_BACKOFF = 600.0
-# No value is served in this state: ask often enough to notice within a minute that the source accepts the keys again.
+# Nothing is served in this state: ask often enough to notice within a minute that the Moss API accepts the key again.
 REJECTED_BACKGROUND_BACKOFF = (30.0, 60.0)
-
-
-class Cacheable(Protocol):
-    """What the cache needs of a value."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A short hash for operators that tells values apart; not secret."""
-        ...
-
-    def same_as(self, other: object) -> bool:
-        """Whether nothing has changed."""
-        ...
-
-
-Value = TypeVar("Value", bound=Cacheable)
 
 
 class Instant(NamedTuple):
@@ -74,10 +59,10 @@ NEVER = Instant(-inf, -inf)
 
 
 @dataclass(frozen=True)
-class CacheState(Generic[Value]):
+class CacheState:
     """All that the cache remembers. It is replaced as a whole, so a reader always sees one generation."""
 
-    value: Value | None = None
+    credentials: Credentials | None = None
     fetched_at: Instant = NEVER
     refresh_after: float = 0.0
     """Seconds after `fetched_at` when a refresh is due; drawn at random from the upper half of `max_refresh_after`."""
@@ -92,26 +77,26 @@ class CacheState(Generic[Value]):
     foreground_backoff: float = 0.0
     """Seconds after `failed_at` during which `refresh()` raises that failure instead of asking again."""
     background_backoff: float = 0.0
-    """The same for background refreshes while a value is served, or the state is rejected."""
+    """The same for background refreshes while credentials are served, or the state is rejected."""
     rejections: int = 0
     """Rejections in a row."""
     first_rejected_at: Instant = NEVER
     is_rejected: bool = False
-    previous: Value | None = None
-    """The value before this one, if it was another one."""
+    previous: Credentials | None = None
+    """The credentials before these, if they were others."""
     replaced_at: Instant = NEVER
     fresh_until: Instant = NEVER
-    """The value is fresh until either clock gets here: all that a mint looks at."""
+    """The credentials are fresh until either clock gets here: all that a mint looks at."""
 
 
-def static(value: Value) -> CacheState[Value]:
-    """A value that was passed in and not fetched: it stays fresh."""
-    return CacheState(value, refresh_after=inf, fresh_until=Instant(inf, inf))
+def static(credentials: Credentials) -> CacheState:
+    """Credentials that were passed in and not fetched: they stay fresh."""
+    return CacheState(credentials, refresh_after=inf, fresh_until=Instant(inf, inf))
 
 
-def state_at(state: CacheState[Value], now: Instant) -> State:
+def state_at(state: CacheState, now: Instant) -> State:
     """Which of the five states it is."""
-    if state.value is None:
+    if state.credentials is None:
         return "empty"
     if state.is_rejected:
         return "rejected"
@@ -122,13 +107,11 @@ def state_at(state: CacheState[Value], now: Instant) -> State:
 
 
 def is_served(name: State) -> bool:
-    """Whether a value in this state may be used."""
+    """Whether credentials in this state may be used."""
     return name in ("fresh", "stale")
 
 
-def after(
-    state: CacheState[Value], result: Result[Value], policy: RefreshPolicy, now: Instant, uniform: Uniform
-) -> CacheState[Value]:
+def after(state: CacheState, result: Result, policy: RefreshPolicy, now: Instant, uniform: Uniform) -> CacheState:
     """The state after a refresh."""
     if isinstance(result, Failure):
         return after_failure(state, result, policy, now, uniform)
@@ -136,42 +119,43 @@ def after(
 
 
 def after_success(
-    state: CacheState[Value],
-    result: Fetched[Value] | NotModified,
+    state: CacheState,
+    result: Fetched | NotModified,
     policy: RefreshPolicy,
     now: Instant,
     uniform: Uniform,
-) -> CacheState[Value]:
-    """The state after a new value, or after the confirmation of the cached one."""
+) -> CacheState:
+    """The state after new credentials, or after the confirmation of the cached ones."""
     expire_after = inf if policy.expire_after is None else seconds(policy.expire_after)
     longest = seconds(policy.refresh_after) if result.max_age is None else result.max_age
     max_refresh_after = min(longest, expire_after)
     refresh_after = max_refresh_after * uniform(*_JITTER)
-    value = result.value if isinstance(result, Fetched) else state.value
-    is_replaced = value is not None and state.value is not None and not value.same_as(state.value)
+    old = state.credentials
+    new = result.credentials if isinstance(result, Fetched) else old
+    is_replaced = new is not None and old is not None and not new.same_as(old)
     return CacheState(
-        value=value,
+        credentials=new,
         fetched_at=now,
         refresh_after=refresh_after,
         max_refresh_after=max_refresh_after,
         expire_after=expire_after,
         etag=result.etag if isinstance(result, Fetched) else state.etag,
-        previous=state.value if is_replaced else state.previous,
+        previous=old if is_replaced else state.previous,
         replaced_at=now if is_replaced else state.replaced_at,
         fresh_until=_later(now, refresh_after),
     )
 
 
 def after_failure(
-    state: CacheState[Value], failure: Failure, policy: RefreshPolicy, now: Instant, uniform: Uniform
-) -> CacheState[Value]:
-    """The state after a failure. The cached value stays, whatever the failure was."""
+    state: CacheState, failure: Failure, policy: RefreshPolicy, now: Instant, uniform: Uniform
+) -> CacheState:
+    """The state after a failure. The cached credentials stay, whatever the failure was."""
     rejections = state.rejections + 1 if failure.is_rejection else 0
     first = state.first_rejected_at if state.rejections and failure.is_rejection else now
-    # Only a success ends this state: a failure of another kind does not show that the source accepts the keys again.
+    # Only a success ends this state: a failure of another kind does not show that the Moss API accepts the key again.
     is_rejected = state.is_rejected or (
         rejections >= policy.max_rejections
-        and state.value is not None
+        and state.credentials is not None
         and now.since(first) >= seconds(policy.rejection_window)
     )
     failures = state.failures + 1
@@ -204,15 +188,15 @@ def backoff(failures: int, first: float, longest: float, uniform: Uniform) -> fl
     return min(longest, first * 2.0 ** min(failures - 1, _LONGEST_EXPONENT)) * uniform(*_JITTER)
 
 
-def rejittered(state: CacheState[Value], uniform: Uniform) -> CacheState[Value]:
+def rejittered(state: CacheState, uniform: Uniform) -> CacheState:
     """The state of a forked child, with its own random refresh time: the children of one parent must not all ask at once."""
-    if state.value is None or state.refresh_after == inf or state.rejections or state.is_rejected:
+    if state.credentials is None or state.refresh_after == inf or state.rejections or state.is_rejected:
         return state
     refresh_after = state.max_refresh_after * uniform(*_JITTER)
     return replace(state, refresh_after=refresh_after, fresh_until=_later(state.fetched_at, refresh_after))
 
 
-def retry_delay(state: CacheState[Value], now: Instant, *, background: bool) -> float:
+def retry_delay(state: CacheState, now: Instant, *, background: bool) -> float:
     """Seconds before another refresh may start, in the background or for a caller that waits."""
     if state.failure is None:
         return 0.0
@@ -221,7 +205,7 @@ def retry_delay(state: CacheState[Value], now: Instant, *, background: bool) -> 
     return max(0.0, delay - now.since(state.failed_at))
 
 
-def status(state: CacheState[Value], now: Instant) -> CredentialsStatus:
+def status(state: CacheState, now: Instant) -> CredentialsStatus:
     """What an operator may see."""
     name = state_at(state, now)
     is_due = name in ("stale", "expired", "rejected") or (name == "empty" and state.failure is not None)
@@ -230,7 +214,7 @@ def status(state: CacheState[Value], now: Instant) -> CredentialsStatus:
         age=None if state.fetched_at == NEVER else now.since(state.fetched_at),
         last_error=state.failure.error_type.__name__ if state.failure else None,
         next_attempt_in=retry_delay(state, now, background=True) if is_due else None,
-        fingerprint=state.value.fingerprint if state.value else None,
+        fingerprint=state.credentials.fingerprint if state.credentials else None,
     )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Generator, Mapping
 
 from .. import _environment
 from .._credentials.config import VARIABLES, Config, config
-from .._credentials.environment import from_environment
 from .._escape import escape
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Secret
+from .._server.arguments import from_environment
 from ..errors import InvalidArgument
 from .check import Check, Stopwatch, cause_and_remedy
 from .options import Options

@@ -8,10 +8,11 @@ from collections.abc import Generator
 from typing import NamedTuple
 
 from .._credentials.config import Config
-from .._credentials.fetch import FetchFlow, FetchResult, fetch
+from .._credentials.fetch import fetch
 from .._credentials.response import FIELDS
-from .._credentials.result import Failure, Fetched
+from .._credentials.result import Failure, Fetched, Result
 from .._escape import escape
+from .._http.flow import Flow
 from .._http.model import Response, TransportError
 from .._livekit_credentials import LiveKitCredentials
 from ..credentials import RefreshPolicy
@@ -72,11 +73,11 @@ def checks(config: Config, options: Options) -> Generator[Check, None, Found]:
     return Found(credentials, offset)
 
 
-def _result(flow: FetchFlow, response: Response) -> FetchResult:
+def _result(flow: Flow[Result], response: Response) -> Result:
     """What the library makes of the response; only one attempt was allowed."""
     while True:
         try:
             flow.send(response)
         except StopIteration as finished:
-            result: FetchResult = finished.value
+            result: Result = finished.value
             return result

@@ -24,7 +24,7 @@ from .model import Answer, Attempt, Request, TransportError
 from .observers import hidden
 from .threads import run_in_thread
 
-# Imported now, and not at first use by the HTTP client or the standard library: see `_load` of the credentials cache.
+# Imported now, and not at first use by the HTTP client or the standard library: see `prepare` of `_credentials/source.py`.
 for _late in ("email.utils", "encodings.idna", "hmac", "json", "anyio._backends._asyncio", "httpcore2._backends.anyio"):
     with suppress(ImportError):
         importlib.import_module(_late)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import _clock
-from .._credentials.config import config
-from .._credentials.environment import default_api_url, from_environment
+from .. import _clock, _environment
+from .._credentials.config import DEFAULT_API_URL, VARIABLES, config
 from .._secret import Secret
 from ..errors import InvalidArgument
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from .._credentials.cache import CredentialsCache
-    from .._credentials.model import Credentials
     from .._credentials.runtime import Runtime
     from ..credentials import RefreshPolicy
     from .base import BaseServer, OnChange
@@ -50,11 +48,11 @@ def new_cache(
     transport: Any,
     on_change: OnChange | None,
     runtime: Runtime | None = None,
-) -> CredentialsCache[Credentials]:
+) -> CredentialsCache:
     """The cache of a server whose four positional arguments are these."""
     from .._credentials.cache import CredentialsCache
     from .._credentials.runtime import Runtime
-    from .._credentials.source import MossSource, wording
+    from .._credentials.source import MossSource
 
     project_id, project_key, voice_agent_id, api_url = arguments
     if api_url.reveal() is None:
@@ -66,7 +64,7 @@ def new_cache(
         lambda flow: server._run(flow, transport),
         runtime,
     )
-    return CredentialsCache(source, policy, wording(type(server).__name__), on_change, runtime)
+    return CredentialsCache(source, policy, type(server).__name__, on_change, runtime)
 
 
 def check_callback(on_change: object) -> None:
@@ -104,3 +102,26 @@ def arguments_from_env(environ: Secret[Mapping[str, str]], passed: Secret[dict[s
     found = from_environment(environ, names)
     shown = {name: value if name == "project_key" else value.reveal() for name, value in found.items()}
     return {**passed.reveal(), **shown}
+
+
+def default_api_url(environ: Secret[Mapping[str, str]]) -> Secret[str]:
+    """The Moss API's URL where no argument names one.
+
+    Raises:
+        InvalidArgument: the variable is damaged.
+    """
+    return _environment.optional(environ, VARIABLES["api_url"]) or Secret(DEFAULT_API_URL)
+
+
+def from_environment(environ: Secret[Mapping[str, str]], passed: Container[str] = ()) -> dict[str, Secret[str]]:
+    """The arguments that an environment names; those that are `passed` already are not looked up.
+
+    Raises:
+        InvalidArgument: `field` is the variable that is missing, damaged, set twice or names an unreadable file.
+    """
+    wanted = {argument: name for argument, name in VARIABLES.items() if argument not in passed}
+    found = _environment.required(environ, [name for argument, name in wanted.items() if argument != "api_url"])
+    arguments = {argument: found[name] for argument, name in wanted.items() if argument != "api_url"}
+    if "api_url" in wanted:
+        arguments["api_url"] = default_api_url(environ)
+    return arguments

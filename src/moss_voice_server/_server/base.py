@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from .._clock import Clock
     from .._credentials.cache import CredentialsCache
-    from .._credentials.model import Credentials
     from .._credentials.static import StaticCredentials
     from .._http.flow import Flow
     from .._session_reports.iterate import Reader
@@ -86,7 +85,7 @@ class BaseServer(Minter):
 
     __str__ = __repr__
 
-    def _use(self, cache: CredentialsCache[Credentials] | StaticCredentials, clock: Clock | None = None) -> None:
+    def _use(self, cache: CredentialsCache | StaticCredentials, clock: Clock | None = None) -> None:
         self._cache = cache
         self._clock = clock or _clock.current
         self._warned = ""

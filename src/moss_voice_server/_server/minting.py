@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Minter(Sealed):
     """What needs the credentials and a clock only: nothing here waits or does I/O."""
 
-    _cache: CredentialsCache[Credentials] | StaticCredentials
+    _cache: CredentialsCache | StaticCredentials
     _clock: Clock
 
     def create_participant_token(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 from .. import _clock
 from .._credentials.result import Failure
-from .._credentials.source import MossSource, Source
+from .._credentials.source import MossSource
 from .._http.flow import Timing
 from .._http.threads import run_in_thread
 from .._secret import Sealed
@@ -24,8 +23,8 @@ class Reader(Sealed):
         CredentialsUnavailable: the credentials do not come from the Moss API.
     """
 
-    def __init__(self, source: Source[Any] | None, query: Query, wall: Callable[[], float]) -> None:
-        if not isinstance(source, MossSource):
+    def __init__(self, source: MossSource | None, query: Query, wall: Callable[[], float]) -> None:
+        if source is None:
             raise CredentialsUnavailable(
                 "a server with static credentials has no Moss project",
                 remedy="create the server with create() or from_env()",
