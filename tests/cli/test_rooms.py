@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from moss_voice_server._dev import echo
+from moss_voice_server._secret import Secret
 from moss_voice_server.testing import LiveKitServer
 from tests.cli.shell import Done, Shell, read_soon
 from tests.doctor.workers import agent
@@ -123,6 +125,18 @@ def test_ensure_agent(rooms: Shell, own_server: LiveKitServer) -> None:
     assert calls[0]["id"] == calls[1]["id"]
     assert ("one", "clerk") == (calls[0]["room"], calls[0]["agent_name"])
     assert (1, "", 1) == (missing.status, missing.out, missing.err.count("\n"))
+
+
+@pytest.mark.livekit
+def test_ensure_agent_waits(rooms: Shell, own_server: LiveKitServer) -> None:
+    """With --wait, a real agent is in the room when the command ends."""
+    worker = echo.EchoAgent(own_server.url, own_server.api_key, Secret(own_server.api_secret), ["clerk"], timeout=60)
+    with worker, occupied(own_server, "one"):
+        made = answer(rooms("rooms", "ensure-agent", "one", "--agent", "clerk", "--wait", "60s", "--json"))
+        shown = answer(rooms("rooms", "show", "one", "--json"))
+
+    agents = [each["identity"] for each in shown["participants"] if each["agent_name"] == "clerk"]
+    assert ("running", [made["agent_identity"]]) == (made["status"], agents)
 
 
 @pytest.mark.livekit

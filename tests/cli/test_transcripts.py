@@ -33,8 +33,9 @@ def reports(moss: FakeMoss) -> FakeMoss:
         (["support-1"], ["support-1"]),
         (["support-1", "--since", "5d"], ["support-1", "support-1"]),
         (["--since", "90m"], ["support-1"]),
+        (["--since", "999999999d"], ["support-1", "support-1", "support-2"]),
     ],
-    ids=["a day", "one room", "five days", "90 minutes"],
+    ids=["a day", "one room", "five days", "90 minutes", "always"],
 )
 def test_selection(arguments: list[str], rooms: list[str], moss_shell: Shell, reports: FakeMoss) -> None:
     """The calls of a day by default, of any room; one object a line, without fetching LiveKit credentials."""

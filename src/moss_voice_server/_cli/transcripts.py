@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from .._escape import escape
-from ._arguments import duration
+from ._arguments import duration, nonblank
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +43,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         epilog=_EPILOG,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("room", metavar="ROOM", nargs="?", help="only the calls in this room")
+    parser.add_argument("room", metavar="ROOM", nargs="?", type=nonblank, help="only the calls in this room")
     parser.add_argument(
         "--since",
         metavar="TIME",
@@ -62,11 +62,19 @@ def run(options: argparse.Namespace) -> int:
     """Read the reports and print each as soon as it is there."""
     from .._server import MossVoiceServerSync
 
-    since = datetime.now(timezone.utc) - timedelta(seconds=options.since)
+    since = _ago(options.since)
     with closing(MossVoiceServerSync.lazy_from_env()) as server:  # entering the server would fetch LiveKit credentials
         for report in server.session_reports(since, room_name=options.room):
             print(json.dumps(_fields(report)) if options.json else _text(report))
     return 0
+
+
+def _ago(seconds: float) -> datetime:
+    """That long ago; the first `datetime` if it would be before it."""
+    try:
+        return datetime.now(timezone.utc) - timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=timezone.utc)
 
 
 def _fields(report: SessionReport) -> dict[str, object]:
