@@ -35,7 +35,7 @@ def before_and_after_a_fork(server_class: str, how: str) -> None:
 
 
 def in_threads_and_loops(server_class: str) -> None:
-    """Eight threads call at once, each on an event loop of its own where there is one."""
+    """Eight threads call at once, the async class on eight event loops."""
     server = create(server_class)
     together, found = threading.Barrier(8), []
 

@@ -1,4 +1,4 @@
-"""The rooms of either class as plain functions: a coroutine runs on an event loop of its own."""
+"""The rooms of either class as plain functions: each coroutine runs on a new event loop."""
 
 from __future__ import annotations
 

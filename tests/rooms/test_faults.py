@@ -88,7 +88,7 @@ def test_dispatch_is_created_by_one_request(livekit: FakeLiveKit, rooms: PlainRo
     livekit.queue(FaultResponse(), FaultResponse(), TABLE[name].answer)
 
     with suppress(LiveKitUnavailable):  # where the request arrived, the dispatch is found
-        rooms.ensure_agent("room", "nobody")
+        rooms.ensure_agent("room", "absent")
 
     assert 1 == livekit.calls.count("CreateDispatch")
 
@@ -118,7 +118,7 @@ def test_down(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 
 
 def test_retry_after(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """A pause that LiveKit asks for and that is longer than the budget is handed on, and not waited for."""
+    """A pause that LiveKit asks for and that is longer than the budget is reported, and not waited for."""
     livekit.set_default(FaultResponse.retry_after("3600"))
     with pytest.raises(LiveKitUnavailable) as caught:
         rooms.list()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -59,7 +59,7 @@ def test_participants(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 
 
 def test_participants_of_an_empty_room_and_of_none(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """LiveKit lists nobody for a room that does not exist; that is an error here, and an empty room is none."""
+    """LiveKit lists no participants for a room that does not exist: an error here, unlike an empty room."""
     livekit.add_room("room")
 
     assert () == rooms.participants("room")
@@ -75,101 +75,6 @@ def test_remove(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     for room in ("room", "room", "gone"):
         assert rooms.remove(room, "user-42") is None
     assert ("user-43",) == livekit.participants("room")
-
-
-def test_end(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """People are removed, which revokes their tokens on Cloud, agents are not, and the room is deleted; again is success."""
-    livekit.join("room", "user-42")
-    livekit.join("room", "user-43")
-    livekit.join("room", "agent-1", kind="agent")
-
-    assert rooms.end("room") is None
-    assert () == livekit.rooms
-    assert ("ListParticipants", "RemoveParticipant", "RemoveParticipant", "DeleteRoom") == livekit.calls
-    assert rooms.end("room") is None
-
-
-def test_end_goes_on_when_people_cannot_be_removed(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """The deletion disconnects everyone, so a failed removal does not stop it."""
-    livekit.join("room", "user-42")
-    livekit.queue(FaultResponse(), 400)
-
-    rooms.end("room")
-    assert () == livekit.rooms
-
-
-def test_end_older_than(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """Only rooms with the prefix that are older are ended; the result iterates over their names."""
-    now = datetime.now(timezone.utc).timestamp()
-    for name, age in (("support-old", 3600), ("support-new", 60), ("other-old", 3600)):
-        livekit.add_room(name, created_at=now - age)
-
-    would = rooms.end_older_than(timedelta(minutes=30), "support-", dry_run=True)
-    assert ["support-old"] == list(would)
-    assert 3 == len(livekit.rooms)
-
-    done = rooms.end_older_than(1800, "support-")
-    assert (["support-old"], {}, 1, True) == (list(done), dict(done.failed), len(done), "support-old" in done)
-    assert ["support-new", "other-old"] == list(livekit.rooms)
-
-
-def test_end_older_than_goes_on_after_a_failure(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """One room that LiveKit refuses to end is reported and does not stop the others."""
-    for number in range(3):
-        livekit.add_room(f"room-{number}", created_at=NOW)
-    # The list, then for the first room: its participants, and the deletion.
-    livekit.queue(FaultResponse(), FaultResponse(), 403)
-
-    result = rooms.end_older_than(0, "room-")
-
-    assert (("room-1", "room-2"), {"room-0": "livekit_rejected"}) == (
-        result.ended,
-        {name: error.code for name, error in result.failed.items()},
-    )
-
-
-def test_end_older_than_takes_rooms_of_any_name(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """A room whose name no token of ours can carry is a failure of its own."""
-    for name in ("room\nbreak", "room"):
-        livekit.add_room(name, created_at=NOW)
-
-    result = rooms.end_older_than(0, "room")
-
-    assert (("room",), {"room\nbreak": "invalid_argument"}) == (
-        result.ended,
-        {name: error.code for name, error in result.failed.items()},
-    )
-
-
-def test_end_older_than_lists_until_nothing_is_left(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """A hundred and twenty rooms, of which a list shows a part only: all are ended."""
-    for number in range(120):
-        livekit.add_room(f"room-{number:03}", created_at=NOW)
-    part = {"rooms": [{"name": f"room-{number:03}", "creation_time": str(int(NOW))} for number in range(100)]}
-    livekit.queue(FaultResponse(json=part))
-
-    assert 120 == len(set(rooms.end_older_than(0, "room-")))
-    assert () == livekit.rooms
-
-
-def test_end_older_than_reports_what_it_ended_when_livekit_fails(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """LiveKit fails when the rooms are listed again: those that were ended are returned all the same."""
-    livekit.add_room("room", created_at=NOW)
-    livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(), 400)
-
-    assert ("room",) == rooms.end_older_than(0, "room").ended
-    assert ("ListRooms", "ListRooms") == (livekit.calls[0], livekit.calls[-1])
-
-
-def test_end_older_than_leaves_rooms_that_are_opened_meanwhile(kind: type[Server]) -> None:
-    """An age of 0 ends what is there at the start, however fast new rooms are opened."""
-    with FrozenClock(NOW) as clock, FakeLiveKit(clock=lambda: clock.time) as livekit:
-        server = kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret)
-        livekit.add_room("room-1")
-        later = {"rooms": [{"name": "room-2", "creation_time": str(int(NOW) + 60)}]}
-        livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(), FaultResponse(json=later))
-
-        assert ("room-1",) == PlainRooms(server).end_older_than(0, "room-").ended
 
 
 HUGE = 10**400
@@ -192,7 +97,7 @@ def test_numbers_of_any_size(livekit: FakeLiveKit, rooms: PlainRooms, value: Any
 
 
 def test_dispatch_without_an_id(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """It cannot be deleted or returned, so it is none."""
+    """It can be neither deleted nor returned, so it does not count."""
     livekit.set_default(
         FaultResponse(json={"agent_dispatches": [{"id": 5, "agent_name": AGENT}, {"agent_name": AGENT}]})
     )
@@ -228,8 +133,8 @@ def test_ensure_agent_waits(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 def test_no_worker(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """Without a worker the wait ends with the reason, and what to start."""
     with pytest.raises(AgentNotDispatched, match="no worker accepted the job") as caught:
-        rooms.ensure_agent("room", "nobody", wait=0.3)
-    assert "agent_name='nobody'" in caught.value.remedy
+        rooms.ensure_agent("room", "absent", wait=0.3)
+    assert "agent_name='absent'" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -344,7 +249,7 @@ def test_before_the_first_fetch(kind: type[Server]) -> None:
 
 
 def test_tokens_have_just_the_grants_they_need(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """Each call has a token of its own, for one minute, with one grant."""
+    """Each call has a new token, for one minute, with one grant."""
     livekit.join("room", "user-42")
     rooms.ensure_agent("room", wait=10)
     rooms.list()

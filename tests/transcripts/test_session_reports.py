@@ -139,7 +139,7 @@ def test_api_without_pages(moss: FakeMoss, server: Server) -> None:
 
 
 def test_pages_are_fetched_when_they_are_needed(moss: FakeMoss) -> None:
-    """Whoever stops early has fetched one page."""
+    """A caller that stops early has fetched one page."""
     for number in range(150):
         moss.add_session_report(f"room-{number}", report(), created_at=NOW)
     next(iter(MossVoiceServerSync(**moss.arguments).session_reports(NOW - HOUR, NOW + HOUR)))
