@@ -74,13 +74,13 @@ def test_exports() -> None:
     assert ["MossVoiceServer", "MossVoiceServerSync", "ParticipantInfo"] == sorted(moss_voice_server.__all__)
 
 
-@pytest.mark.parametrize("empty", ["project_id", "project_key", "voice_agent_id"])
-def test_empty_arguments(server_class: ServerClass, empty: str) -> None:
+def test_empty_arguments(server_class: ServerClass) -> None:
     """Constructing with an empty id or key is a ValueError."""
-    arguments: dict[str, Any] = {"project_id": "p", "project_key": "k", "voice_agent_id": "v", empty: ""}
+    for empty in ["project_id", "project_key", "voice_agent_id"]:
+        arguments: dict[str, Any] = {"project_id": "p", "project_key": "k", "voice_agent_id": "v", empty: ""}
 
-    with pytest.raises(ValueError, match=empty):
-        server_class.kind(**arguments)
+        with pytest.raises(ValueError, match=empty):
+            server_class.kind(**arguments)
 
 
 @pytest.mark.parametrize("missing", CREDENTIALS)
@@ -151,15 +151,13 @@ ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("positions", "names"), ARGUMENTS, ids=["positions", "two", "one", "names"])
-def test_ways_to_call_create_participant_token(
-    server_class: ServerClass, positions: tuple[Any, ...], names: dict[str, Any]
-) -> None:
+def test_ways_to_call_create_participant_token(server_class: ServerClass) -> None:
     """`create_participant_token` takes its arguments by position and by name."""
-    server = server_class.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET)
-    token = server.create_participant_token(*positions, **names)
+    for positions, names in ARGUMENTS:
+        server = server_class.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET)
+        token = server.create_participant_token(*positions, **names)
 
-    assert tokens.untimed(server.create_participant_token(ParticipantInfo("u"), "r", "a")) == tokens.untimed(token)
+        assert tokens.untimed(server.create_participant_token(ParticipantInfo("u"), "r", "a")) == tokens.untimed(token)
 
 
 def test_participant_is_a_frozen_dataclass() -> None:
@@ -196,16 +194,16 @@ MADE: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "expected"), MADE, ids=["least", "most", "empty", "not ASCII"])
-def test_claims(server_class: ServerClass, arguments: tuple[Any, ...], expected: dict[str, Any]) -> None:
+def test_claims(server_class: ServerClass) -> None:
     """The claims are those of 0.1.0, and the token is valid for 15 minutes from now."""
-    server = server_class.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET, "example-agent")
-    token = server.create_participant_token(*arguments)
-    claims = tokens.claims(token)
+    for arguments, expected in MADE:
+        server = server_class.kind.from_livekit(tokens.URL, tokens.API_KEY, tokens.API_SECRET, "example-agent")
+        token = server.create_participant_token(*arguments)
+        claims = tokens.claims(token)
 
-    assert {"alg": "HS256", "typ": "JWT"} == tokens.header(token)
-    assert {"iss": tokens.API_KEY, **expected} == tokens.untimed(token)
-    assert 900 == claims["exp"] - claims["nbf"]
+        assert {"alg": "HS256", "typ": "JWT"} == tokens.header(token)
+        assert {"iss": tokens.API_KEY, **expected} == tokens.untimed(token)
+        assert 900 == claims["exp"] - claims["nbf"]
 
 
 # Whoever runs the coroutines, and whoever extends the classes.

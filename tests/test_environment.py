@@ -50,20 +50,18 @@ def test_environment_that_is_passed_is_the_only_one(monkeypatch: pytest.MonkeyPa
     assert "https://service.usemoss.dev" == read(ENVIRON)["api_url"]
 
 
-@pytest.mark.parametrize(("argument", "name"), VARIABLES.items())
-@pytest.mark.parametrize(
-    "content", ["from-the-file", "from-the-file\n", "from-the-file\r\n\n", "\ufefffrom-the-file\n"]
-)
-def test_value_can_be_in_a_file(argument: str, name: str, content: str, tmp_path: Path) -> None:
+def test_value_can_be_in_a_file(tmp_path: Path) -> None:
     """A byte order mark and final newlines of a file are not part of the value."""
-    file = tmp_path / "value"
-    file.write_bytes(content.encode())
-    assert "from-the-file" == read({**ENVIRON, name: "", f"{name}_FILE": str(file)})[argument]
+    for argument, name in VARIABLES.items():
+        for content in ["from-the-file", "from-the-file\n", "from-the-file\r\n\n", "\ufefffrom-the-file\n"]:
+            file = tmp_path / "value"
+            file.write_bytes(content.encode())
+            assert "from-the-file" == read({**ENVIRON, name: "", f"{name}_FILE": str(file)})[argument]
 
 
-@pytest.mark.parametrize(
-    ("value", "problem"),
-    [
+def test_damaged_value_is_named() -> None:
+    """Values that an env file, a shell or an editor damaged are refused by the variable, with a remedy."""
+    for value, problem in [
         ('"hunter2"', "quotation mark"),
         ("'hunter2'", "quotation mark"),
         ('"hunter2', "quotation mark"),
@@ -80,39 +78,36 @@ def test_value_can_be_in_a_file(argument: str, name: str, content: str, tmp_path
         ("hun\x00ter2", "control character"),
         ("hunter2\u200b", "control character"),
         ("hunter2\udce4", "UTF-8"),
-    ],
-)
-@pytest.mark.parametrize("name", [*NAMES, *(f"{name}_FILE" for name in NAMES), *LIVEKIT])
-def test_damaged_value_is_named(name: str, value: str, problem: str) -> None:
-    """Values that an env file, a shell or an editor damaged are refused by the variable, with a remedy."""
-    environ = {**ENVIRON, **dict.fromkeys(LIVEKIT, "x"), name.removesuffix("_FILE"): "", name: value}
-    with pytest.raises(InvalidArgument) as caught:
-        required(Secret(environ), (*VARIABLES.values(), *LIVEKIT))
-    error = caught.value
-    assert error.field == name.removesuffix("_FILE")
-    assert error.message.startswith(f"{name} ")
-    assert problem in error.message
-    assert error.remedy
-    assert "unter2" not in str(error)
+    ]:
+        for name in [*NAMES, *(f"{name}_FILE" for name in NAMES), *LIVEKIT]:
+            environ = {**ENVIRON, **dict.fromkeys(LIVEKIT, "x"), name.removesuffix("_FILE"): "", name: value}
+            with pytest.raises(InvalidArgument) as caught:
+                required(Secret(environ), (*VARIABLES.values(), *LIVEKIT))
+            error = caught.value
+            assert error.field == name.removesuffix("_FILE")
+            assert error.message.startswith(f"{name} ")
+            assert problem in error.message
+            assert error.remedy
+            assert "unter2" not in str(error)
 
 
-@pytest.mark.parametrize("missing", [[name] for name in ENVIRON] + [[*ENVIRON]])
-@pytest.mark.parametrize("value", [None, ""])
-def test_all_missing_variables_are_listed(missing: list[str], value: str | None) -> None:
+def test_all_missing_variables_are_listed() -> None:
     """One error names every required variable that is unset or empty."""
-    environ = {**ENVIRON, **dict.fromkeys(missing, value)}
-    error = refused({name: text for name, text in environ.items() if text is not None})
-    assert error.field == missing[0]
-    assert all(name in error.message and name in error.remedy for name in missing)
-    assert f"{missing[0]}_FILE" in error.remedy
-    assert not any(name in str(error) for name in ENVIRON if name not in missing)
+    for missing in [[name] for name in ENVIRON] + [[*ENVIRON]]:
+        for value in [None, ""]:
+            environ = {**ENVIRON, **dict.fromkeys(missing, value)}
+            error = refused({name: text for name, text in environ.items() if text is not None})
+            assert error.field == missing[0]
+            assert all(name in error.message and name in error.remedy for name in missing)
+            assert f"{missing[0]}_FILE" in error.remedy
+            assert not any(name in str(error) for name in ENVIRON if name not in missing)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_value_and_file_together_are_refused(name: str) -> None:
+def test_value_and_file_together_are_refused() -> None:
     """It would be unclear which of the two counts."""
-    error = refused({**ENVIRON, name: "hunter2", f"{name}_FILE": "/x"})
-    assert (name, True, True) == (error.field, f"{name} and {name}_FILE" in error.message, bool(error.remedy))
+    for name in NAMES:
+        error = refused({**ENVIRON, name: "hunter2", f"{name}_FILE": "/x"})
+        assert (name, True, True) == (error.field, f"{name} and {name}_FILE" in error.message, bool(error.remedy))
 
 
 def test_unreadable_file_is_named_with_its_path(tmp_path: Path) -> None:
@@ -135,16 +130,16 @@ def test_value_in_the_file_variable_is_not_shown() -> None:
     assert "hunter2" not in str(refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": "hunter2"}))
 
 
-@pytest.mark.parametrize("content", ["", "\n", "\ufeff\r\n", '"hunter2"\n', " hunter2", "hunter2\nhunter3\n"])
-def test_damaged_content_is_refused(content: str, tmp_path: Path) -> None:
+def test_damaged_content_is_refused(tmp_path: Path) -> None:
     """An empty file, and one whose content is damaged, is refused by the variable and its path."""
-    file = tmp_path / "value"
-    file.write_bytes(content.encode())
-    error = refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": str(file)})
-    assert error.field == "MOSS_PROJECT_KEY"
-    assert "MOSS_PROJECT_KEY_FILE" in error.message
-    assert str(file) in error.message
-    assert "hunter2" not in str(error)
+    for content in ["", "\n", "\ufeff\r\n", '"hunter2"\n', " hunter2", "hunter2\nhunter3\n"]:
+        file = tmp_path / "value"
+        file.write_bytes(content.encode())
+        error = refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": str(file)})
+        assert error.field == "MOSS_PROJECT_KEY"
+        assert "MOSS_PROJECT_KEY_FILE" in error.message
+        assert str(file) in error.message
+        assert "hunter2" not in str(error)
 
 
 def test_tilde_is_refused() -> None:

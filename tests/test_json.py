@@ -55,13 +55,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("data", "reason"), REFUSED, ids=lambda each: repr(each)[:24])
-def test_what_is_refused(data: bytes, reason: str) -> None:
+def test_what_is_refused() -> None:
     """The reason, and nothing of the data in the error, its context or the frames of the decoder."""
-    with pytest.raises(InvalidJSON) as caught:
-        decode(data, max_depth=1000)
+    for data, reason in REFUSED:
+        with pytest.raises(InvalidJSON) as caught:
+            decode(data, max_depth=1000)
 
-    assert caught.value.reason == reason
-    assert caught.value.__context__ is None
-    frame = caught.traceback[-1].frame
-    assert "secret-text" not in repr(frame.f_locals)
+        assert caught.value.reason == reason
+        assert caught.value.__context__ is None
+        frame = caught.traceback[-1].frame
+        assert "secret-text" not in repr(frame.f_locals)

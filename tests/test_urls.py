@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,11 +41,11 @@ def checked(value: Any, secure: tuple[str, ...] = ("https",), plain: tuple[str, 
     return "", refusal.message.removeprefix("url ")
 
 
-@pytest.mark.parametrize(("value", "expected"), TAKEN.items(), ids=TAKEN.keys())
-def test_normal_form(value: str, expected: str) -> None:
+def test_normal_form() -> None:
     """Scheme and host become lower case, the path is untouched; the normal form is stable."""
-    assert (expected, "") == checked(value)
-    assert (expected, "") == checked(expected)
+    for value, expected in TAKEN.items():
+        assert (expected, "") == checked(value)
+        assert (expected, "") == checked(expected)
 
 
 SIGNS = "contains whitespace, a non-ASCII character, a backslash, a user name, a query or a fragment"
@@ -139,25 +138,25 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("value", "reason"), REFUSED.items(), ids=map(ascii, REFUSED))
-def test_anything_else_is_refused(value: str, reason: str) -> None:
+def test_anything_else_is_refused() -> None:
     """Text that is not a URL, and a URL that would send secrets in plain text, is refused."""
-    normal, problem = checked(value)
+    for value, reason in REFUSED.items():
+        normal, problem = checked(value)
 
-    assert ("", True) == (normal, problem.startswith(reason))
+        assert ("", True) == (normal, problem.startswith(reason))
 
 
-@pytest.mark.parametrize("value", ["https://user:hunter2@h", "http://hunter2.example", "hunter2", "https://h:hunter2"])
-def test_error_does_not_repeat_the_url(value: str) -> None:
+def test_error_does_not_repeat_the_url() -> None:
     """A URL may contain a password: no text repeats any of it."""
-    assert "hunter2" not in checked(value)[1]
+    for value in ["https://user:hunter2@h", "http://hunter2.example", "hunter2", "https://h:hunter2"]:
+        assert "hunter2" not in checked(value)[1]
 
 
-@pytest.mark.parametrize("value", ["", None, 5, b"https://host.example", ["https://host.example"], True])
-def test_other_types_and_nothing_are_refused(value: Any) -> None:
+def test_other_types_and_nothing_are_refused() -> None:
     """A value that is not text is refused by its type, and an empty one as such."""
-    expected = "is empty" if value == "" else f"must be a str, not {type(value).__name__}"
-    assert ("", expected) == checked(value)
+    for value in ["", None, 5, b"https://host.example", ["https://host.example"], True]:
+        expected = "is empty" if value == "" else f"must be a str, not {type(value).__name__}"
+        assert ("", expected) == checked(value)
 
 
 def test_several_schemes() -> None:

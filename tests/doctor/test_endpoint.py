@@ -137,14 +137,14 @@ ANSWERS: dict[str, tuple[Answer, Expected]] = {
 }
 
 
-@pytest.mark.parametrize(("answer", "expected"), ANSWERS.values(), ids=ANSWERS.keys())
-def test_other_endpoints(answer: Answer, expected: Expected) -> None:
+def test_other_endpoints() -> None:
     """What answers without a token is named by what it answers, and no credentials are needed for it."""
-    checks = checked(answer)
+    for answer, expected in ANSWERS.values():
+        checks = checked(answer)
 
-    before = [name for name, check in checks.items() if check.status == "warn"]
-    assert_found({name: check for name, check in checks.items() if name not in before}, expected)
-    assert "only the token endpoint" in checks["environment"].detail
+        before = [name for name, check in checks.items() if check.status == "warn"]
+        assert_found({name: check for name, check in checks.items() if name not in before}, expected)
+        assert "only the token endpoint" in checks["environment"].detail
 
 
 def test_endpoint_without_faults(livekit_server: LiveKitServer) -> None:

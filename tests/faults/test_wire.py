@@ -546,12 +546,12 @@ def test_livekit_url_that_is_refused(server_class: ServerClass, moss: FakeMoss) 
     assert "voice_agent_url" in str(error)
 
 
-@pytest.mark.parametrize("api_url", ["http://moss.example", "http://localhost@evil.test", "https://h\r\nX: 1", 7])
-def test_api_url_that_is_refused(server_class: ServerClass, api_url: Any) -> None:
+def test_api_url_that_is_refused(server_class: ServerClass) -> None:
     """When the server is made, and not when it fetches."""
-    with pytest.raises(InvalidArgument) as caught:
-        server_class.new({**arguments_for("https://h"), "api_url": api_url})
-    assert "api_url" == caught.value.field
+    for api_url in ["http://moss.example", "http://localhost@evil.test", "https://h\r\nX: 1", 7]:
+        with pytest.raises(InvalidArgument) as caught:
+            server_class.new({**arguments_for("https://h"), "api_url": api_url})
+        assert "api_url" == caught.value.field
 
 
 @pytest.mark.parametrize("field", ["project_id", "project_key"])

@@ -201,34 +201,29 @@ def test_environ_says_the_same_as_arguments() -> None:
         } == moss.environ
 
 
-@pytest.mark.parametrize("memory", [False, True], ids=["socket", "memory"])
-@pytest.mark.parametrize(
-    ("expected", "method", "path", "changed"),
-    [
-        (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Key": "wrong"}),
-        (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Id": "wrong"}),
-        (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Key": ""}),
-        (404, "GET", f"{ENDPOINT}?voice_agent_id=other", {}),
-        (404, "GET", ENDPOINT, {}),
-        (404, "GET", "/", {}),
-        (404, "POST", "/elsewhere", {}),
-        (405, "POST", f"{ENDPOINT}?voice_agent_id=agent", {}),
-        (405, "HEAD", f"{ENDPOINT}?voice_agent_id=agent", {}),
-        (200, "GET", f"{ENDPOINT}?voice_agent_id=agent", {}),
-    ],
-)
-def test_refuses_what_the_api_refuses(
-    expected: int, method: str, path: str, changed: dict[str, str], memory: bool
-) -> None:
+def test_refuses_what_the_api_refuses() -> None:
     """A wrong project, an unknown agent or path and another method get the status that the API gives."""
-    with FakeMoss(project_id="project", project_key="key", voice_agent_id="agent") as moss:
-        transport = moss.transport() if memory else None
-        with httpx2.Client(transport=transport, trust_env=False) as client:
-            response = client.request(method, moss.url + path, headers={**headers_of(moss), **changed})
+    for memory in [False, True]:
+        for expected, method, path, changed in [
+            (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Key": "wrong"}),
+            (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Id": "wrong"}),
+            (401, "GET", f"{ENDPOINT}?voice_agent_id=agent", {"X-Project-Key": ""}),
+            (404, "GET", f"{ENDPOINT}?voice_agent_id=other", {}),
+            (404, "GET", ENDPOINT, {}),
+            (404, "GET", "/", {}),
+            (404, "POST", "/elsewhere", {}),
+            (405, "POST", f"{ENDPOINT}?voice_agent_id=agent", {}),
+            (405, "HEAD", f"{ENDPOINT}?voice_agent_id=agent", {}),
+            (200, "GET", f"{ENDPOINT}?voice_agent_id=agent", {}),
+        ]:
+            with FakeMoss(project_id="project", project_key="key", voice_agent_id="agent") as moss:
+                transport = moss.transport() if memory else None
+                with httpx2.Client(transport=transport, trust_env=False) as client:
+                    response = client.request(method, moss.url + path, headers={**headers_of(moss), **changed})
 
-        assert expected == response.status_code
-        assert ("voice_agent_api_secret" in response.text) is (expected == 200)
-        assert ("GET" if expected == 405 else None) == response.headers.get("allow")
+                assert expected == response.status_code
+                assert ("voice_agent_api_secret" in response.text) is (expected == 200)
+                assert ("GET" if expected == 405 else None) == response.headers.get("allow")
 
 
 def test_a_body_in_the_request_does_not_reset_the_answer(moss: FakeMoss) -> None:
@@ -254,13 +249,14 @@ def test_rotate(moss: FakeMoss, ask: Ask) -> None:
     assert ["wss://other", "k", "s", ""] == list(ask(moss).json().values())
 
 
-@pytest.mark.parametrize("answer", ["503", [503, 200], None, True, FaultResponse])
-def test_answer_of_another_type_is_refused_at_once(answer: Any) -> None:
+def test_answer_of_another_type_is_refused_at_once() -> None:
     """What is no answer is a TypeError in the test's own line, and not later on a thread."""
-    moss = FakeMoss()
-    for script in (moss.queue, moss.set_default):
-        with pytest.raises(TypeError, match="a MockResponse or a status such as 503"):
-            script(answer)
+    answer: Any
+    for answer in ["503", [503, 200], None, True, FaultResponse]:
+        moss = FakeMoss()
+        for script in (moss.queue, moss.set_default):
+            with pytest.raises(TypeError, match="a MockResponse or a status such as 503"):
+                script(answer)
 
 
 @in_every_way
@@ -923,9 +919,10 @@ def test_repr_hides_secrets(moss: FakeMoss) -> None:
     assert "FaultResponse(status=503, body=<2 bytes>, delay=0.5)" == repr(FaultResponse(503, body=b"ab", delay=0.5))
 
 
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
+def test_answers_that_make_no_sense_are_refused() -> None:
+    """A contradiction or a value out of range is a ValueError that names the field."""
+    fields: Any
+    for fields, reason in [
         ({"json": 1, "body": b""}, "json and body exclude each other"),
         ({"raw": b"", "size": 1, "gzip_bomb": 1}, "raw and size and gzip_bomb exclude each other"),
         ({"endless_body": True, "endless_headers": True}, "endless_body and endless_headers exclude"),
@@ -936,12 +933,9 @@ def test_repr_hides_secrets(moss: FakeMoss) -> None:
         ({"headers": {"A": "b\r\nC: d"}}, "headers must be one line"),
         ({"headers": {"A": "\u20ac"}}, "headers must be one line"),
         ({"headers": {"": "b"}}, "headers must be one line"),
-    ],
-)
-def test_answers_that_make_no_sense_are_refused(fields: dict[str, Any], reason: str) -> None:
-    """A contradiction or a value out of range is a ValueError that names the field."""
-    with pytest.raises(ValueError, match=reason):
-        FaultResponse(**fields)
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            FaultResponse(**fields)
 
 
 @pytest.mark.parametrize("field", ["body", "raw"])

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -86,11 +85,12 @@ def test_all_differences_are_told(moss_server: MossVoiceServerSync) -> None:
     ]
 
 
-@pytest.mark.parametrize("token", ["", "a.b.c", "a.W10.c", None, "a.b", b"a.b", 5], ids=repr)
-def test_what_is_no_token_is_said(token: Any) -> None:
+def test_what_is_no_token_is_said() -> None:
     """Something else than a token is an assertion error, not a puzzle."""
-    with pytest.raises(AssertionError, match="not a token"):
-        assert_token(token, identity="ada")
+    token: object
+    for token in ["", "a.b.c", "a.W10.c", None, "a.b", b"a.b", 5]:
+        with pytest.raises(AssertionError, match="not a token"):
+            assert_token(token, identity="ada")
 
 
 def test_tokens_of_other_makers() -> None:

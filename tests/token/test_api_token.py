@@ -72,22 +72,24 @@ def test_both_classes_create_api_tokens(server_class: Any) -> None:
     assert claims(token)["exp"] - claims(token)["nbf"] in (60, 61)
 
 
-@pytest.mark.parametrize("ttl", [10, 600, timedelta(seconds=10), timedelta(minutes=10)])
-def test_ttl_within_its_range(ttl: Any) -> None:
+def test_ttl_within_its_range() -> None:
     """10 seconds to 10 minutes."""
-    token = SERVER.create_api_token(ApiGrants(room_list=True), ttl=ttl)
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    ttl: Any
+    for ttl in [10, 600, timedelta(seconds=10), timedelta(minutes=10)]:
+        token = SERVER.create_api_token(ApiGrants(room_list=True), ttl=ttl)
+        seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
 
-    assert claims(token)["exp"] - claims(token)["nbf"] in (seconds, seconds + 1)
+        assert claims(token)["exp"] - claims(token)["nbf"] in (seconds, seconds + 1)
 
 
-@pytest.mark.parametrize("ttl", [9.9, 601, 0, -1, True, None, "60", float("nan"), timedelta(hours=1)])
-def test_ttl_that_is_refused(ttl: Any) -> None:
+def test_ttl_that_is_refused() -> None:
     """Everything else is refused by name."""
-    with pytest.raises(InvalidArgument) as caught:
-        SERVER.create_api_token(ApiGrants(room_list=True), ttl=ttl)
+    ttl: Any
+    for ttl in [9.9, 601, 0, -1, True, None, "60", float("nan"), timedelta(hours=1)]:
+        with pytest.raises(InvalidArgument) as caught:
+            SERVER.create_api_token(ApiGrants(room_list=True), ttl=ttl)
 
-    assert caught.value.field == "ttl"
+        assert caught.value.field == "ttl"
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -101,19 +103,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "field"), REFUSED, ids=str)
-def test_grants_that_are_refused(arguments: dict[str, Any], field: str) -> None:
+def test_grants_that_are_refused() -> None:
     """A wrong type, a room that LiveKit would refuse, and `room_admin` without a room."""
-    with pytest.raises(InvalidArgument) as caught:
-        ApiGrants(**arguments)
+    for arguments, field in REFUSED:
+        with pytest.raises(InvalidArgument) as caught:
+            ApiGrants(**arguments)
 
-    assert caught.value.field == field
+        assert caught.value.field == field
 
 
-@pytest.mark.parametrize("grants", [None, {"room_list": True}, VideoGrants(room_list=True), ApiGrants])
-def test_grants_of_another_type_are_refused(grants: Any) -> None:
+def test_grants_of_another_type_are_refused() -> None:
     """Only an `ApiGrants` is signed."""
-    with pytest.raises(InvalidArgument) as caught:
-        SERVER.create_api_token(grants)
+    grants: Any
+    for grants in [None, {"room_list": True}, VideoGrants(room_list=True), ApiGrants]:
+        with pytest.raises(InvalidArgument) as caught:
+            SERVER.create_api_token(grants)
 
-    assert caught.value.field == "grants"
+        assert caught.value.field == "grants"
