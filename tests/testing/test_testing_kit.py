@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_all_differences_are_told(moss_server: MossVoiceServerSync) -> None:
 
 def test_what_is_no_token_is_said() -> None:
     """Something else than a token is an assertion error, not a puzzle."""
-    token: object
+    token: Any
     for token in ["", "a.b.c", "a.W10.c", None, "a.b", b"a.b", 5]:
         with pytest.raises(AssertionError, match="not a token"):
             assert_token(token, identity="ada")
