@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
 from moss_voice_server import errors
 from moss_voice_server.errors import (
