@@ -269,10 +269,9 @@ def test_weak_secret(shell: Shell) -> None:
     shell.environ["LIVEKIT_API_SECRET"] = "weak%"
     status, out, err = shell("token", "--identity", "a", "--room", "b")
 
-    assert (
-        "moss-voice-server: warning: the LiveKit API secret has fewer than 32 bytes, less than HS256's own strength (RFC 7518, "
-        "section 3.2): make a longer one for anything but local tests\n"
-    ) == err
+    assert err.count("\n") == 1
+    assert err.startswith("moss-voice-server: warning: ")
+    assert "32 bytes" in err
     assert (0, "a") == (status, claims(out)["sub"])
 
 

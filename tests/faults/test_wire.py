@@ -26,6 +26,7 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._credentials.runtime import Runtime
+from moss_voice_server._http import drivers
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import (
     CredentialsError,
@@ -739,11 +740,11 @@ def test_too_many_open_files(moss: FakeMoss, what: str, authority: Authority, mo
 def test_too_many_open_files_for_a_loop(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where an async transport gets its loop. Not by the system's limit: CPython would report half a loop."""
 
-    def refuse() -> None:
+    def refuse(*_: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     async def story() -> None:
-        monkeypatch.setattr(asyncio, "SelectorEventLoop", refuse)
+        monkeypatch.setattr(drivers, "_Loop", refuse)
         await MossVoiceServer(**moss.arguments, transport=httpx2.AsyncHTTPTransport(verify=False)).refresh()
 
     error = caught(lambda: asyncio.run(story()))

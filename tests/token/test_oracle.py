@@ -303,5 +303,4 @@ def test_one_fault_is_refused_in_any_request(request: Request, fault: tuple[str,
         SERVER.create_participant_token(who, **keywords)
 
     assert field == caught.value.field.partition(" ")[0].partition("['")[0]
-    assert str(caught.value).startswith((field, f"a value in {field}"))
     assert str(caught.value).isprintable()
