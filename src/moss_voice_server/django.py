@@ -72,7 +72,7 @@ def token_view(
 
 
 def _async_view(endpoint: TokenEndpoint) -> Callable[[HttpRequest], Any]:
-    async def token(request: HttpRequest) -> HttpResponse:
+    async def token(request: HttpRequest, *_args: object, **_kwargs: object) -> HttpResponse:
         try:
             return _response(await endpoint.handle(_incoming(request), _call_on_loop))
         except Exception as failure:  # noqa: BLE001  # logged already
@@ -82,7 +82,7 @@ def _async_view(endpoint: TokenEndpoint) -> Callable[[HttpRequest], Any]:
 
 
 def _sync_view(endpoint: TokenEndpoint) -> Callable[[HttpRequest], Any]:
-    def token(request: HttpRequest) -> HttpResponse:
+    def token(request: HttpRequest, *_args: object, **_kwargs: object) -> HttpResponse:
         try:
             response = _response(run(endpoint.handle(_incoming(request), call_now)))
         except Exception as failure:  # noqa: BLE001  # logged already

@@ -54,7 +54,9 @@ def token_blueprint(
     endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, knows=_flask_knows, **options)
     blueprint = Blueprint(name, __name__)
 
-    def token() -> Response:
+    def token(
+        **_view_args: object,
+    ) -> Response:  # those of a prefix such as /<tenant>; authorize finds them in the request
         # The request itself and not Flask's proxy: an async authorize may run on another thread.
         current = request._get_current_object()  # type: ignore[attr-defined]  # werkzeug's LocalProxy has it
         received = incoming(current.environ, current, partial(_read, current))

@@ -11,7 +11,7 @@ from django.core import asgi, wsgi
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest
 from django.urls import include as django_include
-from django.urls import path
+from django.urls import path, re_path
 from django.utils.decorators import sync_and_async_middleware
 
 from moss_voice_server import ParticipantInfo
@@ -73,6 +73,17 @@ async def sees_async(request: HttpRequest, token_request: TokenRequest) -> Any:
     return sees(request, token_request)
 
 
+def matched(request: HttpRequest, token_request: TokenRequest) -> Any:
+    """An authorize that looks at the variables in the path."""
+    match: Any = request.resolver_match
+    return Admission(ParticipantInfo("ada", None, f"{[*match.args]} {match.kwargs}"))
+
+
+async def matched_async(request: HttpRequest, token_request: TokenRequest) -> Any:
+    """The same, async."""
+    return matched(request, token_request)
+
+
 def _look(request: HttpRequest) -> None:
     if request.path.startswith("/body-before"):
         assert request.body
@@ -106,6 +117,11 @@ urlpatterns = [
         path(f"{where}/{mode}", token_view(policy.FIXED, authorize=authorize, csrf_exempt=True))
         for where in ("body", "body-before")
         for mode, authorize in (("sync", sees), ("async", sees_async))
+    ),
+    *(
+        make(f"{mode}/{where}", token_view(policy.FIXED, authorize=authorize, csrf_exempt=True), more)
+        for mode, authorize in (("sync", matched), ("async", matched_async))
+        for make, where, more in ((path, "<slug:tenant>/named", {"plan": "pro"}), (re_path, r"(\w+)/unnamed", None))
     ),
     path("checked", token_view(policy.FIXED, authorize=plain)),
     path("checked-async", token_view(policy.FIXED, authorize=waiting)),

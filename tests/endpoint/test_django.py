@@ -103,3 +103,13 @@ def test_djangos_own_headers_are_kept(all_frameworks: AllFrameworks, program: st
     answer = ask(all_frameworks, program, "/sync/token", Request(ADA))
     said = [answer.header(name) for name in ("x-frame-options", "referrer-policy", "cache-control")]
     assert ["DENY", "no-referrer", "no-store"] == said
+
+
+@django
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("path", "seen"), [("acme/named", "[] {'tenant': 'acme', 'plan': 'pro'}"), ("acme/unnamed", "['acme'] {}")]
+)
+def test_variables_in_the_path(all_frameworks: AllFrameworks, program: str, mode: str, path: str, seen: str) -> None:
+    """As in any other view, the URL may have variables; authorize finds them in the request."""
+    assert seen == ask(all_frameworks, program, f"/{mode}/{path}", Request(ADA)).claims["metadata"]

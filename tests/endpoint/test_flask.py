@@ -205,6 +205,18 @@ def test_a_rule_like_flasks_own() -> None:
     assert app.view_functions[rule.endpoint].__name__
 
 
+@pytest.mark.parametrize("authorize", [plain, waiting])
+def test_variables_in_the_path(authorize: Callable[..., Any]) -> None:
+    """As in any other view, a prefix may have variables; authorize finds them in the request."""
+    app = app_with()
+    app.register_blueprint(
+        token_blueprint(SERVER, authorize=authorize, path="/<kind>/token"), url_prefix="/<int:tenant>"
+    )
+    assert (
+        "today shop /7/voice/token" == claims(post(app, "/7/voice/token", "ada").json["participant_token"])["metadata"]
+    )
+
+
 @pytest.mark.parametrize("method", ["QUERY", "PROPFIND", "CONNECT", "BREW"])
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_methods_that_hardly_anybody_knows(method: str, prefix: str) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
-import subprocess
 import sys
 import threading
 import types
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.validate import validator
@@ -22,6 +20,7 @@ from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_gu
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ask_wsgi, environ
 from tests.endpoint.wire import Request, ask, bearer, exchange
+from tests.support.green import GREEN, run_green
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
@@ -159,8 +158,6 @@ def test_an_async_authorize_where_a_loop_runs_already() -> None:
 
 
 GREENLETS = """
-from gevent import monkey, pool
-monkey.patch_all()
 import asyncio
 from tests.endpoint.test_wsgi import ADA, SERVER, WHO, Request, ask_wsgi, environ, token_app
 
@@ -180,17 +177,14 @@ def ask(who):
     WHO.set(who)
     return ask_wsgi(app, environ(Request(), who=who)).status
 
-assert [201] * 3 == pool.Group().map(ask, "abc")
+assert [201] * 3 == list(run(ask, "abc"))
 """
 
 
-def test_an_async_authorize_below_gevent() -> None:
-    """Greenlets share one thread, and a thread has one loop: each waits on another one all the same, with its own context."""
-    pytest.importorskip("gevent")
-    # In a program of its own, since nobody can take gevent's patches back.
-    command, root = [sys.executable, "-c", GREENLETS], Path(__file__).parent.parent.parent
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
-    assert (0, "") == (done.returncode, done.stderr)
+@pytest.mark.parametrize("package", GREEN)
+def test_an_async_authorize_on_green_threads(package: str) -> None:
+    """They share one thread, and a thread has one loop: each waits on another one all the same, with its own context."""
+    run_green(package, GREENLETS)
 
 
 def test_guests() -> None:

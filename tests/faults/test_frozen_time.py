@@ -6,6 +6,7 @@ import asyncio
 import datetime
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import freezegun
 import httpx2
@@ -13,10 +14,23 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.errors import CredentialsUnavailable
+from moss_voice_server.testing import FakeLiveKit, FakeMoss
+from tests.support.fault_response import FaultResponse
 from tests.support.servers import ServerClass
 from tests.support.simulation import ADA
 from tests.support.tokens import claims
+
+
+def trio_run(coroutine: Any) -> Any:
+    """Runs a coroutine under trio."""
+    trio = pytest.importorskip("trio")
+
+    async def awaited() -> Any:
+        return await coroutine
+
+    return trio.run(awaited)
+
 
 THEN = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.timezone.utc)
 
@@ -84,3 +98,48 @@ def test_wait_for_a_hanging_api_ends(freeze: Freeze, moss: FakeMoss) -> None:
     policy = RefreshPolicy(attempts=2, attempt_timeout=0.5, total_timeout=1)
     with freeze(), pytest.raises(RuntimeError):
         MossVoiceServerSync.create(**moss.arguments, refresh=policy)
+
+
+TRICKLE = RefreshPolicy(attempts=1, attempt_timeout=0.5, total_timeout=30)
+
+
+@freezes
+@pytest.mark.parametrize("transport", [lambda kind: None, lambda kind: kind()], ids=["own", "custom"])
+def test_trickle_is_cut_off(
+    freeze: Freeze, transport: Callable[[Any], Any], server_class: ServerClass, moss: FakeMoss
+) -> None:
+    """The deadline of an attempt is one of real time for every single read as well."""
+    moss.set_default(FaultResponse(trickle=0.05))
+    kind = httpx2.HTTPTransport if server_class.kind is MossVoiceServerSync else httpx2.AsyncHTTPTransport
+    with freeze(), pytest.raises(CredentialsUnavailable, match=r"response timed out after 0\.5 seconds"):
+        server_class.create(**moss.arguments, refresh=TRICKLE, transport=transport(kind))
+
+
+@freezes
+@pytest.mark.parametrize("run", [None, asyncio.run, trio_run], ids=["sync", "asyncio", "trio"])
+def test_rooms_with_a_retry_end(freeze: Freeze, run: Any) -> None:
+    """Pauses between the attempts of a call to LiveKit's server API, and the fake's clock, as for the credentials."""
+    with FakeLiveKit() as livekit, freeze():
+        kind = MossVoiceServerSync if run is None else MossVoiceServer
+        rooms = kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret).rooms
+        livekit.queue(FaultResponse(503))
+        listed = rooms.list() if run is None else run(rooms.list())
+        assert ((), 2) == (listed, len(livekit.requests))
+
+
+@freezes
+@pytest.mark.parametrize("kind", [MossVoiceServerSync, MossVoiceServer])
+def test_session_reports_with_a_retry_end(freeze: Freeze, kind: Any, moss: FakeMoss) -> None:
+    """The same for the pages of session reports."""
+    with freeze():
+        server = kind(**moss.arguments)
+        moss.queue(503)
+
+        async def collect() -> list[Any]:
+            return [report async for report in server.session_reports(THEN - datetime.timedelta(days=1))]
+
+        if kind is MossVoiceServer:
+            assert [] == asyncio.run(collect())
+        else:
+            assert [] == list(server.session_reports(THEN - datetime.timedelta(days=1)))
+    assert 2 == moss.count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -31,8 +30,9 @@ async def call_now(function: Callable[..., Any], nonblocking: bool, /, *argument
 
 def _resolve_awaitable(result: Any) -> Any:
     import asyncio
-    from concurrent.futures import ThreadPoolExecutor
     from contextvars import copy_context
+
+    from .._http.threads import run_on_native_thread
 
     async def awaited() -> Any:
         return await result
@@ -41,11 +41,5 @@ def _resolve_awaitable(result: Any) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(awaited())
-    # This thread has a running loop: a coroutine called a sync framework, or another greenlet of gevent's has it.
-    settle = partial(copy_context().run, asyncio.run, awaited())
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("threading"):
-        # Python's own threads are greenlets here, on this very thread; gevent's pool has real ones.
-        return sys.modules["gevent"].get_hub().threadpool.apply(settle)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(settle).result()
+    # This thread has a running loop: a coroutine called a sync framework, or another green thread has it.
+    return run_on_native_thread(partial(copy_context().run, asyncio.run, awaited()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterable, Iterable
 
 import httpx2
 
+from .._clock import elapsed
 from .._secret import Sealed, Secret
 from .model import Request, Response
 
@@ -42,7 +42,7 @@ class BodyReader(Sealed):
                 break
 
     def _add(self, chunk: bytes) -> bool:
-        if time.monotonic() > self._deadline:
+        if elapsed() > self._deadline:
             raise TimeoutError
         self._is_truncated = len(self._bytes) + len(chunk) > self._request.max_body
         if not self._is_truncated:

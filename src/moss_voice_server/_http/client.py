@@ -7,7 +7,6 @@ whose variables hold secrets: faults become values, and an interruption goes thr
 from __future__ import annotations
 
 import importlib
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 import anyio
 import httpx2
 
+from .._clock import elapsed
 from .body import BodyReader
 from .deadlines import Deadline, OpenedStreams
 from .environment import setup_error
@@ -36,7 +36,7 @@ Client = TypeVar("Client", httpx2.Client, httpx2.AsyncClient)
 
 def send(attempt: Attempt, transport: SyncTransport | None = None) -> Answer:
     """Sends a request now; the attempt's delay is the caller's to wait for."""
-    deadline = time.monotonic() + attempt.timeout
+    deadline = elapsed() + attempt.timeout
     trace = Deadline(deadline)
     with hidden():
         try:
@@ -58,7 +58,7 @@ async def send_async(attempt: Attempt, transport: AsyncTransport | None = None) 
     if not uses_async_client(transport):
         return await run_in_thread(lambda: send(attempt))
     trace = OpenedStreams()
-    body = BodyReader(attempt.request, time.monotonic() + attempt.timeout)
+    body = BodyReader(attempt.request, elapsed() + attempt.timeout)
     with hidden():
         try:
             with anyio.fail_after(attempt.timeout):

@@ -6,10 +6,11 @@ classes are trace extensions of the HTTP client, which calls them before and aft
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from .._clock import elapsed
 
 _WRITE_SIZE = 16 * 1024  # bytes
 
@@ -50,10 +51,10 @@ class Deadline(Progress):
             stream.write = self._bounded_write(stream.write)
 
     def _left(self) -> float:
-        return max(0.001, self._deadline - time.monotonic())
+        return max(0.001, self._deadline - elapsed())
 
     def _check(self) -> None:
-        if time.monotonic() > self._deadline:  # bytes that have arrived already are read without waiting
+        if elapsed() > self._deadline:  # bytes that have arrived already are read without waiting
             raise TimeoutError
 
     def _bounded_read(self, read: Callable[[int, float | None], bytes]) -> Callable[[int, float | None], bytes]:

@@ -7,15 +7,13 @@ import time
 from contextlib import suppress
 from typing import TypeVar
 
-import anyio
-
 from .._clock import elapsed
 from .client import AsyncTransport, SyncTransport, send, send_async, uses_async_client
 from .environment import setup_error
 from .faults import strip_traceback
 from .flow import Flow, Steps
 from .model import Answer, Attempt, TransportError
-from .threads import DaemonExecutor, asyncio_is_running
+from .threads import DaemonExecutor, asyncio_is_running, run_in_thread, run_on_native_thread, threads_are_green
 
 Result = TypeVar("Result")
 
@@ -37,11 +35,17 @@ async def run_async(steps: Steps[Result], transport: AsyncTransport | None = Non
     try:
         step = next(steps)
         while True:
-            await anyio.sleep(step.delay)
+            await _pause(step.delay)
             step = steps.send(await send_async(step, transport) if isinstance(step, Attempt) else None)
     except StopIteration as finished:
         result: Result = finished.value
         return result
+
+
+async def _pause(seconds: float) -> None:
+    """Waits on a thread: where a test freezes the time, a pause on the event loop never ends."""
+    if seconds > 0:
+        await run_in_thread(lambda: time.sleep(seconds))
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -56,6 +60,8 @@ def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport | None = None)
     """Runs a flow on this thread, with an async transport on an event loop that only this call uses."""
     if not uses_async_client(transport):
         return run(flow)
+    if asyncio_is_running() and threads_are_green():
+        return run_on_native_thread(lambda: run_on_own_loop(flow, transport))
     if asyncio_is_running():  # no thread could be started, and a coroutine waits for this call
         problem = TransportError("no thread can be started, and an async transport needs one", may_have_arrived=False)
         return _failed(flow, problem)

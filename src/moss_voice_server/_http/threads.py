@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import importlib
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -36,6 +38,36 @@ class DaemonExecutor(ThreadPoolExecutor):
         except (RuntimeError, MemoryError):
             work()
         return future
+
+
+def run_on_native_thread(function: Callable[[], Result]) -> Result:
+    """Calls a function on a thread of the system, and waits for it.
+
+    Where gevent or eventlet has replaced Python's threads, those are green: all share one thread, and so its event loop.
+    """
+    pool = _native_pool()
+    if pool is not None:
+        return pool(function)
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function).result()
+
+
+def threads_are_green() -> bool:
+    """Whether gevent or eventlet has replaced Python's threads."""
+    return _native_pool() is not None
+
+
+def _native_pool() -> Callable[[Callable[[], Result]], Result] | None:
+    """Where Python's threads are green: what calls a function on a thread of the system, and lets the other ones go on."""
+    gevent: Any = sys.modules.get("gevent.monkey")
+    eventlet: Any = sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        hub: Any = sys.modules["gevent"]
+        return hub.get_hub().threadpool.apply  # type: ignore[no-any-return]
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        tpool: Any = importlib.import_module("eventlet.tpool")
+        return tpool.execute  # type: ignore[no-any-return]
+    return None
 
 
 def asyncio_is_running() -> bool:

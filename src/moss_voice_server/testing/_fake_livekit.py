@@ -24,6 +24,10 @@ from ._response import MockResponse
 from ._socket import SocketServer
 
 
+def _now() -> float:
+    return time.time()  # looked up at each call, for tools that freeze the time
+
+
 class FakeLiveKit:
     """LiveKit's server API on a loopback port, from `start` (or `with`) to `close`::
 
@@ -40,7 +44,8 @@ class FakeLiveKit:
         agents: the names of the agents whose workers run: a dispatch brings the agent into the room at once. `""` is the
             unnamed worker.
         api_key, api_secret: the project's key and secret; random by default.
-        clock: seconds since 1970, for the times of rooms and dispatches and for the validity of tokens.
+        clock: seconds since 1970, for the times of rooms and dispatches and for the validity of tokens;
+            `None`: the `time` module's.
     """
 
     def __init__(
@@ -49,9 +54,9 @@ class FakeLiveKit:
         agents: Iterable[str] = (),
         api_key: str | None = None,
         api_secret: str | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock)
+        self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock or _now)
         self._exchanges = Exchanges(time.monotonic, self._api.complete)
         self._server = SocketServer(self._exchanges, None)
         self._port = 0

@@ -123,7 +123,7 @@ class _Connection:
         self._is_interrupted = True
         with contextlib.suppress(OSError):
             # The plain socket's method: the TLS one would first take its own state apart under the reader.
-            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+            _shut_down(self.socket, socket.SHUT_RDWR)
 
     def serve(self, ssl_context: ssl.SSLContext | None) -> None:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -211,4 +211,11 @@ class _Connection:
                 self.socket.unwrap()
         # Closing alone would leave the connection open where a forked child has a copy of it.
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+            _shut_down(self.socket, socket.SHUT_WR)
+
+
+def _shut_down(connection: socket.socket, how: int) -> None:
+    if isinstance(connection, ssl.SSLSocket):
+        socket.socket.shutdown(connection, how)  # its own method drops the TLS state, which another thread may be using
+    else:
+        connection.shutdown(how)  # eventlet's sockets have methods of their own
