@@ -36,7 +36,7 @@ def names(name: str, values: Any, *kinds: type) -> tuple[Any, ...]:
     """A collection of names, as a tuple; `kinds` are allowed besides str."""
     # A str is a collection of its letters: the most common mistake.
     if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
-        raise wrong_type(name, "a tuple of names, such as ('support-agent',)", values)
+        raise wrong_type(name, "a tuple of names, such as ('one', 'two')", values)
     for value in values:
         if not isinstance(value, (str, *kinds)):
             raise wrong_type(f"{name}[…]", "a name", value)

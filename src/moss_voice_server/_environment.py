@@ -7,7 +7,7 @@ whitespace, a carriage return, a byte order mark, bytes that are not UTF-8.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ._files import read_text
 from ._secret import Secret
@@ -27,11 +27,11 @@ def required(
     found = {name: optional(environ, name, read) for name in names}
     missing = [name for name, value in found.items() if value is None]
     if missing:
-        verb = "is" if len(missing) == 1 else "are"
+        verb, names = ("is", f"{missing[0]}, or {missing[0]}") if len(missing) == 1 else ("are", "them, or <NAME>")
         raise InvalidArgument(
-            f"{_listed(missing)} {verb} not set",
+            f"{listed(missing)} {verb} not set",
             field=missing[0],
-            remedy=f"set {_listed(missing)}, or {missing[0]}_FILE to the path of a file that contains the value",
+            remedy=f"set {names}_FILE to the path of a file that contains the value",
         )
     return {name: value for name, value in found.items() if value is not None}
 
@@ -124,5 +124,6 @@ def _has_unprintable(value: Secret[str]) -> bool:
     return any(not char.isprintable() and not "\ud800" <= char <= "\udfff" for char in value.reveal())
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
     return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])

@@ -76,7 +76,7 @@ def is_session_of(identity: str, user_id: str, key: bytes) -> bool:
 def _tag(user_id: str, key: bytes) -> str:
     if not isinstance(key, bytes) or len(key) < 16:
         raise InvalidArgument(
-            "key is not a bytes value of at least 16 bytes", field="key", remedy="make one with secrets.token_bytes(32)"
+            "key must be bytes, at least 16 of them", field="key", remedy="make one with secrets.token_bytes(32)"
         )
     return hmac.new(key, label("user_id", user_id, limit=4096).encode(), hashlib.sha256).hexdigest()[:32]
 

@@ -28,13 +28,18 @@ class RateLimiter:
             `"valkey://host:6379"` and others are shared. See the library's documentation.
 
     Raises:
-        ValueError: `rate` cannot be parsed.
-        InvalidArgument: `storage` is an `async+…` one: this limiter runs on a thread where its storage may block.
+        InvalidArgument: `rate` cannot be parsed, or `storage` is an `async+…` one: this limiter runs on a thread where its
+            storage may block.
         limits.errors.ConfigurationError: `storage` is unknown, or its client is not installed.
     """
 
     def __init__(self, rate: str = "10/minute", storage: str = "memory://") -> None:
-        self._rate = parse(rate)
+        try:
+            self._rate = parse(rate)
+        except ValueError:
+            raise InvalidArgument(
+                "rate cannot be parsed", field="rate", remedy="write one such as '10/minute'"
+            ) from None
         counts = storage_from_string(storage)
         if not isinstance(counts, Storage):
             # Its results would be coroutines, which are true: every request would be within the rate.

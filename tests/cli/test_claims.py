@@ -37,7 +37,7 @@ def test_times() -> None:
     """Times are relative to now."""
     for claim, offset, words in [
         ("nbf", 0, "valid now"),
-        ("nbf", -120, "valid for the last 2 minutes"),
+        ("nbf", -120, "became valid 2 minutes ago"),
         ("nbf", 7200, "valid in 2 hours"),
         ("exp", 60, "expires in 60 seconds"),
         ("exp", 119, "expires in 119 seconds"),

@@ -181,7 +181,7 @@ USAGE = {
     "blank agent": (["--agent", " "], "--agent: .*empty"),
     "agent with a newline": (["--agent", "clerk\n"], r"--agent: .*U\+000A"),
     "two kinds of agent": (["--agent", "clerk", "--no-agent"], "not allowed with argument"),
-    "half the credentials": (["--api-key", "APIkey"], "LIVEKIT_URL, LIVEKIT_API_SECRET are not set"),
+    "half the credentials": (["--api-key", "APIkey"], "LIVEKIT_URL and LIVEKIT_API_SECRET are not set"),
 }
 
 

@@ -71,9 +71,11 @@ def test_list_and_show(rooms: Shell, own_server: LiveKitServer) -> None:
 def test_room_that_does_not_exist(rooms: Shell) -> None:
     """Showing it fails with status 1; ending it is success."""
     shown, ended = rooms("rooms", "show", "nowhere"), rooms("rooms", "end", "nowhere")
+    listed = rooms("rooms", "list", "--prefix", "nowhere")
 
     assert (1, "", 1) == (shown.status, shown.out, shown.err.count("\n"))
     assert Done(0, "nowhere\n", "") == ended
+    assert (0, "", 1) == (listed.status, listed.out, listed.err.count("\n"))
 
 
 @pytest.mark.livekit

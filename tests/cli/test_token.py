@@ -349,7 +349,7 @@ SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
     "no URL": ({"LIVEKIT_URL": None}, "LIVEKIT_URL is not set.*--livekit-url"),
     "no key and no secret": (
         {"LIVEKIT_API_KEY": None, "LIVEKIT_API_SECRET": None},
-        "LIVEKIT_API_KEY, LIVEKIT_API_SECRET are not set.*--api-key, --api-secret",
+        "LIVEKIT_API_KEY and LIVEKIT_API_SECRET are not set.*--api-key and --api-secret",
     ),
     "secret twice": ({"LIVEKIT_API_SECRET_FILE": "/nowhere"}, "LIVEKIT_API_SECRET and LIVEKIT_API_SECRET_FILE"),
     "no such file": (

@@ -60,6 +60,13 @@ def test_text(moss_shell: Shell, reports: FakeMoss) -> None:
     assert "  assistant (interrupted): Hi!\n" in out
 
 
+def test_nothing_found(moss_shell: Shell, reports: FakeMoss) -> None:
+    """A note on standard error, and none beside JSON."""
+    text, lines = moss_shell("transcripts", "support-3"), moss_shell("transcripts", "support-3", "--json")
+
+    assert ((0, "", 1), (0, "", "")) == ((text.status, text.out, text.err.count("\n")), tuple(lines)[:3])
+
+
 def test_failure(moss_shell: Shell, moss: FakeMoss) -> None:
     """The Moss API rejects the project: one line, status 1."""
     moss.set_default(MockResponse(401))

@@ -99,8 +99,9 @@ def test_every_identity_has_a_count(identity: str) -> None:
 
 def test_a_rate_that_cannot_be_read() -> None:
     """A mistake in the rate shows at once."""
-    with pytest.raises(ValueError, match="parse"):
+    with pytest.raises(InvalidArgument) as refused:
         RateLimiter("ten a minute")
+    assert "rate" == refused.value.field
 
 
 def test_a_storage_that_cannot_work() -> None:

@@ -77,7 +77,7 @@ def duration(text: str) -> float:
         return float(text)
     match = _DURATION.fullmatch(text)
     if not match or not text:
-        raise argparse.ArgumentTypeError("invalid duration: write 90s, 15m, 2h or 1h30m, or seconds")
+        raise argparse.ArgumentTypeError("invalid duration: write 90s, 15m, 1h30m or 3d, or a number of seconds")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 

@@ -105,10 +105,10 @@ def _absolute(value: object) -> str:
 
 
 def _relative(claim: str, seconds: float) -> str:
-    past, future = {"nbf": ("valid", "valid"), "exp": ("expired", "expires"), "iat": ("minted", "minted")}[claim]
+    past, future = {"nbf": ("became valid", "valid"), "exp": ("expired", "expires"), "iat": ("minted", "minted")}[claim]
     if round(abs(seconds)) < 2:
         return f"{future} now"
     length = format_duration(round(abs(seconds)))
     if seconds > 0:
         return f"{future} in {length}"
-    return f"{past} for the last {length}" if claim == "nbf" else f"{past} {length} ago"
+    return f"{past} {length} ago"

@@ -56,10 +56,10 @@ def read(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -
     values = {field: value if value is not None else _variable(field, environ) for field, value in given.items()}
     missing = [field for field, value in values.items() if value is None]
     if missing:
-        raise InvalidArgument(
-            f"{', '.join(_VARIABLES[field] for field in missing)} {'is' if len(missing) == 1 else 'are'} not set",
-            remedy=f"set {'it' if len(missing) == 1 else 'them'}, or pass {', '.join(OPTIONS[field] for field in missing)}",
-        )
+        verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        variables = _environment.listed([_VARIABLES[field] for field in missing])
+        names = _environment.listed([OPTIONS[field] for field in missing])
+        raise InvalidArgument(f"{variables} {verb} not set", remedy=f"set {them}, or pass {names}")
     return LiveKitCredentials(*(value or "" for value in values.values()))
 
 

@@ -35,8 +35,8 @@ examples:
   echo secret | moss-voice-server dev --livekit-url ws://127.0.0.1:7880 \\
       --api-key devkey --api-secret -
 
-exit status: 0 stopped by Ctrl-C or a signal; with --once, 0 unless LiveKit does
-not accept the token, which is 1; 2 wrong usage
+exit status: 0 stopped by Ctrl-C or a signal; 1 with --once if LiveKit rejects
+the token; 2 wrong usage
 """
 _MAX_LOG_LINE = 200  # characters of LiveKit's log that an error quotes
 
@@ -56,7 +56,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "--endpoint",
         metavar="URL",
         type=_endpoint,
-        help="the page asks your own token endpoint, and explains what fails there",
+        help="the page requests tokens from your own endpoint, and explains what fails there",
     )
     mode.add_argument(
         "--moss",

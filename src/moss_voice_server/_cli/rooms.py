@@ -24,7 +24,8 @@ _DESCRIPTION = """\
 List, show and end the calls of a LiveKit project, and bring the agent into one.
 
 The credentials come from the same variables as those of `token`. Ending rooms
-asks for confirmation on a terminal, unless --yes is given.
+asks for confirmation on a terminal, unless --yes is given. The agent does not
+count as a participant of a room.
 """
 _EPILOG = """\
 examples:
@@ -34,7 +35,8 @@ examples:
   moss-voice-server rooms end-older-than 30m --prefix support- --dry-run
   moss-voice-server rooms ensure-agent support-42 --wait 10s
 
-exit status: 0 done, 1 LiveKit, the credentials or a room failed, 2 wrong usage
+exit status: 0 done, 1 LiveKit or the Moss API refused or did not answer, 2 wrong
+usage
 """
 
 
@@ -93,6 +95,8 @@ def _list(options: argparse.Namespace) -> int:
         rooms = [room for room in server.rooms.list() if room.name.startswith(options.prefix)]
     if options.json:
         _print_json({"rooms": [_fields(room) for room in rooms]})
+    elif not rooms:
+        _stderr.note("no rooms found")
     else:
         _print_table(
             ("Room", "Age", "Participants", "Publishing"),
@@ -106,7 +110,7 @@ def _show(options: argparse.Namespace) -> int:
         participants = server.rooms.participants(options.room)
         found = server.rooms.list([options.room])
     if not found:
-        raise RoomNotFound("the room does not exist", remedy="run `moss-voice-server rooms list`")
+        raise RoomNotFound("no room with this name exists", remedy="check the name, or list the rooms that exist")
     if options.json:
         _print_json({"room": _fields(found[0]), "participants": [_fields(each) for each in participants]})
     else:

@@ -64,7 +64,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         type=pair,
         action="append",
         default=[],
-        help="a text by its name; repeat it for more",
+        help="an attribute of the participant; repeat it for more",
     )
     who.add_argument(
         "--ttl",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from .._escape import escape
+from . import _stderr
 from ._arguments import duration, nonblank
 
 if TYPE_CHECKING:
@@ -64,8 +65,12 @@ def run(options: argparse.Namespace) -> int:
 
     since = _ago(options.since)
     with closing(MossVoiceServerSync.lazy_from_env()) as server:  # entering the server would fetch LiveKit credentials
+        is_empty = True
         for report in server.session_reports(since, room_name=options.room):
+            is_empty = False
             print(json.dumps(_fields(report)) if options.json else _text(report))
+    if is_empty and not options.json:
+        _stderr.note(f"no session report since {_time(since)}")
     return 0
 
 

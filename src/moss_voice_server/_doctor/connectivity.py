@@ -82,7 +82,7 @@ def checks(target: Target, options: Options) -> Generator[Check, None, bool]:
         more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
         yield watch.ok(dns, f"{target.host} is {addresses[0]}{more}")
     if not target.is_secure:
-        yield watch.skip(tls, "no TLS on this machine's own, unencrypted URL")
+        yield watch.skip(tls, "the URL is unencrypted, which is allowed on this machine")
         return True
     check = _handshake(target, options, watch)
     yield check

@@ -39,7 +39,7 @@ def list_participants(access: Access, room: str) -> Steps[tuple[Participant, ...
     response = yield from succeed(access, _participants(room), end)
     found = tuple(parse.participant(fields) for fields in parse.items(response.fields, "participants"))
     if not found and not (yield from list_rooms(access, [room], end)):
-        raise RoomNotFound("LiveKit found no room of this name")
+        raise RoomNotFound("no room with this name exists", remedy="check the name, or list the rooms that exist")
     return found
 
 

@@ -159,7 +159,7 @@ async function speak(on) {
     hideProblem();
   } catch (error) {
     showMuted(true);
-    showProblem("Nobody can hear you: the microphone cannot be used.", error.name === "NotFoundError"
+    showProblem("The microphone cannot be used, so the agent cannot hear you.", error.name === "NotFoundError"
       ? "Connect one, then press Unmute."
       : "Allow it for this page in the browser's address bar, then press Unmute.");
   }

@@ -40,7 +40,7 @@ export class VoiceRoom {
       .on(RoomEvent.ParticipantDisconnected, (who) => { tell.log(`${label(who)} left`); agentMayHaveChanged(); })
       .on(RoomEvent.ParticipantAttributesChanged, agentMayHaveChanged)
       .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
-        tell.log(`receiving ${label(who)}'s ${track.source}`);
+        tell.log(`receiving ${track.source} of ${label(who)}`);
         if (track.kind === Track.Kind.Audio) this.sounds.append(track.attach());
       })
       .on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()))

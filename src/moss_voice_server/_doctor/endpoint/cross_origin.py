@@ -16,7 +16,7 @@ def check(client: Client, origin: str, header_names: tuple[str, ...], watch: Sto
     name = NAMES[0]
     if not origin:
         return watch.skip(
-            name, "no origin was given", "pass --origin https://app.example, if the page has another host"
+            name, "no origin was given", "pass --origin https://app.example, if the page has another origin"
         )
     asked = sorted({"content-type", *(each.lower() for each in header_names)})
     preflight = _preflight(client, origin, asked)
