@@ -27,11 +27,11 @@ def required(
     found = {name: optional(environ, name, read) for name in names}
     missing = [name for name, value in found.items() if value is None]
     if missing:
-        verb, names = ("is", f"{missing[0]}, or {missing[0]}") if len(missing) == 1 else ("are", "them, or <NAME>")
+        verb, name = ("is", missing[0]) if len(missing) == 1 else ("are", "<NAME>")
         raise InvalidArgument(
             f"{listed(missing)} {verb} not set",
             field=missing[0],
-            remedy=f"set {names}_FILE to the path of a file that contains the value",
+            remedy=f"set {listed(missing)}, or {name}_FILE to the path of a file that contains the value",
         )
     return {name: value for name, value in found.items() if value is not None}
 
