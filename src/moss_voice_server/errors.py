@@ -142,7 +142,7 @@ class InvalidArgument(MossVoiceError, ValueError):
 
 
 class WeakSecretWarning(UserWarning):
-    """The API secret has fewer than 32 bytes, less than HS256's own strength.
+    """The API secret has fewer than 32 bytes, the minimum for HS256.
 
     It is only a warning: a LiveKit server accepts such a secret, and `livekit-server --dev` uses one of six bytes.
     Source: RFC 7518, section 3.2.
