@@ -8,7 +8,11 @@ from ._secret import Sealed
 
 
 class LiveKitCredentials(NamedTuple):
-    """LiveKit credentials, unchecked. Only the tools use this type; a server keeps `Credentials`, without the secret."""
+    """LiveKit credentials as a user configured them, unchecked and with the secret.
+
+    Only the tools use this type, because they examine what is wrong with it. A server keeps `Credentials`, which are validated
+    and have no secret.
+    """
 
     url: str
     api_key: str

@@ -114,7 +114,7 @@ def test_plugin_costs_other_suites_nothing(tmp_path: Path) -> None:
     """A suite that does not use the fixtures imports neither the HTTP client nor the server through the plugin."""
     (tmp_path / "test_other.py").write_text(
         "import sys\n\ndef test_nothing_came_along():\n"
-        "    assert not {'httpx2', 'moss_voice_server.server', 'moss_voice_server.testing._fake'} & set(sys.modules)\n"
+        "    assert not {'httpx2', 'moss_voice_server._server', 'moss_voice_server.testing._fake_moss'} & set(sys.modules)\n"
     )
     done = subprocess.run(
         [

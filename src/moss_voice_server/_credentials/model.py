@@ -17,7 +17,10 @@ ARGUMENTS = ("url", "api_key", "api_secret", "agent_name")
 
 
 class Credentials(Sealed):
-    """A voice agent's LiveKit credentials, validated and ready to sign. The API secret itself is not kept."""
+    """A voice agent's LiveKit credentials, validated and ready to sign. The API secret itself is not kept.
+
+    The tools use `LiveKitCredentials` instead: they examine values that this class would reject, and need the secret.
+    """
 
     __slots__ = ("agent_name", "signer", "url")
 

@@ -17,8 +17,8 @@ fixtures of `pytest_plugin` by itself.
 from __future__ import annotations
 
 from ._clock import FrozenClock
-from ._fake import FakeMoss
 from ._fake_livekit import FakeLiveKit
+from ._fake_moss import FakeMoss
 from ._livekit import LiveKitServer
 from ._livekit_binary import LiveKitServerError
 from ._request import Headers, RecordedRequest

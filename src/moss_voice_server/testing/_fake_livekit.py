@@ -5,30 +5,29 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import secrets
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Any
 
 from moss_voice_server._secret import Secret
 from moss_voice_server._token.signing import Signer
 
 from ._exchange import Exchanges
-from ._fake import as_response
+from ._fake_server import FakeServer
 from ._livekit_api import LiveKitApi
-from ._request import RecordedRequest
-from ._response import MockResponse
 from ._socket import SocketServer
 
 
+<<<<<<< HEAD
 def _now() -> float:
     return time.time()  # looked up at each call, for tools that freeze the time
 
 
 class FakeLiveKit:
+=======
+class FakeLiveKit(FakeServer):
+>>>>>>> d69cbb4 (The two fakes share one server; why credentials have two types)
     """LiveKit's server API on a loopback port, from `start` (or `with`) to `close`::
 
         with FakeLiveKit(agents=["support-agent"]) as livekit:
@@ -56,6 +55,7 @@ class FakeLiveKit:
         api_secret: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
+<<<<<<< HEAD
         self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock or _now)
         self._exchanges = Exchanges(time.monotonic, self._api.complete)
         self._server = SocketServer(self._exchanges, None)
@@ -83,6 +83,11 @@ class FakeLiveKit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+=======
+        self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock)
+        exchanges = Exchanges(time.monotonic, self._api.complete)
+        super().__init__(exchanges, SocketServer(exchanges, None))
+>>>>>>> d69cbb4 (The two fakes share one server; why credentials have two types)
 
     @property
     def url(self) -> str:
@@ -166,27 +171,6 @@ class FakeLiveKit:
         claims = {"iss": self.api_key, "nbf": now, "exp": now + 300, "sha256": digest}
         return body, Signer(self.api_key, Secret(self.api_secret)).sign(json.dumps(claims).encode())
 
-    def queue(self, *responses: MockResponse | int) -> None:
-        """The next requests get these responses in this order, after those already queued; an int is a status."""
-        self._exchanges.queue(tuple(as_response(response) for response in responses))
-
-    def set_default(self, response: MockResponse | int) -> None:
-        """Every request gets this response, once the queue is empty, until `reset`."""
-        self._exchanges.set_default(as_response(response))
-
-    def reset(self) -> None:
-        """Back to what the API itself returns; what is left in the queue is dropped."""
-        self._exchanges.reset()
-
-    def release(self) -> None:
-        """Let the responses that wait now go on."""
-        self._exchanges.release()
-
-    @property
-    def requests(self) -> tuple[RecordedRequest, ...]:
-        """Every request, oldest first."""
-        return self._exchanges.requests
-
     @property
     def calls(self) -> tuple[str, ...]:
         """The methods that were called, such as `CreateRoom`, oldest first."""
@@ -196,22 +180,6 @@ class FakeLiveKit:
         state = self.url if self._is_started else "not started"
         return f"<FakeLiveKit {state}, {len(self.rooms)} rooms, {len(self.requests)} requests>"
 
-    def _reset_after_fork(self) -> None:
-        self._exchanges.renew_after_fork()
-        self._server.forget_after_fork()
-
 
 def _pair(api_key: str | None, api_secret: str | None) -> Secret[dict[str, str]]:
     return Secret({api_key or f"API{secrets.token_hex(6)}": api_secret or secrets.token_urlsafe(36)})
-
-
-_living: weakref.WeakSet[FakeLiveKit] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for fake in list(_living):
-        fake._reset_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

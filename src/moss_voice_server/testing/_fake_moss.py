@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
-import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from types import TracebackType
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._api import MossApi
 from ._exchange import Exchanges
+from ._fake_server import FakeServer
 from ._reports import SessionReports
 from ._request import RecordedRequest
 from ._response import MockResponse
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 IN_MEMORY_URL = "https://fake-moss.invalid"  # RFC 6761: never resolved
 
 
-class FakeMoss:
+class FakeMoss(FakeServer):
     """The Moss API for one voice agent: on a loopback port from `start` (or `with`) to `close`, and in memory.
 
     Pass it to the code under test as `MossVoiceServer.create(**moss.arguments)` or through `moss.environ`. Without any
@@ -72,38 +71,9 @@ class FakeMoss:
             _credentials(url, api_key, api_secret, agent_name),
             SessionReports(kept_requests),
         )
-        self._exchanges = Exchanges(clock, self._complete, kept_requests)
-        self._server = SocketServer(self._exchanges, ssl_context)
+        exchanges = Exchanges(clock, self._complete, kept_requests)
+        super().__init__(exchanges, SocketServer(exchanges, ssl_context))
         self._scheme = "http" if ssl_context is None else "https"
-        self._port = 0
-        self._is_started = self._is_closed = False
-        _living.add(self)
-
-    def start(self) -> FakeMoss:
-        """Listen; after `close` on the same port again. Does nothing if it listens already.
-
-        Raises:
-            OSError: no socket is available.
-        """
-        if not self._is_started:
-            self._port = self._server.start(self._port)
-            self._is_started, self._is_closed = True, False
-        return self
-
-    def close(self) -> None:
-        """End every connection and thread and refuse new ones. May be called twice."""
-        self._is_closed = True
-        self._is_started = False
-        self._server.close()
-        self._exchanges.drop()
-
-    def __enter__(self) -> FakeMoss:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     async def __aenter__(self) -> FakeMoss:
         return self.start()
@@ -180,31 +150,6 @@ class FakeMoss:
         """
         return self._api.reports.add(room_name, dict(report), created_at or datetime.now(timezone.utc))
 
-    def queue(self, *responses: MockResponse | int) -> None:
-        """Respond to the next requests with these, in this order; an int is a status.
-
-        Raises:
-            TypeError: neither a `MockResponse` nor an int.
-        """
-        self._exchanges.queue(tuple(as_response(response) for response in responses))
-
-    def set_default(self, response: MockResponse | int) -> None:
-        """Respond with this whenever the queue is empty, until `reset`."""
-        self._exchanges.set_default(as_response(response))
-
-    def reset(self) -> None:
-        """Empty the queue and forget the default: respond as the API does."""
-        self._exchanges.reset()
-
-    def release(self) -> None:
-        """Send the responses that wait now (`hang`); later ones wait for the next call."""
-        self._exchanges.release()
-
-    @property
-    def requests(self) -> tuple[RecordedRequest, ...]:
-        """The requests that arrived, oldest first; the newest `kept_requests` of them."""
-        return self._exchanges.requests
-
     @property
     def count(self) -> int:
         """How many requests arrived."""
@@ -265,18 +210,6 @@ class FakeMoss:
         self._api.etag, self._api.max_age = self.etag, self.max_age
         return self._api.complete(response, request)
 
-    def _renew_after_fork(self) -> None:
-        self._exchanges.renew_after_fork()
-        self._server.forget_after_fork()
-
-
-def as_response(response: MockResponse | int) -> MockResponse:
-    """The response itself, or one of this status; a TypeError for anything else."""
-    if not isinstance(response, (MockResponse, int)) or isinstance(response, bool):
-        # Here the line of the test is in the traceback, and not that of the thread that responds.
-        raise TypeError(f"expected a MockResponse or a status such as 503, not {type(response).__name__}")
-    return MockResponse(response) if isinstance(response, int) else response
-
 
 def _credentials(url: str, api_key: str | None, api_secret: str | None, agent_name: str) -> dict[str, str]:
     return {
@@ -285,17 +218,3 @@ def _credentials(url: str, api_key: str | None, api_secret: str | None, agent_na
         "voice_agent_api_secret": secrets.token_urlsafe(36) if api_secret is None else api_secret,
         "voice_agent_name": agent_name,
     }
-
-
-_living: weakref.WeakSet[FakeMoss] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for fake in list(_living):
-        fake._renew_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    # A child that was forked while another thread held our lock would deadlock, and its copies of our sockets would keep
-    # the port and the connections open after the parent has closed them.
-    os.register_at_fork(after_in_child=_after_fork)
