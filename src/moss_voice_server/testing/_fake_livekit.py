@@ -19,15 +19,11 @@ from ._livekit_api import LiveKitApi
 from ._socket import SocketServer
 
 
-<<<<<<< HEAD
 def _now() -> float:
     return time.time()  # looked up at each call, for tools that freeze the time
 
 
-class FakeLiveKit:
-=======
 class FakeLiveKit(FakeServer):
->>>>>>> d69cbb4 (The two fakes share one server; why credentials have two types)
     """LiveKit's server API on a loopback port, from `start` (or `with`) to `close`::
 
         with FakeLiveKit(agents=["support-agent"]) as livekit:
@@ -55,39 +51,9 @@ class FakeLiveKit(FakeServer):
         api_secret: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-<<<<<<< HEAD
         self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock or _now)
-        self._exchanges = Exchanges(time.monotonic, self._api.complete)
-        self._server = SocketServer(self._exchanges, None)
-        self._port = 0
-        self._is_started = False
-        _living.add(self)
-
-    def start(self) -> FakeLiveKit:
-        """Listen; after `close` on the same port again."""
-        if not self._is_started:
-            self._port = self._server.start(self._port)
-            self._is_started = True
-        return self
-
-    def close(self) -> None:
-        """End every connection and refuse new ones. May be called twice."""
-        self._is_started = False
-        self._server.close()
-        self._exchanges.drop()
-
-    def __enter__(self) -> FakeLiveKit:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-=======
-        self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock)
         exchanges = Exchanges(time.monotonic, self._api.complete)
         super().__init__(exchanges, SocketServer(exchanges, None))
->>>>>>> d69cbb4 (The two fakes share one server; why credentials have two types)
 
     @property
     def url(self) -> str:
