@@ -79,7 +79,7 @@ def logs(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture(autouse=True)
 def last_words(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
-    """What threads and destructors could not raise to anybody; nothing secret is in it either."""
+    """What threads and destructors could not raise; it contains no secret either."""
     heard: list[BaseException] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: heard.append(args.exc_value))
     monkeypatch.setattr(sys, "unraisablehook", lambda args: heard.append(args.exc_value))
@@ -190,19 +190,19 @@ def test_good_key_beside_a_bad_argument(server_class: ServerClass) -> None:
             assert [] == spilled(error, SECRETS)
 
 
-def test_password_in_the_address(server_class: ServerClass) -> None:
-    """An address in which a password may stand is refused, and shown nowhere, though it is no secret argument."""
-    for address in [
+def test_password_in_the_url(server_class: ServerClass) -> None:
+    """A URL that may contain a password is refused and never shown, though it is not a secret argument."""
+    for url in [
         f"https://user:{OTHER}@moss.example",
         f"https://moss.example?key={OTHER}",
         f"https://moss.example/#{OTHER}",
     ]:
         environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "agent"}
         for error in (
-            caught(server_class.kind, "project", KEY, "agent", address),
-            caught(server_class.create, "project", KEY, "agent", api_url=address),
-            caught(server_class.from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
-            caught(server_class.kind.lazy_from_env, {**environ, "MOSS_PLATFORM_API_URL": address}),
+            caught(server_class.kind, "project", KEY, "agent", url),
+            caught(server_class.create, "project", KEY, "agent", api_url=url),
+            caught(server_class.from_env, {**environ, "MOSS_PLATFORM_API_URL": url}),
+            caught(server_class.kind.lazy_from_env, {**environ, "MOSS_PLATFORM_API_URL": url}),
         ):
             assert ("api_url", []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
@@ -324,7 +324,7 @@ def test_warning_about_a_short_secret_raised_as_an_error(server_class: ServerCla
 
 # Answers and faults on the wire.
 
-TOLD = {"error": f"no: {BODY} {KEY} {SECRET}", "voice_agent_api_secret": SECRET, "voice_agent_api_key": API_KEY}
+ERROR_BODY = {"error": f"no: {BODY} {KEY} {SECRET}", "voice_agent_api_secret": SECRET, "voice_agent_api_key": API_KEY}
 WHOLE = {
     "voice_agent_url": "wss://h.example",
     "voice_agent_api_key": API_KEY,
@@ -338,7 +338,7 @@ HEADERS = {"X-Internal": HEADER, "Set-Cookie": f"session={HEADER}", "X-Echo": KE
 def answered(status: int = 200, json: Any = ..., **fields: Any) -> FaultResponse:
     """An answer that is full of what must not be shown."""
     headers = {**HEADERS, **fields.pop("headers", {})}
-    return FaultResponse(status, json=TOLD if json is ... and not fields else json, headers=headers, **fields)
+    return FaultResponse(status, json=ERROR_BODY if json is ... and not fields else json, headers=headers, **fields)
 
 
 def without(name: str) -> dict[str, str]:
@@ -406,7 +406,7 @@ def test_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: Fa
     "name", ["401", "missing secret", "not JSON", "reset on request", "redirect", "broken off", "silence"]
 )
 def test_fault_in_memory(server_class: ServerClass, moss: FakeMoss, name: str) -> None:
-    """The same through a transport that was handed in."""
+    """The same through a transport of the caller."""
     moss.set_default(FAULTS[name])
     error = caught(server_class.create, **moss.arguments, refresh=POLICY, transport=moss.transport())
 
@@ -423,7 +423,7 @@ def test_no_tls_where_tls_is_expected(server_class: ServerClass, moss: FakeMoss)
     assert [] == spilled(error, SECRETS)
 
 
-def test_nobody_listens(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_connection_refused(server_class: ServerClass, moss: FakeMoss) -> None:
     """A connection that is refused shows nothing."""
     moss.close()
     error = caught(server_class.create, **moss.arguments, refresh=POLICY)
@@ -507,7 +507,7 @@ RAISED: list[Callable[[str], BaseException]] = [
 
 
 class Raising(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """A transport that raises, with the request in its hands and the key in its text; calm until it is armed."""
+    """A transport that raises, with the request in its frame and the key in its text; without an error while `calm` is set."""
 
     def __init__(self, make: Callable[[str], BaseException], calm: Any = None) -> None:
         self._make = make
@@ -572,7 +572,7 @@ def test_renewal_in_line_that_is_interrupted(
     except BaseException as raised:  # noqa: BLE001  # whatever it is, it is looked at
         error = raised
     gc.collect()
-    # What asyncio logs of a task that nobody asked any more has the test's own text; its frames count.
+    # What asyncio logs of an abandoned task contains the test's own text; its frames count.
     for record in caplog.records:
         if record.exc_info and record.exc_info[1] is not None:
             emptied(record.exc_info[1])
@@ -731,33 +731,32 @@ def servers(server_class: ServerClass, moss: FakeMoss) -> list[Server]:
     ]
 
 
-@pytest.mark.parametrize("render", RENDERINGS.values(), ids=RENDERINGS.keys())
-def test_no_object_shows_a_secret(server_class: ServerClass, moss: FakeMoss, render: Callable[[Any], str]) -> None:
+def test_no_object_shows_a_secret(server_class: ServerClass, moss: FakeMoss) -> None:
     """No object that a server is made of shows the key or the secret in any rendering."""
     objects = [each for server in servers(server_class, moss) for each in reachable(server)]
 
     assert {"Secret", "CredentialsCache", "Credentials", "Signer", "Config"} <= {
         type(each).__name__ for each in objects
     }
-    leaks = [type(each).__name__ for each in objects if KEY in render(each) or SECRET in render(each)]
-    assert [] == leaks
+    for name, render in RENDERINGS.items():
+        leaks = [type(each).__name__ for each in objects if KEY in render(each) or SECRET in render(each)]
+        assert ([], name) == (leaks, name)
 
 
 CARRIERS: dict[str, Callable[[Any], object]] = {"copy": copy.copy, "deepcopy": copy.deepcopy}
 CARRIERS.update({f"pickle {each}": partial(pickle.dumps, protocol=each) for each in range(pickle.HIGHEST_PROTOCOL + 1)})
 
 
-@pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS.keys())
-def test_no_object_leaves_the_process(
-    server_class: ServerClass, moss: FakeMoss, carry: Callable[[Any], object]
-) -> None:
-    """Copying and pickling is refused by all that holds a secret, with a TypeError that tells the way out."""
+def test_no_object_leaves_the_process(server_class: ServerClass, moss: FakeMoss) -> None:
+    """Whatever contains a secret refuses to be copied or pickled, with a TypeError that names the remedy."""
     objects = [each for server in servers(server_class, moss) for each in reachable(server) if isinstance(each, Sealed)]
-    for each in objects:
-        error = caught(carry, each)
-        assert isinstance(error, TypeError)
-        assert f"{type(each).__name__} contains a secret and cannot be pickled or copied" in str(error)
-        assert [] == spilled(error, SECRETS)
+    assert objects
+    for carry in CARRIERS.values():
+        for each in objects:
+            error = caught(carry, each)
+            assert isinstance(error, TypeError)
+            assert f"{type(each).__name__} contains a secret and cannot be pickled or copied" in str(error)
+            assert [] == spilled(error, SECRETS)
 
 
 def test_pickling_what_holds_a_server_is_refused(server_class: ServerClass, moss: FakeMoss) -> None:
@@ -776,14 +775,14 @@ def test_messages_of_the_fetch_show_nothing() -> None:
         asked, policy, attempts=3, budget=8, etag="", mono=lambda: 0.0, wall=lambda: 0.0, uniform=lambda low, high: low
     )
     attempt = next(exchange)
-    response = Response(503, {}, Secret(json.dumps(TOLD).encode()))
+    response = Response(503, {}, Secret(json.dumps(ERROR_BODY).encode()))
     again = exchange.send(response)
 
     assert [] == shown([attempt, attempt.request, response, again, asked], SECRETS)
 
 
 def test_two_servers_are_equal_only_to_themselves(moss: FakeMoss) -> None:
-    """Nobody can find out by comparing whether two servers have the same secret."""
+    """Comparing two servers does not tell whether they have the same secret."""
     one, other = (MossVoiceServerSync.from_livekit("wss://h.example", API_KEY, SECRET) for _ in range(2))
 
     assert [True, False] == [one == one, one == other]
