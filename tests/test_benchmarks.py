@@ -157,7 +157,7 @@ def test_verdict() -> None:
 
 
 def test_table_line_by_line() -> None:
-    """One line a figure: median, spread, budget, verdict, and the reason where there is none."""
+    """One line a figure: median, spread, budget, verdict, and the reason where one is missing."""
     figures = [
         Figure(budgets.JOIN, budgets.LIVEKIT_API, (13.0, 12.5, 11.0), detail="3.0 : 40.0 us"),
         Figure(budgets.JOIN, budgets.GO, absent="there is no go on PATH"),

@@ -66,7 +66,7 @@ def answer(content: Any, status: int = 200) -> httpx2.MockTransport:
     return httpx2.MockTransport(lambda request: httpx2.Response(status, json=content))
 
 
-# 0.1.0's own tests, told again.
+# 0.1.0's own tests, written again.
 
 
 def test_exports() -> None:
@@ -206,7 +206,7 @@ def test_claims(server_class: ServerClass) -> None:
         assert 900 == claims["exp"] - claims["nbf"]
 
 
-# Whoever runs the coroutines, and whoever extends the classes.
+# Other event loops, and subclasses.
 
 
 def test_create_under_trio() -> None:
@@ -266,8 +266,8 @@ def giving(body: bytes, status: int = 200) -> httpx2.MockTransport:
 
 
 FAILURES: dict[str, Any] = {
-    "no connection": raising(httpx2.ConnectError("nobody there")),
-    "time-out": raising(httpx2.ReadTimeout("nothing came")),
+    "no connection": raising(httpx2.ConnectError("connection refused")),
+    "timeout": raising(httpx2.ReadTimeout("nothing came")),
     "broken protocol": raising(httpx2.RemoteProtocolError("not HTTP")),
     "401": answer({"error": "no"}, 401),
     "403": answer({"error": "no"}, 403),

@@ -1,4 +1,4 @@
-"""Grants: who joins, what they may do and which agents are sent for; checked when made, fixed from then on."""
+"""Grants: who joins, what they may do and which agents are dispatched; checked when made, fixed from then on."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_fields_positions_and_defaults(kind: type, expected: dict[str, Any]) -> 
 
 
 def test_fields_of_a_dispatch() -> None:
-    """A dispatch has a name and three more fields, by position or by name; each has attributes of its own."""
+    """A dispatch has a name and three more fields, by position or by name; each has its own attributes."""
     bare = AgentDispatch("greeter")
     full = AgentDispatch("greeter", "m", "blue", {"a": "b"})
 
@@ -127,7 +127,7 @@ def test_participant_needs_an_identity() -> None:
 
 
 def test_participant_is_checked_when_a_token_is_made() -> None:
-    """Making a participant never fails, as in 0.1.0: whatever is wrong is told when it would be signed."""
+    """Making a participant never fails, as in 0.1.0: whatever is wrong is an error when it is signed."""
     odd: Any = 5
 
     assert (odd, odd, odd, odd) == dataclasses.astuple(ParticipantInfo(odd, odd, odd, odd))

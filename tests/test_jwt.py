@@ -83,7 +83,7 @@ REFUSED = [
 
 
 def test_what_is_no_token() -> None:
-    """The reason and the part; the token, which is a secret of whoever holds it, is in no frame of ours."""
+    """The reason and the part; the token, which is a secret, is in no frame of ours."""
     for text, reason, where in REFUSED:
         with pytest.raises(InvalidToken) as caught:
             read(text)

@@ -236,7 +236,7 @@ def test_page_runs(page: Path, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch, 
     """Every block of a page does what the page says, read from top to bottom."""
     for name, value in moss.environ.items():
         monkeypatch.setenv(name, value)
-    # A home of its own: neither a cached LiveKit server nor the developer's files.
+    # A separate home: neither a cached LiveKit server nor the developer's files.
     environ = {**moss.environ, "PATH": f"{PROGRAM.parent}:{os.defpath}", "HOME": str(tmp_path)}
     session = Session(page, environ, tmp_path)
     try:

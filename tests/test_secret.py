@@ -76,7 +76,7 @@ def frames(error: BaseException) -> list[str]:
 
 
 def test_secret_has_no_attributes_to_list() -> None:
-    """A secret has no `__dict__`, and nobody can hang something on it."""
+    """A secret has no `__dict__` and accepts no attributes."""
     with pytest.raises(TypeError):
         vars(Secret(VALUE))
     with pytest.raises(AttributeError):
@@ -89,7 +89,7 @@ def test_reveal_is_the_value_itself() -> None:
         assert value is Secret(value).reveal()
 
 
-def test_equal_secrets_are_not_told() -> None:
+def test_equality_of_secrets_is_not_shown() -> None:
     """Secrets are equal only to themselves, and have no hash that would tell."""
     one, other = Secret(VALUE), Secret(VALUE)
 

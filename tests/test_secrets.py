@@ -256,7 +256,7 @@ def test_file_that_cannot_be_decoded(server_class: ServerClass, tmp_path: Any) -
 
 
 def test_key_as_a_keyword_of_from_env(server_class: ServerClass) -> None:
-    """A key that is handed over by name, beside something that is wrong, is shown nowhere."""
+    """A key that is passed by name, beside something that is wrong, is shown nowhere."""
     wrong: Any
     for wrong in [{}, {"project_id": ""}, {"nonsense": 1}]:
         environ = (

@@ -54,7 +54,7 @@ def moss() -> Iterator[FakeMoss]:
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of our variables of whoever runs the tests."""
+    """None of our variables from the environment of the tests."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
@@ -151,7 +151,7 @@ def test_one_waits_and_the_other_is_awaited() -> None:
 
 
 def test_each_class_has_its_own_way_to_end() -> None:
-    """The async class has no `with` and no `close` that nobody awaits, the sync class nothing that must be awaited."""
+    """The async class has no `with` and no `close` without `await`, the sync class nothing that must be awaited."""
     alone = {
         MossVoiceServer: {"aclose", "__aenter__", "__aexit__"},
         MossVoiceServerSync: {"close", "__enter__", "__exit__"},
@@ -172,7 +172,7 @@ def test_public_names_have_docstrings(server_class: ServerClass) -> None:
 
 
 def test_constructing_fetches_nothing(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A server that is only constructed has asked nobody and holds nothing."""
+    """A server that is only constructed has sent no request and has no credentials."""
     server = server_class.kind(**moss.arguments)
 
     assert (CredentialsStatus("empty", None, None, None, None), 0) == (server.status(), moss.count)
@@ -214,7 +214,7 @@ def test_bad_argument_is_refused_by_both_ways(server_class: ServerClass, moss: F
 
 
 async def told_later(status: CredentialsStatus) -> None:
-    """A callback that nobody would await."""
+    """A callback that would need an `await`."""
 
 
 class Halfway:
@@ -275,7 +275,7 @@ def test_create_with_a_transport(server_class: ServerClass) -> None:
 
 
 def test_transport_that_fails_is_named(server_class: ServerClass, moss: FakeMoss) -> None:
-    """When a transport that was handed in has an error of its own, the text says whose it is and shows nothing else."""
+    """When the caller's transport raises its own error, the text says whose it is and shows nothing else."""
     transport = Halfway("handle_request" if server_class is SYNC else "handle_async_request")
     with pytest.raises(CredentialsUnavailable) as caught:
         server_class.create(**moss.arguments, transport=transport)
@@ -294,7 +294,7 @@ def test_create_of_a_subclass(server_class: ServerClass, moss: FakeMoss) -> None
 
 
 def test_create_raises_what_went_wrong(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A refusal is a RuntimeError of its own kind, with the variables to check."""
+    """A refusal is a RuntimeError of its own class, with the variables to check."""
     moss.set_default(401)
 
     with pytest.raises(CredentialsRejected, match="check MOSS_PROJECT_ID and MOSS_PROJECT_KEY") as caught:
@@ -304,7 +304,7 @@ def test_create_raises_what_went_wrong(server_class: ServerClass, moss: FakeMoss
 
 
 def test_policy_is_obeyed(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A policy that is handed in counts: one attempt is one request."""
+    """The caller's policy counts: one attempt is one request."""
     moss.set_default(503)
 
     with pytest.raises(CredentialsUnavailable):
@@ -313,13 +313,13 @@ def test_policy_is_obeyed(server_class: ServerClass, moss: FakeMoss) -> None:
     assert 1 == moss.count
 
 
-def test_on_change_is_told(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_on_change_is_called(server_class: ServerClass, moss: FakeMoss) -> None:
     """`on_change` is called with the status when the credentials have come."""
-    told: list[CredentialsStatus] = []
-    server = server_class.create(**moss.arguments, on_change=told.append)
+    reported: list[CredentialsStatus] = []
+    server = server_class.create(**moss.arguments, on_change=reported.append)
 
-    assert ["fresh"] == [status.state for status in told]
-    assert server.status().fingerprint == told[0].fingerprint
+    assert ["fresh"] == [status.state for status in reported]
+    assert server.status().fingerprint == reported[0].fingerprint
 
 
 # from_env.
@@ -380,16 +380,16 @@ def test_from_env_names_what_is_missing(server_class: ServerClass, moss: FakeMos
 def test_from_env_passes_keywords_on(server_class: ServerClass) -> None:
     """What `create` takes by name, `from_env` takes too; the address has its default."""
     moss = FakeMoss(project_id="project", project_key="key", voice_agent_id="agent")
-    told: list[CredentialsStatus] = []
+    reported: list[CredentialsStatus] = []
     environ = dict(zip(VARIABLES, ("project", "key", "agent"), strict=False))
     moss.queue(503)
 
     with pytest.raises(CredentialsUnavailable):
         server_class.from_env(
-            environ, transport=moss.transport(), refresh=RefreshPolicy(attempts=1), on_change=told.append
+            environ, transport=moss.transport(), refresh=RefreshPolicy(attempts=1), on_change=reported.append
         )
 
-    assert (["CredentialsUnavailable"], 1) == ([status.last_error for status in told], moss.count)
+    assert (["CredentialsUnavailable"], 1) == ([status.last_error for status in reported], moss.count)
     assert "service.usemoss.dev" == moss.requests[0].headers["host"]
 
 
@@ -408,7 +408,7 @@ def test_from_env_takes_what_is_given_by_name(server_class: ServerClass, moss: F
 # lazy_from_env.
 
 
-def test_unfetched_reads_the_environment_and_asks_nobody(
+def test_unfetched_reads_the_environment_without_a_request(
     server_class: ServerClass, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`lazy_from_env` reads what `from_env` reads, from the process or a mapping, and leaves the fetching for later."""
@@ -427,7 +427,7 @@ def test_unfetched_reads_the_environment_and_asks_nobody(
 
 
 def test_unfetched_names_what_is_wrong_at_once(server_class: ServerClass) -> None:
-    """A missing variable and a bad keyword are told when the server is made, not when it is first used."""
+    """A missing variable and a bad keyword are errors when the server is created, not at its first use."""
     assert "MOSS_PROJECT_ID" == refused(server_class.kind.lazy_from_env, {})[0]
     environ = dict(zip(VARIABLES, ("project", "key", "agent"), strict=False))
     assert "refresh" == refused(server_class.kind.lazy_from_env, environ, refresh=5)[0]
@@ -565,7 +565,7 @@ def test_short_secret_warning_points_at_the_caller(server_class: ServerClass, mo
 
 
 def test_another_short_secret_is_another_warning(server_class: ServerClass, moss: FakeMoss) -> None:
-    """When a rotation brings another short secret, that is told once more."""
+    """When a rotation brings another short secret, there is one more warning."""
     moss.rotate(api_key="APIone", api_secret="short one")
     with pytest.warns(WeakSecretWarning):
         server = server_class.create(**moss.arguments)
@@ -619,7 +619,7 @@ def test_token_of_all_arguments(server_class: ServerClass) -> None:
 
 
 def test_no_agent_is_no_dispatch(server_class: ServerClass) -> None:
-    """Without an agent's name the token dispatches nobody, also when the server knows a name, as in 0.1.0."""
+    """Without an agent's name the token dispatches no agent, also when the server knows a name, as in 0.1.0."""
     for name in [None, ""]:
         server = by_hand(server_class, agent_name="greeter")
 
@@ -636,7 +636,7 @@ def test_bad_request_is_refused_and_the_next_one_served(server_class: ServerClas
     assert "user-42" == tokens.claims(server.create_participant_token(ADA, "lobby"))["sub"]
 
 
-def test_minting_asks_nobody(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_minting_sends_no_request(server_class: ServerClass, moss: FakeMoss) -> None:
     """A thousand tokens are no request: only `create` fetched."""
     server = server_class.create(**moss.arguments)
     for _ in range(1000):
@@ -740,7 +740,7 @@ def test_constructed_server_can_be_refreshed(server_class: ServerClass, moss: Fa
 
 
 def test_failed_refresh_leaves_the_old_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
-    """When a refresh fails, that is raised, told by the status, and minting goes on."""
+    """When a refresh fails, the error is raised and in the status, and minting goes on."""
     server = server_class.create(**moss.arguments)
     moss.set_default(403)
     with pytest.raises(CredentialsRejected):
@@ -763,7 +763,7 @@ def test_status_is_for_health_pages(server_class: ServerClass, moss: FakeMoss) -
 
 
 def test_closed_server_mints_on_and_fetches_no_more(server_class: ServerClass, moss: FakeMoss) -> None:
-    """Closing, even twice, ends the fetching; the credentials in hand serve on."""
+    """Closing, even twice, ends the fetching; minting goes on with the cached credentials."""
     server = server_class.create(**moss.arguments)
     server_class.close(server)
     server_class.close(server)

@@ -198,7 +198,7 @@ def test_other_types_are_refused_by_their_name() -> None:
 
 
 def test_structured_data_gets_the_way_out() -> None:
-    """A mapping or a list as metadata is told to be encoded first; as a name it would only be a wrong name."""
+    """A mapping or a list as metadata must be encoded first, says the error; as a name it would only be a wrong name."""
     for value in [{"a": 1}, ["a"], OrderedDict(a=1), MappingProxyType({"a": 1})]:
         found = refused(_validation.text, "metadata", value, limit=_validation.METADATA_LIMIT)
 
@@ -305,7 +305,7 @@ def test_attributes_limit_is_on_keys_and_values_together() -> None:
 
 
 def test_deployment_is_returned_as_it_is() -> None:
-    """A deployment of at most 64 bytes without underscore and blank is taken; so is none."""
+    """A deployment of at most 64 bytes without underscore and blank is accepted, and so is None."""
     for value in ["", "blue", "v2-canary", "x" * 64, "é" * 32, "a.b/c:d", "UPPER"]:
         assert value == _validation.deployment("deployment", value)
 

@@ -25,7 +25,7 @@ def test_duration() -> None:
         assert seconds == duration(text)
 
 
-def test_duration_that_is_none() -> None:
+def test_invalid_duration() -> None:
     """Anything else is refused, with the forms that are taken."""
     for text in ["", " ", "15 m", "m", "-1", "+5", "1.5h", "15x", "1m1h", "1e3", "nan", "\u0661m", "9" * 10]:
         with pytest.raises(ArgumentTypeError, match="invalid duration"):
@@ -43,7 +43,7 @@ def test_pair() -> None:
         assert expected == pair(text)
 
 
-def test_pair_that_is_none() -> None:
+def test_invalid_pair() -> None:
     """Without a key, or without an equals sign, it is refused."""
     for text in ["", "plan", "=gold", "="]:
         with pytest.raises(ArgumentTypeError, match="write it as KEY=VALUE"):

@@ -1,4 +1,4 @@
-"""What an operator is told: one record for each change, the gravest only, and a key only by its fingerprint."""
+"""What an operator reads: one record for each change, the most severe only, and a key only by its fingerprint."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def credentials(generation: int) -> Credentials:
 
 
 def story(*steps: Step) -> list[LogEvent]:
-    """What is told during these steps, the operator being told after each."""
+    """The records of these steps, reported after each."""
     known: LoggedState = LoggedState()
     record, moment = EMPTY, Instant(1_800_000_000.0, 5_000.0)
     items = []
@@ -111,7 +111,7 @@ def test_outage_is_one_warning() -> None:
 
 
 def test_each_outage_has_its_warning() -> None:
-    """A second outage is told again."""
+    """A second outage is reported again."""
     items = story(Step(0, 1), Step(9, OUTAGE), Step(9, 0), Step(9, OUTAGE), Step(9, 0))
 
     assert [WARNING, INFO, WARNING, INFO] == [item.level for item in items[1:]]
@@ -133,8 +133,8 @@ def test_refusal_is_an_error_at_once() -> None:
     assert "still in use" in items[1].text
 
 
-def test_refusal_after_an_outage_is_told() -> None:
-    """The graver thing is told though something was wrong already."""
+def test_refusal_after_an_outage_is_reported() -> None:
+    """A more severe problem is reported although another was reported before."""
     items = story(Step(0, 1), Step(9, OUTAGE), Step(9, REFUSAL))
 
     assert [(INFO, "fetched"), (WARNING, "outage"), (ERROR, "refused")] == short(items)
@@ -156,8 +156,8 @@ def test_hard_age_in_an_outage_is_an_error_once() -> None:
 
 
 @pytest.mark.parametrize("brings", [0, 1])
-def test_end_of_an_error_is_told(brings: int) -> None:
-    """An application that nobody used for 72 hours says ERROR, and so INFO when it serves again."""
+def test_end_of_an_error_is_reported(brings: int) -> None:
+    """An application without requests for 72 hours says ERROR, and so INFO when it serves again."""
     items = story(Step(0, 1), Step(73 * HOUR), Step(1, brings))
 
     assert [(INFO, "fetched"), (ERROR, "expired"), (INFO, "recovered")] == short(items)

@@ -484,7 +484,7 @@ def test_etag() -> None:
 
 
 def test_failure_makes_a_new_error_each_time() -> None:
-    """Each caller raises an exception of its own: a shared one would collect all frames."""
+    """Each caller raises its own exception: a shared one would collect all frames."""
     failure = play(503).failure
     first, second = failure.error(retry_after=1.5), failure.error()
     assert isinstance(first, CredentialsUnavailable)

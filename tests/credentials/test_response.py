@@ -98,7 +98,7 @@ def test_address_is_in_normal_form() -> None:
 
 
 def test_credentials_are_the_same_when_all_four_are() -> None:
-    """Credentials are the same only when all four fields are, the secret included, whose value nobody keeps."""
+    """Credentials are the same only when all four fields are, the secret included, whose value is not kept."""
     for field in FIELDS:
         assert usable(GOOD).same_as(usable(dict(GOOD)))
         assert not usable(GOOD).same_as(usable({**GOOD, field: f"{GOOD[field]}x"}))
@@ -130,7 +130,7 @@ def test_what_is_no_json_may_be_asked_for_again() -> None:
 
 
 def test_absurd_nesting_is_an_answer_too() -> None:
-    """Nesting beyond what the interpreter can follow is told, and no crash."""
+    """Nesting beyond what the interpreter can follow is an error, and no crash."""
     for depth in [5_000, 20_000]:
         for opening in ["[", '{"a":']:
             found = parse(Secret((opening * depth).encode()))
@@ -216,7 +216,7 @@ BAD: list[tuple[str, str, str]] = [
 
 
 def test_bad_value_is_named_without_itself() -> None:
-    """A value that cannot be used is told by field and reason, and not shown; asking again would bring the same."""
+    """A value that cannot be used is named by field and reason, and not shown; a retry would bring the same."""
     for field, value, reason in BAD:
         found = parsed({**GOOD, field: value})
 

@@ -95,7 +95,7 @@ def test_ages(age: float, expected: str) -> None:
 
 
 def test_hard_age_of_none() -> None:
-    """`expire_after=None`: they serve for ever."""
+    """`expire_after=None`: they never expire."""
     assert "stale" == state_at(fetched(RefreshPolicy(expire_after=None)), after(10.0**9))
 
 
@@ -231,7 +231,7 @@ def test_memory_of_a_failure_for_those_who_wait(uniform: Callable[[float, float]
 
 @pytest.mark.parametrize(("uniform", "factor"), [(LEAST, 0.5), (MOST, 1.0)], ids=["least", "most"])
 def test_pause_of_the_background(uniform: Callable[[float, float], float], factor: float) -> None:
-    """Thirty seconds doubling to ten minutes, times 0.5 to 1, while the credentials in hand serve."""
+    """Thirty seconds doubling to ten minutes, times 0.5 to 1, while the cached credentials serve."""
     record, pauses = fetched(), []
     for _ in range(8):
         record = after_failure(record, OUTAGE, POLICY, after(HOUR), uniform)
@@ -337,7 +337,7 @@ def test_refusal_makes_a_renewal_due() -> None:
 
 
 def test_outage_leaves_fresh_credentials_fresh() -> None:
-    """A failed refresh() says nothing about what is in hand."""
+    """A failed refresh() says nothing about the cached credentials."""
     record = after_failure(fetched(), OUTAGE, POLICY, after(10), MOST)
 
     assert "fresh" == state_at(record, after(10))
@@ -402,7 +402,7 @@ def test_nothing_to_redraw(record: CacheState) -> None:
     assert record == rejittered(record, LEAST)
 
 
-# --- what is told ------------------------------------------------------------------------------------------
+# --- what is reported --------------------------------------------------------------------------------------
 
 
 def test_status_while_fresh() -> None:
@@ -420,13 +420,13 @@ def test_status_while_soft() -> None:
 
 
 def test_status_when_denied() -> None:
-    """The next probe is told."""
-    told = status(refused(0, 300, 600), after(630))
+    """The status names the next probe."""
+    reported = status(refused(0, 300, 600), after(630))
     assert ("rejected", 630.0, "CredentialsRejected", 30.0) == (
-        told.state,
-        told.age,
-        told.last_error,
-        told.next_attempt_in,
+        reported.state,
+        reported.age,
+        reported.last_error,
+        reported.next_attempt_in,
     )
 
 
@@ -450,10 +450,10 @@ def test_status_when_empty_after_a_failure() -> None:
 )
 def test_refusal_has_the_kind_of_its_cause(record: CacheState, moment: Instant, expected: type[Exception]) -> None:
     """What a mint raises tells an outage from a refusal, and always says why."""
-    told = unusable(record, moment)
+    reported = unusable(record, moment)
 
-    assert expected.__name__ == told.error_type.__name__
-    assert told.message
-    assert ("suspended" in told.message) is record.is_rejected
+    assert expected.__name__ == reported.error_type.__name__
+    assert reported.message
+    assert ("suspended" in reported.message) is record.is_rejected
     if record.failure:
-        assert record.failure.message in told.message
+        assert record.failure.message in reported.message

@@ -56,7 +56,7 @@ class Model:
         return "stale" if self.refusals or age >= self.draw(HOUR / 2, HOUR) else "fresh"
 
     def wait(self, now: tuple[float, float], background: bool) -> float:
-        """Seconds before anybody may ask again."""
+        """Seconds before the next request is allowed."""
         if self.failed_at is None:
             return 0.0
         if background and self.state(now) in ("fresh", "stale"):
@@ -190,7 +190,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def lose(self) -> None:
-        """The threads are gone, and nobody knows."""
+        """The threads are gone without a trace."""
         self.simulation.lose()
         self.parked = []
 

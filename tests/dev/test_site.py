@@ -204,7 +204,7 @@ def test_other_requests(method: str, path: str, status: int, url: str) -> None:
 
 
 def test_guest_and_room(url: str) -> None:
-    """Each call is a new guest in a new room, with the name it asks for, and with the voice agent."""
+    """Each call is a new guest in a new room, with the requested name, and with the voice agent."""
     first, second = (token(url, {"participant_name": "Ada"}) for _ in range(2))
     said = [claims(reply.json["participant_token"]) for reply in (first, second)]
 

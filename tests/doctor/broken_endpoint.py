@@ -1,4 +1,4 @@
-"""A token endpoint that conforms, apart from the faults that a test asks for."""
+"""A token endpoint that conforms, apart from the faults that a test sets."""
 
 from __future__ import annotations
 

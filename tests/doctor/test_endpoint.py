@@ -156,7 +156,7 @@ def test_endpoint_without_faults(livekit_server: LiveKitServer) -> None:
 
 
 def test_requested_fields_may_be_ignored(livekit_server: LiveKitServer) -> None:
-    """A request that is ignored is as good as one that is refused, though the standard asks for the latter."""
+    """A request that is ignored is as good as one that is refused, though the standard requires the latter."""
 
     def deaf(request: Request) -> Reply:
         return broken(livekit_server)(request._replace(body=b"{}"))

@@ -23,7 +23,7 @@ _LISTENING = re.compile(r"(?:running on|listening at:|development server at) (ht
 
 
 class _Server:
-    """A started server, in a process group of its own."""
+    """A started server, in its own process group."""
 
     def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(

@@ -19,7 +19,7 @@ _STEERING = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_LAMBDA_FUNCTION_NAME", "K_SER
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a proxy nor a trust store nor a platform of whoever runs the tests."""
+    """Neither a proxy nor a trust store nor a platform from the environment of the tests."""
     for name in list(os.environ):
         if name in _STEERING or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -47,7 +47,7 @@ def server_class(request: pytest.FixtureRequest) -> ServerClass:
 
 
 class Authority(NamedTuple):
-    """A certificate authority that nobody trusts but who is pointed to it, and the file to point to."""
+    """A certificate authority that only its users trust, and its file."""
 
     ca: trustme.CA
     file: Path

@@ -27,7 +27,7 @@ class Case:
     source: Source
     cache: CredentialsCache
     server: MossVoiceServerSync
-    told: list[CredentialsStatus]
+    reported: list[CredentialsStatus]
 
     @property
     def state(self) -> str:
@@ -37,10 +37,10 @@ class Case:
 
 def start(random: float = 1.0, policy: RefreshPolicy | None = None) -> Case:
     """A case whose first fetch has just been made."""
-    simulation, told = Simulation(random), list[CredentialsStatus]()
+    simulation, reported = Simulation(random), list[CredentialsStatus]()
     source = Source(simulation)
-    cached = cache(simulation, source, policy, told.append)
-    case = Case(simulation, source, cached, server(cached), told)
+    cached = cache(simulation, source, policy, reported.append)
+    case = Case(simulation, source, cached, server(cached), reported)
     case.server.refresh()
     assert 1 == source.count
     return case
@@ -116,7 +116,7 @@ def test_frozen_beyond_the_hard_age() -> None:
 
 
 def test_killed() -> None:
-    """The thread of a renewal is gone: it is waited for 13 seconds, and then anybody may fetch."""
+    """The thread of a renewal is gone: callers wait 13 seconds for it, and then any of them may fetch."""
     case = start()
     case.simulation.hold = True
     case.simulation.advance(HOUR)
@@ -136,7 +136,7 @@ def test_killed() -> None:
 
 
 @pytest.mark.parametrize("random", [0.0, 1.0])
-def test_killed_and_nobody_refreshes(random: float) -> None:
+def test_killed_without_a_later_refresh(random: float) -> None:
     """Minting alone takes it over too: a lost fetch is a failed one, so half a minute after it began at the latest."""
     case = start(random)
     case.simulation.hold = True
@@ -255,11 +255,13 @@ def test_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
     case.simulation.advance(30)
     assert "key-2" == mint(case.server)
     assert [logging.WARNING, logging.ERROR, logging.INFO] == [record.levelno for record in caplog.records]
-    assert ["stale", "expired", "fresh"] == [each.state for each in case.told if each.state != "fresh"] + [case.state]
+    assert ["stale", "expired", "fresh"] == [each.state for each in case.reported if each.state != "fresh"] + [
+        case.state
+    ]
 
 
 def test_two_outages_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
-    """A source that comes and goes is told each time it goes, and once."""
+    """A source that comes and goes is reported once each time it goes."""
     caplog.set_level(logging.WARNING)
     case = start()
     for _ in range(2):
@@ -290,7 +292,7 @@ def test_for_ever() -> None:
 
 
 def test_new_secret_under_the_same_key(caplog: pytest.LogCaptureFixture) -> None:
-    """It is picked up by the soft age, and told by the key's fingerprint alone."""
+    """It is picked up at `refresh_after`, and reported by the key's fingerprint alone."""
     caplog.set_level(logging.INFO)
     case = start()
     old = case.server.create_participant_token
@@ -333,7 +335,7 @@ def test_new_address_and_key() -> None:
 
 
 def test_invalid_answer_keeps_the_old() -> None:
-    """Half of a rotation is none: what cannot be used does not replace what can."""
+    """Half of a rotation does not count: what cannot be used does not replace what can."""
     case = start()
     case.source.otherwise = answer(_json({**fields(2), "voice_agent_api_secret": ""}))
     case.simulation.advance(HOUR)
@@ -389,7 +391,7 @@ def test_refused() -> None:
     assert case.source.count - 1 <= 60
 
 
-def test_told_to_stay_away() -> None:
+def test_retry_after_of_the_api() -> None:
     """`Retry-After: 3600` is obeyed by refresh() too, five minutes long."""
     case = start()
     case.source.otherwise = status(429, retry_after="3600")

@@ -67,7 +67,7 @@ class Clock:
             ), self._looks
 
     def forget(self) -> None:
-        """As if nobody had looked."""
+        """As if there had been no call."""
         with self._looked:
             self._looks.clear()
 
@@ -148,7 +148,7 @@ def test_hard(server_class: ServerClass, moss: FakeMoss) -> None:
 
 
 def test_soft(server_class: ServerClass, moss: FakeMoss) -> None:
-    """Twenty threads that mint while a renewal is due: one request, and nobody waits for it."""
+    """Twenty threads that mint while a renewal is due: one request, and no thread waits for it."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock))
     server_class.refresh(made)
@@ -356,7 +356,7 @@ def test_waiting_does_not_block_the_loop(moss: FakeMoss) -> None:
 
 
 def test_sync_and_async_transports_in_memory(server_class: ServerClass) -> None:
-    """A transport that is handed in serves any number of fetches, threads and loops."""
+    """A caller's transport serves any number of fetches, threads and loops."""
     moss = FakeMoss().start()
     try:
         made = server_class.new(moss.arguments, transport=moss.transport())
@@ -368,7 +368,7 @@ def test_sync_and_async_transports_in_memory(server_class: ServerClass) -> None:
         moss.close()
 
 
-# --- a thread that hangs where no time-out reaches -------------------------------------------------
+# --- a thread that hangs where no timeout reaches -------------------------------------------------
 
 
 class Stuck(httpx2.BaseTransport):
@@ -687,8 +687,8 @@ def test_callback_may_call_back() -> None:
     source = Source(simulation)
     results: list[object] = []
 
-    def curious(told: CredentialsStatus) -> None:
-        results.append(told.state)
+    def curious(reported: CredentialsStatus) -> None:
+        results.append(reported.state)
         if len(results) == 1:
             results.append(made.status().state)
             results.append(mint(made))
@@ -708,10 +708,10 @@ def test_callback_that_takes_its_time() -> None:
     """Whose patience ends while `on_change` is still busy hears how the fetch ended, and not that it never did."""
     simulation = Simulation()
     source = Source(simulation)
-    told, may_return = threading.Event(), threading.Event()
+    reported, may_return = threading.Event(), threading.Event()
 
     def slow(_status: CredentialsStatus) -> None:
-        told.set()
+        reported.set()
         may_return.wait(30)
 
     cached = cache(simulation, source, on_change=slow)
@@ -719,12 +719,12 @@ def test_callback_that_takes_its_time() -> None:
         source.otherwise = answer
         refresh = cached._claim(background=False)
         assert refresh is not None
-        told.clear()
+        reported.clear()
         may_return.clear()
         with ThreadPoolExecutor(1) as threads:
             threads.submit(cached._run, refresh, 1, 5.0)
             try:
-                assert told.wait(30)
+                assert reported.wait(30)
                 assert not refresh.done.done()
                 if answer is DOWN:
                     error = caught(lambda refresh=refresh: cached._raise_if_failed(refresh))  # type: ignore[misc]
@@ -766,7 +766,7 @@ def test_signal_in_the_middle(inside: str) -> None:
 
 
 def test_mint_while_the_first_fetch_lands() -> None:
-    """Between two looks of a mint the first fetch comes in: it is not told that nobody has fetched."""
+    """Between two looks of a mint the first fetch comes in: it does not report missing credentials."""
     simulation = Simulation()
     simulation.hold = True
     source = Source(simulation)
@@ -818,7 +818,7 @@ def test_log_handler_may_call_back() -> None:
 
 
 def test_closed(server_class: ServerClass, moss: FakeMoss) -> None:
-    """After `close` the credentials in hand mint on until they are too old; nobody asks any more."""
+    """After `close` the credentials mint until they expire; no request is sent."""
     clock = Clock()
     made = server_class.new(moss.arguments, Runtime(clock))
     server_class.refresh(made)
@@ -853,7 +853,7 @@ def test_closed_during_a_fetch(moss: FakeMoss) -> None:
 
 
 def test_not_created(server_class: ServerClass, moss: FakeMoss) -> None:
-    """Minting before anything was fetched asks nobody and says what to do."""
+    """Minting before the first fetch sends no request and names the remedy."""
     made = server_class.new(moss.arguments)
     for call in (
         lambda: made.create_participant_token(ADA, "room"),

@@ -203,7 +203,7 @@ def test_header_injection_is_refused(
 
 
 @pytest.mark.parametrize("host", ["a..example", "x" * 64 + ".example", "ex ample", "[::1"])
-def test_host_that_is_none(sent: Callable[[Attempt], Answer], host: str) -> None:
+def test_invalid_host(sent: Callable[[Attempt], Answer], host: str) -> None:
     """Such a URL is an error, and not an exception of the resolver."""
     error = sent(attempt(f"http://{host}:1/"))
     assert isinstance(error, TransportError), error

@@ -39,7 +39,7 @@ def moss() -> Iterator[FakeMoss]:
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """OpenTelemetry's instrumentation of the HTTP client, told to record every header; the spans that it has made."""
+    """OpenTelemetry's instrumentation of the HTTP client, set to record every header; the spans that it has made."""
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.instrumentation") is None:
         absent("opentelemetry-instrumentation-httpx is not installed")
     from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor

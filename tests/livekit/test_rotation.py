@@ -112,7 +112,7 @@ def test_joins_go_on_after_a_rotation_async(
     assert 2 == moss.count
 
 
-def test_nobody_is_turned_away_while_both_keys_count(
+def test_no_participant_is_refused_while_both_keys_are_valid(
     own_server: LiveKitServer, moss: FakeMoss, arguments: dict[str, Any], room: str
 ) -> None:
     """When LiveKit knows the old and the new keys for a while, tokens from before and after `refresh()` are good."""

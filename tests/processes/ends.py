@@ -45,7 +45,7 @@ def end_during_a_refresh(server_class: str) -> None:
 
 
 def end_during_a_look_up(server_class: str) -> None:
-    """The main thread returns while the system's resolver hangs, where no time-out of Python reaches."""
+    """The main thread returns while the system's resolver hangs, where no timeout of Python reaches."""
     _point_at_a_name()
     server = construct(server_class, refresh=RefreshPolicy(total_timeout=0.2, attempt_timeout=0.2))
     hanging = _hang_look_ups()

@@ -23,7 +23,7 @@ def used_in_children() -> None:
     """Twenty children use the fake in memory, each forked while three threads use it."""
     with FakeMoss() as moss:
         over = threading.Event()
-        transport = moss.transport()  # imports, whose locks a child would find held for ever
+        transport = moss.transport()  # imports, whose locks a child would find held forever
         busy = [threading.Thread(target=_ask_until, args=(over, moss, transport), daemon=True) for _ in range(3)]
         for thread in busy:
             thread.start()

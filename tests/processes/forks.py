@@ -28,7 +28,7 @@ from tests.processes.inside import (
     wait_until_others_sleep,
 )
 
-# No time-out wakes a thread that waits for an answer.
+# No timeout wakes a thread that waits for an answer.
 PATIENT = RefreshPolicy(attempt_timeout=600, total_timeout=600)
 PATIENT_AND_ALWAYS_DUE = RefreshPolicy(refresh_after=1e-6, attempt_timeout=600, total_timeout=600)
 
@@ -65,7 +65,7 @@ def with_a_renewal_in_flight(server_class: str, how: str) -> None:
 
 
 def with_the_lock_held(server_class: str, how: str) -> None:
-    """A thread that will not exist in the child holds the keeper's lock."""
+    """A thread that will not exist in the child holds the cache's lock."""
     server = create(server_class, refresh=ALWAYS_DUE)
     held, let_go = threading.Event(), threading.Event()
 
@@ -156,7 +156,7 @@ def threads_at_once_after_a_fork(server_class: str, how: str) -> None:
 
 def while_a_fetchs_thread_is_leaving(server_class: str) -> None:
     """The main thread forks when a renewal has landed, and its thread has not left the system yet."""
-    leave, crew, seen = threading.Event(), [0], []
+    leave, refresher, seen = threading.Event(), [0], []
 
     class Lingering:
         def __del__(self) -> None:  # what a thread keeps for itself ends with it
@@ -166,7 +166,7 @@ def while_a_fetchs_thread_is_leaving(server_class: str) -> None:
     cached = threading.local()
 
     def linger(_status: object) -> None:
-        crew[0], cached.until_the_end = threading.get_native_id(), Lingering()
+        refresher[0], cached.until_the_end = threading.get_native_id(), Lingering()
 
     server = create(server_class, refresh=ALWAYS_DUE)
     say(created=1)
@@ -177,10 +177,10 @@ def while_a_fetchs_thread_is_leaving(server_class: str) -> None:
         time.sleep(0.001)
     # Hooks before a fork run in the reverse order, so this one is the first.
     os.register_at_fork(
-        before=leave.set, after_in_parent=lambda: seen.append(os.path.exists(f"/proc/self/task/{crew[0]}"))
+        before=leave.set, after_in_parent=lambda: seen.append(os.path.exists(f"/proc/self/task/{refresher[0]}"))
     )
     end_child(start_child("python", lambda: mint(server)))
-    say(lingered=seen[0], crew=crew[0] > 0)
+    say(lingered=seen[0], refresher=refresher[0] > 0)
 
 
 def threads_after_fetches(server_class: str) -> None:

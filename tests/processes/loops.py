@@ -93,7 +93,7 @@ def leader_cancelled() -> None:
 
 
 def leader_timed_out() -> None:
-    """The caller's own time-out ends the wait for `create`; the next `create` is not hindered."""
+    """The caller's own timeout ends the wait for `create`; the next `create` is not hindered."""
 
     async def hurried() -> None:
         try:

@@ -29,7 +29,7 @@ _FORK_WARNING = "ignore:This process:DeprecationWarning"
 
 
 class Program:
-    """A started program, in a process group of its own."""
+    """A started program, in its own process group."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
@@ -62,9 +62,9 @@ class Program:
 
     def hear_all(self) -> list[Any]:
         """All that it still says, up to its end. The bound is on each silence: how much there is to say is its affair."""
-        told = [json.loads(line) for line in iter(self._next, None)]
+        reported = [json.loads(line) for line in iter(self._next, None)]
         self.end()
-        return told
+        return reported
 
     def _next(self) -> str | None:
         try:
@@ -122,7 +122,7 @@ def running(command: list[str], environ: Mapping[str, str] | None = None) -> Ite
 
 @contextmanager
 def python(module: str, function: str, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Program]:
-    """`tests.processes.<module>.<function>(*arguments)` in an interpreter of its own, with warnings as errors."""
+    """`tests.processes.<module>.<function>(*arguments)` in a separate interpreter, with warnings as errors."""
     call = f"from tests.processes.{module} import {function}; {function}(*{arguments!r})"
     with running([sys.executable, "-W", "error", "-W", _FORK_WARNING, "-c", call], environ) as program:
         yield program

@@ -1,4 +1,4 @@
-"""Served: an application under a real server program, and requests to it over a socket in a folder of its own."""
+"""Served: an application under a real server program, and requests to it over a socket in its own folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Served:
         self._path = path
 
     def get(self, path: str) -> Reply:
-        """One request on a connection of its own."""
+        """One request on a new connection."""
         connection = _Connection(self._path)
         try:
             connection.request("GET", path)
@@ -96,7 +96,7 @@ def served(command: list[str], environs: dict[str, FakeMoss]) -> Iterator[Served
     """A server program, `{socket}` in its command line replaced; it answers when the context is entered."""
     folder = tempfile.mkdtemp(prefix="moss-")  # not pytest's: the path of a socket may have 107 characters (unix(7))
     path = os.path.join(folder, "socket")
-    environ = {"HOME": folder}  # gunicorn keeps a socket of its own there
+    environ = {"HOME": folder}  # gunicorn keeps its own socket there
     environ |= {
         f"{name.upper()}_{variable}": value
         for name, moss in environs.items()

@@ -119,8 +119,8 @@ def test_renewal_in_line_is_bounded(moss: FakeMoss) -> None:
 
 def _minted(program: Program) -> tuple[str, str | None, float]:
     program.go_on()
-    told = program.hear()
-    return told["key"], told["error"], told["seconds"]
+    reported = program.hear()
+    return reported["key"], reported["error"], reported["seconds"]
 
 
 @faces

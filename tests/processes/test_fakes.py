@@ -1,4 +1,4 @@
-"""The fake Moss API and fork, in a process of its own: pytest's has threads by now that no fork was written for."""
+"""The fake Moss API and fork, in a separate process: pytest's has threads by now that no fork was written for."""
 
 from __future__ import annotations
 

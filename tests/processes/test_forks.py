@@ -20,7 +20,7 @@ ways = pytest.mark.parametrize("how", ["python", "libc"], ids=["row_17_python", 
 @faces
 @ways
 def test_fork_with_a_fetch_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
-    """A child neither repeats nor awaits the parent's fetch, fetches for itself when told to, and the parent's goes on."""
+    """A child neither repeats nor awaits the parent's fetch, fetches for itself on request, and the parent's goes on."""
     first = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(), MockResponse(hang=True))
     with python("forks", "with_a_fetch_in_flight", server_class, how, environ=moss.environ) as program:
@@ -65,7 +65,7 @@ def test_fork_with_the_first_fetch_in_flight(server_class: str, how: str, moss: 
 @faces
 @ways
 def test_fork_with_a_renewal_in_flight(server_class: str, how: str, moss: FakeMoss) -> None:
-    """A child whose credentials are due makes a fetch of its own, one, and does not wait for the parent's."""
+    """A child whose credentials are due makes exactly one fetch itself, and does not wait for the parent's."""
     first = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(), MockResponse(hang=True))
     with python("forks", "with_a_renewal_in_flight", server_class, how, environ=moss.environ) as program:
@@ -117,9 +117,9 @@ def test_hundred_forks_of_the_c_library(moss: FakeMoss) -> None:
     assert 2 + 20 == moss.count
 
 
-def _all_did(key: str, told: list[dict[str, object]]) -> None:
-    assert [{"child": key}] * 100 == [line for line in told if "child" in line]
-    assert [{"exit": 0}] * 100 == [line for line in told if "exit" in line]
+def _all_did(key: str, reported: list[dict[str, object]]) -> None:
+    assert [{"child": key}] * 100 == [line for line in reported if "child" in line]
+    assert [{"exit": 0}] * 100 == [line for line in reported if "exit" in line]
 
 
 @faces
@@ -168,12 +168,12 @@ def test_threads_of_a_child_share_one_fetch(server_class: str, moss: FakeMoss) -
 @faces
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for a thread in /proc, which only Linux has")
 def test_fork_while_a_fetchs_thread_is_leaving(server_class: str, moss: FakeMoss) -> None:
-    """A fork waits for a thread that is just ending: the locks that it holds then would be held in the child for ever."""
+    """A fork waits for a thread that is just ending: the locks that it holds then would be held in the child forever."""
     with python("forks", "while_a_fetchs_thread_is_leaving", server_class, environ=moss.environ) as program:
         assert {"created": 1} == program.hear()
         key = moss.rotate()["voice_agent_api_key"]
         program.go_on()
-        assert [{"child": key}, {"exit": 0}, {"lingered": False, "crew": True}] == program.hear_all()
+        assert [{"child": key}, {"exit": 0}, {"lingered": False, "refresher": True}] == program.hear_all()
         assert (0, "") == (program.end(), program.errors)
 
 
@@ -183,7 +183,7 @@ def test_a_fetch_leaves_no_thread_behind(server_class: str, moss: FakeMoss) -> N
     """When `create` and `refresh` return, the thread that fetched is gone from the system, not just on its way out.
 
     A server program forks right after it has loaded the application. A thread that is just ending holds a lock of
-    OpenSSL's for a moment, and maybe the interpreter's; a child forked in that moment would wait for it for ever.
+    OpenSSL's for a moment, and maybe the interpreter's; a child forked in that moment would wait for it forever.
     """
     with python("forks", "threads_after_fetches", server_class, environ=moss.environ) as program:
         assert {"counts": [1] * 50} == program.hear()

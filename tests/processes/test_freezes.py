@@ -14,8 +14,8 @@ from tests.processes.program import Program, python, until
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc, which only Linux has")
 
 faces = pytest.mark.parametrize("server_class", ["sync", "async"])
-# Seconds frozen: well within every time-out, and beyond the moment when a fetch counts as lost.
-lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "beyond every time-out"])
+# Seconds frozen: well within every timeout, and beyond the moment when a fetch counts as lost.
+lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "beyond every timeout"])
 
 
 @faces

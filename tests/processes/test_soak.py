@@ -1,4 +1,4 @@
-"""Soak, the short version: trouble of every kind under load, and nobody notices. `soak.py` is the long one."""
+"""Soak, the short version: faults of every kind under load, without effect on callers. `soak.py` is the long one."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _each_worker_works(server: Served, steady: FakeMoss, quick: FakeMoss) -> Non
 
 
 def _version(uwsgi: str) -> tuple[int, ...]:
-    told = subprocess.run([uwsgi, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    found = re.match(r"(\d+)\.(\d+)\.?(\d*)", told.strip())
-    assert found is not None, told
+    reported = subprocess.run([uwsgi, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    found = re.match(r"(\d+)\.(\d+)\.?(\d*)", reported.strip())
+    assert found is not None, reported
     return tuple(int(part or 0) for part in found.groups())

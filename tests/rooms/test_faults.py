@@ -118,7 +118,7 @@ def test_down(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 
 
 def test_retry_after(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """A pause that LiveKit asks for and that is longer than the budget is reported, and not waited for."""
+    """A pause in `Retry-After` that is longer than the budget is reported, and not waited for."""
     livekit.set_default(FaultResponse.retry_after("3600"))
     with pytest.raises(LiveKitUnavailable) as caught:
         rooms.list()

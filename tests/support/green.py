@@ -19,7 +19,7 @@ GREEN = {
 
 
 def run_green(package: str, program: str) -> None:
-    """Runs it in a process of its own, because the patches stay; it must end without an error or a text on standard error."""
+    """Runs it in a separate process, because the patches stay; it must end without an error or a text on standard error."""
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     done = subprocess.run(

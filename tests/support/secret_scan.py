@@ -1,6 +1,6 @@
 """Secret scan: all that an error, an object or a log record can show, searched for values that must not be there.
 
-Frames of the tests themselves are left out: whoever calls us holds the key and may show it. All others count, ours, the
+Frames of the tests themselves are left out: the caller has the key and may show it. All others count, ours, the
 HTTP client's and the standard library's. A variable is rendered as error reporters do it: `repr` and `str`, containers
 item by item, and the attributes of an object.
 """

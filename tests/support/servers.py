@@ -19,7 +19,7 @@ _POSITIONAL = ("project_id", "project_key", "voice_agent_id", "api_url")
 
 
 class ServerClass(NamedTuple):
-    """One of the two classes. Coroutines are awaited, each on an event loop of its own."""
+    """One of the two classes. Coroutines are awaited, each on its own event loop."""
 
     kind: type[Server]
 

@@ -78,7 +78,7 @@ class Simulation:
 
 
 class Source:
-    """The Moss API in simulated time: `run` sends what a `fetch` asks for.
+    """The Moss API in simulated time: `run` sends the requests of a `fetch`.
 
     answers: what the next requests get; `otherwise` when there are none left.
     takes: how many seconds a request takes.

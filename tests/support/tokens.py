@@ -17,7 +17,7 @@ def header(token: str) -> dict[str, Any]:
 
 
 def claims(token: str) -> dict[str, Any]:
-    """The second part, whoever signed it."""
+    """The second part, with any signature."""
     return _part(token, 1)
 
 

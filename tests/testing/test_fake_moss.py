@@ -117,7 +117,7 @@ def sync_over(transport: Callable[[FakeMoss], Any]) -> Ask:
 
 
 def async_over(transport: Callable[[FakeMoss], Any]) -> Ask:
-    """Asks with httpx2.AsyncClient, in an event loop of its own."""
+    """Asks with httpx2.AsyncClient, in its own event loop."""
 
     async def fetch(moss: FakeMoss, timeout: httpx2.Timeout | float | None, headers: dict[str, str]) -> httpx2.Response:
         client = httpx2.AsyncClient(transport=transport(moss), timeout=timeout, trust_env=False, verify=TLS)
@@ -384,7 +384,7 @@ def test_a_request_line_of_nonsense_is_refused(moss: FakeMoss) -> None:
 
 
 def test_a_request_without_end_is_cut_off(moss: FakeMoss) -> None:
-    """Headers that never end are read up to a limit, not for ever."""
+    """Headers that never end are read up to a limit, not forever."""
     with dial(moss) as client, pytest.raises(OSError, match=r"Broken pipe|reset"):
         client.sendall(b"x" * (1 << 26))
     assert 0 == moss.count
@@ -601,7 +601,7 @@ def test_resets_on_the_wire(moss: FakeMoss) -> None:
         FaultResponse(reset="accept"), FaultResponse(reset="request"), FaultResponse(reset="headers", body=b"never")
     )
 
-    assert (b"", "reset") == talk(moss, b"")  # whoever says nothing at all is reset all the same
+    assert (b"", "reset") == talk(moss, b"")  # a client that sends nothing is reset too
     assert ("", "") == (moss.requests[0].method, moss.requests[0].path)
     assert (b"", "reset") == talk(moss)
     assert "GET" == moss.requests[1].method
@@ -1000,8 +1000,8 @@ def test_tls(tls_moss: FakeMoss, certificate: Path) -> None:
     assert 200 == asyncio.run(status_by(client, tls_moss))
 
 
-def test_tls_ends_and_breaks_as_told(tls_moss: FakeMoss, certificate: Path) -> None:
-    """TLS connections end with close_notify, are reset when told, and are held and dropped like plain ones."""
+def test_tls_ends_and_breaks_as_set(tls_moss: FakeMoss, certificate: Path) -> None:
+    """TLS connections end with close_notify, are reset on request, and are held and dropped like plain ones."""
     trusting = ssl.create_default_context(cafile=str(certificate))
     tls_moss.queue(
         FaultResponse(endless_body=True, truncate=3), FaultResponse(reset="request"), FaultResponse(hang=True)

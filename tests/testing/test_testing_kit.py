@@ -72,7 +72,7 @@ def test_absences_can_be_compared(moss_server: MossVoiceServerSync) -> None:
     assert_token(token, name=None, metadata=None, attributes=None, agents=(), grants=None, ttl=900)
 
 
-def test_all_differences_are_told(moss_server: MossVoiceServerSync) -> None:
+def test_all_differences_are_listed(moss_server: MossVoiceServerSync) -> None:
     """The error names each difference, what was expected and what is said, and nothing else."""
     token = moss_server.create_participant_token(ParticipantInfo("ada"), "hall")
     with pytest.raises(AssertionError) as caught:

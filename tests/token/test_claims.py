@@ -204,7 +204,7 @@ class Seconds(enum.IntEnum):
     HOUR = 3600
 
 
-def test_lifetime_is_in_seconds_and_names_the_field_it_is_told() -> None:
+def test_lifetime_is_in_seconds_and_names_its_field() -> None:
     """`lifetime` serves other arguments as well, and takes subclasses of its types."""
     assert (60, 86_400) == (MIN_TTL, MAX_TTL)
     assert [90.5, 3600, 60] == [lifetime(Span(seconds=90.5)), lifetime(Seconds.HOUR), lifetime(60)]
@@ -338,7 +338,7 @@ def test_short_and_careful_way_agree(
 
 @pytest.mark.parametrize("size", [255, 256, 257])
 def test_length_of_one_label_is_not_taken_from_another(size: int) -> None:
-    """Labels are limited one by one: two of 256 bytes pass, one of 257 does not, whoever stands beside it."""
+    """Labels are limited one by one: two of 256 bytes pass, one of 257 does not, whatever the others are."""
     label = "x" * size
     if size <= 256:
         assert label == claims(label, label, name=label)["name"]
@@ -384,7 +384,7 @@ def test_other_types_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("field", ["identity", "room"])
-def test_nobody_and_nowhere_are_refused(field: str) -> None:
+def test_missing_identity_and_room_are_refused(field: str) -> None:
     """None and blank are refused for the identity and for the room."""
     expected = "room_name" if field == "room" else field
 
@@ -572,7 +572,7 @@ def test_error_in_a_generator_of_agents_goes_through() -> None:
 
 
 def test_blank_agent_name_is_refused() -> None:
-    """A blank name would send for an agent that no worker can be."""
+    """A blank name would dispatch an agent that no worker can be."""
     assert ["agent_name", "agents[0]", "agent_name", "room_config.agents[0].agent_name"] == [
         refused(written, agent_name=" ")[0],
         refused(written, agents=[" "])[0],
@@ -582,5 +582,5 @@ def test_blank_agent_name_is_refused() -> None:
 
 
 def test_agents_error_names_the_place() -> None:
-    """A mistake in one of several agents is told with its place."""
+    """A mistake in one of several agents is named with its index."""
     assert "agents[2]" == refused(written, agent_name="good", agents=["good", "good", "bad\n"])[0]

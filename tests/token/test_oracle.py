@@ -1,6 +1,6 @@
 """Oracle: for any request our claims are livekit-api's, and livekit-api and PyJWT verify our tokens.
 
-One difference is meant: with `can_publish=False` livekit-api still grants data, unless told otherwise. We follow the
+One difference is meant: with `can_publish=False` livekit-api still grants data, unless set otherwise. We follow the
 LiveKit server, where data follows publishing.
 """
 

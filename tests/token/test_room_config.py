@@ -50,9 +50,9 @@ def refused(room_config: Any = None, agents: Any = ()) -> tuple[str, str]:
 
 def test_nothing_asked_for_is_no_claim() -> None:
     """Without agents and without a room config there is no claim."""
-    nobody: list[Any] = [(), [], iter([]), set(), {}.keys()]
+    no_agents: list[Any] = [(), [], iter([]), set(), {}.keys()]
 
-    assert [None] * 5 == [claim(agents=agents) for agents in nobody]
+    assert [None] * 5 == [claim(agents=agents) for agents in no_agents]
 
 
 def test_empty_room_config_is_an_empty_claim() -> None:
@@ -96,7 +96,7 @@ def test_agent_says_all_its_fields_and_no_empty_ones() -> None:
 
 
 def test_same_agent_may_be_sent_for_twice() -> None:
-    """What is asked for twice is sent for twice: LiveKit allows it."""
+    """An agent that is named twice is dispatched twice: LiveKit allows it."""
     assert {"agents": [{"agentName": "a"}] * 3} == claim({"agents": [{"agent_name": "a"}]}, ["a"], "a")
 
 

@@ -129,7 +129,7 @@ def test_fingerprint_tells_keys_apart_and_nothing_of_the_secret() -> None:
 
 
 def test_signers_are_alike_when_key_and_secret_are() -> None:
-    """A new secret under an old key id is another signer; the same pair is the same, whoever made it."""
+    """A new secret under an old key id is another signer; the same pair is the same signer."""
     for secret, key, expected in [
         (SECRET, KEY, True),
         (SECRET + ".", KEY, False),
