@@ -115,7 +115,6 @@ RULES: dict[str, Any] = {
     "ada": Admission(ADA),
     "automatic": Admission(ADA, agents=()),
     "room": Admission(ADA, room="lobby"),
-    "set": Admission(ADA, allowed_rooms={"lobby", "garden"}),
     "pattern": Admission(ADA, allowed_rooms=re.compile("team-[a-z]+")),
     "function": Admission(ADA, allowed_rooms=lambda room: room.endswith("!")),
     "async-function": Admission(ADA, allowed_rooms=anywhere),  # type: ignore[arg-type]  # the mistake
@@ -145,17 +144,10 @@ RULES: dict[str, Any] = {
     "fails": failure,
     "stops": unfinished,
     "elsewhere-404": raising(Elsewhere(404)),
-    "elsewhere-text": raising(Elsewhere("404")),
-    "unusual-499": raising(Unusual(499)),
     "unusual-500": raising(Unusual(500)),
-    "unusual-text": raising(Unusual("404")),
     "none": None,
     "true": True,
-    "mapping": {"participant": "ada", "leak": LEAK},
-    "class": Denied,
     "blank-identity": Admission(ParticipantInfo(" ")),
-    "number-as-metadata": Admission(ParticipantInfo("ada", None, 7)),  # type: ignore[arg-type]  # a mistake on purpose
-    "credentials": too_early,
 }
 
 

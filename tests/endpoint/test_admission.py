@@ -19,7 +19,7 @@ from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 from moss_voice_server.identity import TenantRooms, client_address, identity_from_sub, is_session_of, session_identity
 
-QUICK = settings(deadline=None, max_examples=100)
+QUICK = settings(deadline=None, max_examples=50)
 ADA = ParticipantInfo("ada")
 KEY = b"a key of at least sixteen bytes"
 

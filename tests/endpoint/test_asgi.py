@@ -105,20 +105,6 @@ def test_reading_ends_in_time(monkeypatch: pytest.MonkeyPatch, receive: Callable
     assert (400, "body_incomplete") == (asgi_answer(answer).status, asgi_answer(answer).json["error"])
 
 
-def test_time_that_ran_out_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who called us goes on as if nothing had happened: waits of its own are not cut short."""
-    monkeypatch.setattr(reader, "READ_TIMEOUT", 0.01)
-
-    async def scenario() -> None:
-        assert 400 == asgi_answer(await asgi_call(APP, http_scope(Request()), slowly())).status
-        await asyncio.sleep(0)
-        await asyncio.wait_for(asyncio.sleep(0), 30)
-        task = asyncio.current_task()
-        assert not getattr(task, "cancelling", int)()
-
-    asyncio.run(scenario())
-
-
 def test_below_a_middleware_that_waits_in_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starlette's middleware receives in task groups of its own: a body that is late, or never comes, is no trouble there."""
     from starlette.applications import Starlette
@@ -308,22 +294,6 @@ def test_the_start_of_an_app_with_a_server_that_is_ready() -> None:
         assert STARTED == asyncio.run(asgi_call(app, {"type": "lifespan"}, START))
 
 
-def test_one_app_serves_several_loops() -> None:
-    """Nothing in the application belongs to the loop that it was first called on."""
-    app = token_app(SERVER, authorize=lambda scope, token_request: ADA)
-    assert [201] * 3 == [ask_asgi(app, Request()).status for _ in range(3)]
-
-
-def test_starlettes_own_ways() -> None:
-    """Starlette's Route takes the application for all methods; its Mount for everything below a path."""
-    from starlette.applications import Starlette
-    from starlette.routing import Mount, Route
-
-    app = Starlette(routes=[Route("/voice/token", APP), Mount("/mounted", APP)])
-    asked = [("POST", "/voice/token"), ("GET", "/voice/token"), ("POST", "/mounted/"), ("POST", "/mounted")]
-    assert [201, 405, 201, 307] == [ask_asgi(app, Request(method=method), path).status for method, path in asked]
-
-
 NOT_ARRIVED: dict[str, tuple[dict[str, str | None], bytes]] = {
     "nothing of a length": ({"content-length": "26"}, b""),
     "less than the length": ({"content-length": "26"}, b"{}"),
@@ -401,11 +371,7 @@ def test_a_client_cannot_cause_an_error() -> None:
 
 LOGGED: dict[str, tuple[Request, str, str]] = {
     "an agent": (Request(json={"room_config": {"agents": [{"agent_name": "x\n" + "y" * 90}]}}), "", "invalid_value"),
-    "another agent": (
-        Request(json={"room_config": {"agents": [{"agent_name": "other"}]}}),
-        "'other'",
-        "allowed_agents",
-    ),
+    "another agent": (Request(json={"room_config": {"agents": [{"agent_name": "other"}]}}), "'other'", "allowed_agents"),
     "a preflight": (
         Request({"origin": "https://a.example", "access-control-request-method": "POST"}, method="OPTIONS"),
         "'https://a.example'",
@@ -413,7 +379,7 @@ LOGGED: dict[str, tuple[Request, str, str]] = {
     ),
     "a type": (Request({"content-type": "text/plain"}), "'text/plain'", "Content-Type: application/json"),
     "a field": (Request(json={"roomName": "secret"}), "'roomName'", "unknown_field"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("request_", "subject", "hint"), LOGGED.values(), ids=LOGGED.keys())

@@ -155,3 +155,27 @@ def test_origins_that_browsers_send(origin: str) -> None:
     """Names, addresses and ports are compared as browsers write them, from whatever collection they come."""
     for allow_origins in ([origin], (origin,), {origin}, (each for each in [origin])):
         assert Cors(allow_origins).allows(origin)
+
+
+SITES = [
+    ((), "", "same-origin", True),
+    ((), APP, "same-origin", True),
+    ((), "", "none", True),
+    ((), APP, "same-site", True),
+    ((), "https://evil.example", "cross-site", False),
+    ((), "", "cross-site", False),
+    ((APP,), APP, "cross-site", True),
+    ((APP,), "https://evil.example", "cross-site", False),
+    ((APP,), "", "cross-site", False),
+]
+
+
+@pytest.mark.parametrize(("origins", "origin", "site", "passes"), SITES)
+def test_requests_of_other_sites(origins: tuple[str, ...], origin: str, site: str, passes: bool) -> None:
+    """A request that the browser itself reports as another site's passes only with a listed origin."""
+    code = ""
+    try:
+        Cors(origins).check_site({"sec-fetch-site": site, "origin": origin})
+    except Refusal as refusal:
+        code = refusal.code
+    assert ("" if passes else "origin_not_allowed") == code

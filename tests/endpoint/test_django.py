@@ -55,19 +55,6 @@ def test_another_origin_with_a_stolen_token(all_frameworks: AllFrameworks, progr
     assert 403 == ask(all_frameworks, program, view, Request(SIGNED | {"origin": "https://evil.example"})).status
 
 
-@django
-def test_safe_methods_are_ours(all_frameworks: AllFrameworks, program: str) -> None:
-    """What CSRF does not concern gets our own answer."""
-    assert 405 == ask(all_frameworks, program, "/checked", Request(method="GET")).status
-
-
-@django
-@pytest.mark.parametrize("mode", ["sync", "async"])
-def test_header_authentication_switches_the_check_off(all_frameworks: AllFrameworks, program: str, mode: str) -> None:
-    """A view that says that no cookie ever counts needs no token of Django's."""
-    assert 201 == ask(all_frameworks, program, f"/{mode}/token", Request(ADA)).status
-
-
 def test_only_the_word_itself_switches_it_off() -> None:
     """`csrf_exempt` is set by csrf_exempt and by nothing else."""
     from moss_voice_server import MossVoiceServerSync

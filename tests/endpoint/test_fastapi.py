@@ -54,22 +54,30 @@ def post(app: Any, path: str = PATH, **sent: Any) -> Answer:
     return ask_asgi(app, Asked(**sent), path)
 
 
+CurrentUser = Annotated[User, Depends(user_of)]
+
+
+def admitted(user: User, token_request: TokenRequest) -> Admission:
+    """The user, in the room that the client names."""
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+
+
 # Everything that a dependency may be.
 
 
-def by_user(user: Annotated[User, Depends(user_of)]) -> Admission:
+def by_user(user: CurrentUser) -> Admission:
     """A plain one, with a dependency of its own."""
     return Admission(ParticipantInfo(user.name))
 
 
-async def by_user_async(user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
+async def by_user_async(user: CurrentUser, token_request: TokenRequest) -> Admission:
     """An async one, which looks at the request."""
-    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    return admitted(user, token_request)
 
 
 def old_style(token_request: TokenRequest, request: Request, user: User = Depends(user_of)) -> Admission:  # noqa: B008  # as FastAPI had it
     """With defaults instead of Annotated."""
-    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    return admitted(user, token_request)
 
 
 class Authorizer:
@@ -78,11 +86,11 @@ class Authorizer:
     def __init__(self, room: str) -> None:
         self.room = room
 
-    def __call__(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
+    def __call__(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         """As a plain dependency."""
         return Admission(ParticipantInfo(user.name), room=token_request.room_name or self.room)
 
-    async def method(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
+    async def method(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         """As an async dependency."""
         return self(user, token_request)
 
@@ -90,9 +98,9 @@ class Authorizer:
 class AsyncAuthorizer:
     """The same, async."""
 
-    async def __call__(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
+    async def __call__(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         """As an async dependency."""
-        return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+        return admitted(user, token_request)
 
 
 def logged(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,32 +113,30 @@ def logged(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-async def configured(suffix: str, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
+async def configured(suffix: str, user: CurrentUser, token_request: TokenRequest) -> Admission:
     """One that is given its configuration by `partial`."""
-    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    return admitted(user, token_request)
 
 
-def configured_plain(suffix: str, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Admission:
+def configured_plain(suffix: str, user: CurrentUser, token_request: TokenRequest) -> Admission:
     """The same, plain."""
-    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    return admitted(user, token_request)
 
 
-def returns_coroutine(user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Any:
+def returns_coroutine(user: CurrentUser, token_request: TokenRequest) -> Any:
     """Not async itself."""
     return by_user_async(user, token_request)
 
 
-def optional(user: Annotated[User, Depends(user_of)], token_request: TokenRequest | None) -> Admission:
+def optional(user: CurrentUser, token_request: TokenRequest | None) -> Admission:
     """With a request that could be absent, and never is."""
     assert token_request is not None
-    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    return admitted(user, token_request)
 
 
-def annotated(
-    user: Annotated[User, Depends(user_of)], token_request: Annotated[TokenRequest, "the client's"]
-) -> Admission:
+def annotated(user: CurrentUser, token_request: Annotated[TokenRequest, "the client's"]) -> Admission:
     """With a request that has more to say."""
-    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    return admitted(user, token_request)
 
 
 DEPENDENCIES: dict[str, Callable[..., Any]] = {
@@ -381,22 +387,20 @@ def test_headers_that_the_client_needs_are_kept() -> None:
         assert (status, ["7", 'Basic realm="voice"', None]) == (answer.status, told)
 
 
-def yields(user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Iterator[Admission]:
+def yields(user: CurrentUser, token_request: TokenRequest) -> Iterator[Admission]:
     """An authorize with something to close."""
-    yield Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    yield admitted(user, token_request)
 
 
-async def yields_async(
-    user: Annotated[User, Depends(user_of)], token_request: TokenRequest
-) -> AsyncIterator[Admission]:
+async def yields_async(user: CurrentUser, token_request: TokenRequest) -> AsyncIterator[Admission]:
     """The same, async."""
-    yield Admission(ParticipantInfo(user.name), room=token_request.room_name)
+    yield admitted(user, token_request)
 
 
 class Yields:
     """The same, an object."""
 
-    def __call__(self, user: Annotated[User, Depends(user_of)], token_request: TokenRequest) -> Iterator[Admission]:
+    def __call__(self, user: CurrentUser, token_request: TokenRequest) -> Iterator[Admission]:
         """As a dependency."""
         yield from yields(user, token_request)
 
@@ -470,7 +474,7 @@ def test_dependency_overrides() -> None:
     assert "somebody else" == post(app).claims["sub"]
 
 
-@pytest.mark.parametrize("authorize", [*DEPENDENCIES.values()], ids=[*DEPENDENCIES])
+@pytest.mark.parametrize("authorize", DEPENDENCIES.values(), ids=DEPENDENCIES)
 def test_authorize_itself_is_overridden(authorize: Callable[..., Any]) -> None:
     """Or authorize itself, by the name that the application knows it by, whatever kind of function it is."""
     app = app_with(authorize)
@@ -555,13 +559,6 @@ def test_prefixes_and_nesting() -> None:
         post(app, path, headers=bearer("ada") | {"x-gate": "shut"}).status,
         post(app, path, headers=opened, method="PUT").status,
     ]
-
-
-def test_below_another_application() -> None:
-    """A whole FastAPI application can be mounted, and its endpoint with it."""
-    app = FastAPI()
-    app.mount("/sub", app_with(by_user))
-    assert 201 == post(app, f"/sub{PATH}", headers=bearer("ada")).status
 
 
 def test_several_endpoints() -> None:
@@ -679,9 +676,7 @@ def test_a_start_without_credentials() -> None:
 def test_openapi() -> None:
     """The endpoint is in the application's description, with its security, its body and its answers."""
 
-    def authorize(
-        user: Annotated[User, Depends(user_of)], key: Annotated[str, Depends(APIKeyHeader(name="X-Key"))]
-    ) -> Admission:
+    def authorize(user: CurrentUser, key: Annotated[str, Depends(APIKeyHeader(name="X-Key"))]) -> Admission:
         return Admission(ParticipantInfo("ada"))
 
     described = app_with(authorize, allow_origins=["https://app.example"]).openapi()

@@ -22,7 +22,7 @@ from tests.support.tokens import API_KEY, API_SECRET, URL
 pytestmark = pytest.mark.once
 
 MARK = "zxqv"  # in everything that is sent, and in no text of ours
-QUICK = settings(deadline=None, max_examples=250)
+QUICK = settings(deadline=None, max_examples=80)
 STATUSES = {201, 204, 400, 403, 405, 413, 415, 422}
 OWN = ["authorization", "cookie", "x-anything", "forwarded", "x-forwarded-for", "transfer-encoding", "expect"]
 READ = [

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server._endpoint.app_exceptions import status_of
 from moss_voice_server._endpoint.drivers import call_now, run
 from moss_voice_server._endpoint.handler import Incoming, TokenEndpoint
 from moss_voice_server._endpoint.responses import Response
-from moss_voice_server.endpoint import Admission
+from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.testing import FakeMoss, decode_token
 
 HEADERS = {"content-type": "application/json"}
@@ -61,3 +62,40 @@ def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) ->
     answer = json.loads(reply.body)
     key = decode_token(answer["participant_token"])["iss"]
     assert ("wss://new.example", moss.credentials["voice_agent_api_key"]) == (answer["server_url"], key)
+
+
+@pytest.mark.parametrize("returned", [None, True, {"participant": "ada"}, Denied, "ada"], ids=repr)
+def test_only_an_admission_admits(returned: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Any other value that authorize returns is a mistake of the application."""
+    server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+    reply = handled(TokenEndpoint(server, lambda request, token_request: returned))
+    assert (500, True) == (reply.status, "return an Admission or raise Denied" in caplog.text)
+
+
+class ServiceError(Exception):
+    """What clients of other services raise: urllib's has `code`, OpenAI's `status_code`."""
+
+    def __init__(self, status: Any) -> None:
+        self.code = self.status_code = status
+
+
+class StarletteLike(ServiceError):
+    """Starlette's HTTPException also has `detail`."""
+
+    detail = ""
+
+
+class WerkzeugLike(ServiceError):
+    """Werkzeug's also has `get_response`."""
+
+    def get_response(self) -> None:
+        """As Werkzeug's."""
+
+
+@pytest.mark.parametrize("kind", [StarletteLike, WerkzeugLike])
+@pytest.mark.parametrize(
+    ("status", "found"), [(404, 404), (429, 429), (499, None), (500, None), ("404", None), (None, None)]
+)
+def test_status_of_a_frameworks_exception(kind: type[ServiceError], status: Any, found: int | None) -> None:
+    """A 4xx status that HTTP defines is a refusal where the exception is a framework's, and nowhere else."""
+    assert (found, None) == (status_of(kind(status)), status_of(ServiceError(status)))

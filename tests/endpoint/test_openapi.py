@@ -14,8 +14,7 @@ from tests.support.tokens import API_KEY, API_SECRET, URL
 
 
 def authorize(
-    credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())],
-    token_request: TokenRequest,
+    credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())], token_request: TokenRequest
 ) -> Admission:
     """Opens everything to whoever brings the right token."""
     if credentials.credentials != TOKEN:
@@ -39,7 +38,7 @@ schema = schemathesis.openapi.from_asgi(
 
 
 @schema.parametrize()
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_as_described(case: Any) -> None:
     """Each request that the description allows, or forbids, is answered as it says; without a token, with 401."""
     case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"})

@@ -16,7 +16,7 @@ from moss_voice_server._endpoint.refusal import Refusal
 from moss_voice_server.endpoint import TokenRequest
 from moss_voice_server.grants import AgentDispatch
 
-QUICK = settings(deadline=None, max_examples=200)
+QUICK = settings(deadline=None, max_examples=80)
 CODES = {
     (400, "invalid_json"),
     (400, "too_deep"),
@@ -436,7 +436,7 @@ PRECHECKED: dict[str, tuple[tuple[str, str, str], tuple[int, str] | None]] = {
             "text/plain, application/json",
             "application/json, text/plain",
             "application/json; charset=latin-1",
-            "application/json; charset=utf-16",
+            "application/json\xa0; x",
             "application/json; charset=utf-8; x=y",
             "application/json;",
             "application/jsonp",

@@ -23,21 +23,11 @@ def attributes(**given: str) -> dict[str, Any]:
 
 # Rule, request, and the claims that come of it.
 GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "the app's room": ("room", {}, {"room": "lobby"}),
     "the app's room, asked for": ("room", {"room_name": "lobby"}, {"room": "lobby"}),
-    "a room of the set": ("set", {"room_name": "garden"}, {"room": "garden"}),
-    "no room of the set": ("set", {}, {"room": "room-new"}),
     "a room that matches": ("pattern", {"room_name": "team-x"}, {"room": "team-x"}),
-    "a room that the function takes": ("function", {"room_name": "wow!"}, {"room": "wow!"}),
-    "the own identity": ("ada", {"participant_identity": "ada"}, {"sub": "ada"}),
-    "the own name": ("ada", {"participant_name": "Ada"}, {"name": "Ada"}),
-    "nothing that may be set": ("sets", {}, {"name": "Ada", "metadata": "m", "attributes": {"plan": "pro"}}),
     "another name": ("sets", {"participant_name": "Countess"}, {"name": "Countess", "metadata": "m"}),
-    "other metadata": ("sets", {"participant_metadata": "x"}, {"name": "Ada", "metadata": "x"}),
     "more attributes": ("sets", attributes(mood="fine"), {"attributes": {"plan": "pro", "mood": "fine"}}),
-    "the server's agent": ("ada", {}, {"agents": [{"agentName": "helper"}]}),
     "automatic dispatch": ("automatic", {}, {"agents": None}),
-    "the app's agent": ("agents", {}, {"agents": [{"agentName": "helper"}]}),
     "the app's agents, with their jobs": (
         "dispatch",
         {},
@@ -48,12 +38,6 @@ GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
             ]
         },
     ),
-    "an agent of the list": (
-        "agents",
-        agents({"agent_name": "scribe"}),
-        {"agents": [{"agentName": "scribe"}]},
-    ),
-    "an agent in camelCase": ("agents", agents({"agentName": "scribe"}), {"agents": [{"agentName": "scribe"}]}),
     "two agents of the list": (
         "agents",
         agents({"agent_name": "scribe"}, {}, {"agent_name": "helper"}),
@@ -81,21 +65,11 @@ def test_granted(
 DENIED: dict[str, tuple[str, dict[str, Any], str]] = {
     "another identity": ("ada", {"participant_identity": "bob"}, "identity_not_allowed"),
     "a room": ("ada", {"room_name": "lobby"}, "room_not_allowed"),
-    "another room than the app's": ("room", {"room_name": "garden"}, "room_not_allowed"),
-    "a room beyond the set": ("set", {"room_name": "cellar"}, "room_not_allowed"),
-    "a room that matches in part": ("pattern", {"room_name": "team-x1"}, "room_not_allowed"),
-    "a room that the function refuses": ("function", {"room_name": "wow"}, "room_not_allowed"),
     "a name": ("ada", {"participant_name": "Bob"}, "name_not_allowed"),
     "metadata": ("ada", {"participant_metadata": "m"}, "metadata_not_allowed"),
     "an attribute": ("ada", attributes(a="b"), "attribute_not_allowed"),
-    "an attribute of the app's": ("sets", attributes(plan="free"), "attribute_not_allowed"),
-    "an attribute of the app's, as it is": ("sets", attributes(plan="pro"), "attribute_not_allowed"),
     "an agent": ("ada", agents({"agent_name": "scribe"}), "agent_not_allowed"),
     "metadata for an agent": ("agents", agents({"agent_name": "scribe", "metadata": "m"}), "agent_metadata_not_allowed"),
-    "an agent beyond the list": ("agents", agents({"agent_name": "stranger"}), "agent_not_allowed"),
-    "one agent beyond the list": ("agents", agents({"agent_name": "helper"}, {"agent_name": "x"}), "agent_not_allowed"),
-    "the agents without a name": ("agents", agents({"metadata": "m"}), "agent_not_allowed"),
-    "metadata for the app's own": ("dispatch", agents({"agent_name": "helper", "metadata": "m"}), "agent_metadata_not_allowed"),
 }  # fmt: skip
 
 
@@ -123,9 +97,9 @@ def test_an_async_rooms_function_opens_nothing(all_frameworks: AllFrameworks) ->
 
 def test_a_guest(all_frameworks: AllFrameworks) -> None:
     """Guests come without any sign-in, each as somebody new, and get what the app gives to guests."""
-    answers = [target.ask("guests", Request()).claims for target in all_frameworks.targets for _ in range(3)]
-    assert 3 * len(all_frameworks.targets) == len({claims["sub"] for claims in answers})
-    assert 3 * len(all_frameworks.targets) == len({claims["video"]["room"] for claims in answers})
+    answers = [target.ask("guests", Request()).claims for target in all_frameworks.targets for _ in range(2)]
+    assert 2 * len(all_frameworks.targets) == len({claims["sub"] for claims in answers})
+    assert 2 * len(all_frameworks.targets) == len({claims["video"]["room"] for claims in answers})
     assert {"Guest"} == {claims["name"] for claims in answers}
     assert all_frameworks(Request(json={"participant_identity": "guest-1"}), "guests").status == 403
     for program in all_frameworks.programs.values():

@@ -47,11 +47,10 @@ def test_a_token_below_a_prefix(all_frameworks: AllFrameworks) -> None:
     assert CLAIMS == all_frameworks(Request(ADA), "token/", below="/below", where=lambda t: not mounted(t)).claims
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-@pytest.mark.parametrize("signed_in", [True, False])
-def test_only_post(all_frameworks: AllFrameworks, method: str, signed_in: bool) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS", "TRACE"])
+def test_only_post(all_frameworks: AllFrameworks, method: str) -> None:
     """Every other method is told so by us and not by the framework, and mints nothing; HEAD gets no body."""
-    said = all_frameworks(Request(ADA if signed_in else {}, method=method))
+    said = all_frameworks(Request(ADA, method=method))
     body = b'{"error":"method_not_allowed","message":"Use the POST method."}'
     assert (405, HEADERS | {"allow": "POST"}, b"" if method == "HEAD" else body) == (
         said.status,
@@ -61,19 +60,6 @@ def test_only_post(all_frameworks: AllFrameworks, method: str, signed_in: bool) 
 
 
 REFUSED: dict[str, tuple[Request, tuple[int, str]]] = {
-    **{
-        f"type {content_type}": (Request(bearer("ada") | {"content-type": content_type}), (415, "unsupported_media_type"))
-        for content_type in (
-            None,
-            "",
-            "text/plain",
-            "application/x-www-form-urlencoded",
-            "multipart/form-data; boundary=x",
-            "text/plain;application/json",
-            "application/json; charset=latin-1",
-            "application/json\xa0; x",
-        )
-    },
     "a form": (
         Request(ADA | {"content-type": "application/x-www-form-urlencoded"}, b"room_name=r"),
         (415, "unsupported_media_type"),
@@ -84,30 +70,14 @@ REFUSED: dict[str, tuple[Request, tuple[int, str]]] = {
     "compressed": (Request(ADA | {"content-encoding": "gzip"}), (415, "unsupported_encoding")),
     "no JSON, in chunks": (Request(ADA, b"room_name", chunked=True), (400, "invalid_json")),
     "no JSON": (Request(ADA, b"room_name=r"), (400, "invalid_json")),
-    "half of it": (Request(ADA, b'{"room_name"'), (400, "invalid_json")),
-    "a list": (Request(ADA, b"[]"), (400, "invalid_json")),
-    "null": (Request(ADA, b"null"), (400, "invalid_json")),
-    "a field twice": (Request(ADA, b'{"room_name":"a","room_name":"b"}'), (400, "invalid_json")),
-    "NaN": (Request(ADA, b'{"room_config":{"x":NaN}}'), (400, "invalid_json")),
-    "a byte order mark": (Request(ADA, b"\xef\xbb\xbf{}"), (400, "invalid_json")),
-    "UTF-16": (Request(ADA, "{}".encode("utf-16")), (400, "invalid_json")),
     "invalid UTF-8": (Request(ADA, b'{"room_name":"\xff"}'), (400, "invalid_json")),
     "8,000 levels": (Request(ADA, b"[" * 8000 + b"]" * 8000), (400, "too_deep")),
-    "8,000 levels, never closed": (Request(ADA, b'{"a":' * 3000), (400, "too_deep")),
-    "10,000 levels": (Request(ADA, b"[" * 10_000 + b"]" * 10_000), (413, "body_too_large")),
     "an unknown field": (Request(ADA, json={"room": "r"}), (400, "unknown_field")),
-    "camelCase": (Request(ADA, json={"roomName": "r"}), (400, "unknown_field")),
     "a number as a name": (Request(ADA, json={"participant_name": 7}), (400, "invalid_field")),
-    "a lone surrogate": (Request(ADA, b'{"room_name":"\\ud800"}'), (422, "invalid_value")),
-    "a control character": (Request(ADA, json={"room_name": "a\0b"}), (422, "invalid_value")),
     "a name of 257 bytes": (Request(ADA, json={"participant_name": "n" * 257}), (422, "invalid_value")),
     "an attribute of LiveKit's": (Request(ADA, json={"participant_attributes": {"lk.x": ""}}), (403, "attribute_not_allowed")),
     "room_config in a list": (Request(ADA, json={"room_config": [{}]}), (400, "invalid_field")),
     "egress": (Request(ADA, json={"room_config": {"egress": {"room": {}}}}), (403, "room_config_not_allowed")),
-    "limits": (Request(ADA, json={"room_config": {"maxParticipants": 1}}), (403, "room_config_not_allowed")),
-    "tags": (Request(ADA, json={"room_config": {"tags": {"a": "b"}}}), (403, "room_config_not_allowed")),
-    "the room's metadata": (Request(ADA, json={"room_config": {"metadata": "m"}}), (403, "room_config_not_allowed")),
-    "the room's name": (Request(ADA, json={"room_config": {"name": "r"}}), (403, "room_config_not_allowed")),
     "nine agents": (
         Request(ADA, json={"room_config": {"agents": [{"agent_name": f"a{i}"} for i in range(9)]}}),
         (422, "too_many_agents"),
@@ -123,7 +93,7 @@ REFUSED: dict[str, tuple[Request, tuple[int, str]]] = {
 def test_refused_before_authorize_is_called(
     all_frameworks: AllFrameworks, request_: Request, why: tuple[int, str]
 ) -> None:
-    """What is no token request is answered alike all_frameworks, signed in or not, and leaves nothing in a cache."""
+    """What is not a token request gets the same refusal in every framework, with or without a login, and `no-store`."""
     said = all_frameworks(request_)
     assert why == (said.status, json.loads(said.body)["error"])
     assert (HEADERS, {"error", "message"}) == (said.headers, set(json.loads(said.body)))
@@ -138,11 +108,7 @@ SAME: dict[str, Request] = {
     "the longest body": Request(ADA, b"{" + b" " * 16382 + b"}"),
     "the longest body in chunks": Request(ADA, b"{" + b" " * 16382 + b"}", chunked=True),
     "with a charset": Request(ADA | {"content-type": "Application/JSON; charset=UTF-8"}),
-    "the Swift client": Request(ADA, b'{"room_config":{}}'),
-    "null": Request(ADA, b'{"room_config":null,"room_name":null,"participant_attributes":null}'),
     "the JavaScript client's blanks": Request(ADA, b'{"room_name":"","participant_name":" ","participant_metadata":""}'),
-    "the C++ client": Request(ADA, b'{"room_config":{"agents":[{}]}}'),
-    "protobuf's defaults": Request(ADA, b'{"room_config":{"name":"","emptyTimeout":0,"egress":null,"tags":{},"agents":[]}}'),
     "the admitted identity and name": Request(ADA, b'{"participant_identity":"ada","participant_name":"Ada"}'),
     "a cookie and a query": Request(ADA | {"cookie": "a=b", "accept": "text/html"}),
 }  # fmt: skip
@@ -178,13 +144,10 @@ def test_what_authorize_is_told(all_frameworks: AllFrameworks) -> None:
 
 
 def test_each_call_is_a_new_room(all_frameworks: AllFrameworks) -> None:
-    """No two calls share a room, in any program: React's hook asks anew after each disconnect and relies on it."""
-    rooms = [
-        target.ask("token", Request(ADA)).claims["video"]["room"]
-        for target in all_frameworks.targets
-        for _ in range(10)
-    ]
-    assert len(all_frameworks.targets) * 10 == len(set(rooms))
+    """No two requests share a room, in any program: React's hook requests a new token after each disconnect."""
+    targets = all_frameworks.targets * 3
+    rooms = [target.ask("token", Request(ADA)).claims["video"]["room"] for target in targets]
+    assert len(targets) == len(set(rooms))
     assert all(len(bytes.fromhex(room.removeprefix("room-"))) == 16 for room in rooms)  # 128 bits
 
 

@@ -33,12 +33,7 @@ RESPONSES = {
     "both": (token_response("both", DETAILS), 201, SNAKE | CAMEL, {}),
     "refused": (refused(403, "room_not_allowed"), 403, "This room is not allowed.", {}),
     "an app's own code": (refused(403, "trial_over"), 403, "Access denied.", {}),
-    "not authenticated": (
-        refused(401, "unauthenticated"),
-        401,
-        "Authentication required.",
-        {"www-authenticate": "Bearer"},
-    ),
+    "not authenticated": (refused(401, "unauthenticated"), 401, "Authentication required.", {"www-authenticate": "Bearer"}),
     "another challenge": (
         refused(401, "unauthenticated", ("www-authenticate", "Basic")),
         401,
@@ -52,7 +47,7 @@ RESPONSES = {
         "Tokens are temporarily unavailable: try again later.",
         {"retry-after": "5"},
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("response", "status", "content", "extra"), RESPONSES.values(), ids=RESPONSES.keys())

@@ -16,7 +16,7 @@ from wsgiref.validate import validator
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ask_wsgi, environ
 from tests.endpoint.wire import Request, ask, bearer, exchange
@@ -127,15 +127,7 @@ def later(environ: Any, token_request: TokenRequest) -> Awaitable[Admission]:
     return waiting(environ, token_request)
 
 
-class Async:
-    """An object whose call is async."""
-
-    async def __call__(self, environ: Any, token_request: TokenRequest) -> Admission:
-        """As authorize."""
-        return await waiting(environ, token_request)
-
-
-@pytest.mark.parametrize("authorize", [waiting, Async(), later])
+@pytest.mark.parametrize("authorize", [waiting, later])
 def test_an_async_authorize(authorize: Callable[..., Any]) -> None:
     """An async authorize is waited for, and sees the context's variables."""
     token = WHO.set("somebody")
@@ -187,12 +179,6 @@ def test_an_async_authorize_on_green_threads(package: str) -> None:
     run_green(package, GREENLETS)
 
 
-def test_guests() -> None:
-    """Guests need no framework."""
-    answer = ask_wsgi(token_app(SERVER, authorize=allow_guests()), environ(Request()))
-    assert answer.claims["sub"].startswith("guest-")
-
-
 class Quiet(WSGIRequestHandler):
     """Says nothing on standard error."""
 
@@ -222,14 +208,14 @@ def test_threads_share_an_application() -> None:
     rooms: list[str] = []
 
     def work() -> None:
-        rooms.extend(ask_wsgi(APP, environ(Request())).claims["video"]["room"] for _ in range(50))
+        rooms.extend(ask_wsgi(APP, environ(Request())).claims["video"]["room"] for _ in range(25))
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert 400 == len(set(rooms))
+    assert 100 == len(set(rooms))
 
 
 @pytest.mark.parametrize(("parts", "status"), [([b'{"room_name"', b':"r"}'], 403), ([], 400), ([b" " * 9000] * 2, 413)])
