@@ -148,6 +148,7 @@ RULES: dict[str, Any] = {
     "none": None,
     "true": True,
     "blank-identity": Admission(ParticipantInfo(" ")),
+    "credentials": too_early,
 }
 
 
