@@ -7,8 +7,7 @@ import sys
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import _clock, _environment
-from .._credentials.config import DEFAULT_API_URL, VARIABLES, config
+from .. import _clock
 from .._secret import Secret
 from ..errors import InvalidArgument
 
@@ -51,6 +50,7 @@ def new_cache(
 ) -> CredentialsCache:
     """The cache of a server whose four positional arguments are these."""
     from .._credentials.cache import CredentialsCache
+    from .._credentials.config import config
     from .._credentials.runtime import Runtime
     from .._credentials.source import MossSource
 
@@ -110,6 +110,9 @@ def default_api_url(environ: Secret[Mapping[str, str]]) -> Secret[str]:
     Raises:
         InvalidArgument: the variable is damaged.
     """
+    from .. import _environment  # late: static credentials need neither
+    from .._credentials.config import DEFAULT_API_URL, VARIABLES
+
     return _environment.optional(environ, VARIABLES["api_url"]) or Secret(DEFAULT_API_URL)
 
 
@@ -119,6 +122,9 @@ def from_environment(environ: Secret[Mapping[str, str]], passed: Container[str] 
     Raises:
         InvalidArgument: `field` is the variable that is missing, damaged, set twice or names an unreadable file.
     """
+    from .. import _environment
+    from .._credentials.config import VARIABLES
+
     wanted = {argument: name for argument, name in VARIABLES.items() if argument not in passed}
     found = _environment.required(environ, [name for argument, name in wanted.items() if argument != "api_url"])
     arguments = {argument: found[name] for argument, name in wanted.items() if argument != "api_url"}
