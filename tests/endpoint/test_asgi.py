@@ -105,6 +105,20 @@ def test_reading_ends_in_time(monkeypatch: pytest.MonkeyPatch, receive: Callable
     assert (400, "body_incomplete") == (asgi_answer(answer).status, asgi_answer(answer).json["error"])
 
 
+def test_time_that_ran_out_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a body timeout, the caller's own waits are not cancelled."""
+    monkeypatch.setattr(reader, "READ_TIMEOUT", 0.01)
+
+    async def scenario() -> None:
+        assert 400 == asgi_answer(await asgi_call(APP, http_scope(Request()), slowly())).status
+        await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.sleep(0), 30)
+        task = asyncio.current_task()
+        assert not getattr(task, "cancelling", int)()
+
+    asyncio.run(scenario())
+
+
 def test_below_a_middleware_that_waits_in_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starlette's middleware receives in task groups of its own: a body that is late, or never comes, is no trouble there."""
     from starlette.applications import Starlette

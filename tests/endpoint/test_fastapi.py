@@ -561,6 +561,13 @@ def test_prefixes_and_nesting() -> None:
     ]
 
 
+def test_below_another_application() -> None:
+    """A FastAPI application with the endpoint can be mounted in another one."""
+    app = FastAPI()
+    app.mount("/sub", app_with(by_user))
+    assert 201 == post(app, f"/sub{PATH}", headers=bearer("ada")).status
+
+
 def test_several_endpoints() -> None:
     """Endpoints for two agents in one application do not know of each other."""
     other = MossVoiceServerSync.from_livekit("wss://other.example", API_KEY, API_SECRET)
