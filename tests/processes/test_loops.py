@@ -81,7 +81,7 @@ def test_leader_timed_out(moss: FakeMoss) -> None:
     with python("loops", "leader_timed_out", environ=moss.environ) as program:
         assert [{"timed_out": True}, {"key": key}] == program.hear_all()
         assert (0, "") == (program.end(), program.errors)
-    assert 2 == moss.count
+    assert moss.count >= 2  # the first refresh may retry while the program still runs
 
 
 def test_renewal_outlives_its_loop(moss: FakeMoss) -> None:

@@ -138,70 +138,72 @@ def _encoded(fields: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=").decode()
 
 
-NOW = int(time.time())
-REFUSED: dict[str, tuple[Sent, str]] = {
-    "no header": (Sent(BODY, None), "missing_authorization"),
-    "empty header": (Sent(BODY, ""), "missing_authorization"),
-    "Bearer": (Sent(BODY, f"Bearer {signed().authorization}"), "malformed"),
-    "no JWT": (Sent(BODY, "a.b"), "malformed"),
-    "four parts": (Sent(BODY, signed().authorization + ".x"), "malformed"),
-    "no text": (Sent(BODY, b"a.b.c"), "malformed"),
-    "very long": (Sent(BODY, "a" * 9000), "malformed"),
-    "whitespace": (Sent(BODY, signed().authorization + "\n"), "malformed"),
-    "truncated token": (Sent(BODY, signed().authorization[:-7]), "bad_signature"),
-    "no signature": (Sent(BODY, _tampered(2, lambda _: "")), "bad_signature"),
-    "altered signature": (Sent(BODY, _tampered(2, _other_first)), "bad_signature"),
-    "altered claims": (
-        Sent(BODY, _tampered(1, lambda _: _encoded({"iss": KEY, "exp": NOW + 300, "sha256": "x"}))),
-        "bad_signature",
-    ),
-    "altered header": (Sent(BODY, _tampered(0, lambda _: _encoded({"alg": "HS256", "kid": "x"}))), "bad_signature"),
-    "alg none": (Sent(BODY, _tampered(0, lambda _: _encoded({"alg": "none"}))), "malformed"),
-    "alg none, no signature": (
-        Sent(BODY, ".".join([_encoded({"alg": "none"}), signed().authorization.split(".")[1], ""])),
-        "malformed",
-    ),
-    "alg HS512": (Sent(BODY, jwt.encode({"iss": KEY}, SECRET * 2, algorithm="HS512")), "malformed"),
-    "no alg": (Sent(BODY, _tampered(0, lambda _: _encoded({"typ": "JWT"}))), "malformed"),
-    "claims are a list": (Sent(BODY, _tampered(1, lambda _: _encoded([1]))), "malformed"),
-    "forged with another secret": (signed(secret=OTHER), "bad_signature"),
-    "re-signed with the key as secret": (signed(secret=KEY.ljust(32, "=")), "bad_signature"),
-    "unknown key": (signed(iss="APIother"), "unknown_key"),
-    "no issuer": (signed(iss=...), "malformed"),
-    "issuer is a number": (Sent(BODY, _tampered(1, lambda _: _encoded({"iss": 1}))), "malformed"),
-    "replayed late": (signed(nbf=NOW - 1000, exp=NOW - 700), "expired"),
-    "not valid yet": (signed(nbf=NOW + 600, exp=NOW + 900), "expired"),
-    "not valid before the end of time": (signed(nbf=10**400), "expired"),
-    "expired before the first of times": (signed(nbf=-(10**400), exp=-(10**400)), "expired"),
-    "no expiry": (signed(exp=...), "malformed"),
-    "hash is a list": (Sent(BODY, jwt.encode({"iss": KEY, "exp": NOW + 300, "sha256": [1]}, SECRET)), "malformed"),
-    "no hash": (signed(sha256=...), "malformed"),
-    "a participant's token": (
-        Sent(BODY, jwt.encode({"iss": KEY, "sub": "user-42", "exp": NOW + 300}, SECRET)),
-        "malformed",
-    ),
-    "hash of another body": (signed(b"{}")._replace(body=BODY), "body_mismatch"),
-    "altered body": (signed()._replace(body=BODY.replace(b"user-42", b"user-43")), "body_mismatch"),
-    "truncated body": (signed()._replace(body=BODY[:-1]), "body_mismatch"),
-    "longer body": (signed()._replace(body=BODY + b"\n"), "body_mismatch"),
-    "empty body": (signed()._replace(body=b""), "body_mismatch"),
-    "URL-safe hash": (
-        signed(b'{"a": 5}', sha256=base64.urlsafe_b64encode(hashlib.sha256(b'{"a": 5}').digest()).decode().rstrip("=")),
-        "body_mismatch",
-    ),
-    "hash in hexadecimal": (signed(sha256=hashlib.sha256(BODY).hexdigest()), "body_mismatch"),
-    "hash with a lone surrogate": (signed(sha256="\ud800"), "body_mismatch"),
-    "signed, but no JSON": (signed(b"not json"), "malformed"),
-    "signed, but a list": (signed(b"[]"), "malformed"),
-    "signed, but not UTF-8": (signed(b'{"a": "\xff"}'), "malformed"),
-    "signed, but too deep": (signed(b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"), "malformed"),
-}  # fmt: skip
+def refused() -> dict[str, tuple[Sent, str]]:
+    """The requests that are refused, made now, and the code of each."""
+    now = int(time.time())
+    return {
+        "no header": (Sent(BODY, None), "missing_authorization"),
+        "empty header": (Sent(BODY, ""), "missing_authorization"),
+        "Bearer": (Sent(BODY, f"Bearer {signed().authorization}"), "malformed"),
+        "no JWT": (Sent(BODY, "a.b"), "malformed"),
+        "four parts": (Sent(BODY, signed().authorization + ".x"), "malformed"),
+        "no text": (Sent(BODY, b"a.b.c"), "malformed"),
+        "very long": (Sent(BODY, "a" * 9000), "malformed"),
+        "whitespace": (Sent(BODY, signed().authorization + "\n"), "malformed"),
+        "truncated token": (Sent(BODY, signed().authorization[:-7]), "bad_signature"),
+        "no signature": (Sent(BODY, _tampered(2, lambda _: "")), "bad_signature"),
+        "altered signature": (Sent(BODY, _tampered(2, _other_first)), "bad_signature"),
+        "altered claims": (
+            Sent(BODY, _tampered(1, lambda _: _encoded({"iss": KEY, "exp": now + 300, "sha256": "x"}))),
+            "bad_signature",
+        ),
+        "altered header": (Sent(BODY, _tampered(0, lambda _: _encoded({"alg": "HS256", "kid": "x"}))), "bad_signature"),
+        "alg none": (Sent(BODY, _tampered(0, lambda _: _encoded({"alg": "none"}))), "malformed"),
+        "alg none, no signature": (
+            Sent(BODY, ".".join([_encoded({"alg": "none"}), signed().authorization.split(".")[1], ""])),
+            "malformed",
+        ),
+        "alg HS512": (Sent(BODY, jwt.encode({"iss": KEY}, SECRET * 2, algorithm="HS512")), "malformed"),
+        "no alg": (Sent(BODY, _tampered(0, lambda _: _encoded({"typ": "JWT"}))), "malformed"),
+        "claims are a list": (Sent(BODY, _tampered(1, lambda _: _encoded([1]))), "malformed"),
+        "forged with another secret": (signed(secret=OTHER), "bad_signature"),
+        "re-signed with the key as secret": (signed(secret=KEY.ljust(32, "=")), "bad_signature"),
+        "unknown key": (signed(iss="APIother"), "unknown_key"),
+        "no issuer": (signed(iss=...), "malformed"),
+        "issuer is a number": (Sent(BODY, _tampered(1, lambda _: _encoded({"iss": 1}))), "malformed"),
+        "replayed late": (signed(nbf=now - 1000, exp=now - 700), "expired"),
+        "not valid yet": (signed(nbf=now + 600, exp=now + 900), "expired"),
+        "not valid before the end of time": (signed(nbf=10**400), "expired"),
+        "expired before the first of times": (signed(nbf=-(10**400), exp=-(10**400)), "expired"),
+        "no expiry": (signed(exp=...), "malformed"),
+        "hash is a list": (Sent(BODY, jwt.encode({"iss": KEY, "exp": now + 300, "sha256": [1]}, SECRET)), "malformed"),
+        "no hash": (signed(sha256=...), "malformed"),
+        "a participant's token": (
+            Sent(BODY, jwt.encode({"iss": KEY, "sub": "user-42", "exp": now + 300}, SECRET)),
+            "malformed",
+        ),
+        "hash of another body": (signed(b"{}")._replace(body=BODY), "body_mismatch"),
+        "altered body": (signed()._replace(body=BODY.replace(b"user-42", b"user-43")), "body_mismatch"),
+        "truncated body": (signed()._replace(body=BODY[:-1]), "body_mismatch"),
+        "longer body": (signed()._replace(body=BODY + b"\n"), "body_mismatch"),
+        "empty body": (signed()._replace(body=b""), "body_mismatch"),
+        "URL-safe hash": (
+            signed(b'{"a": 5}', sha256=base64.urlsafe_b64encode(hashlib.sha256(b'{"a": 5}').digest()).decode().rstrip("=")),
+            "body_mismatch",
+        ),
+        "hash in hexadecimal": (signed(sha256=hashlib.sha256(BODY).hexdigest()), "body_mismatch"),
+        "hash with a lone surrogate": (signed(sha256="\ud800"), "body_mismatch"),
+        "signed, but no JSON": (signed(b"not json"), "malformed"),
+        "signed, but a list": (signed(b"[]"), "malformed"),
+        "signed, but not UTF-8": (signed(b'{"a": "\xff"}'), "malformed"),
+        "signed, but too deep": (signed(b'{"a":' + b"[" * 500 + b"]" * 500 + b"}"), "malformed"),
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", refused())
 def test_refused(server: MossVoiceServerSync, name: str) -> None:
     """Forged, altered, late or truncated: refused with the code that tells which, and a remedy."""
-    sent, code = REFUSED[name]
+    sent, code = refused()[name]
 
     with pytest.raises(WebhookRejected) as caught:
         server.receive_webhook(*sent)
@@ -212,8 +214,8 @@ def test_refused(server: MossVoiceServerSync, name: str) -> None:
 
 def test_the_table_is_long_enough() -> None:
     """At least 25 ways to be refused, with all six codes."""
-    assert len(REFUSED) >= 25
-    assert 6 == len({code for _, code in REFUSED.values()})
+    assert len(refused()) >= 25
+    assert 6 == len({code for _, code in refused().values()})
 
 
 def test_fake_livekit_signs_as_livekit_does(server: MossVoiceServerSync) -> None:
