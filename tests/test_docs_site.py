@@ -135,7 +135,7 @@ def test_every_command_is_in_the_reference() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "moss_voice_server", "--help"], capture_output=True, text=True, check=True
     )
-    commands = re.findall(r"^    ([a-z]+) ", done.stdout.partition("examples:")[0], flags=re.M)
+    commands = re.findall(r"^    ([a-z]+)\b", done.stdout.partition("examples:")[0], flags=re.M)
     page = (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8")
     assert "token" in commands
     assert set(commands) == set(re.findall(r"^:::\{program-help\} (\w+)$", page, flags=re.M))

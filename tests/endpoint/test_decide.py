@@ -310,13 +310,14 @@ def test_nothing_is_granted_that_the_app_did_not_say(admission: Admission, token
         assert value == added.pop(key)
     assert not added or "attributes" in admission.client_may_set
     agents = ("voice",) if admission.agents is None else admission.agents
-    fixed = {agent.agent_name: agent for agent in agents if isinstance(agent, AgentDispatch)}
+    dispatches = [agent for agent in agents if isinstance(agent, AgentDispatch)]
+    fixed = {agent.agent_name for agent in dispatches}
     plain = {agent for agent in agents if isinstance(agent, str)}
     for agent in found.agents:
         name = agent if isinstance(agent, str) else agent.agent_name
         assert name in {*fixed, *plain, *admission.allowed_agents}
-        assert name not in fixed or agent == fixed[name] or name in plain
-        if isinstance(agent, AgentDispatch) and agent not in fixed.values():
+        assert name not in fixed or agent in dispatches or name in plain
+        if isinstance(agent, AgentDispatch) and agent not in dispatches:
             assert not agent.metadata or "agent_metadata" in admission.client_may_set
             assert not agent.deployment or "agent_deployment" in admission.client_may_set
     dispatched = {agent if isinstance(agent, str) else agent.agent_name for agent in found.agents}

@@ -35,7 +35,7 @@ examples:
   moss-voice-server rooms end-older-than 30m --prefix support- --dry-run
   moss-voice-server rooms ensure-agent support-42 --wait 10s
 
-exit status: 0 done, 1 LiveKit or the Moss API refused or did not answer, 2 wrong
+exit status: 0 done, 1 LiveKit or the Moss API failed, 2 wrong
 usage
 """
 
