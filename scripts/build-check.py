@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "moss_voice_server"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 STEM = f"{PACKAGE}-{PROJECT['version']}"
-BUNDLE = f"{PACKAGE}/dev/page/vendor/livekit-client.umd.js"
+BUNDLE = f"{PACKAGE}/_dev/page/vendor/livekit-client.umd.js"
 LICENCES = ["LICENSE", "licenses/Apache-2.0.txt", "licenses/THIRD-PARTY.md"]
 # What an editor, a tool or a run leaves behind, or a secret; in no archive, wherever it lies.
 LEFT_BEHIND = re.compile(
@@ -87,7 +87,7 @@ def _wheel(wheel: Path) -> Iterator[str]:
     found = {name for name in names if not name.endswith("/")}
     yield from (f"the wheel lacks {name}" for name in sorted(expected - found))
     yield from (f"the wheel should not hold {name}" for name in sorted(found - expected))
-    code = re.compile(rf"{PACKAGE}/(.*\.py|py\.typed|dev/page/.*)")
+    code = re.compile(rf"{PACKAGE}/(.*\.py|py\.typed|_dev/page/.*)")
     strange = sorted(name for name in found if not name.startswith(info) and not code.fullmatch(name))
     yield from (f"the wheel holds {name}, which is neither code nor the local page" for name in strange)
     if f"{PACKAGE}/py.typed" not in found:

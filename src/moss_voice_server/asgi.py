@@ -47,7 +47,7 @@ class _App:
                     raise
                 failure = raised
                 response = self._endpoint.internal_error(request.headers.get("origin", ""))
-            # A list of its own: a middleware may add to it.
+            # A new list: a middleware may add to it.
             headers = [*encoded(response.headers)]
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             await send({"type": "http.response.body", "body": response.body})

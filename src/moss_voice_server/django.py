@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["token_view"]
 
-# Django has no types of its own.
+# Django ships no types.
 _signal: Any = got_request_exception
 _connections: Any = connections
 _imported: Any = import_string

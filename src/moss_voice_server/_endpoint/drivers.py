@@ -21,7 +21,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def call_now(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
-    """Calls a function and waits for it, blocking this thread; an async one runs on an event loop of its own."""
+    """Calls a function and waits for it, blocking this thread; an async one runs on a separate event loop."""
     result = function(*arguments)
     if type(result) in NEVER_AWAITABLE or not inspect.isawaitable(result):
         return result

@@ -69,7 +69,7 @@ class TokenEndpoint(Sealed):
     Args:
         refusal_status: the 4xx status that an exception of the framework stands for, or `None`.
         generators: whether the framework runs an `authorize` that yields.
-        knows: whether the application or the framework has a handler of its own for an exception: then it is not an error.
+        knows: whether the application or the framework has a handler for an exception: then it is not an error.
 
     Raises:
         InvalidArgument: names the argument that is wrong.
