@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.asgi import token_app
-from moss_voice_server.endpoint import Admission, TokenRequest
+from moss_voice_server.endpoint import Admission, ResponseKeys, TokenRequest
 from moss_voice_server.flask import token_blueprint
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
@@ -40,9 +40,9 @@ def _voice_server() -> MossVoiceServerSync:
 
 
 @contextmanager
-def asgi() -> Iterator[str]:
+def asgi(response_keys: ResponseKeys = "snake") -> Iterator[str]:
     """The address of the ASGI application on uvicorn."""
-    application = token_app(_voice_server(), authorize=admit_ada)
+    application = token_app(_voice_server(), authorize=admit_ada, response_keys=response_keys)
     server = uvicorn.Server(uvicorn.Config(application, ws="none", log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

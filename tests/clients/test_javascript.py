@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.clients import endpoints
 from tests.clients.vectors import VECTORS, Vector
-from tests.support.tokens import claims
+from tests.support.tokens import URL, claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,15 @@ def test_client_may_name_the_voice_agent(app: Running, token_source: TokenSource
     )
     assert [{"agentName": name}] == named["payload"]["agents"]
     assert says(with_metadata, 403, "agent_metadata_not_allowed")
+
+
+@pytest.mark.parametrize(("keys", "camel_case"), [("snake", False), ("both", False), ("both", True), ("camel", True)])
+def test_response_keys(keys: Any, camel_case: bool, token_source: TokenSource) -> None:
+    """LiveKit's endpoint source reads "snake" and "both"; a custom source in camelCase reads "camel" and "both"."""
+    with endpoints.asgi(keys) as url:
+        (answer,) = token_source.fetch(url, {}, {"options": {}}, camel_case=camel_case)
+    assert URL == answer["server_url"]
+    assert "user-42" == answer["payload"]["sub"]
 
 
 @pytest.mark.parametrize("vector", [vector for vector in VECTORS if "options" in vector.request], ids=str)

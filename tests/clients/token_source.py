@@ -19,16 +19,18 @@ class TokenSource:
     def __init__(self) -> None:
         self._folder = installed(_HERE)
 
-    def fetch(self, url: str, headers: dict[str, str], *calls: dict[str, Any]) -> list[dict[str, Any]]:
+    def fetch(
+        self, url: str, headers: dict[str, str], *calls: dict[str, Any], camel_case: bool = False
+    ) -> list[dict[str, Any]]:
         """What one TokenSource makes of these calls, one after the other, each `{"options": …, "force": …}`.
 
         An answer holds `server_url`, `participant_token` and the `payload` as the client reads it, or the `error` that it
-        throws.
+        throws. `camel_case` takes a custom source that reads `serverUrl` and `participantToken`.
         """
         done = subprocess.run(
             ["node", str(_HERE / "token_source.mjs")],
             cwd=self._folder,
-            input=json.dumps([{"url": url, "headers": headers, "calls": calls}]),
+            input=json.dumps([{"url": url, "headers": headers, "calls": calls, "camel_case": camel_case}]),
             capture_output=True,
             encoding="utf-8",
             timeout=_LONGEST,
