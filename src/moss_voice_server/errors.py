@@ -115,7 +115,7 @@ class AgentNotDispatched(RoomError):
 
 
 class WebhookRejected(MossVoiceError, ValueError):
-    """A webhook request that LiveKit did not sign, or not like this.
+    """A webhook request that is not verified: LiveKit did not sign it, it was altered, or it is too old.
 
     Args:
         message: what is wrong.
