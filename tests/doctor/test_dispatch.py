@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from moss_voice_server._doctor import Check
-from moss_voice_server._doctor.check import Stopwatch
 from moss_voice_server._doctor.dispatch import Outcome, verdict
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.doctor.helpers import assert_found, examined, fails, livekit_environ, moss_secrets, options
@@ -139,7 +138,7 @@ VERDICTS: dict[str, tuple[str, bool, Outcome | None, Outcome, str, str]] = {
 def test_verdict() -> None:
     """What two outcomes mean, with a remedy for every failure."""
     for name, expects_unnamed, named, unnamed, one, other in VERDICTS.values():
-        checks = verdict(name, expects_unnamed, named, unnamed, Stopwatch())
+        checks = verdict(name, expects_unnamed, named, unnamed)
 
         assert (one, other) == (checks[0].status, checks[1].status)
         assert all(check.remedy for check in checks if check.status == "fail")

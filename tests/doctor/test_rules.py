@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
 from moss_voice_server._doctor import clock_offset
-from moss_voice_server._doctor.check import Check, Stopwatch, cause_and_remedy
+from moss_voice_server._doctor.check import Check, Verdict, run
 from moss_voice_server._doctor.clock_offset import ClockOffset
+from moss_voice_server._doctor.found import Found
+from moss_voice_server._doctor.options import Options
 from moss_voice_server._doctor.redactor import Redactor
 from moss_voice_server._doctor.signalling import Agents, Joined, Left, read
 from moss_voice_server._escape import escape
@@ -95,7 +97,7 @@ def test_clock() -> None:
     for ahead, status, words in CLOCKS.values():
         import re
 
-        check = clock_offset.check([ClockOffset("LiveKit", each) for each in ahead], Stopwatch())
+        check = clock_offset.judge([ClockOffset("LiveKit", each) for each in ahead])
 
         assert (status, True) == (check.status, re.search(words, check.detail) is not None), check
 
@@ -115,9 +117,14 @@ def test_date_counts_whole_seconds() -> None:
 
 
 def test_error_in_two_parts() -> None:
-    """An error's remedy is data; one without a remedy gets the caller's."""
-    assert ("cause", "do this") == cause_and_remedy(InvalidArgument("cause", remedy="do this"), "?")
-    assert ("cause", "?") == cause_and_remedy(InvalidArgument("cause"), "?")
+    """An error of an argument ends its check; its remedy is data."""
+
+    def refuse(_: Found) -> Verdict:
+        raise InvalidArgument("cause", remedy="do this")
+
+    [check] = run({"x": refuse}, Found(Options({})), "")
+
+    assert ("x", "fail", "cause", "do this") == check[:4]
 
 
 def test_untrusted_text_is_short_and_printable() -> None:
@@ -135,9 +142,12 @@ def test_secrets_and_tokens_are_masked() -> None:
     assert "hush" not in repr(redactor) + str(redactor)
 
 
-def test_stopwatch_gives_each_check_its_own_time() -> None:
-    """A check's time is that since the one before; what is left out took none."""
-    ticks = iter([1.0, 1.5, 3.5, 9.0])
-    watch = Stopwatch(lambda: next(ticks))
+def test_check_has_its_time() -> None:
+    """What a judge has measured counts; what is left out took no time."""
+    judges = {
+        "a": lambda _: Verdict("ok", "joined", seconds=2.0),
+        "b": lambda _: Verdict("skip", "not needed"),
+        "c": lambda _: Verdict("skip", "none joined", seconds=0.5),
+    }
 
-    assert [500.0, 2000.0, 0.0] == [watch.ok("a", "").ms, watch.fail("b", "", "").ms, watch.skip("c", "").ms]
+    assert [2000.0, 0.0, 500.0] == [check.ms for check in run(judges, Found(Options({})), "")]

@@ -1,14 +1,19 @@
-"""The result of one check, and the stopwatch that creates results."""
+"""A check, the verdict in it, and the loop that turns judges into checks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from ..errors import MossVoiceError
+from ..errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from .found import Found
 
 Status = Literal["ok", "warn", "fail", "skip"]
+Value = TypeVar("Value")
 
 
 class Check(NamedTuple):
@@ -26,36 +31,55 @@ class Check(NamedTuple):
     """Milliseconds that it took."""
 
 
-class Stopwatch:
-    """Creates checks with the time since it was created or since its last check."""
+class Verdict(NamedTuple):
+    """What a judge says: a check without its name."""
 
-    def __init__(self, mono: Callable[[], float] = time.monotonic) -> None:
-        self._mono = mono
-        self._start = mono()
+    status: Status
+    detail: str
+    remedy: str = ""
+    seconds: float | None = None
+    """How long it took, where the judge has measured that."""
 
-    def ok(self, name: str, detail: str) -> Check:
-        """A check that passed."""
-        return self.result(name, "ok", detail, "")
-
-    def warn(self, name: str, detail: str, remedy: str) -> Check:
-        """A check with a warning."""
-        return self.result(name, "warn", detail, remedy)
-
-    def fail(self, name: str, detail: str, remedy: str) -> Check:
-        """A check that failed."""
-        return self.result(name, "fail", detail, remedy)
-
-    def skip(self, name: str, detail: str, remedy: str = "") -> Check:
-        """A check that was skipped, and why."""
-        return self.result(name, "skip", detail, remedy)._replace(ms=0.0)
-
-    def result(self, name: str, status: Status, detail: str, remedy: str) -> Check:
-        """A check with this status."""
-        now = self._mono()
-        spent, self._start = now - self._start, now
-        return Check(name, status, detail, remedy, round(spent * 1000, 1))
+    @property
+    def text(self) -> str:
+        """Detail and remedy on one line."""
+        return f"{self.detail}: {self.remedy}" if self.remedy else self.detail
 
 
-def cause_and_remedy(error: MossVoiceError, otherwise: str) -> tuple[str, str]:
-    """The two parts of an error; `otherwise`: the remedy of an error without one."""
-    return str(error).removesuffix(f": {error.remedy}"), error.remedy or otherwise
+ok = partial(Verdict, "ok")
+warn = partial(Verdict, "warn")
+fail = partial(Verdict, "fail")
+skip = partial(Verdict, "skip")
+
+
+class Ended(Exception):
+    """Ends a check early with a verdict; without one, something is missing that an earlier check had to find."""
+
+    def __init__(self, verdict: Verdict | None = None) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+
+def need(value: Value | None) -> Value:
+    """The value that an earlier check has found; without it the check ends."""
+    if value is None:
+        raise Ended
+    return value
+
+
+def run(judges: Mapping[str, Callable[[Found], Verdict]], found: Found, otherwise: str) -> Iterator[Check]:
+    """Each check as soon as it is done; `otherwise`: the reason where something is missing."""
+    for name, judge in judges.items():
+        start = time.monotonic()
+        try:
+            verdict = judge(found)
+        except Ended as ended:
+            verdict = ended.verdict or skip(otherwise)
+        except InvalidArgument as error:
+            verdict = fail(error.message, error.remedy or "correct the value")
+        seconds = 0.0 if verdict.status == "skip" else time.monotonic() - start
+        if verdict.seconds is not None:
+            seconds = verdict.seconds
+        found.statuses[name] = verdict.status
+        check = Check(name, verdict.status, verdict.detail, verdict.remedy, round(seconds * 1000, 1))
+        yield found.options.redactor.clean(check)

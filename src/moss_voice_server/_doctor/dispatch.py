@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+import time
 from typing import NamedTuple
 
 from .._escape import escape
-from .._livekit_credentials import LiveKitCredentials
 from .._random import new_room
 from ..errors import InvalidArgument
 from . import join
-from .check import Check, Stopwatch, cause_and_remedy
-from .livekit_server import LiveKitServer
-from .options import Options
-from .room_service import delete
+from .check import Ended, Verdict, fail, need, ok, skip
+from .found import Found
+from .livekit_api import delete_room, join_token
 from .signalling import Agents, Joined, Left, Refused, connect
-from .tokens import join_token
 
-NAMES = ("dispatch.named", "dispatch.unnamed")
 _GRACE = 5.0  # seconds that the other kind of worker gets once one has joined; LiveKit reports an agent within 3
 _MARGIN = 60.0  # seconds that a token outlives the wait
 _START = "start the worker with this LiveKit's URL and keys"
@@ -35,117 +31,119 @@ class Outcome(NamedTuple):
     """Cause and remedy where the room could not be joined."""
 
 
-def checks(server: LiveKitServer, credentials: LiveKitCredentials, options: Options) -> Generator[Check, None, None]:
-    """Opens both rooms at the same time, and deletes each as soon as its result is known."""
-    watch = Stopwatch(options.mono)
-    name = credentials.agent_name if options.agent_name is None else options.agent_name
-    joined = {"named": threading.Event(), "unnamed": threading.Event()}
-    outcomes: dict[str, Outcome] = {}
+def named(found: Found) -> Verdict:
+    """Opens both rooms at the same time, and judges the one whose token names the agent."""
+    join.require(found)
+    if not found.options.agents:
+        return skip("skipped by --no-agent")
+    if not found.passed("join"):
+        raise Ended
+    _open_rooms(found)
+    return _verdicts(found)[0]
 
-    def wait(kind: str, other: str, grace: float, agents: tuple[str, ...]) -> None:
-        outcomes[kind] = _wait(server, credentials, options, joined[kind], joined[other], grace, *agents)
+
+def unnamed(found: Found) -> Verdict:
+    """Judges the room whose token names no agent."""
+    join.require(found)
+    if not found.options.agents:
+        return skip("skipped by --no-agent")
+    need(found.outcomes or None)
+    return _verdicts(found)[1]
+
+
+def _agent_name(found: Found) -> str:
+    name = found.options.agent_name
+    return need(found.credentials).agent_name if name is None else name
+
+
+def _open_rooms(found: Found) -> None:
+    """Waits for the agents, and deletes each room as soon as its result is known."""
+    options, name = found.options, _agent_name(found)
+    joined = {"named": threading.Event(), "unnamed": threading.Event()}
+
+    def wait(kind: str, other: str, grace: float, *agents: str) -> None:
+        found.outcomes[kind] = _wait(found, joined[kind], joined[other], grace, *agents)
 
     # What the user has named gets the whole time; an unnamed worker does not matter once the named one has joined.
-    calls: list[tuple[str, str, float, tuple[str, ...]]] = [("unnamed", "named", 0.0, ())]
+    calls: list[tuple[object, ...]] = [("unnamed", "named", 0.0)]
     if name:
-        calls.append(("named", "unnamed", _GRACE if options.agent_name is None else options.agent_timeout, (name,)))
-    threads = [
-        threading.Thread(target=wait, args=arguments, name="moss-voice-server-doctor", daemon=True)
-        for arguments in calls
-    ]
+        calls.append(("named", "unnamed", _GRACE if options.agent_name is None else options.agent_timeout, name))
+    threads = [threading.Thread(target=wait, args=call, name="moss-voice-server-doctor", daemon=True) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    yield from verdict(name, options.agent_name == "", outcomes.get("named"), outcomes["unnamed"], watch)
 
 
-def verdict(
-    name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch
-) -> tuple[Check, Check]:
+def _verdicts(found: Found) -> tuple[Verdict, Verdict]:
+    outcomes, expects_unnamed = found.outcomes, found.options.agent_name == ""
+    return verdict(_agent_name(found), expects_unnamed, outcomes.get("named"), outcomes["unnamed"])
+
+
+def verdict(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome) -> tuple[Verdict, Verdict]:
     """What the two outcomes mean; `expects_unnamed`: the user runs an unnamed worker on purpose."""
-    one = _named(escape(name), expects_unnamed, named, unnamed, watch)
-    other = _unnamed(escape(name), named, unnamed, watch)
-    return one._replace(ms=_ms(named)), other._replace(ms=_ms(unnamed))
+    one, other = _named(escape(name), expects_unnamed, named, unnamed), _unnamed(escape(name), named, unnamed)
+    return one._replace(seconds=named.seconds if named else 0.0), other._replace(seconds=unnamed.seconds)
 
 
-def _ms(outcome: Outcome | None) -> float:
-    return round(outcome.seconds * 1000, 1) if outcome else 0.0
-
-
-def _named(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
-    check = NAMES[0]
+def _named(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome) -> Verdict:
     if named is None and expects_unnamed:
-        return watch.skip(check, "skipped by --unnamed-agent")
+        return skip("skipped by --unnamed-agent")
     if named is None:
-        return watch.skip(check, "no agent name is known", "pass --agent NAME to dispatch a worker by its name")
+        return skip("no agent name is known", "pass --agent NAME to dispatch a worker by its name")
     if named.trouble:
-        return watch.fail(check, *named.trouble)
+        return fail(*named.trouble)
     if named.identity is not None:
-        return watch.ok(check, f"agent {name} joined after {named.seconds:.1f} s")
+        return ok(f"agent {name} joined after {named.seconds:.1f} s")
     waited = f"no agent joined within {named.seconds:.0f} s: no worker is registered as {name}"
     if unnamed.identity is not None:
-        return watch.fail(
-            check,
+        return fail(
             f"{waited}; an unnamed worker is",
             f"register the worker with agent_name={name}, as Moss documents it; or, to keep it unnamed, return "
             "Admission(agents=()) from authorize and run doctor with --unnamed-agent",
         )
-    return watch.fail(
-        check,
-        waited,
-        f"{_START}, and with exactly agent_name={name}; if it runs, its log says whether it got the job",
+    return fail(
+        waited, f"{_START}, and with exactly agent_name={name}; if it runs, its log says whether it got the job"
     )
 
 
-def _unnamed(name: str, named: Outcome | None, unnamed: Outcome, watch: Stopwatch) -> Check:
-    check = NAMES[1]
+def _unnamed(name: str, named: Outcome | None, unnamed: Outcome) -> Verdict:
     if unnamed.trouble:
-        return watch.fail(check, *unnamed.trouble)
+        return fail(*unnamed.trouble)
     if unnamed.identity is not None:
-        return watch.ok(check, f"an unnamed agent joined after {unnamed.seconds:.1f} s")
+        return ok(f"an unnamed agent joined after {unnamed.seconds:.1f} s")
     if named is not None:
-        return watch.skip(check, f"no unnamed agent joined, and none is needed: tokens name {name}")
-    return watch.fail(
-        check,
+        return skip(f"no unnamed agent joined, and none is needed: tokens name {name}")
+    return fail(
         f"no agent joined within {unnamed.seconds:.0f} s: no unnamed worker is registered",
         f"{_START}; if it has a name, pass --agent NAME, and name it in your tokens",
     )
 
 
-def _wait(
-    server: LiveKitServer,
-    credentials: LiveKitCredentials,
-    options: Options,
-    joined: threading.Event,
-    other_joined: threading.Event,
-    grace: float,
-    *agents: str,
-) -> Outcome:
+def _wait(found: Found, joined: threading.Event, other_joined: threading.Event, grace: float, *agents: str) -> Outcome:
     """Opens a room and waits for an agent, for at most `grace` seconds once the other kind has joined its room."""
-    room = new_room("doctor-")
-    started = options.mono()
+    options, room, started = found.options, new_room("doctor-"), time.monotonic()
     try:
-        token = join_token(credentials, options, room, *agents, ttl=options.agent_timeout + _MARGIN)
+        token = join_token(found, room, *agents, ttl=options.agent_timeout + _MARGIN)
     except InvalidArgument as error:
-        cause, remedy = cause_and_remedy(error, "correct the agent's name, in Moss and in the worker")
-        return Outcome(trouble=(f"the agent's name is invalid: {cause}", remedy))
-    signal = connect(server, token, options.timeout)
+        remedy = error.remedy or "correct the agent's name, in Moss and in the worker"
+        return Outcome(trouble=(f"the agent's name is invalid: {error.message}", remedy))
+    signal = connect(need(found.server), token, options.timeout)
     if isinstance(signal, Refused):
-        return Outcome(trouble=join.explain(signal, options.timeout))
+        return Outcome(trouble=join.explain(signal, options.timeout)[1:3])
     deadline, is_last_call = started + options.agent_timeout, False
     try:
         for message in signal.messages(options.agent_timeout):
             if isinstance(message, (Joined, Agents)) and message.agents:
                 joined.set()
-                return Outcome(message.agents[0], options.mono() - started)
+                return Outcome(message.agents[0], time.monotonic() - started)
             if isinstance(message, Left):
-                return Outcome(trouble=join.explain_leave(message))
+                return Outcome(trouble=join.explain(message, options.timeout)[1:3])
             if other_joined.is_set() and not is_last_call:
-                deadline, is_last_call = min(deadline, options.mono() + grace), True
-            if options.mono() > deadline:
+                deadline, is_last_call = min(deadline, time.monotonic() + grace), True
+            if time.monotonic() > deadline:
                 break
-        return Outcome(None, options.mono() - started)
+        return Outcome(None, time.monotonic() - started)
     finally:
-        delete(server, credentials, room, options)
+        delete_room(found, room)
         signal.close()

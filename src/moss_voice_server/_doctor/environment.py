@@ -3,96 +3,76 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 
 from .. import _environment
-from .._credentials.config import VARIABLES, Config, config
+from .._credentials.config import VARIABLES, config
 from .._escape import escape
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Secret
 from .._server.arguments import from_environment
-from ..errors import InvalidArgument
-from .check import Check, Stopwatch, cause_and_remedy
-from .options import Options
+from .check import Ended, Verdict, fail, ok, skip
+from .found import Found
+from .target import Target
 
-NAMES = ("environment",)
 LIVEKIT_VARIABLES = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 _NEEDED = tuple(name for name in VARIABLES.values() if name != VARIABLES["api_url"])
 
-Found = Generator[Check, None, "Config | LiveKitCredentials | None"]
 
-
-def checks(options: Options) -> Found:
-    """One check; returns the settings of the Moss API, or the LiveKit credentials themselves."""
-    watch = Stopwatch(options.mono)
-    name = NAMES[0]
+def judge(found: Found) -> Verdict:
+    """Finds the settings of the Moss API, or the LiveKit credentials themselves."""
+    options = found.options
     if options.credentials is not None:
-        options.redactor.learn(options.credentials.api_secret)
-        yield watch.ok(name, "LiveKit credentials were passed as options; the Moss API is not used")
-        return options.credentials
-    moss, livekit = _set(options.environ, _NEEDED), _set(options.environ, LIVEKIT_VARIABLES)
-    if moss:
-        return (yield from _moss(options, watch, bool(livekit)))
-    if livekit:
-        return (yield from _livekit(options, watch))
+        _use(found, options.credentials, "--livekit-url")
+        return ok("LiveKit credentials were passed as options; the Moss API is not used")
+    has_livekit = bool(_set(options.environ, LIVEKIT_VARIABLES))
+    if _set(options.environ, _NEEDED):
+        return _moss(found, has_livekit)
+    if has_livekit:
+        _refuse_missing(options.environ, LIVEKIT_VARIABLES)
+        values = _environment.required(Secret(options.environ), LIVEKIT_VARIABLES).values()
+        _use(found, LiveKitCredentials(*(value.reveal() for value in values)), LIVEKIT_VARIABLES[0])
+        return ok(f"{', '.join(LIVEKIT_VARIABLES)} are set; the Moss API is not used")
     if options.endpoint:
-        yield watch.skip(name, "no credentials are set: only the token endpoint is checked")
-    else:
-        yield watch.fail(
-            name,
-            "no credentials are set" + _misspelled(options.environ, _NEEDED[0]),
-            f"set {', '.join(_NEEDED[:-1])} and {_NEEDED[-1]}, or {', '.join(LIVEKIT_VARIABLES)}",
-        )
-    return None
+        return skip("no credentials are set: only the token endpoint is checked")
+    return fail(
+        "no credentials are set" + _misspelled(options.environ, _NEEDED[0]),
+        f"set {', '.join(_NEEDED[:-1])} and {_NEEDED[-1]}, or {', '.join(LIVEKIT_VARIABLES)}",
+    )
+
+
+def _use(found: Found, credentials: LiveKitCredentials, setting: str) -> None:
+    found.options.redactor.learn(credentials.api_secret)
+    found.unchecked, found.setting = credentials, setting
+    found.targets["moss"] = "LiveKit credentials are set: the Moss API is not needed"
+
+
+def _moss(found: Found, has_livekit: bool) -> Verdict:
+    options = found.options
+    _refuse_missing(options.environ, _NEEDED)
+    values = from_environment(Secret(options.environ))
+    options.redactor.learn(values["project_key"].reveal())
+    found.config = config(values["project_id"], values["project_key"], values["voice_agent_id"], values["api_url"])
+    found.targets["moss"] = Target("moss", found.config.url.partition("?")[0], VARIABLES["api_url"])
+    unused = "; LIVEKIT_... are set too, but not used" if has_livekit else ""
+    where = f" and {VARIABLES['api_url']}" if _set(options.environ, (VARIABLES["api_url"],)) else ""
+    return ok(f"{', '.join(_NEEDED)}{where} are set{unused}")
 
 
 def _set(environ: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
     return [name for name in names if _environment.is_set(Secret(environ), name)]
 
 
-def _missing(environ: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str] | None:
-    """Cause and remedy where variables are missing: all of them at once."""
+def _refuse_missing(environ: Mapping[str, str], names: tuple[str, ...]) -> None:
+    """Ends the check where variables are missing: all of them at once."""
     present = _set(environ, names)
     missing = [name for name in names if name not in present]
-    if not missing:
-        return None
-    shown = [name + _misspelled(environ, name) for name in missing]
-    cause = f"{', '.join(shown)} {'is' if len(missing) == 1 else 'are'} not set"
-    return cause, f"set {' and '.join(missing)}, or {missing[0]}_FILE to a file that contains the value"
-
-
-def _moss(options: Options, watch: Stopwatch, has_livekit: bool) -> Generator[Check, None, Config | None]:
-    missing = _missing(options.environ, _NEEDED)
     if missing:
-        yield watch.fail(NAMES[0], *missing)
-        return None
-    try:
-        found = from_environment(Secret(options.environ))
-        options.redactor.learn(found["project_key"].reveal())
-        made = config(found["project_id"], found["project_key"], found["voice_agent_id"], found["api_url"])
-    except InvalidArgument as error:
-        yield watch.fail(NAMES[0], *cause_and_remedy(error, "correct the variable"))
-        return None
-    unused = "; LIVEKIT_... are set too, but not used" if has_livekit else ""
-    where = " and MOSS_PLATFORM_API_URL" if _set(options.environ, (VARIABLES["api_url"],)) else ""
-    yield watch.ok(NAMES[0], f"{', '.join(_NEEDED)}{where} are set{unused}")
-    return made
-
-
-def _livekit(options: Options, watch: Stopwatch) -> Generator[Check, None, LiveKitCredentials | None]:
-    missing = _missing(options.environ, LIVEKIT_VARIABLES)
-    if missing:
-        yield watch.fail(NAMES[0], *missing)
-        return None
-    try:
-        found = _environment.required(Secret(options.environ), LIVEKIT_VARIABLES)
-    except InvalidArgument as error:
-        yield watch.fail(NAMES[0], *cause_and_remedy(error, "correct the variable"))
-        return None
-    values = [value.reveal() for value in found.values()]
-    options.redactor.learn(values[2])
-    yield watch.ok(NAMES[0], f"{', '.join(LIVEKIT_VARIABLES)} are set; the Moss API is not used")
-    return LiveKitCredentials(*values)
+        cause = (
+            f"{', '.join(name + _misspelled(environ, name) for name in missing)} {'is' if len(missing) == 1 else 'are'}"
+        )
+        remedy = f"set {' and '.join(missing)}, or {missing[0]}_FILE to a file that contains the value"
+        raise Ended(fail(f"{cause} not set", remedy))
 
 
 def _misspelled(environ: Mapping[str, str], name: str) -> str:

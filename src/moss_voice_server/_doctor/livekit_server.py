@@ -2,100 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import NamedTuple
+from contextlib import suppress
 from urllib.parse import urlsplit
 
-from .._http.model import Peer, Response, TransportError
+from .._http.model import Response
 from .._secret import Secret
 from .._urls import check_url
 from ..errors import InvalidArgument
-from . import connectivity
-from .check import Check, Stopwatch
+from .check import Ended, Verdict, fail, need, ok, skip, warn
 from .clock_offset import ClockOffset
-from .connectivity import Target
-from .http import request
-from .options import Options
+from .found import Found
+from .target import Target
 
-NAMES = ("livekit.url", *connectivity.names("livekit"), "livekit.server")
 NO_TOKEN = b"no permissions to access the room"  # LiveKit's response to a request without a token
 _PATHS = ("/rtc", "/rtc/v1", "/rtc/validate", "/rtc/v1/validate")
 
 
-class LiveKitServer(NamedTuple):
-    """A LiveKit server that answers."""
-
-    url: str
-    """As clients get it, without a trailing slash."""
-    offset: ClockOffset | None = None
-    setting: str = "LiveKit's URL"
-    """The setting that the URL comes from, for remedies."""
-
-    @property
-    def peer(self) -> Peer:
-        """The server, as errors call it."""
-        return Peer("LiveKit", self.setting)
-
-    @property
-    def http(self) -> str:
-        """The URL for HTTP requests."""
-        return "http" + self.url[2:] if self.url.startswith("ws") else self.url
-
-    @property
-    def websocket(self) -> str:
-        """The URL for WebSockets."""
-        return "ws" + self.url[4:] if self.url.startswith("http") else self.url
-
-
-def checks(url: str, setting: str, options: Options) -> Generator[Check, None, LiveKitServer | None]:
-    """The URL, the connection, and the server; `setting` is where the URL comes from."""
-    watch = Stopwatch(options.mono)
-    normal, path, problem = "", "", ""
+def url(found: Found) -> Verdict:
+    """Finds the server to reach."""
+    credentials, setting = need(found.unchecked), found.setting
+    found.targets["livekit"] = "there is no valid URL"
     try:
-        normal = check_url("LiveKit's URL", Secret(url), secure=("wss", "https"), plain=("ws", "http"))
-        path = urlsplit(normal).path.rstrip("/")
+        normal = livekit_url("LiveKit's URL", credentials.url)
     except InvalidArgument as error:
-        problem = error.message
-    if problem or path.endswith(_PATHS):
-        if problem:
-            yield watch.fail(NAMES[0], problem, f"correct {setting}")
-        else:
-            detail = f"LiveKit's URL ends with {path}, which clients add themselves"
-            yield watch.fail(NAMES[0], detail, f"remove that from {setting}")
-        for name in NAMES[1:]:
-            yield watch.skip(name, "there is no valid URL")
-        return None
-    normal = normal.rstrip("/")
-    yield watch.ok(NAMES[0], normal)
-    server = LiveKitServer(normal, setting=setting)
-    target = Target("livekit", server.http, setting)
-    if not (yield from connectivity.checks(target, options)):
-        yield watch.skip(NAMES[-1], "LiveKit was not reached")
-        return None
-    return (yield from _server(server, target, options))
+        return fail(error.message, f"correct {setting}")
+    path = urlsplit(normal).path
+    if path.endswith(_PATHS):
+        return fail(f"LiveKit's URL ends with {path}, which clients add themselves", f"remove that from {setting}")
+    found.targets["livekit"] = Target("livekit", normal, setting)
+    return ok(normal)
 
 
-def _server(server: LiveKitServer, target: Target, options: Options) -> Generator[Check, None, LiveKitServer | None]:
-    watch = Stopwatch(options.mono)
+def livekit_url(name: str, url: str) -> str:
+    """The URL of a LiveKit server in normal form, without a trailing slash.
+
+    Raises:
+        InvalidArgument: it is not such a URL.
+    """
+    return check_url(name, Secret(url), secure=("wss", "https"), plain=("ws", "http")).rstrip("/")
+
+
+def answers(found: Found) -> Verdict:
+    """Finds the server that answers, and its clock."""
+    target, options = found.target("livekit"), found.options
+    if not found.is_reached("livekit"):
+        return skip("LiveKit was not reached")
     before = options.now()
-    response = request(server.peer, "GET", f"{server.http}/rtc/validate", timeout=options.timeout)
-    if isinstance(response, TransportError):
-        yield watch.fail(NAMES[-1], *connectivity.explain(response, target))
-        return None
+    response = target.send("GET", "/rtc/validate", {}, timeout=options.timeout)
     offset = ClockOffset.of("LiveKit", response, before, options.now())
     if response.status != 401 or not response.body.reveal().startswith(NO_TOKEN):
-        yield watch.fail(NAMES[-1], *_explain(response, target))
-        return None
-    health = request(server.peer, "GET", f"{server.http}/", timeout=options.timeout)
-    if isinstance(health, Response) and health.status == 406:
-        yield watch.warn(
-            NAMES[-1],
-            "LiveKit reports that it is not ready (GET /: HTTP 406)",
-            "check that server's load and log; its statistics are older than 4 s",
-        )
-    else:
-        yield watch.ok(NAMES[-1], "LiveKit answers (GET /rtc/validate without a token: HTTP 401)")
-    return server._replace(offset=offset)
+        return fail(*_explain(response, target))
+    found.server = target
+    found.offsets += [offset] if offset else []
+    with suppress(Ended):
+        if target.send("GET", "/", {}, timeout=options.timeout).status == 406:
+            return warn(
+                "LiveKit reports that it is not ready (GET /: HTTP 406)",
+                "check that server's load and log; its statistics are older than 4 s",
+            )
+    return ok("LiveKit answers (GET /rtc/validate without a token: HTTP 401)")
 
 
 def _explain(response: Response, target: Target) -> tuple[str, str]:
@@ -108,10 +73,8 @@ def _explain(response: Response, target: Target) -> tuple[str, str]:
     if response.status in (502, 503, 504):
         return f"{tried}: a proxy answers, but not LiveKit behind it", "start LiveKit, or correct the proxy's upstream"
     if response.status in (401, 403, 407):
-        return (
-            f"{tried}, but not from LiveKit: a proxy requires a login",
-            "let the proxy pass /rtc without authentication, since LiveKit checks the tokens",
-        )
+        remedy = "let the proxy pass /rtc without authentication, since LiveKit checks the tokens"
+        return f"{tried}, but not from LiveKit: a proxy requires a login", remedy
     return (
         f"{tried}, where LiveKit answers 401: this is another web server",
         f"check host, port and path in {target.setting}; a proxy must pass /rtc and everything below it to LiveKit",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Generator
-from typing import NamedTuple
+import time
 
-from .._credentials.config import Config
 from .._credentials.fetch import fetch
 from .._credentials.response import FIELDS
 from .._credentials.result import Failure, Fetched, Result
@@ -17,37 +15,23 @@ from .._http.model import Response, TransportError
 from .._livekit_credentials import LiveKitCredentials
 from ..credentials import RefreshPolicy
 from ..errors import CredentialsInvalid
-from . import connectivity
-from .check import Check, Stopwatch
+from .check import Verdict, fail, need, ok, skip
 from .clock_offset import ClockOffset
-from .connectivity import Target
-from .options import Options
-
-NAMES = (*connectivity.names("moss"), "moss.response")
-_SETTING = "MOSS_PLATFORM_API_URL"
+from .found import Found
 
 
-class Found(NamedTuple):
-    """The credentials from the Moss API, if any, and the offset of its clock."""
-
-    credentials: LiveKitCredentials | None = None
-    offset: ClockOffset | None = None
-
-
-def checks(config: Config, options: Options) -> Generator[Check, None, Found]:
-    """The connection to the API, and its response."""
-    target = Target("moss", config.url.partition("?")[0], _SETTING)
-    if not (yield from connectivity.checks(target, options)):
-        yield Stopwatch(options.mono).skip(NAMES[-1], "the Moss API was not reached")
-        return Found()
-    watch = Stopwatch(options.mono)
+def judge(found: Found) -> Verdict:
+    """Finds the voice agent's credentials, and the clock of the API."""
+    target, options = found.target("moss"), found.options
+    if not found.is_reached("moss"):
+        return skip("the Moss API was not reached")
     flow = fetch(
-        config,
+        need(found.config),
         RefreshPolicy(attempt_timeout=options.timeout),
         attempts=1,
         budget=options.timeout,
         etag="",
-        mono=options.mono,
+        mono=time.monotonic,
         wall=options.now,
         uniform=random.uniform,
     )
@@ -57,20 +41,19 @@ def checks(config: Config, options: Options) -> Generator[Check, None, Found]:
 
     response = send(attempt, None)
     if isinstance(response, TransportError):
-        yield watch.fail(NAMES[-1], *connectivity.explain(response, target))
-        return Found()
+        return target.failure(response)
     offset = ClockOffset.of("the Moss API", response, before, options.now())
+    found.offsets += [offset] if offset else []
     result = _result(flow, response)
     if not isinstance(result, Fetched):
         failure = result if isinstance(result, Failure) else Failure(CredentialsInvalid, "unexpected HTTP 304")
-        yield watch.fail(NAMES[-1], f"{target.origin}: {failure.message}", failure.remedy or f"check {_SETTING}")
-        return Found(None, offset)
+        return fail(f"{target.origin}: {failure.message}", failure.remedy or f"check {target.setting}")
     fields = json.loads(response.body.reveal())
-    credentials = LiveKitCredentials(*(fields[name] for name in FIELDS))
-    options.redactor.learn(credentials.api_secret)
-    name, url = escape(credentials.agent_name), escape(credentials.url)
-    yield watch.ok(NAMES[-1], f"{target.origin}: HTTP 200; agent {name}, LiveKit at {url}")
-    return Found(credentials, offset)
+    found.unchecked = LiveKitCredentials(*(fields[name] for name in FIELDS))
+    found.setting = "the voice agent's LiveKit URL in Moss"
+    options.redactor.learn(found.unchecked.api_secret)
+    name, url = escape(found.unchecked.agent_name), escape(found.unchecked.url)
+    return ok(f"{target.origin}: HTTP 200; agent {name}, LiveKit at {url}")
 
 
 def _result(flow: Flow[Result], response: Response) -> Result:

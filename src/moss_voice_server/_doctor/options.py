@@ -33,6 +33,5 @@ class Options:
     """For each request."""
     now: Callable[[], float] = time.time
     """Seconds since 1970, for tokens and clock offsets."""
-    mono: Callable[[], float] = time.monotonic
     redactor: Redactor = field(default_factory=Redactor)
     """Masks every secret that the checks come across."""

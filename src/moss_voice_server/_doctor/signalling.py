@@ -11,9 +11,12 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .livekit_server import LiveKitServer
+from .target import Target
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 _AGENT = 4  # ParticipantInfo.Kind
 _DISCONNECTED = 3  # ParticipantInfo.State
@@ -23,10 +26,10 @@ JOIN_FAILURE = 7  # DisconnectReason
 
 
 class Refused(NamedTuple):
-    """Why there is no connection: the HTTP status, or 0 and a reason."""
+    """Why there is no connection."""
 
-    status: int
-    reason: str
+    reason: int | str
+    """The HTTP status, or `handshake`, `timeout`, `tls` or `connection`."""
 
 
 class Joined(NamedTuple):
@@ -56,7 +59,7 @@ Message = Joined | Left | Agents | None
 class Signal:
     """One participant's connection."""
 
-    def __init__(self, socket: Any, opened: ExitStack) -> None:
+    def __init__(self, socket: ClientConnection, opened: ExitStack) -> None:
         self._socket = socket
         self._opened = opened
 
@@ -84,65 +87,57 @@ class Signal:
             self._opened.close()
 
 
-def connect(server: LiveKitServer, token: str, timeout: float) -> Signal | Refused:
+def connect(server: Target, token: str, timeout: float) -> Signal | Refused:
     """Joins the room that the token names."""
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.sync.client import connect
 
     from .._http.environment import ssl_context
 
-    secure = server.websocket.startswith("wss:")
     quiet = logging.Logger("moss_voice_server.doctor.signal", logging.CRITICAL + 1)  # its DEBUG shows the token
-    opened = ExitStack()
+    opened = ExitStack()  # websockets deprecates `connect` outside of a `with` block
     try:
-        socket = opened.enter_context(
-            connect(
-                f"{server.websocket}/rtc?protocol=16&auto_subscribe=0",
-                additional_headers={"Authorization": f"Bearer {token}"},
-                ssl=ssl_context() if secure else None,
-                proxy=True if secure else None,
-                open_timeout=timeout,
-                close_timeout=1.0,
-                max_size=1024 * 1024,
-                logger=quiet,
-            )
+        connection = connect(
+            f"{server.websocket}/rtc?protocol=16&auto_subscribe=0",
+            additional_headers={"Authorization": f"Bearer {token}"},
+            ssl=ssl_context() if server.is_secure else None,
+            proxy=True if server.is_secure else None,
+            open_timeout=timeout,
+            close_timeout=1.0,
+            max_size=1024 * 1024,
+            logger=quiet,
         )
-        return Signal(socket, opened)
+        return Signal(opened.enter_context(connection), opened)
     except InvalidStatus as error:
-        return Refused(error.response.status_code, "")
+        return Refused(error.response.status_code)
     except (InvalidHandshake, InvalidURI, EOFError):
-        return Refused(0, "handshake")
+        return Refused("handshake")
     except TimeoutError:
-        return Refused(0, "timeout")
+        return Refused("timeout")
     except ssl.SSLError:
-        return Refused(0, "tls")
+        return Refused("tls")
     except (OSError, ImportError):  # ImportError: a SOCKS proxy, which needs one more package
-        return Refused(0, "connection")
+        return Refused("connection")
 
 
 def read(frame: bytes) -> Message:
     """A `livekit.SignalResponse`; `None` for the kinds that are not read, and for damaged ones."""
-    try:
+    with suppress(ValueError, TypeError, LookupError, AttributeError):
         for number, value in _fields(frame):
             if number == 1:  # join
                 return _joined(value)
             if number == 5:  # update: a ParticipantUpdate
                 return Agents(tuple(_agents(value, 1)))
             if number == 8:  # leave
-                return Left(next((reason for field, reason in _fields(value) if field == 2), 0))
-    except (ValueError, TypeError, IndexError):
-        return None
+                return Left(dict(_fields(value)).get(2, 0))
     return None
 
 
 def _joined(join: bytes) -> Joined:
-    version = ""
-    for number, value in _fields(join):
-        if number == 4 and not version:  # server_version
-            version = value.decode("utf-8", "replace")
-        elif number == 12:  # server_info
-            version = next((text.decode("utf-8", "replace") for field, text in _fields(value) if field == 2), version)
-    return Joined(version, tuple(_agents(join, 3)))
+    fields = dict(_fields(join))
+    info = dict(_fields(fields.get(12, b"")))  # server_info
+    version: bytes = info.get(2, fields.get(4, b""))  # or server_version, of old servers
+    return Joined(version.decode("utf-8", "replace"), tuple(_agents(join, 3)))
 
 
 def _agents(message: bytes, field: int) -> Iterator[str]:
@@ -168,10 +163,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
             continue
         if kind == 2:
             size, position = _varint(message, position)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
         else:
-            raise ValueError
+            size = {1: 8, 5: 4}[kind]
         if position + size > len(message):
             raise ValueError
         yield tag >> 3, message[position : position + size]

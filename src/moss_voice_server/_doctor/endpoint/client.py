@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ..._http.model import Response, TransportError
+from ..._http.model import Response
 from ..._inspect import Finding, read, spelling
-from .. import connectivity
-from ..connectivity import Target
-from ..http import request
 from ..options import Options
+from ..target import Target
 
-SETTING = "--endpoint"
 STANDARD = ("server_url", "participant_token")
 CAMEL = ("serverUrl", "participantToken")
 # The first of each that is present counts.
@@ -76,6 +73,11 @@ class Reply(NamedTuple):
         return 200 <= self.status < 300
 
     @property
+    def session(self) -> IssuedToken | None:
+        """The token that a client would use."""
+        return self.issued if self.is_success else None
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the request was refused, and not the server's failure."""
         return 400 <= self.status < 500 and self.status not in (404, 405, 408, 429)
@@ -87,53 +89,45 @@ class Reply(NamedTuple):
 
 
 class Client:
-    """Calls one endpoint; every token that it returns is masked from then on."""
+    """Calls one endpoint; every token that it returns is masked from then on. A request without a response ends the check."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self.target = Target("endpoint", options.endpoint, SETTING)
-        parts = urlsplit(options.endpoint)
-        self.shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        self.target = Target("endpoint", options.endpoint, "--endpoint")
+        self.shown = self.target.origin + urlsplit(options.endpoint).path
         """The endpoint's URL without its query, which may contain a key."""
 
-    def post(
-        self, fields: Mapping[str, Any] | None = None, *, login: bool = True, origin: str = ""
-    ) -> Reply | TransportError:
+    def post(self, fields: Mapping[str, Any] | None = None, *, login: bool = True, origin: str = "") -> Reply:
         """The response to a POST of JSON."""
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         return self.send("POST", headers, json.dumps(fields or {}).encode(), login=login, origin=origin)
 
     def send(
         self, method: str, headers: dict[str, str], body: bytes | None = None, *, login: bool = True, origin: str = ""
-    ) -> Reply | TransportError:
+    ) -> Reply:
         """The response to any request; `login`: with the user's own headers."""
         own = self._options.headers if login else {}
         sent = {**headers, **own, **({"Origin": origin} if origin else {})}
-        response = request(self.target.peer, method, self._options.endpoint, sent, body, timeout=self._options.timeout)
-        return response if isinstance(response, TransportError) else self._read(response)
-
-    def explain(self, error: TransportError) -> tuple[str, str]:
-        """Cause and remedy for a request without a response."""
-        return connectivity.explain(error, self.target)
-
-    def _read(self, response: Response) -> Reply:
-        try:
-            fields = json.loads(response.body.reveal())
-        except (ValueError, RecursionError):
-            fields = None
-        is_object = isinstance(fields, dict)
-        issued = self._issued(fields) if is_object else None
-        return Reply(response.status, response.headers, issued, is_object)
+        response = self.target.send(method, "", sent, body, timeout=self._options.timeout)
+        fields = _json(response)
+        issued = self._issued(fields) if isinstance(fields, dict) else None
+        return Reply(response.status, response.headers, issued, isinstance(fields, dict))
 
     def _issued(self, fields: dict[str, Any]) -> IssuedToken | None:
         url_key, token_key = _first(fields, _URLS), _first(fields, _TOKENS)
         if not token_key:
             return None
-        token = fields[token_key]
         self._options.redactor.learn(*(fields[name] for name in _TOKENS if isinstance(fields.get(name), str)))
-        parsed = read(token)
-        claims = {} if isinstance(parsed, Finding) else parsed.claims
-        return IssuedToken(fields.get(url_key, ""), token, claims, (url_key, token_key), fields)
+        token = read(fields[token_key])
+        claims = {} if isinstance(token, Finding) else token.claims
+        return IssuedToken(fields.get(url_key, ""), fields[token_key], claims, (url_key, token_key), fields)
+
+
+def _json(response: Response) -> Any:
+    try:
+        return json.loads(response.body.reveal())
+    except (ValueError, RecursionError):
+        return None
 
 
 def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str:

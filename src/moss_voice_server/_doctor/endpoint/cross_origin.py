@@ -2,55 +2,48 @@
 
 from __future__ import annotations
 
-from ..._http.model import TransportError
-from ..check import Check, Stopwatch
+from contextlib import suppress
+
+from ..check import Ended, Verdict, fail, ok, skip, warn
+from ..found import Found
 from .client import Client, Reply
 
-NAMES = ("endpoint.cors",)
 _STRANGER = "https://stranger.example"
 _ALLOWED = "access-control-allow-origin"
+_LIST_ORIGINS = "list the origins of your own pages"
 
 
-def check(client: Client, origin: str, header_names: tuple[str, ...], watch: Stopwatch) -> Check:
+def judge(found: Found) -> Verdict:
     """The preflight, a response, an error response, and another origin."""
-    name = NAMES[0]
+    client, _ = found.session()
+    origin = found.options.origin
     if not origin:
-        return watch.skip(
-            name, "no origin was given", "pass --origin https://app.example, if the page has another origin"
-        )
-    asked = sorted({"content-type", *(each.lower() for each in header_names)})
+        return skip("no origin was given", "pass --origin https://app.example, if the page has another origin")
+    asked = sorted({"content-type", *(name.lower() for name in found.options.headers)})
     preflight = _preflight(client, origin, asked)
-    if isinstance(preflight, TransportError):
-        return watch.fail(name, *client.explain(preflight))
     problem = _refused(preflight, origin, asked)
     if problem:
-        return watch.fail(name, *problem)
+        return fail(*problem)
     for what, reply in (
         ("the response", client.post(origin=origin)),
         ("an error response", client.post({"no-such-field": 1}, login=False, origin=origin)),
     ):
-        if isinstance(reply, TransportError):
-            return watch.fail(name, *client.explain(reply))
         if reply.headers.get(_ALLOWED, "") not in (origin, "*"):
-            return watch.fail(
-                name,
+            return fail(
                 f"the preflight allows {origin}, but {what} (HTTP {reply.status}) lacks Access-Control-Allow-Origin: the "
                 "page sees only 'Failed to fetch'",
                 "set the CORS headers on every response, errors included",
             )
-    stranger = _preflight(client, _STRANGER, asked)
-    if not isinstance(stranger, TransportError) and stranger.headers.get(_ALLOWED) == _STRANGER:
-        return watch.fail(
-            name,
-            "it allows every origin by repeating it: any site can request tokens for a logged-in user",
-            "list the origins of your own pages",
-        )
+    with suppress(Ended):
+        if _preflight(client, _STRANGER, asked).headers.get(_ALLOWED) == _STRANGER:
+            detail = "it allows every origin by repeating it: any site can request tokens for a logged-in user"
+            return fail(detail, _LIST_ORIGINS)
     if preflight.headers.get(_ALLOWED) == "*":
-        return watch.warn(name, f"{origin} is allowed, like every other site (*)", "list the origins of your own pages")
-    return watch.ok(name, f"{origin} is allowed, another origin is not")
+        return warn(f"{origin} is allowed, like every other site (*)", _LIST_ORIGINS)
+    return ok(f"{origin} is allowed, another origin is not")
 
 
-def _preflight(client: Client, origin: str, asked: list[str]) -> Reply | TransportError:
+def _preflight(client: Client, origin: str, asked: list[str]) -> Reply:
     headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ",".join(asked)}
     return client.send("OPTIONS", headers, login=False, origin=origin)
 
@@ -64,18 +57,14 @@ def _refused(reply: Reply, origin: str, asked: list[str]) -> tuple[str, str] | N
             "set CORS in one place only",
         )
     if allowed not in (origin, "*"):
-        return (
-            f"the preflight (OPTIONS: HTTP {reply.status}) does not allow {origin}",
-            f'add exactly this origin: allow_origins=["{origin}"]',
-        )
+        cause = f"the preflight (OPTIONS: HTTP {reply.status}) does not allow {origin}"
+        return cause, f'add exactly this origin: allow_origins=["{origin}"]'
     if not reply.is_success:
         return f"the preflight fails (OPTIONS: HTTP {reply.status})", "answer it with 204, before any authentication"
     listed = {each.strip().lower() for each in reply.headers.get("access-control-allow-headers", "").split(",")}
     # An asterisk stands for every name but this one.
     missing = [each for each in asked if each not in listed and ("*" not in listed or each == "authorization")]
     if missing:
-        return (
-            f"the preflight does not allow the header {missing[0]}",
-            "list it in Access-Control-Allow-Headers; * does not include Authorization",
-        )
+        remedy = "list it in Access-Control-Allow-Headers; * does not include Authorization"
+        return f"the preflight does not allow the header {missing[0]}", remedy
     return None
