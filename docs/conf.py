@@ -65,9 +65,6 @@ def _prepare(app: Sphinx, page: str, source: list[str]) -> None:
     text = re.sub(r"^<!--.*?-->\n?", "", source[0], flags=re.DOTALL | re.MULTILINE)
     # The files at the top of the repository are pages here.
     text = re.sub(r"\]\((?:\.\./)+([A-Z]+)\.md", lambda link: f"](/{_TOP[link[1]]}.md", text)
-    if page == "benchmarks":
-        # A number and its "x" stay on one line.
-        text = re.sub(r"(?<=\d) x\b", "\u00a0x", text)
     source[0] = text
 
 

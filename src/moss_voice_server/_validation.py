@@ -120,7 +120,7 @@ def attributes(field: str, value: Any, *, limit: int = ATTRIBUTES_LIMIT) -> dict
         size += len(name.encode()) + len(checked[name].encode())
         if size > limit:
             raise InvalidArgument(
-                f"{field} has more than {limit} bytes in UTF-8, keys and values together, and LiveKit accepts no more",
+                f"{field} has more than {limit} bytes in UTF-8, keys and values together, which LiveKit does not accept",
                 field=field,
                 remedy="shorten them",
             )

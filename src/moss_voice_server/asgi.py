@@ -21,8 +21,8 @@ def token_app(
     """An ASGI application that answers on whatever path it is mounted at.
 
     Args:
-        server: a server of either class, or a function from the scope to one. One that was only constructed is fetched when
-            the application starts, or at the first request where the application is mounted in another one.
+        server: a server of either class, or a function from the scope to one. One that was only constructed
+            fetches when the application starts. In a mounted application, it fetches at the first request.
         authorize: called with the scope and the `TokenRequest`; see `endpoint.Authorize`.
         options: see `endpoint.EndpointOptions`.
 

@@ -20,8 +20,8 @@ class RefreshPolicy:
 
     Args:
         refresh_after: older credentials are stale: they stay in use, and are refreshed in the background. Each process
-            draws its own moment between half of this time and all of it, so that a fleet does not ask at once. The Moss
-            API may replace it, by 1 minute to 24 hours, with `Cache-Control: max-age`.
+            draws a moment between half of this time and all of it, so that not all ask at once. The Moss API may replace
+            it, by 1 minute to 24 hours, with `Cache-Control: max-age`.
         expire_after: older credentials are not used; `None`: they never expire. The default covers a weekend (63 hours)
             without the Moss API.
         attempt_timeout: longest time for one request, from name lookup to the last byte; at most a day.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Server = MossVoiceServer | MossVoiceServerSync
 """A server of either class."""
 AllowedRooms = Union[Collection[str], "re.Pattern[str]", Callable[[str], bool]]
-"""Room names, a compiled pattern that must match the whole name, or a function that returns `True` for an allowed name."""
+"""Room names, a compiled pattern that matches a whole name, or a function that returns `True` for an allowed name."""
 ResponseKeys = Literal["snake", "camel", "both"]
 """How a token response spells its keys; see `EndpointOptions`."""
 
@@ -102,10 +102,10 @@ class Admission:
         room: the room; `None`: a new one with 128 random bits in its name, for each request.
         room_prefix: how the name of a new room begins: `"support-"` gives `support-<random>`; `""` gives `room-<random>`.
             Not allowed together with `room`.
-        allowed_rooms: rooms that the client may name instead: a collection of names, a compiled pattern that must match the
-            whole name, or a plain function that returns `True` for a name.
+        allowed_rooms: rooms that the client may name instead: names, a compiled pattern that matches a whole name, or a plain
+            function that returns `True` for an allowed name.
         agents: the agents to dispatch, by name or as `AgentDispatch`. `None`: the server's voice agent, under the name it has
-            at that moment, if it has one. `()`: automatic dispatch, which starts the workers without a name.
+            at that moment, if it has one. `()`: automatic dispatch, which starts the unnamed workers.
         allowed_agents: names of agents that the client may ask for instead of those, each once.
         client_may_set: of `"name"`, `"metadata"`, `"attributes"`, `"agent_metadata"` and `"agent_deployment"`: what the client
             may set. A name or metadata replaces the app's; attributes are added, and a key that the app has set is refused. An

@@ -37,8 +37,8 @@ def token_blueprint(
 ) -> Blueprint:
     """A blueprint with the token endpoint.
 
-    An exception of `authorize` that the application has an error handler for is answered by that handler, as in any other view;
-    `abort(401)` and Werkzeug's other exceptions with a 4xx status are answered by the endpoint.
+    The application's error handlers answer exceptions of `authorize`, as in any other view. The endpoint itself answers
+    `abort(401)` and Werkzeug's other exceptions with a 4xx status.
 
     Args:
         server: a server of either class, or a function from the request to one. One that was only constructed is fetched at

@@ -19,7 +19,7 @@ class ParticipantInfo:
 
     Args:
         identity: unique in the room, 1 to 256 bytes of UTF-8. A second participant with the same identity disconnects the
-            first one, so take it from your own authentication and never from the request. LiveKit logs it: use no
+            first one. So take it from your own authentication, and never from the request. LiveKit logs it: use no
             personal data.
         name: the display name; at most 256 bytes.
         metadata: any text for the other participants and the agent; at most 512 KiB.

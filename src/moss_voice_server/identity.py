@@ -42,7 +42,7 @@ def client_address(request: object) -> str:
 
 
 def session_identity(user_id: str, key: bytes) -> str:
-    """An identity that is new for each session and does not reveal the user, but can be matched to the user.
+    """An identity that is new for each session and does not reveal the user; `is_session_of` matches it to the user.
 
     LiveKit disconnects the first of two participants with the same identity, so a user with two tabs needs two. It also logs
     identities, so they should not contain names or email addresses.

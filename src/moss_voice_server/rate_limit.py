@@ -19,8 +19,8 @@ __all__ = ["RateLimiter"]
 class RateLimiter:
     """Limits the tokens for one identity, or one `Admission.rate_limit_key`; pass it to an endpoint as `rate_limiter=`.
 
-    LiveKit's clients request up to three tokens in a session (when the page loads, at the end, and after each lost connection),
-    so allow more than that.
+    LiveKit's clients request up to three tokens in a session: when the page loads, at the end, and after each lost
+    connection. Allow more than that.
 
     Args:
         rate: such as `"10/minute"` or `"100 per hour"`.
@@ -43,7 +43,7 @@ class RateLimiter:
         counts = storage_from_string(storage)
         if not isinstance(counts, Storage):
             # Its results would be coroutines, which are true: every request would be within the rate.
-            raise InvalidArgument("storage is for event loops", field="storage", remedy="remove async+")
+            raise InvalidArgument("storage is asynchronous", field="storage", remedy="remove the prefix async+")
         self._limiter = FixedWindowRateLimiter(counts)
         self.is_nonblocking = storage.startswith("memory:")
         """Whether it may be called on an event loop: only with a storage in memory; see `endpoint.RateLimit`."""

@@ -118,7 +118,7 @@ class Site:
     ) -> None:
         """Why the developer's endpoint fails; for our own page only, since it makes requests in the developer's name."""
         if headers.get(b"origin") not in {f"http://{host}" for host in self._hosts}:
-            await self._send(send, 403, "Only this machine's own page may ask this.\n")
+            await self._send(send, 403, "Only the local page may send this request.\n")
             return
         body = b""
         while len(body) <= _MAX_BODY:

@@ -52,7 +52,7 @@ def judge(offsets: list[ClockOffset]) -> Verdict:
     rest = "".join(f"; {each}" for each in offsets[:-1] if abs(each.ahead - last.ahead) > LEEWAY)
     detail = f"this machine's clock is {last}{rest}"
     if last.ahead > LEEWAY:
-        return fail(f"{detail}; LiveKit rejects new tokens as not yet valid beyond {LEEWAY:g} s", _REMEDY)
+        return fail(f"{detail}; LiveKit's leeway is {LEEWAY:g} s, so new tokens are not yet valid", _REMEDY)
     if last.ahead < -(_TTL + LEEWAY):
         return fail(f"{detail}; a token of 15 minutes expires before it is used", _REMEDY)
     if abs(last.ahead) > LEEWAY:

@@ -174,7 +174,7 @@ class TokenEndpoint(Sealed):
         except InvalidArgument as failure:
             raise _mistake(str(failure)) from None
         except Exception as failure:
-            log.error("no token could be made: %s", type(failure).__name__, exc_info=True)
+            log.error("no token was created: %s", type(failure).__name__, exc_info=True)
             raise Refusal(500, "internal_error") from failure
         incoming.reported = True
         if self._on_token is not None or audit.isEnabledFor(logging.INFO):
@@ -257,5 +257,5 @@ def _sign(server: Server, admission: Admission, params: TokenParams) -> Connecti
 
 def _mistake(message: str, remedy: str = "") -> Refusal:
     """A mistake of the application: the log says what to correct, the client learns nothing."""
-    log.error("no token could be made: %s%s", message, f": {remedy}" if remedy else "")
+    log.error("no token was created: %s%s", message, f": {remedy}" if remedy else "")
     return Refusal(500, "internal_error")

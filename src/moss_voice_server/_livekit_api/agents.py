@@ -53,7 +53,7 @@ def wanted(room: Any, agent: Any, metadata: Any, attributes: Mapping[str, str] |
         InvalidArgument: `field` names the argument.
     """
     if agent == "":
-        raise InvalidArgument("agent is empty", field="agent", remedy="pass the name that the agent's worker registers")
+        raise InvalidArgument("agent is empty", field="agent", remedy="pass the name of the agent's worker")
     if wait is not None and (isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait < 86400):
         raise InvalidArgument("wait must be None or a number of seconds, at most a day", field="wait")
     return Wanted(

@@ -92,7 +92,7 @@ def _issuer(token: _jwt.Token) -> str:
     """
     key = token.claims.get("iss")
     if token.header.get("alg") != "HS256" or not isinstance(key, str) or not key:
-        raise WebhookRejected("the webhook's token does not name an API key and HS256", remedy=_SENDER)
+        raise WebhookRejected("the webhook's token has no API key, or another algorithm than HS256", remedy=_SENDER)
     return key
 
 
@@ -140,16 +140,16 @@ def _verify(read: _jwt.Token, body: Secret[bytes], signers: Iterable[Signer], no
     # Compared like this, because a sum with an integer that is too large for a float would raise.
     if begins > now + LEEWAY or expires <= now - LEEWAY:
         raise WebhookRejected(
-            "the webhook is outside of its validity period", code="expired", remedy="check this machine's clock"
+            "the webhook has expired, or is not valid yet", code="expired", remedy="check this machine's clock"
         )
     claimed = read.claims.get("sha256")
     if not isinstance(claimed, str):
-        raise WebhookRejected("the webhook's token does not name a hash of the body", remedy=_SENDER)
+        raise WebhookRejected("the webhook's token contains no hash of the body", remedy=_SENDER)
     if not compare_digest(
         b2a_base64(sha256(body.reveal()).digest(), newline=False), claimed.encode("utf-8", "replace")
     ):
         raise WebhookRejected(
-            "the webhook's body is not the one that LiveKit signed",
+            "the webhook's body differs from the one that LiveKit signed",
             code="body_mismatch",
             remedy="pass the raw bytes of the body, not decoded or parsed JSON",
         )

@@ -217,7 +217,7 @@ def _too_large(metadata: Any, attributes: Any, room_config: Any) -> InvalidArgum
     if sizes[field] < MAX_PAYLOAD // 2:
         field = "agents" if room_config is None else "room_config"
     return InvalidArgument(
-        f"{field} makes the token larger than {MAX_TOKEN} bytes, and LiveKit accepts no longer request",
+        f"{field} makes the token larger than {MAX_TOKEN} bytes, which LiveKit does not accept",
         field=field,
         remedy="shorten it",
     )

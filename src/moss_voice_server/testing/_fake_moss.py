@@ -31,9 +31,9 @@ class FakeMoss(FakeServer):
     Pass it to the code under test as `MossVoiceServer.create(**moss.arguments)` or through `moss.environ`. Without any
     socket: `create(**moss.arguments, transport=moss.transport())`.
 
-    By default it responds as the API does: the credentials, the runtime configuration and the session reports for the
-    right project and voice agent, 401 for a wrong project ID or key, 404 for an unknown voice agent or path, 405 for
-    another method.
+    By default it responds as the API does. The right project and voice agent get the credentials, the runtime
+    configuration and the session reports. A wrong project ID or key gets 401, an unknown voice agent or path 404, and
+    another method 405.
 
     Args:
         project_id, project_key, voice_agent_id: what it accepts; random by default.

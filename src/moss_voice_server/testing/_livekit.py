@@ -34,10 +34,9 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "TEMP", "SYSTEMROOT")
 class LiveKitServer:
     """A LiveKit server on free loopback ports; a context manager.
 
-    Nothing listens beyond loopback and nothing is sent there: signalling and media are bound to 127.0.0.1, ICE over
-    TCP (which LiveKit would bind to every interface) is off, and clients get no public STUN server. The keys are in
-    no file. The server stops with `stop`, when the interpreter exits, and when this process is killed (on Windows
-    not in the last case).
+    Everything stays on loopback: signalling and media are bound to 127.0.0.1, and clients get no public STUN server.
+    ICE over TCP is off, because LiveKit would bind it to every interface. The keys are in no file. The server stops
+    with `stop`, when the interpreter exits, and, except on Windows, when this process is killed.
 
     Args:
         binary: the executable; by default the first of `LIVEKIT_SERVER_BIN`, `PATH`, the cache folder.

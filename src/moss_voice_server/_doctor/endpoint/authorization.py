@@ -40,7 +40,7 @@ def login(found: Found) -> Verdict:
     if not found.options.headers:
         return warn(
             "it issues tokens without authentication",
-            "fine for guests only: else take the identity from your login, and add a rate limit",
+            "take the identity from your login; if it is for guests, add a rate limit",
         )
     reply = client.post(login=False)
     if reply.session is not None:
