@@ -1,4 +1,4 @@
-"""Pages: every code block of the READMEs, CONTRIBUTING.md and docs/ runs, or is checked where it cannot run.
+"""Pages: every code block of the READMEs, CONTRIBUTING.md, RELEASING.md and docs/ runs, or is checked where it cannot run.
 
 A page is one session, from top to bottom: its Python blocks share their names, and its commands see the environment of
 a fake Moss. A block in an HTML comment runs too, but readers do not see it: there a page keeps its assertions.
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = Path(moss_voice_server.__file__).parent
 EXAMPLES = ROOT / "examples"
 PAGES = [
-    *(ROOT / page for page in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *(ROOT / page for page in ("README.md", "CONTRIBUTING.md", "RELEASING.md", "benchmarks/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
