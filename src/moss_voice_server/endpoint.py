@@ -1,4 +1,4 @@
-"""The token endpoint's vocabulary: what a client asks for (`TokenRequest`) and what the app allows (`Admission`).
+"""The token endpoint's vocabulary: what a client requests (`TokenRequest`) and what the app allows (`Admission`).
 
 An app's `authorize` gets the framework's own request and the token request. It returns an `Admission`, or refuses with
 `Denied`. Helpers for identities and rooms are in `moss_voice_server.identity`.
@@ -37,7 +37,7 @@ _CLIENT_MAY_SET = ("name", "metadata", "attributes", "agent_metadata", "agent_de
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What a client asks for: LiveKit's standard request, parsed. Nothing in it is verified.
+    """What a client requests, parsed from LiveKit's standard form. Nothing in it is verified.
 
     Blank strings count as absent, because LiveKit's clients send them for fields that were not filled in. All sizes are within
     limits: 256 bytes for names, 4 KiB for metadata, 4 KiB and 32 keys for attributes.
@@ -106,10 +106,10 @@ class Admission:
             function that returns `True` for an allowed name.
         agents: the agents to dispatch, by name or as `AgentDispatch`. `None`: the server's voice agent, under the name it has
             at that moment, if it has one. `()`: automatic dispatch, which starts the unnamed workers.
-        allowed_agents: names of agents that the client may ask for instead of those, each once.
+        allowed_agents: names of agents that the client may request instead of those, each once.
         client_may_set: of `"name"`, `"metadata"`, `"attributes"`, `"agent_metadata"` and `"agent_deployment"`: what the client
             may set. A name or metadata replaces the app's; attributes are added, and a key that the app has set is refused. An
-            agent's metadata and deployment are those of the agents that the client asks for; an `AgentDispatch` of the app
+            agent's metadata and deployment are those of the agents that the client requests; an `AgentDispatch` of the app
             keeps its own.
         ttl: how long the token can be used to join, a `timedelta` or seconds, 1 minute to 24 hours.
         grants: what the participant may do; `None`: publish, subscribe and send data.

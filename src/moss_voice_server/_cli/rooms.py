@@ -168,7 +168,7 @@ def _ensure_agent(options: argparse.Namespace) -> int:
 
 
 def _asks(options: argparse.Namespace) -> bool:
-    """Whether somebody can be asked for confirmation."""
+    """Whether a person can confirm."""
     return not options.yes and sys.stdin is not None and sys.stdin.isatty()
 
 

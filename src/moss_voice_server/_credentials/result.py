@@ -25,7 +25,7 @@ class Fetched(NamedTuple):
     etag: str = ""
     """Its entity tag (RFC 9110, section 8.8.3); "" for none."""
     max_age: float | None = None
-    """Seconds until the next refresh, as the Moss API asks for; `None`: as the policy says."""
+    """Seconds until the next refresh, as the Moss API requests; `None`: as the policy says."""
 
 
 class NotModified(NamedTuple):

@@ -15,7 +15,7 @@ from .runtime import Runtime
 
 
 class MossSource(Sealed):
-    """The Moss API. `run` sends what a `fetch` asks for and returns its result."""
+    """The Moss API. `run` sends what a `fetch` requests, and returns its result."""
 
     def __init__(
         self,

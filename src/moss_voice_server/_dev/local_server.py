@@ -24,7 +24,7 @@ _STOP_TIMEOUT = 5.0
 
 
 class PortTaken(OSError):
-    """The port that was asked for is not available."""
+    """The requested port is not available."""
 
 
 def listen(port: int | None = None) -> socket.socket:
@@ -33,7 +33,7 @@ def listen(port: int | None = None) -> socket.socket:
     0 is any free port; `None` is `DEFAULT_PORT`, or any free port when that one is taken.
 
     Raises:
-        PortTaken: the port that was asked for is not available.
+        PortTaken: the requested port is not available.
     """
     if port is None:
         try:

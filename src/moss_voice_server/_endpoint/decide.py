@@ -28,7 +28,7 @@ def decide(admission: Admission, token_request: TokenRequest, new_room: str, age
 
     Args:
         admission: what the application allows.
-        token_request: what the client asks for.
+        token_request: what the client requests.
         new_room: the room's name, where neither of the two names one.
         agent_name: the name of the server's voice agent, dispatched where the admission has `agents=None`; may be empty.
 
@@ -102,10 +102,10 @@ def _attributes(own: Mapping[str, str] | None, requested: Mapping[str, str], may
 
 
 def _agents(admission: Admission, own: Agents, requested: tuple[AgentDispatch, ...]) -> Agents:
-    """The agents to dispatch: those that the client asks for, where it may choose; else the admission's own.
+    """The agents to dispatch: those that the client requests, where it may choose; else the admission's own.
 
-    An agent that is dispatched anyway may be asked for by name. An `AgentDispatch` of the application keeps its metadata and
-    its deployment, whatever the client asks for.
+    An agent that is dispatched anyway may be requested by name. An `AgentDispatch` of the application keeps its metadata and
+    its deployment, whatever the client requests.
     """
     if not requested:
         return own

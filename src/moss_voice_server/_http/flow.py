@@ -90,7 +90,7 @@ def _requested_delay(answer: Answer, policy: RetryPolicy, timing: Timing) -> flo
 
 
 def retry_after(response: Response, now: float) -> float | None:
-    """Seconds that the server asks the client to wait (RFC 9110, section 10.2.3); `None` if it asks for nothing valid."""
+    """The seconds of a valid `Retry-After` (RFC 9110, section 10.2.3), or `None`."""
     value = response.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", value):
         return float(value)  # infinite for very many digits; the policy's maximum makes it finite

@@ -1,4 +1,4 @@
-"""Agents: exactly one live dispatch of an agent in a room, however many processes ask for it at once.
+"""Agents: exactly one live dispatch of an agent in a room, however many processes request it at once.
 
 `CreateRoom` with agents dispatches them in a new room and leaves an existing one as it is. `CreateDispatch` dispatches an agent
 as often as it is called. So callers that race may create several dispatches; each then lists them, keeps the oldest and

@@ -73,7 +73,7 @@ class BaseServer(Minter):
 
     @staticmethod
     def _run(flow: Flow[Any], transport: Any) -> Any:
-        """Sends what the flow asks for, on a separate thread; each class in its way."""
+        """Sends what the flow requests, on a separate thread; each class in its way."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Iterate: all reports that were asked for, page by page, on a thread or on an event loop."""
+"""Iterate: all requested reports, page by page, on a thread or on an event loop."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from .pages import Query
 
 
 def selected(page: list[dict[str, Any]], wanted: Query, seen: set[str]) -> Iterator[SessionReport]:
-    """The reports of a page that were asked for and have not been seen: pages move while reports are stored."""
+    """The reports of a page that were requested and have not been seen: pages move while reports are stored."""
     for fields in page:
         found = report(fields)
         if found.id and found.id in seen:

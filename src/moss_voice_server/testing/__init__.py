@@ -10,7 +10,7 @@
         server = MossVoiceServerSync.create(**moss.arguments)
         assert moss.count == 2
 
-Standard library only; the in-memory transport alone needs `httpx2`, and loads it when it is asked for. pytest finds the
+Standard library only; the in-memory transport alone needs `httpx2`, and loads it when it is used. pytest finds the
 fixtures of `pytest_plugin` by itself.
 """
 

@@ -55,7 +55,7 @@ class Attack(NamedTuple):
     """A request that an endpoint must not grant. It contains a random value, which shows in the token if it is granted."""
 
     asked: str
-    """What the client asks for."""
+    """What the client requests."""
     fields: Callable[[str], dict[str, Any]]
     is_granted: Callable[[IssuedToken, str], bool]
     detail: str
