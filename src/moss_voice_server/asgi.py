@@ -18,7 +18,7 @@ __all__ = ["token_app"]
 def token_app(
     server: Server | Callable[[Scope], Server], *, authorize: Authorize[Scope], **options: Unpack[EndpointOptions]
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """An ASGI application that answers on whatever path it is mounted at.
+    """An ASGI application that responds on every path.
 
     Args:
         server: a server of either class, or a function from the scope to one. One that was only constructed

@@ -53,7 +53,7 @@ def token_view(
     the `process_exception` methods of middlewares, if there are any, and the signal `got_request_exception`.
 
     Args:
-        server: a server of either class, or a function from the request to one. One that was only constructed is fetched at
+        server: a server of either class, or a function from the request to one. One that was only constructed fetches at
             the first request, which waits for it.
         authorize: called with Django's request and the `TokenRequest`; see `endpoint.Authorize`. Django's `PermissionDenied` is
             a refusal as well.

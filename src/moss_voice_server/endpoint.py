@@ -186,14 +186,14 @@ class Admission:
 
 @dataclass(frozen=True)
 class TokenEvent:
-    """One token request whose body was read, and what became of it. It holds neither a token nor a room name.
+    """One token request whose body was read, and its outcome. It contains no token and no room name.
 
     Args:
         outcome: "issued", "denied", "rate_limited", "invalid", "unavailable" or "error".
         code: the `error` of the response body; empty for an issued token.
         identity: the admitted participant's; empty if the request was refused before that.
-        room_hash: 16 hexadecimal digits of the room name's SHA-256, because a room name can be what lets people in; empty
-            without a token.
+        room_hash: 16 hexadecimal digits of the room name's SHA-256, because a room name may be confidential; empty without
+            a token.
         agents: names of the dispatched agents.
         token_hash: 16 hexadecimal digits of the token's SHA-256; empty without a token.
         fingerprint: of the LiveKit key that signed it, as in `CredentialsStatus`; `None` without a token.
@@ -227,7 +227,7 @@ class Authorize(Protocol[RequestT_contra]):
 
 
 class RateLimit(Protocol):
-    """Limits how often tokens are made: a plain or an async function, such as `rate_limit.RateLimiter`.
+    """Limits how often tokens are created: a plain or an async function, such as `rate_limit.RateLimiter`.
 
     Called with the admission's `rate_limit_key`, or else its identity, it returns the seconds to wait; 0 or `None`: go on. On
     an event loop a plain one runs on a thread, unless it has an attribute `is_nonblocking = True`.
@@ -238,7 +238,7 @@ class RateLimit(Protocol):
 
 
 class OnToken(Protocol):
-    """Hears of every token request whose body was read: a plain or an async function.
+    """Receives a `TokenEvent` for every token request whose body was read: a plain or an async function.
 
     Its failure is logged and does not change the response. On an event loop a plain one runs on a thread, unless it has an
     attribute `is_nonblocking = True`.
@@ -253,7 +253,7 @@ class EndpointOptions(TypedDict, total=False):
 
     Args:
         allow_origins: exact origins whose pages may use the endpoint, such as `["https://app.example"]`; empty: CORS is off.
-        rate_limiter: limits how often tokens are made.
+        rate_limiter: limits how often tokens are created.
         on_token: called with a `TokenEvent` for every request whose body was read.
         response_keys: `"snake"`, LiveKit's standard: `server_url, participant_token`; `"camel"`: `serverUrl, participantToken,
             roomName, participantName`; or `"both"`.

@@ -48,14 +48,13 @@ def token_router(
 ) -> APIRouter:
     """A router with the token endpoint, for `app.include_router(...)`.
 
-    An exception of `authorize`, or of something that it depends on, reaches dependencies with `yield` as in any other route. One
-    that the application has an exception handler for is answered by that handler; `HTTPException` with a 4xx status is
-    answered by the endpoint.
+    An exception of `authorize`, or of something that it depends on, reaches dependencies with `yield` as in any other route.
+    The application's exception handlers answer it. The endpoint itself answers an `HTTPException` with a 4xx status.
 
     Args:
         server: a server of either class, or a function from the request to one, such as
-            `lambda request: request.app.state.voice_server`. One that was only constructed is fetched when the application
-            starts, or at the first request in a mounted application; after a failure the endpoint answers 503 meanwhile.
+            `lambda request: request.app.state.voice_server`. One that was only constructed fetches when the application
+            starts. In a mounted application, it fetches at the first request. After a failure the endpoint responds with 503.
         authorize: a dependency like any other; a parameter annotated `TokenRequest` gets the client's request. It returns an
             `endpoint.Admission`, or refuses: `raise Denied(401)` or FastAPI's `HTTPException` with a 4xx status.
         path: the URL path of the endpoint, below the prefix that `include_router` may add.

@@ -41,7 +41,7 @@ def token_blueprint(
     `abort(401)` and Werkzeug's other exceptions with a 4xx status.
 
     Args:
-        server: a server of either class, or a function from the request to one. One that was only constructed is fetched at
+        server: a server of either class, or a function from the request to one. One that was only constructed fetches at
             the first request, which waits for it.
         authorize: called with Flask's request and the `TokenRequest`, in the request's context; see `endpoint.Authorize`.
         path: the URL path of the endpoint.

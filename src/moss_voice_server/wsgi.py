@@ -24,10 +24,10 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 def token_app(
     server: Server | Callable[[Environ], Server], *, authorize: Authorize[Environ], **options: Unpack[EndpointOptions]
 ) -> Callable[[Environ, StartResponse], Iterable[bytes]]:
-    """A WSGI application that answers on whatever path it is mounted at.
+    """A WSGI application that responds on every path.
 
     Args:
-        server: a server of either class, or a function from the environ to one. One that was only constructed is fetched at
+        server: a server of either class, or a function from the environ to one. One that was only constructed fetches at
             the first request, which waits for it.
         authorize: called with the environ and the `TokenRequest`; see `endpoint.Authorize`.
         options: see `endpoint.EndpointOptions`.

@@ -97,7 +97,7 @@ class MossVoiceServer(BaseServer):
     async def refresh(self) -> None:
         """Fetches the credentials now, for example after a key was rotated.
 
-        All callers that wait share one refresh. After a failure, calls raise it again for a moment instead of asking: 1
+        All callers that wait share one refresh. For a moment after a failure, calls raise it again without a request: 1
         second, doubled by each failure up to 30; 1 to 5 seconds after a rejection. The cached credentials stay in use.
 
         Raises:

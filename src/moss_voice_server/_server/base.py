@@ -115,7 +115,7 @@ class BaseServer(Minter):
 
     @classmethod
     def lazy_from_env(cls, environ: Mapping[str, str] | None = None, **arguments: object) -> Self:
-        """The same as `from_env`, but fetches nothing yet; for module level, where the network is not needed.
+        """The same as `from_env`, but fetches nothing yet: for code at module level, which must not need the network.
 
         The token endpoints fetch the credentials when an ASGI application starts, or at the first request. Elsewhere, call
         `refresh()`: until then, creating a token raises `CredentialsNotLoaded`.
