@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import _clock
@@ -63,21 +62,9 @@ class Refresh:
 
     async def wait_async(self, timeout: float) -> None:
         """The same on asyncio's event loop."""
-        import asyncio
+        from .._http.threads import wait_on_loop
 
-        loop = asyncio.get_running_loop()
-        woken = loop.create_future()
-
-        def wake() -> None:
-            if not woken.done():
-                woken.set_result(None)
-
-        def on_done(_done: object) -> None:
-            with suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(wake)
-
-        self.done.add_done_callback(on_done)
-        await asyncio.wait([woken], timeout=timeout)
+        await wait_on_loop(self.done, timeout)
 
     def wait_for_thread_exit(self, deadline: float) -> None:
         """Waits until the thread has left the system, at most until `deadline` on the `elapsed` clock; see `_is_exiting`."""

@@ -8,6 +8,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import anyio.to_thread
@@ -82,5 +83,30 @@ def asyncio_is_running() -> bool:
 async def run_in_thread(function: Callable[[], Result]) -> Result:
     """Awaits a blocking call, on asyncio or trio. If it is cancelled, the call goes on in its thread."""
     if asyncio_is_running():
-        return await asyncio.wrap_future(DaemonExecutor().submit(function))
+        future: Future[Result] = DaemonExecutor().submit(function)
+        try:
+            await wait_on_loop(future)
+        finally:
+            future.cancel()
+        return future.result()
     return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
+
+
+async def wait_on_loop(future: Future[Any], timeout: float | None = None) -> None:
+    """Waits on asyncio's event loop until another thread has finished a future; raises nothing, whatever its result.
+
+    `asyncio.wrap_future` does not wake the loop on Python 3.14 where gevent runs that thread's code on the loop's own thread.
+    """
+    loop = asyncio.get_running_loop()
+    woken = loop.create_future()
+
+    def wake() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    def on_done(_future: object) -> None:
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(wake)
+
+    future.add_done_callback(on_done)
+    await asyncio.wait([woken], timeout=timeout)
