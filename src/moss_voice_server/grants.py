@@ -60,7 +60,7 @@ class ParticipantGrants:
             grants it even with `can_publish=False`.)
         can_publish_sources: only these of `camera`, `microphone`, `screen_share`, `screen_share_audio`; empty: all. It
             restricts `can_publish` and never overrides `can_publish=False`.
-        can_update_own_metadata: change the own name, metadata and attributes after joining.
+        can_update_own_metadata: change one's own name, metadata and attributes after joining.
         can_subscribe_metrics: receive the metrics that participants report.
         can_manage_agent_session: control the agent's session.
         hidden: be invisible to the others.
