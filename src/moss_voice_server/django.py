@@ -23,7 +23,7 @@ try:
     from django.core.signals import got_request_exception
     from django.db import connections
     from django.http import Http404, HttpRequest, HttpResponse
-    from django.http.request import UnreadablePostError
+    from django.http.request import RawPostDataException, UnreadablePostError
     from django.utils.module_loading import import_string
 except ImportError:
     raise ImportError('Django is not installed: pip install "moss-voice-server[django]"') from None
@@ -137,7 +137,7 @@ def _read(request: Any, limit: int) -> bytes:
         body: bytes = request.body if length or hasattr(request, "_body") else request.read(limit + 1)
     except RequestDataTooBig:  # longer than the application's own limit
         raise too_large() from None
-    except UnreadablePostError:
+    except (UnreadablePostError, RawPostDataException):  # the latter: a middleware has read the request as a file
         raise incomplete() from None
     if len(body) > limit:
         raise too_large()

@@ -87,6 +87,8 @@ async def matched_async(request: HttpRequest, token_request: TokenRequest) -> An
 def _look(request: HttpRequest) -> None:
     if request.path.startswith("/body-before"):
         assert request.body
+    if request.path.startswith("/body-consumed"):
+        assert request.read(5)
 
 
 def _reader(get_response: Any) -> Any:
@@ -115,7 +117,7 @@ urlpatterns = [
     path("below/", include(_views)),
     *(
         path(f"{where}/{mode}", token_view(policy.FIXED, authorize=authorize, csrf_exempt=True))
-        for where in ("body", "body-before")
+        for where in ("body", "body-before", "body-consumed")
         for mode, authorize in (("sync", sees), ("async", sees_async))
     ),
     *(

@@ -85,6 +85,14 @@ def test_others_may_read_the_body(all_frameworks: AllFrameworks, program: str, m
 
 
 @django
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_body_that_a_middleware_has_consumed(all_frameworks: AllFrameworks, program: str, mode: str) -> None:
+    """A middleware that reads the request as a file leaves nothing, and Django says so: the request is not granted."""
+    answer = ask(all_frameworks, program, f"/body-consumed/{mode}", Request(json={"room_name": "r"}))
+    assert (400, "body_incomplete") == (answer.status, answer.json["error"])
+
+
+@django
 def test_djangos_own_headers_are_kept(all_frameworks: AllFrameworks, program: str) -> None:
     """Our answers pass through the application's middlewares, whose headers stand beside ours."""
     answer = ask(all_frameworks, program, "/sync/token", Request(ADA))

@@ -56,12 +56,21 @@ def authorize(request, token_request):
     if request.headers.get("x-rule") == "crash": raise ZeroDivisionError
     return Admission(ParticipantInfo("ada"))
 
+def limiter(key):
+    if rule == "limiter": raise ZeroDivisionError
+    if rule == "limiter-forbids": raise PermissionDenied
+
+def find_server(request):
+    if rule == "server": raise ZeroDivisionError
+    return None if rule == "no-server" else server
+
 server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
-urlpatterns = [path("t", token_view(server, authorize=authorize))]
+urlpatterns = [path("t", token_view(find_server, authorize=authorize, rate_limiter=limiter))]
 got_request_exception.connect(lambda **more: heard.append("signal"), weak=False)
 client = Client(raise_request_exception=False)
 found = {}
-for rule in ("granted", "forbidden", "denied", "room", "known", "crash"):
+RULES = "granted forbidden denied room known crash limiter limiter-forbids server no-server".split()
+for rule in RULES:
     heard.clear()
     body = {"room_name": "r"} if rule == "room" else {}
     response = client.post("/t", json.dumps(body), content_type="application/json", headers={"x-rule": rule})
@@ -87,7 +96,8 @@ def run(*arguments: str) -> dict[str, Any]:
 def test_transactions() -> None:
     """Under ATOMIC_REQUESTS only a token commits; a crash is signalled as in every view."""
     refused = {"forbidden": [403, 0, []], "denied": [401, 0, []], "room": [403, 0, []]}
-    crashed = {"known": [500, 0, ["signal"]], "crash": [500, 0, ["signal"]]}
+    refused["limiter-forbids"] = [403, 0, []]
+    crashed = {rule: [500, 0, ["signal"]] for rule in ("known", "crash", "limiter", "server", "no-server")}
     assert {"granted": [201, 1, []], **refused, **crashed} == run()
 
 

@@ -13,6 +13,7 @@ from moss_voice_server._endpoint.drivers import call_now, run
 from moss_voice_server._endpoint.handler import Incoming, TokenEndpoint
 from moss_voice_server._endpoint.responses import Response
 from moss_voice_server.endpoint import Admission, Denied
+from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.testing import FakeMoss, decode_token
 
 HEADERS = {"content-type": "application/json"}
@@ -36,11 +37,19 @@ def handled(endpoint: TokenEndpoint) -> Response:
 
 @pytest.mark.parametrize("answer", [True, False])
 def test_limiter_that_says_yes_or_no_is_a_mistake(answer: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """A bool is no time: whoever meant `True` as "go on" is told so in the log, and nobody gets in by it."""
+    """A bool is not a number of seconds, though `True` may mean "go on": the log says so, and there is no token."""
     server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
-    endpoint = TokenEndpoint(server, admit, rate_limiter=lambda key: answer)
-    reply = handled(endpoint)
-    assert (500, True) == (reply.status, "return the seconds to wait" in caplog.text)
+    with pytest.raises(InvalidArgument) as caught:
+        handled(TokenEndpoint(server, admit, rate_limiter=lambda key: answer))
+    assert ("rate_limiter", True) == (caught.value.field, "return the seconds to wait" in caplog.messages[0])
+
+
+@pytest.mark.parametrize(("wait", "seconds"), [(float("inf"), "86400"), (0.2, "1"), (7.5, "8"), (1e300, "86400")])
+def test_any_wait_is_told_in_whole_seconds(wait: float, seconds: str) -> None:
+    """At least one second and at most a day, also where the limiter says never."""
+    server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+    reply = handled(TokenEndpoint(server, admit, rate_limiter=lambda key: wait))
+    assert (429, seconds) == (reply.status, dict(reply.headers)["retry-after"])
 
 
 def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,8 +77,9 @@ def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) ->
 def test_only_an_admission_admits(returned: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Any other value that authorize returns is a mistake of the application."""
     server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
-    reply = handled(TokenEndpoint(server, lambda request, token_request: returned))
-    assert (500, True) == (reply.status, "return an Admission or raise Denied" in caplog.text)
+    with pytest.raises(InvalidArgument) as caught:
+        handled(TokenEndpoint(server, lambda request, token_request: returned))
+    assert ("authorize", True) == (caught.value.field, "return an Admission or raise Denied" in caplog.messages[0])
 
 
 class ServiceError(Exception):

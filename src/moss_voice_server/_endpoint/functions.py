@@ -16,9 +16,13 @@ NEVER_AWAITABLE = frozenset({Admission, int, float, type(None)})
 
 def is_nonblocking(function: Callable[..., Any]) -> bool:
     """Whether a function can be called on an event loop: it is async, or says that it does not block."""
-    call = getattr(function, "__call__", None)  # noqa: B004  # an object whose __call__ is async
-    asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-    return asynchronous or getattr(function, "is_nonblocking", False) is True
+    return is_async(function) or getattr(function, "is_nonblocking", False) is True
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a function is async, or an object whose `__call__` is."""
+    call = getattr(function, "__call__", None)  # noqa: B004  # its code is looked at
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def is_generator(function: Callable[..., Any]) -> bool:
@@ -38,10 +42,29 @@ def check_functions(authorize: Any, rate_limiter: Any, on_token: Any, *, generat
     for name, value in (("authorize", authorize), ("rate_limiter", rate_limiter), ("on_token", on_token)):
         if not callable(value) and (value is not None or name == "authorize"):
             raise wrong_type(name, value, "pass a function")
-    if not generators and is_generator(authorize):
-        raise InvalidArgument("authorize yields", field="authorize", remedy="return the Admission instead")
+        if is_generator(value) and not (generators and name == "authorize"):
+            raise InvalidArgument(f"{name} yields", field=name, remedy="return the result instead")
+
+
+def check_plain(name: str, function: Callable[..., Any]) -> None:
+    """Refuses a function that returns its result later.
+
+    Raises:
+        InvalidArgument: it is async, or yields.
+    """
+    if is_async(function) or is_generator(function):
+        raise InvalidArgument(
+            f"the function passed as {name} is not a plain one", field=name, remedy="write it with def"
+        )
 
 
 def wrong_type(name: str, value: object, remedy: str) -> InvalidArgument:
     """The error for an argument of another type."""
     return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=remedy)
+
+
+def wrong_result(name: str, value: object, remedy: str) -> InvalidArgument:
+    """The error for a function that returns another type."""
+    return InvalidArgument(
+        f"the function passed as {name} returned a {type(value).__name__}", field=name, remedy=remedy
+    )

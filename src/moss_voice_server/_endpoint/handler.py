@@ -20,12 +20,13 @@ from ..grants import ConnectionDetails
 from .app_exceptions import refusal_of, status_of
 from .cors import Cors
 from .decide import TokenParams, decide
-from .functions import check_functions, is_nonblocking, wrong_type
+from .functions import check_functions, check_plain, is_nonblocking, wrong_result, wrong_type
 from .parse import MAX_BODY, NOTHING, parse, precheck
 from .refusal import Refusal
 from .report import Reporter, audit, log
 from .responses import Response, refusal_response, retry_after, token_response
 
+_SERVERS = (MossVoiceServer, MossVoiceServerSync)
 DEFAULT_RETRY_AFTER = 5.0  # seconds that a client is asked to wait where nothing better is known
 
 
@@ -90,12 +91,14 @@ class TokenEndpoint(Sealed):
     ) -> None:
         self.static_server: Server | None = None
         """The server, unless a function chooses it for each request."""
-        if isinstance(server, (MossVoiceServer, MossVoiceServerSync)):
+        if isinstance(server, _SERVERS):
             self.static_server = server
         elif not callable(server):
             raise wrong_type(
                 "server", server, "pass a MossVoiceServer, a MossVoiceServerSync or a function that returns one"
             )
+        else:
+            check_plain("server", server)
         check_functions(authorize, rate_limiter, on_token, generators=generators)
         if response_keys not in ("snake", "camel", "both"):
             raise InvalidArgument(
@@ -150,32 +153,23 @@ class TokenEndpoint(Sealed):
         """The response with a token, as `authorize` has decided.
 
         Raises:
-            Refusal: there is no token.
-            Denied: `authorize` returned it.
+            Exception: there is no token; `refuse` makes the response.
         """
         if not isinstance(admission, Admission):
             if isinstance(admission, Denied):
                 raise admission
-            raise _mistake(f"authorize returned a {type(admission).__name__}", "return an Admission or raise Denied")
+            raise wrong_result("authorize", admission, "return an Admission or raise Denied")
         incoming.identity = admission.participant.identity
+        if self._rate_limiter is not None:
+            await self._limit(self._rate_limiter, admission, call)
+        server = self.static_server or self._choose_server(incoming.request)
+        if not isinstance(server, _SERVERS):
+            raise wrong_result("server", server, "return a MossVoiceServer or MossVoiceServerSync")
         try:
-            if self._rate_limiter is not None:
-                await self._limit(self._rate_limiter, admission, call)
-            server = self.static_server or self._choose_server(incoming.request)
-            try:
-                params, details = _mint(server, admission, token_request)
-            except CredentialsNotLoaded:  # only constructed: one fetch, which all requests share
-                await call(server.refresh, is_nonblocking(server.refresh))
-                params, details = _mint(server, admission, token_request)
-        except CredentialsError as failure:
-            raise self._unavailable(failure) from None
-        except Refusal:
-            raise
-        except InvalidArgument as failure:
-            raise _mistake(str(failure)) from None
-        except Exception as failure:
-            log.error("no token was created: %s", type(failure).__name__, exc_info=True)
-            raise Refusal(500, "internal_error") from failure
+            params, details = _mint(server, admission, token_request)
+        except CredentialsNotLoaded:  # only constructed: one fetch, which all requests share
+            await call(server.refresh, is_nonblocking(server.refresh))
+            params, details = _mint(server, admission, token_request)
         incoming.reported = True
         if self._on_token is not None or audit.isEnabledFor(logging.INFO):
             await self._reporter.issued(incoming, params, details, server, call)
@@ -186,7 +180,7 @@ class TokenEndpoint(Sealed):
         wait = await call(rate_limiter, self._rate_limiter_nonblocking, key)
         if isinstance(wait, bool):
             # True may mean "go on", and would be read as one second to wait.
-            raise _mistake("rate_limiter returned a bool", "return the seconds to wait, or 0 or None")
+            raise wrong_result("rate_limiter", wait, "return the seconds to wait, or 0 or None")
         if wait:
             raise Refusal(429, "rate_limited", headers=retry_after(wait))
 
@@ -209,7 +203,8 @@ class TokenEndpoint(Sealed):
             refusal = Refusal(403, "refused", type(failure).__name__)
             if not self._knows(failure, incoming.request):
                 refusal = Refusal(500, "internal_error")
-                log.error("authorize failed with %s", type(failure).__name__, exc_info=failure)
+                reason = failure if isinstance(failure, InvalidArgument) else type(failure).__name__
+                log.error("no token was created: %s", reason, exc_info=failure)
             await self._reporter.refused(incoming, refusal, call)
             raise failure
         await self._reporter.refused(incoming, refusal, call)
@@ -253,9 +248,3 @@ def _sign(server: Server, admission: Admission, params: TokenParams) -> Connecti
     return server.create_connection_details(
         params.participant, params.room, ttl=admission.ttl, grants=admission.grants, agents=params.agents
     )
-
-
-def _mistake(message: str, remedy: str = "") -> Refusal:
-    """A mistake of the application: the log says what to correct, the client learns nothing."""
-    log.error("no token was created: %s%s", message, f": {remedy}" if remedy else "")
-    return Refusal(500, "internal_error")

@@ -76,7 +76,7 @@ def refusal_response(refusal: Refusal) -> Response:
 
 def retry_after(seconds: float) -> Headers:
     """The header that says in how many whole seconds a retry makes sense, at most a day."""
-    return (("retry-after", str(max(1, min(ceil(seconds), 86400)))),)
+    return (("retry-after", str(max(1, ceil(min(86400, seconds))))),)
 
 
 def token_response(keys: str, details: ConnectionDetails) -> Response:

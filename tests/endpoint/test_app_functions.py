@@ -1,0 +1,142 @@
+"""Every function of the application: what it raises is answered, signalled and rolled back as in an ordinary route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from flask import Flask, got_request_exception
+from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
+from werkzeug.exceptions import NotFound, TooManyRequests
+
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server._endpoint.handler import TokenEndpoint
+from moss_voice_server.endpoint import Admission
+from moss_voice_server.errors import InvalidArgument
+from moss_voice_server.fastapi import token_router
+from moss_voice_server.flask import token_blueprint
+from tests.support.tokens import API_KEY, API_SECRET, URL
+
+SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+
+
+class Known(Exception):
+    """One that the application has a handler for."""
+
+
+def failing(name: str, raised: Callable[[], Exception]) -> dict[str, Any]:
+    """The arguments of an endpoint one of whose functions raises."""
+
+    def fail(*_arguments: object) -> Any:
+        raise raised()
+
+    async def fail_async(*_arguments: object) -> Any:
+        raise raised()
+
+    rooms = fail if name == "allowed_rooms" else ("r",)
+    found = {"server": SERVER, "authorize": lambda: Admission(ParticipantInfo("ada"), allowed_rooms=rooms)}
+    if name != "allowed_rooms":
+        found[name.removeprefix("async ")] = fail_async if name.startswith("async") else fail
+    return found
+
+
+@pytest.fixture(params=["authorize", "rate_limiter", "async rate_limiter", "server", "allowed_rooms"])
+def name(request: pytest.FixtureRequest) -> str:
+    """A function of the application."""
+    found: str = request.param
+    return found
+
+
+@pytest.mark.parametrize("raised", [Known, ZeroDivisionError, partial(TooManyRequests, retry_after=7), NotFound])
+def test_beside_a_view_of_flask(name: str, raised: Callable[[], Exception]) -> None:
+    """Status, Retry-After, the signal and the teardown functions are those of a view that raises the same."""
+    app = Flask("shop")
+    heard: list[str] = []
+    app.teardown_request(lambda error: heard.append(f"teardown {error!r}"))
+    got_request_exception.connect(lambda sender, exception, **more: heard.append(repr(exception)), app, weak=False)
+    app.register_error_handler(Known, lambda error: ({}, 418))
+    options = failing(name, raised)
+    authorize = options.pop("authorize")
+    arguments = {"authorize": authorize if name == "authorize" else lambda *_: authorize(), **options}
+    app.register_blueprint(token_blueprint(**arguments))
+    app.add_url_rule("/plain", view_func=_plain(raised), methods=["POST"])
+    found = []
+    for path in ("/plain", "/voice/token"):
+        heard.clear()
+        answer = app.test_client().post(path, json={"room_name": "r"})
+        found.append((answer.status_code, answer.headers.get("Retry-After"), list(heard)))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [Known, ZeroDivisionError, partial(HTTPException, 429, headers={"Retry-After": "7"}), partial(HTTPException, 503)],
+)
+def test_beside_a_route_of_fastapi(name: str, raised: Callable[[], Exception]) -> None:
+    """Status, Retry-After and what dependencies with `yield` hear are those of a route that raises the same."""
+    heard: list[str] = []
+
+    def transaction() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            heard.append(repr(error))
+            raise
+
+    app = FastAPI(exception_handlers={Known: lambda request, error: JSONResponse({}, 418)})
+    plain = APIRouter()
+    plain.add_api_route("/plain", _plain(raised), methods=["POST"])
+    options = failing(name, raised) | ({"authorize": _plain(raised)} if name == "authorize" else {})
+    for router in (plain, token_router(**options)):
+        app.include_router(router, dependencies=[Depends(transaction)])
+    client = TestClient(app, raise_server_exceptions=False)
+    found = []
+    for path in ("/plain", "/voice/token"):
+        heard.clear()
+        answer = client.post(path, json={"room_name": "r"})
+        found.append((answer.status_code, answer.headers.get("Retry-After"), list(heard)))
+    assert found[0] == found[1]
+
+
+def _plain(raised: Callable[[], Exception]) -> Any:
+    def route() -> None:
+        raise raised()
+
+    return route
+
+
+@pytest.mark.parametrize("returned", [None, 7, "server"], ids=repr)
+def test_a_function_that_returns_no_server(returned: object) -> None:
+    """It is named, and so is what it should return."""
+    app = Flask("shop", static_folder=None)
+    app.testing = True
+    app.register_blueprint(
+        token_blueprint(lambda request: returned, authorize=lambda *_: Admission(ParticipantInfo("a")))
+    )  # type: ignore[arg-type,return-value]  # on purpose
+    with pytest.raises(InvalidArgument) as caught:
+        app.test_client().post("/voice/token", json={})
+    assert "server" == caught.value.field
+
+
+def yields(*_arguments: object) -> Iterator[None]:
+    """A generator, of which no line would ever run."""
+    yield
+
+
+async def coroutine(*_arguments: object) -> Any:
+    """An async function, where a plain one is needed."""
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [("rate_limiter", yields), ("on_token", yields), ("server", yields), ("server", coroutine)]
+)
+def test_functions_of_another_kind_are_refused(name: str, function: Any) -> None:
+    """Neither a generator nor, for the server, an async function is accepted: calling it would do nothing."""
+    arguments: dict[str, Any] = {"server": SERVER, "authorize": lambda *_: None, name: function}
+    with pytest.raises(InvalidArgument) as caught:
+        TokenEndpoint(**arguments)
+    assert name == caught.value.field
