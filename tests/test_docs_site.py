@@ -1,4 +1,4 @@
-"""Site: the documentation builds without a warning, its links work, and it leaves out nothing that is public."""
+"""The documentation builds without a warning, its links work, and it leaves out nothing that is public."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import inspect
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -18,6 +19,7 @@ import pytest
 
 import moss_voice_server
 from moss_voice_server import errors
+from tests.livekit.needs import absent
 
 pytestmark = pytest.mark.once
 
@@ -25,29 +27,10 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 SOURCE = Path(moss_voice_server.__file__).parent
 
-TOO_OLD = sys.version_info < (3, 11)
-
 # In these, `environ` is a request's (PEP 3333), not the process's.
 WSGI = {"wsgi.py", "flask.py", "django.py", "identity.py"}
 # One page shows several modules.
 SHOWS = re.compile(r"^\.\. (?:auto|py:)module:: moss_voice_server\.?(\w*)", re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as `scripts/docs` builds it."""
-    if TOO_OLD:
-        pytest.skip("the site is built on Python 3.11 or newer")
-    absent = [name for name in ("sphinx", "myst_parser", "furo") if importlib.util.find_spec(name) is None]
-    if absent:
-        assert "CI" not in os.environ, f"{absent} must be here: the extra `docs` is part of `dev`"
-        pytest.skip(f"{', '.join(absent)} not installed: pip install 'moss-voice-server[docs]'")
-    folder = tmp_path_factory.mktemp("site")
-    options = ["-b", "html", "-n", "-W", "--keep-going", "-q", "-d", str(folder / "trees")]
-    command = [sys.executable, "-m", "sphinx", *options, str(DOCS), str(folder / "html")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert (0, "") == (done.returncode, done.stderr)
-    return folder / "html"
 
 
 class Page(HTMLParser):
@@ -72,8 +55,21 @@ class Page(HTMLParser):
             self.loads.append(values["href"] or "")
 
 
-def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
-    """Every link between pages finds its page, and its place on the page."""
+def test_site() -> None:
+    """The site builds without a warning; its links find their places; nothing is loaded from another host; no page is
+    missing in the table of contents.
+    """
+    if sys.version_info < (3, 11):
+        pytest.skip("the site is built on Python 3.11 or newer")
+    for name in ("sphinx", "myst_parser", "furo"):
+        if importlib.util.find_spec(name) is None:
+            absent(f"{name} is not installed: pip install 'moss-voice-server[docs]'")
+    site = ROOT / "build" / "docs"
+    shutil.rmtree(site, ignore_errors=True)  # pages that were removed since the last build
+    command, environ = [ROOT / "scripts" / "docs", "-E"], {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+
     pages = {path: Page(path) for path in site.rglob("*.html")}
     broken = []
     for path, page in pages.items():
@@ -82,27 +78,23 @@ def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
             if parts.scheme or parts.netloc or link == "#":
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            there = target.exists()
-            if there and parts.fragment and target in pages:
-                there = unquote(parts.fragment) in pages[target].ids
-            if not there:
+            found = target.exists()
+            if found and parts.fragment and target in pages:
+                found = unquote(parts.fragment) in pages[target].ids
+            if not found:
                 broken.append(f"{path.relative_to(site)}: {link}")
     assert [] == broken
 
-
-def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
-    """The site works offline: no script, style, font or picture comes from another host."""
-    foreign = {link for path in site.rglob("*.html") for link in Page(path).loads if urlsplit(link).netloc}
     styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
-    assert (set(), []) == (foreign, re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//[^)]*", styles))
+    assert set() == {link for page in pages.values() for link in page.loads if urlsplit(link).netloc}
+    assert [] == re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//[^)]*", styles)
 
-
-def test_every_page_is_in_the_table_of_contents(site: Path) -> None:
-    """Every page is built, and the home page's navigation contains it."""
     sources = {
-        path.relative_to(DOCS).with_suffix(".html").as_posix() for path in [*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")]
+        path.relative_to(DOCS).with_suffix(".html").as_posix()
+        for path in DOCS.rglob("*")
+        if path.suffix in (".md", ".rst")
     }
-    linked = {urlsplit(link).path for link in Page(site / "index.html").links}
+    linked = {urlsplit(link).path for link in pages[site / "index.html"].links}
     assert set() == sources - linked - {"index.html"}
 
 
@@ -151,25 +143,20 @@ def test_every_variable_is_in_the_table() -> None:
 
 
 def variables(path: Path) -> set[str]:
-    """The environment variables that a file reads: `environ` asked for them, or they are named like ours."""
+    """The environment variables that a file reads: arguments of `environ`, and texts that are named like ours."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
-    found = {text for text in texts(tree) if re.fullmatch(r"(?:MOSS|LIVEKIT)_[A-Z_]*[A-Z]", text)} - own
+    own = {getattr(node, "id", getattr(node, "name", "")) for node in ast.walk(tree)}
+    found = {text for text in map(constant, ast.walk(tree)) if re.fullmatch(r"(?:MOSS|LIVEKIT)_[A-Z_]*[A-Z]", text)}
+    found -= own
     for node in ast.walk(tree):
-        # A function that goes through the process's environment: whatever it spells in capitals.
+        # A function that uses the process's environment: every text in capitals.
         if isinstance(node, ast.FunctionDef) and "os.environ" in ast.unparse(node):
-            found |= {text for text in texts(node) if re.fullmatch(r"[A-Z][A-Z0-9_]{2,}", text)}
+            found |= {text for text in map(constant, ast.walk(node)) if re.fullmatch(r"[A-Z][A-Z0-9_]{2,}", text)}
         elif isinstance(node, ast.Call) and re.search(r"environ(\.reveal\(\))?\.get$", ast.unparse(node.func)):
-            found |= {text for text in map(constant, node.args[:1]) if text}
+            found |= {*map(constant, node.args[:1])}
         elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("environ"):
-            found |= {text for text in [constant(node.slice)] if text}
-    return found
-
-
-def texts(tree: ast.AST) -> set[str]:
-    """Every text in a piece of source."""
-    return {text for node in ast.walk(tree) for text in [constant(node)] if text}
+            found.add(constant(node.slice))
+    return found - {""}
 
 
 def constant(node: ast.AST) -> str:

@@ -88,7 +88,7 @@ def test_codes_never_change() -> None:
 
 
 def test_errors_can_be_made_of_nothing() -> None:
-    """An application's own tests may raise each error with no more than a text, or none."""
+    """An application's tests can create each error with a text only, or without one."""
     assert ["", "", "", None] == [
         str(CredentialsUnavailable()),
         str(InvalidArgument()),
@@ -98,7 +98,7 @@ def test_errors_can_be_made_of_nothing() -> None:
 
 
 def test_retry_after_and_field_are_kept() -> None:
-    """What each error tells beside its text."""
+    """The data of an error beside its text."""
     unavailable, *_, invalid = ERRORS
 
     assert isinstance(unavailable, CredentialsError)
@@ -108,7 +108,7 @@ def test_retry_after_and_field_are_kept() -> None:
 
 
 def test_errors_can_travel() -> None:
-    """An error may go to another process, with all that it tells: there is nothing secret in it."""
+    """Errors can be copied and pickled with all their data."""
     error: MossVoiceError
     carry: Any
     for error in ERRORS:
@@ -116,9 +116,3 @@ def test_errors_can_travel() -> None:
             arrived: MossVoiceError = carry(error)
 
             assert (type(error), error.args, vars(error)) == (type(arrived), arrived.args, vars(arrived))
-
-
-def test_errors_say_what_they_mean() -> None:
-    """Each error has a docstring."""
-    for kind in TREE:
-        assert inspect.getdoc(kind)

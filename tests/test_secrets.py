@@ -1,4 +1,4 @@
-"""Secrets stay where they are: no error, object, log or frame shows the key, the secret, the environment or an answer."""
+"""Secrets: no error, object, log record or frame shows the key, the secret, the environment or a response."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import httpx2
 import pytest
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server import MossVoiceServer, ParticipantInfo
 from moss_voice_server._credentials.config import config
 from moss_voice_server._credentials.fetch import fetch
 from moss_voice_server._http.model import Response
@@ -69,7 +70,7 @@ def moss() -> Iterator[FakeMoss]:
 
 @pytest.fixture(autouse=True)
 def logs(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[str]]]:
-    """Everything at DEBUG, of every logger; at the end of every test nothing secret is in it, nor on the terminal."""
+    """Every logger at DEBUG; after each test no secret is in the records or on the terminal."""
     caplog.set_level(logging.DEBUG)
     yield lambda: [record.name for record in caplog.records]
     assert [] == logged(caplog.records, SECRETS)
@@ -79,7 +80,7 @@ def logs(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture(autouse=True)
 def last_words(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
-    """What threads and destructors could not raise; it contains no secret either."""
+    """Exceptions that threads and destructors could not raise; they contain no secret either."""
     heard: list[BaseException] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: heard.append(args.exc_value))
     monkeypatch.setattr(sys, "unraisablehook", lambda args: heard.append(args.exc_value))
@@ -91,14 +92,14 @@ def last_words(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]
 
 
 def emptied(error: BaseException) -> BaseException:
-    """The error without the text that a test itself has put into it, unless it is one of ours."""
+    """The error without the text that the test put into it, unless it is one of ours."""
     if not isinstance(error, MossVoiceError):
         error.args = ()
     return error
 
 
 def caught(call: Callable[..., object], *args: Any, **keywords: Any) -> BaseException:
-    """What the call raises, whatever it is."""
+    """The exception that the call raises."""
     try:
         call(*args, **keywords)
     except BaseException as error:  # noqa: BLE001  # whatever it is, it is looked at
@@ -106,11 +107,8 @@ def caught(call: Callable[..., object], *args: Any, **keywords: Any) -> BaseExce
     raise AssertionError("nothing was raised")
 
 
-# The scan sees what it should see.
-
-
 def test_scan_sees_the_key_in_the_client(moss: FakeMoss) -> None:
-    """The client alone keeps the key in its frames when it fails: so the scan would see it if we let it through."""
+    """httpx2's own frames contain the key when a request fails, and the scan finds it there."""
     moss.set_default(FaultResponse(reset="request"))
     with httpx2.Client() as client:
         error = caught(client.get, moss.url, headers={"X-Project-Key": KEY})
@@ -119,7 +117,7 @@ def test_scan_sees_the_key_in_the_client(moss: FakeMoss) -> None:
 
 
 def test_scan_sees_a_context_that_is_hidden() -> None:
-    """`raise ... from None` hides a context from a traceback, and not from the scan."""
+    """`raise ... from None` hides a context from a traceback, but not from the scan."""
 
     def fail() -> None:
         try:
@@ -131,140 +129,101 @@ def test_scan_sees_a_context_that_is_hidden() -> None:
     assert [] != spilled(caught(fail), SECRETS)
 
 
-def test_scan_sees_attributes_and_containers() -> None:
-    """A value in a list in an attribute, or in a mapping that is no dict, is seen."""
-    holder = Exception()
-    holder.details = [{"headers": httpx2.Headers({"X-Project-Key": KEY})}]  # type: ignore[attr-defined]
+# Arguments. What is wrong, and the field of the error.
 
-    assert [[KEY], [f"Exception: {KEY}"]] == [shown(holder, SECRETS), spilled(holder, SECRETS)]
-
-
-# Arguments.
-
-BAD_KEYS: list[Any] = [
-    f"{KEY}\n",
-    f" {KEY}",
-    f"{KEY}\0",
-    f"é{KEY}",
-    f"{KEY}\ud800",
-    KEY * 50,
-    KEY.encode(),
-    [KEY],
-    {KEY: 1},
+GOOD = {"project_id": "project", "project_key": KEY, "voice_agent_id": "agent"}
+BAD_KEYS = (f"{KEY}\n", f" {KEY}", f"{KEY}\0", f"é{KEY}", f"{KEY}\ud800", KEY * 50, KEY.encode(), [KEY], {KEY: 1})
+BAD_URLS = (f"https://user:{OTHER}@moss.example", f"https://moss.example?key={OTHER}", f"https://moss.example/#{OTHER}")
+PROJECTS: list[tuple[str, Any]] = [
+    *(("project_key", key) for key in BAD_KEYS),
+    *(("api_url", url) for url in (*BAD_URLS, "http://moss.example")),
+    *(("project_id", value) for value in ("", 5)),
+    *(("voice_agent_id", value) for value in ("a\n", None)),
+    ("refresh", 5),
+    ("transport", 5),
+    ("on_change", 5),
 ]
 
 
-def test_damaged_key(server_class: ServerClass) -> None:
-    """A damaged project key is refused and shown nowhere."""
-    for key in BAD_KEYS:
-        for way in ["constructor", "create"]:
-            call = server_class.kind if way == "constructor" else server_class.create
+def test_rejected_argument(server_class: ServerClass) -> None:
+    """A rejected argument is not shown, nor is the good key beside it; by position and by name."""
+    for field, value in PROJECTS:
+        arguments = {**GOOD, field: value}
+        names = list(GOOD) + [field] * (field == "api_url")
+        positions = [arguments[name] for name in names]
+        rest = {name: each for name, each in arguments.items() if name not in names}
+        for call in (server_class.kind, server_class.create):
+            for error in (caught(call, **arguments), caught(call, *positions, **rest)):
+                assert (field, []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
-            for error in (
-                caught(call, "project", key, "agent"),
-                caught(call, "project", project_key=key, voice_agent_id="agent"),
-            ):
-                assert ("project_key", []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
-
-BESIDE: list[dict[str, Any]] = [
-    {"project_id": ""},
-    {"project_id": 5},
-    {"voice_agent_id": "a\n"},
-    {"voice_agent_id": None},
-    {"api_url": "http://moss.example"},
-    {"refresh": 5},
-    {"transport": 5},
-    {"on_change": 5},
+BAD_SECRETS = (f"{SECRET}\n", f"\t{SECRET}", f"{SECRET}\udfff", SECRET.encode(), [SECRET], {SECRET: 1})
+BY_HAND = {"url": "wss://h.example", "api_key": "APIkey", "api_secret": SECRET}
+PAIRS: list[tuple[str, Any]] = [
+    *(("api_secret", secret) for secret in BAD_SECRETS),
+    ("url", "h"),
+    ("url", "ws://h.example"),
+    ("api_key", ""),
+    ("agent_name", 5),
 ]
 
 
-def test_good_key_beside_a_bad_argument(server_class: ServerClass) -> None:
-    """When another argument is refused, the good key is shown nowhere."""
-    for change in BESIDE:
-        for way in ["constructor", "create"]:
-            arguments = {"project_id": "project", "project_key": KEY, "voice_agent_id": "agent", **change}
-            error = caught(server_class.kind if way == "constructor" else server_class.create, **arguments)
-
-            assert isinstance(error, InvalidArgument)
-            assert [] == spilled(error, SECRETS)
+def test_rejected_livekit_credentials(server_class: ServerClass) -> None:
+    """The same for `from_livekit`."""
+    for field, value in PAIRS:
+        arguments = {**BY_HAND, field: value}
+        make = server_class.kind.from_livekit
+        for error in (caught(make, **arguments), caught(make, *arguments.values())):
+            assert (field, []) == (getattr(error, "field", error), spilled(error, SECRETS))
 
 
-def test_password_in_the_url(server_class: ServerClass) -> None:
-    """A URL that may contain a password is refused and never shown, though it is not a secret argument."""
-    for url in [
-        f"https://user:{OTHER}@moss.example",
-        f"https://moss.example?key={OTHER}",
-        f"https://moss.example/#{OTHER}",
-    ]:
-        environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "agent"}
-        for error in (
-            caught(server_class.kind, "project", KEY, "agent", url),
-            caught(server_class.create, "project", KEY, "agent", api_url=url),
-            caught(server_class.from_env, {**environ, "MOSS_PLATFORM_API_URL": url}),
-            caught(server_class.kind.lazy_from_env, {**environ, "MOSS_PLATFORM_API_URL": url}),
-        ):
-            assert ("api_url", []) == (getattr(error, "field", error), spilled(error, SECRETS))
-
-
-ENVIRONS: list[dict[str, str]] = [
-    {"MOSS_PROJECT_KEY": KEY},
-    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY},
-    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "agent"},
-    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "agent", "MOSS_PROJECT_KEY": f"{KEY}\n"},
-    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "", "MOSS_PROJECT_KEY": KEY},
-    {"MOSS_PROJECT_ID": "project", "MOSS_VOICE_AGENT_ID": "a\n", "MOSS_PROJECT_KEY": KEY},
-    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_PROJECT_KEY_FILE": "/nowhere"},
-    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY_FILE": "/nowhere"},
-    {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY_FILE": os.devnull},
-    {
-        "MOSS_PROJECT_ID": "project",
-        "MOSS_VOICE_AGENT_ID": "agent",
-        "MOSS_PROJECT_KEY": KEY,
-        "MOSS_PLATFORM_API_URL": "ftp://moss.example",
-    },
+MOSS = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY": KEY, "MOSS_VOICE_AGENT_ID": "agent"}
+# Changes to the environment; `None` removes a variable.
+ENVIRONS: list[dict[str, str | None]] = [
+    {"MOSS_PROJECT_ID": None, "MOSS_VOICE_AGENT_ID": None},
+    {"MOSS_PROJECT_KEY": None},
+    {"MOSS_PROJECT_KEY": f"{KEY}\n"},
+    {"MOSS_VOICE_AGENT_ID": "a\n"},
+    {"MOSS_PROJECT_KEY_FILE": "/nowhere"},
+    {"MOSS_PROJECT_KEY": None, "MOSS_PROJECT_KEY_FILE": "/nowhere"},
+    {"MOSS_PROJECT_KEY": None, "MOSS_PROJECT_KEY_FILE": os.devnull},
+    {"MOSS_PROJECT_KEY": None, "MOSS_PROJECT_KEY_FILE": "NOT_UTF8"},
+    {"MOSS_PLATFORM_API_URL": BAD_URLS[0]},
 ]
 
 
-@pytest.mark.parametrize("environ", ENVIRONS, ids=range(len(ENVIRONS)))
+@pytest.mark.parametrize("changes", ENVIRONS, ids=range(len(ENVIRONS)))
 @pytest.mark.parametrize("own", [True, False], ids=["os.environ", "a mapping"])
-@pytest.mark.parametrize("way", ["from_env", "lazy_from_env"])
-def test_environment_with_something_wrong(
-    server_class: ServerClass, environ: dict[str, str], own: bool, way: str, monkeypatch: pytest.MonkeyPatch
+def test_wrong_environment(
+    server_class: ServerClass,
+    changes: dict[str, str | None],
+    own: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """When a variable is missing or damaged, neither the key nor any other variable is shown."""
-    environ = {**environ, "DATABASE_PASSWORD": OTHER}
+    (tmp_path / "key").write_bytes(KEY.encode() + b"\xff")
+    environ = {name: value for name, value in {**MOSS, "DATABASE_PASSWORD": OTHER, **changes}.items() if value}
+    if "NOT_UTF8" in changes.values():
+        environ["MOSS_PROJECT_KEY_FILE"] = str(tmp_path / "key")
     if own:
-        for name in ("MOSS_PROJECT_ID", "MOSS_PROJECT_KEY", "MOSS_VOICE_AGENT_ID", "MOSS_PLATFORM_API_URL"):
+        for name in (*MOSS, "MOSS_PLATFORM_API_URL"):
             monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-    make = server_class.from_env if way == "from_env" else server_class.kind.lazy_from_env
-    error = caught(make) if own else caught(make, environ)
-
-    assert isinstance(error, InvalidArgument)
-    assert [] == spilled(error, SECRETS)
-
-
-def test_file_that_cannot_be_decoded(server_class: ServerClass, tmp_path: Any) -> None:
-    """A secret's file in another encoding is refused; the decoder's error, which holds the whole file, is dropped."""
-    (tmp_path / "key").write_bytes(KEY.encode() + b"\xff")
-    environ = {"MOSS_PROJECT_ID": "project", "MOSS_PROJECT_KEY_FILE": str(tmp_path / "key")}
-    error = caught(server_class.from_env, environ)
-
-    assert ("MOSS_PROJECT_KEY", []) == (getattr(error, "field", error), spilled(error, SECRETS))
+    for make in (server_class.from_env, server_class.kind.lazy_from_env):
+        error = caught(make) if own else caught(make, environ)
+        assert isinstance(error, InvalidArgument)
+        assert [] == spilled(error, SECRETS)
 
 
 def test_key_as_a_keyword_of_from_env(server_class: ServerClass) -> None:
-    """A key that is passed by name, beside something that is wrong, is shown nowhere."""
+    """A key that is passed by name, beside a wrong argument, is not shown."""
     wrong: Any
-    for wrong in [{}, {"project_id": ""}, {"nonsense": 1}]:
-        environ = (
-            {"MOSS_PROJECT_ID": "project"} if wrong == {} else {"MOSS_PROJECT_ID": "p", "MOSS_VOICE_AGENT_ID": "a"}
-        )
+    for wrong in [{"environ": {}}, {"project_id": ""}, {"nonsense": 1}]:
+        arguments = {"environ": {"MOSS_PROJECT_ID": "p", "MOSS_VOICE_AGENT_ID": "a"}, "project_key": KEY, **wrong}
         for make in (server_class.from_env, server_class.kind.lazy_from_env):
-            error = caught(make, environ, project_key=KEY, **wrong)
-
+            error = caught(make, **arguments)
             assert isinstance(error, (TypeError, ValueError))
             assert [] == spilled(error, SECRETS)
 
@@ -279,31 +238,6 @@ def test_help_does_not_print_the_environment(server_class: ServerClass, monkeypa
     ]
 
     assert [] == [text for text in (*signatures, pydoc.render_doc(server_class.kind)) if OTHER in text]
-
-
-BAD_SECRETS: list[Any] = [f"{SECRET}\n", f"\t{SECRET}", f"{SECRET}\udfff", SECRET.encode(), [SECRET], {SECRET: 1}]
-
-
-def test_damaged_secret_by_hand(server_class: ServerClass) -> None:
-    """A damaged LiveKit secret is refused and shown nowhere."""
-    for secret in BAD_SECRETS:
-        make = server_class.kind.from_livekit
-        for error in (
-            caught(make, "wss://h.example", "APIkey", secret),
-            caught(make, url="wss://h.example", api_key="APIkey", api_secret=secret),
-        ):
-            assert ("api_secret", []) == (getattr(error, "field", error), spilled(error, SECRETS))
-
-
-def test_good_secret_beside_a_bad_argument(server_class: ServerClass) -> None:
-    """When another argument is refused, the good secret is shown nowhere."""
-    change: Any
-    for change in [{"url": "h"}, {"url": "ws://h.example"}, {"api_key": ""}, {"agent_name": 5}]:
-        arguments = {"url": "wss://h.example", "api_key": "APIkey", "api_secret": SECRET, **change}
-        error = caught(server_class.kind.from_livekit, **arguments)
-
-        assert isinstance(error, InvalidArgument)
-        assert [] == spilled(error, SECRETS)
 
 
 def test_warning_about_a_short_secret_raised_as_an_error(server_class: ServerClass, moss: FakeMoss) -> None:
@@ -336,7 +270,7 @@ HEADERS = {"X-Internal": HEADER, "Set-Cookie": f"session={HEADER}", "X-Echo": KE
 
 
 def answered(status: int = 200, json: Any = ..., **fields: Any) -> FaultResponse:
-    """An answer that is full of what must not be shown."""
+    """A response full of secrets."""
     headers = {**HEADERS, **fields.pop("headers", {})}
     return FaultResponse(status, json=ERROR_BODY if json is ... and not fields else json, headers=headers, **fields)
 
@@ -347,53 +281,39 @@ def without(name: str) -> dict[str, str]:
 
 
 FAULTS: dict[str, FaultResponse] = {
-    **{str(status): answered(status) for status in (400, 401, 403, 404, 410, 418, 429, 500, 501, 503)},
+    **{str(status): answered(status) for status in (400, 401, 404, 429, 503)},
     "redirect": answered(302, headers={"Location": f"https://evil.example/{BODY}?key={KEY}"}),
     "redirect to the key": answered(307, headers={"Location": f"https://{KEY}/"}),
     "redirect with the key as user": answered(308, headers={"Location": f"https://{KEY}:{KEY}@evil.example/"}),
-    "redirect nowhere": answered(301, headers={"Location": f"https://[{BODY}"}),
-    "not modified": answered(304),
     "retry after": answered(503, headers={"Retry-After": f"{HEADER}"}),
-    "missing url": answered(json=without("voice_agent_url")),
     "missing secret": answered(json=without("voice_agent_api_secret")),
-    "null": answered(json={**WHOLE, "voice_agent_name": None}),
     "wrong type": answered(json={**WHOLE, "voice_agent_api_secret": [SECRET]}),
     "padded secret": answered(json={**WHOLE, "voice_agent_api_secret": f" {SECRET}"}),
     "surrogate": answered(json={**WHOLE, "voice_agent_api_secret": f"{SECRET}\ud800"}),
     "bad key": answered(json={**WHOLE, "voice_agent_api_key": f"{API_KEY}\n{BODY}"}),
     "bad url": answered(json={**WHOLE, "voice_agent_url": f"ws://{BODY}.example"}),
-    "array": answered(json=[WHOLE]),
-    "text": answered(json=BODY),
     "not JSON": answered(body=f"<html>{BODY} {SECRET}".encode()),
-    "half": answered(body=json.dumps(WHOLE).encode()[:-1]),
-    "not UTF-8": answered(body=json.dumps(WHOLE).encode() + b"\xff"),
     "duplicates": answered(body=f'{{"{BODY}": 1, "{BODY}": "{SECRET}"}}'.encode()),
-    "NaN": answered(body=f'{{"{BODY}": NaN}}'.encode()),
     "deep": answered(body=f'"{BODY}"'.encode().join([b'{"a":' * 9000, b"}" * 9000])),
     "too long": answered(body=json.dumps(WHOLE).encode() + b" " * 70_000),
-    "compressed": answered(body=json.dumps(WHOLE).encode(), headers={"Content-Encoding": "gzip"}),
     "gzip bomb": answered(gzip_bomb=10_000_000),
     "broken off": answered(body=json.dumps(WHOLE).encode(), truncate=100),
     "wrong length": answered(body=json.dumps(WHOLE).encode(), content_length=5000),
-    "chunked garbage": answered(chunked_garbage=True),
     "not HTTP": FaultResponse(raw=f"{BODY} {SECRET}\r\n\r\n".encode()),
     "broken headers": FaultResponse(raw=f"HTTP/1.1 200 OK\r\n{HEADER}\0: {BODY}\r\n\r\n".encode()),
     "broken status": FaultResponse(raw=f"HTTP/1.1 {BODY} OK\r\n\r\n".encode()),
-    "reset on accept": FaultResponse(reset="accept"),
     "reset on request": FaultResponse(reset="request"),
     "reset after headers": answered(json=WHOLE, reset="headers"),
     "silence": FaultResponse(hang=True),
     "silence after headers": answered(json=WHOLE, hang_after_headers=True),
-    "trickle": answered(json=WHOLE, trickle=0.02),
     "trickle in the body": answered(json=WHOLE, trickle=0.02, trickle_from="body"),
-    "endless headers": answered(endless_headers=True),
     "endless body": answered(endless_body=True),
 }
 
 
 @pytest.mark.parametrize("answer", FAULTS.values(), ids=FAULTS.keys())
 def test_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: FaultResponse) -> None:
-    """Whatever goes wrong on the wire, the error, its frames and the logs show neither request nor answer."""
+    """After any fault on the wire, the error, its frames and the logs show neither the request nor the response."""
     moss.set_default(answer)
     error = caught(server_class.create, **moss.arguments, refresh=POLICY)
 
@@ -402,34 +322,17 @@ def test_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: Fa
     assert (None, None) == (error.__cause__, error.__context__)
 
 
-@pytest.mark.parametrize(
-    "name", ["401", "missing secret", "not JSON", "reset on request", "redirect", "broken off", "silence"]
-)
-def test_fault_in_memory(server_class: ServerClass, moss: FakeMoss, name: str) -> None:
-    """The same through a transport of the caller."""
-    moss.set_default(FAULTS[name])
-    error = caught(server_class.create, **moss.arguments, refresh=POLICY, transport=moss.transport())
-
-    assert isinstance(error, CredentialsError)
-    assert [] == spilled(error, SECRETS)
-
-
-def test_no_tls_where_tls_is_expected(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A TLS handshake that fails shows nothing."""
-    arguments = {**moss.arguments, "api_url": moss.url.replace("http:", "https:")}
-    error = caught(server_class.create, **arguments, refresh=POLICY)
-
-    assert isinstance(error, CredentialsError)
-    assert [] == spilled(error, SECRETS)
-
-
-def test_connection_refused(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A connection that is refused shows nothing."""
+def test_fault_without_a_response(server_class: ServerClass, moss: FakeMoss) -> None:
+    """A fault of the caller's transport, a failed TLS handshake and a refused connection show nothing either."""
+    moss.queue(FAULTS["reset on request"])
+    errors = [caught(server_class.create, **moss.arguments, refresh=POLICY, transport=moss.transport())]
+    tls = {**moss.arguments, "api_url": moss.url.replace("http:", "https:")}
+    errors.append(caught(server_class.create, **tls, refresh=POLICY))
     moss.close()
-    error = caught(server_class.create, **moss.arguments, refresh=POLICY)
+    errors.append(caught(server_class.create, **moss.arguments, refresh=POLICY))
 
-    assert isinstance(error, CredentialsError)
-    assert [] == spilled(error, SECRETS)
+    assert [True] * 3 == [isinstance(error, CredentialsError) for error in errors]
+    assert [] == [place for error in errors for place in spilled(error, SECRETS)]
 
 
 def test_several_attempts_and_remembered_failures(server_class: ServerClass, moss: FakeMoss) -> None:
@@ -488,7 +391,7 @@ def test_log_of_other_requests_is_left_alone(
 
 
 class Stop(BaseException):
-    """What no `except Exception` catches."""
+    """An exception that `except Exception` does not catch."""
 
 
 RAISED: list[Callable[[str], BaseException]] = [
@@ -531,7 +434,7 @@ class Raising(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 
 def test_transport_that_raises(server_class: ServerClass) -> None:
-    """Whatever a transport raises, the caller gets an error of ours without its text, and no frame shows the key."""
+    """Any exception of a transport becomes an error of ours without its text, and no frame shows the key."""
     for make in RAISED:
         error = caught(server_class.create, "project", KEY, "agent", transport=Raising(make), refresh=POLICY)
         gc.collect()
@@ -544,7 +447,7 @@ def test_transport_that_raises(server_class: ServerClass) -> None:
 def test_transport_that_raises_where_no_thread_runs(
     make: Callable[[str], BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the caller's own thread an interruption goes through as it is, without the client's frames."""
+    """On the caller's own thread an interruption is raised unchanged, without the client's frames."""
     refuse_threads(monkeypatch)
     error = caught(SYNC.create, "project", KEY, "agent", transport=Raising(make), refresh=POLICY)
 
@@ -553,13 +456,13 @@ def test_transport_that_raises_where_no_thread_runs(
 
 
 @pytest.mark.parametrize("make", RAISED, ids=lambda make: make.__name__)
-def test_renewal_in_line_that_is_interrupted(
+def test_interrupted_refresh_while_minting(
     server_class: ServerClass,
     make: Callable[[str], BaseException],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A renewal on the minting thread that is interrupted leaves neither the key nor the client's frames behind."""
+    """An interrupted refresh on the minting thread leaves neither the key nor the client's frames behind."""
     moss = FakeMoss(project_id="project", project_key=KEY, voice_agent_id="agent", api_key=API_KEY, api_secret=SECRET)
     transport = Raising(make, moss.transport())
     policy = RefreshPolicy(refresh_after=0.000_001, attempts=1)
@@ -634,17 +537,13 @@ def test_cancelled_while_waiting(moss: FakeMoss, way: Callable[[FakeMoss], Any],
 
 
 def test_callback_that_raises(server_class: ServerClass, moss: FakeMoss) -> None:
-    """When the application's `on_change` raises, the log tells the kind of error and nothing else."""
+    """When the application's `on_change` raises, the log has the kind of error only."""
 
     def fail(_status: object) -> None:
         raise ValueError(f"{KEY} {BODY}")
 
-    server = server_class.create(**moss.arguments, on_change=fail)
+    assert "fresh" == server_class.create(**moss.arguments, on_change=fail).status().state
 
-    assert "fresh" == server.status().state
-
-
-# Minting.
 
 MINTS: list[Callable[[Server], object]] = [
     lambda server: server.create_participant_token(ParticipantInfo(""), "lobby"),
@@ -748,7 +647,7 @@ CARRIERS.update({f"pickle {each}": partial(pickle.dumps, protocol=each) for each
 
 
 def test_no_object_leaves_the_process(server_class: ServerClass, moss: FakeMoss) -> None:
-    """Whatever contains a secret refuses to be copied or pickled, with a TypeError that names the remedy."""
+    """An object with a secret cannot be copied or pickled; the TypeError has the remedy."""
     objects = [each for server in servers(server_class, moss) for each in reachable(server) if isinstance(each, Sealed)]
     assert objects
     for carry in CARRIERS.values():
@@ -759,16 +658,8 @@ def test_no_object_leaves_the_process(server_class: ServerClass, moss: FakeMoss)
             assert [] == spilled(error, SECRETS)
 
 
-def test_pickling_what_holds_a_server_is_refused(server_class: ServerClass, moss: FakeMoss) -> None:
-    """An application's own object with a server in it, as multiprocessing would send it, is refused the same way."""
-    error = caught(pickle.dumps, {"server": server_class.create(**moss.arguments)})
-
-    assert isinstance(error, TypeError)
-    assert "another process" in str(error)
-
-
 def test_messages_of_the_fetch_show_nothing() -> None:
-    """What travels between the rules and the driver shows neither the key nor the answer's body."""
+    """The values between the rules and the HTTP client show neither the key nor the response's body."""
     policy = RefreshPolicy()
     asked = config(Secret("project"), Secret(KEY), Secret("agent"), Secret("https://moss.example"))
     exchange = fetch(
@@ -779,10 +670,3 @@ def test_messages_of_the_fetch_show_nothing() -> None:
     again = exchange.send(response)
 
     assert [] == shown([attempt, attempt.request, response, again, asked], SECRETS)
-
-
-def test_two_servers_are_equal_only_to_themselves(moss: FakeMoss) -> None:
-    """Comparing two servers does not tell whether they have the same secret."""
-    one, other = (MossVoiceServerSync.from_livekit("wss://h.example", API_KEY, SECRET) for _ in range(2))
-
-    assert [True, False] == [one == one, one == other]

@@ -1,17 +1,22 @@
-"""Run the command line as a process: start it, feed it, interrupt it, and read its output."""
+"""Run the command line, in this process or in its own: feed it, interrupt it, and read its output."""
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import jwt
+
+from moss_voice_server._cli import main
 
 PATIENCE = 60.0  # seconds; only a command that hangs comes near it
 
@@ -57,20 +62,27 @@ class Shell:
         *arguments: str,
         environ: Mapping[str, str] | None = None,
         stdin: str | bytes | None = None,
-        program: Sequence[str] = PROGRAM,
+        program: Sequence[str] = (),
     ) -> Done:
-        """Run a command to its end."""
-        typed = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(
-            [*program, *arguments],
-            env={**self.environ, **(environ or {})},
-            input=typed,
-            stdin=subprocess.DEVNULL if typed is None else None,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return self.checked(Done(done.returncode, done.stdout.decode(), done.stderr.decode()), environ)
+        """Run a command to its end: in this process, unless another `program` is to run it."""
+        whole = {**self.environ, **(environ or {})}
+        typed = stdin.encode() if isinstance(stdin, str) else stdin or b""
+        if program:
+            done = subprocess.run(
+                [*program, *arguments], env=whole, input=typed, capture_output=True, timeout=PATIENCE, check=False
+            )
+            return self.checked(Done(done.returncode, done.stdout.decode(), done.stderr.decode()), environ)
+        encoding, _, errors = whole.get("PYTHONIOENCODING", "utf-8").partition(":")
+        files = {
+            name: io.TextIOWrapper(io.BytesIO(content), encoding, errors or "strict", write_through=True)
+            for name, content in (("stdin", typed), ("stdout", b""), ("stderr", b""))
+        }
+        with mock.patch.multiple(sys, **files), mock.patch.dict(os.environ, whole, clear=True):  # type: ignore[arg-type]
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                status = main(arguments)
+            out, err = (files[name].buffer.getvalue().decode(encoding) for name in ("stdout", "stderr"))  # type: ignore[attr-defined]
+        return self.checked(Done(status, out, err), environ)
 
     @contextmanager
     def started(self, *arguments: str, **more: Any) -> Iterator[subprocess.Popen[bytes]]:

@@ -1,4 +1,4 @@
-"""The page in a real browser, with a real LiveKit server and the echo agent: calls, and what goes wrong."""
+"""The page in a real browser, with a real LiveKit server and the echo agent: calls and errors."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def refusing(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.livekit
-def test_voice_goes_the_whole_way_round(running: Dev, browser: Browser, pictures: Path) -> None:
-    """Join: the agent joins, our voice comes back, a message comes back; leave works."""
+def test_call(running: Dev, browser: Browser, pictures: Path) -> None:
+    """After joining, the agent joins and repeats voice and message; leaving works."""
     with opened(browser, running.url) as page:
         page.type("#name", "Ada")
         page.press("Enter")
@@ -162,36 +162,51 @@ def test_voice_goes_the_whole_way_round(running: Dev, browser: Browser, pictures
 
 
 @pytest.mark.livekit
-def test_second_join_is_another_room(running: Dev, browser: Browser) -> None:
-    """Join, leave, join: another room, another identity, and the agent joins again."""
+def test_controls_of_a_call(running: Dev, browser: Browser, pictures: Path) -> None:
+    """Mute, another microphone, the copied log and token; a token without joining; the next call is in another room."""
+    loud = f"Number(document.getElementById('my-level').ariaValueNow) > {LOUD}"
     with opened(browser, running.url) as page:
-        rooms, people = [], []
-        for _ in range(2):
-            rooms.append(joined(page))
-            people.append(fact(page, "Identity"))
-            page.click("#leave-button")
-            page.wait(f"{STATE} === 'idle'")
-    assert [2, 2] == [len(set(rooms)), len(set(people))]
+        assert "Token" == page.text("#token-title")
+        page.click("#token-button")
+        page.wait_for_text("#token-title", "Last token")
+        times = [fact(page, "Valid from"), fact(page, "Valid until"), page.text("#log time")]
+        assert [] == [time for time in times if not re.fullmatch(r"\d\d:\d\d:\d\d", time)]
 
-
-@pytest.mark.livekit
-def test_mute(running: Dev, browser: Browser, pictures: Path) -> None:
-    """Muted, our meter shows silence and the button says so; unmuted, it moves again."""
-    with opened(browser, running.url) as page:
-        joined(page)
+        room, identity = joined(page), fact(page, "Identity")
         page.click("#mute-button")
         page.wait_for_text("#mute-button", "Unmute")
         page.wait("document.getElementById('my-level').ariaValueNow === '0'")
         assert page.text("#my-note").startswith("muted, ")
         page.shoot(pictures / "muted.png")
         page.click("#mute-button")
-        page.wait(f"Number(document.getElementById('my-level').ariaValueNow) > {LOUD}")
+        page.wait(loud)
         assert "Mute" == page.text("#mute-button")
+
+        other = page.wait(
+            "[...document.getElementById('microphone').options].find((each) => each.label.includes('Fake'))?.value"
+        )
+        page.choose("#microphone", other)
+        page.wait(loud)
+        assert page.value("document.getElementById('problem').hidden")
+
+        page.value("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        page.click("#log-copy-button")
+        page.wait_for_text("#log-copied", "Copied.")
+        lines = page.value("window.copied").splitlines()
+        assert f"LiveKit's client {client.VERSION} is loaded" == lines[0].partition(" ")[2]
+        assert "eyJ" not in "".join(lines)
+        page.click("#token-copy-button")
+        assert 3 == len(page.wait("window.copied.startsWith('eyJ') && window.copied").split("."))
+
+        page.click("#leave-button")
+        page.wait(f"{STATE} === 'idle'")
+        assert room != joined(page)
+        assert identity != fact(page, "Identity")
 
 
 @pytest.mark.livekit
 def test_keyboard(running: Dev, browser: Browser) -> None:
-    """All of it works with the keyboard, and the focus is never lost."""
+    """A call needs only the keyboard, and the focus is never lost."""
     focused = "document.activeElement.id || document.activeElement.className"
     with opened(browser, running.url) as page:
         order = []
@@ -225,8 +240,8 @@ def test_automatic_dispatch(running: Dev, browser: Browser) -> None:
 def test_agent_does_not_join(
     environ: dict[str, str], livekit_server: LiveKitServer, browser: Browser, pictures: Path
 ) -> None:
-    """When the worker is stopped, the page says within ten seconds that no agent joined, why that usually is, and the
-    command that finds it out; the notice goes when an agent joins."""
+    """Without a worker, the page says within ten seconds that no agent joined, and shows the usual causes and the command
+    that finds the cause; the notice disappears when an agent joins."""
 
     async def stay(room: str) -> None:
         token = signed(livekit_server, {"sub": "Late", "kind": "agent"}, video={"roomJoin": True, "room": room})
@@ -256,8 +271,8 @@ def test_agent_does_not_join(
 
 @pytest.mark.livekit
 def test_own_endpoint(environ: dict[str, str], livekit_binary: Path, browser: Browser, pictures: Path) -> None:
-    """With `--endpoint` the page asks the developer's endpoint: what fails there is shown with the doctor's findings and
-    remedies, CORS included; repaired, the call works, and its header stays masked."""
+    """With `--endpoint` the page uses the developer's endpoint. It shows the doctor's findings for a failure, CORS
+    included; after the repair the call works, and its header stays masked."""
     environ = {**environ, "LIVEKIT_SERVER_BIN": str(livekit_binary)}
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
@@ -308,21 +323,8 @@ def test_own_endpoint(environ: dict[str, str], livekit_binary: Path, browser: Br
 
 
 @pytest.mark.livekit
-def test_microphones(running: Dev, browser: Browser) -> None:
-    """The microphones have names, and another one can be chosen during the call."""
-    with opened(browser, running.url) as page:
-        joined(page)
-        other = page.wait(
-            "[...document.getElementById('microphone').options].find((each) => each.label.includes('Fake'))?.value"
-        )
-        page.choose("#microphone", other)
-        page.wait(f"Number(document.getElementById('my-level').ariaValueNow) > {LOUD}")
-        assert page.value("document.getElementById('problem').hidden")
-
-
-@pytest.mark.livekit
 def test_microphone_that_is_refused(running: Dev, browser: Browser, pictures: Path) -> None:
-    """Without a microphone we are in the room, muted, with the remedy; once it is allowed, it works."""
+    """Without a microphone the page joins muted and shows the remedy; once it is allowed, it works."""
     with opened(browser, running.url, microphone="denied") as page:
         joined(page)
         said = problem(page)
@@ -336,22 +338,6 @@ def test_microphone_that_is_refused(running: Dev, browser: Browser, pictures: Pa
         page.wait(f"Number(document.getElementById('my-level').ariaValueNow) > {LOUD}")
         assert (True, "Mute") == (page.value("document.getElementById('problem').hidden"), page.text("#mute-button"))
     assert said.endswith("Allow it for this page in the browser's address bar, then press Unmute.")
-
-
-@pytest.mark.livekit
-def test_log_is_copied(running: Dev, browser: Browser) -> None:
-    """The events can be copied, one per line with its time, and hold no token."""
-    with opened(browser, running.url) as page:
-        joined(page)
-        page.value("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
-        page.click("#log-copy-button")
-        page.wait_for_text("#log-copied", "Copied.")
-        lines = page.value("window.copied").splitlines()
-        page.click("#token-copy-button")
-        token = page.wait("window.copied.startsWith('eyJ') && window.copied")
-    assert f"LiveKit's client {client.VERSION} is loaded" == lines[0].partition(" ")[2]
-    assert "eyJ" not in "".join(lines)
-    assert 3 == len(token.split("."))
 
 
 @pytest.mark.livekit
@@ -380,12 +366,9 @@ def test_transcripts(environ: dict[str, str], livekit_server: LiveKitServer, bro
         assert "Bot\nGood morning\nYou\nMorning!" == page.text("#messages")
 
 
-# What goes wrong.
-
-
 @pytest.mark.livekit
 def test_endpoint_that_refuses(running: Dev, browser: Browser, pictures: Path) -> None:
-    """A refusal of the token endpoint is shown with its reason, and joining can be tried again."""
+    """An error response of the token endpoint is shown with its reason, and joining can be repeated."""
     answer = refusing(403, {"error": "agent_not_allowed", "message": "This agent may not be asked for."})
     with opened(browser, running.url, answers={f"{running.url}voice/token": answer}) as page:
         page.click("#join-button")
@@ -421,7 +404,7 @@ def test_endpoint_goes_wrong(answer: Any, text: str, running: Dev, browser: Brow
 
 @pytest.mark.livekit
 def test_livekit_is_gone(environ: dict[str, str], livekit_binary: Path, browser: Browser, pictures: Path) -> None:
-    """When the LiveKit server dies, the page says so, lets us leave, and has the remedy when we join again."""
+    """When the LiveKit server is killed, the page says so, leaving works, and joining again shows the remedy."""
     with (
         LiveKitServer(livekit_binary) as server,
         given(server, environ) as running,
@@ -447,7 +430,7 @@ def test_livekit_is_gone(environ: dict[str, str], livekit_binary: Path, browser:
 
 @pytest.mark.livekit
 def test_page_of_an_earlier_start(running: Dev, browser: Browser) -> None:
-    """A page from before a restart of `dev` cannot connect to the new LiveKit server: it has the remedy."""
+    """A page from before a restart of `dev` cannot connect to the new LiveKit server: it shows the remedy."""
     token = ask(running.url, "/voice/token", method="POST", body={}).json["participant_token"]
     answer = refusing(201, {"server_url": "ws://127.0.0.1:9", "participant_token": token})
     with opened(browser, running.url, answers={f"{running.url}voice/token": answer}) as page:
@@ -529,19 +512,8 @@ def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> N
     assert "Install one: " in notice
 
 
-@pytest.mark.livekit
-def test_token_without_joining(running: Dev, browser: Browser) -> None:
-    """A token can be created without joining; it is then the last one, and all times have one format."""
-    with opened(browser, running.url) as page:
-        assert "Token" == page.text("#token-title")
-        page.click("#token-button")
-        page.wait_for_text("#token-title", "Last token")
-        times = [fact(page, "Valid from"), fact(page, "Valid until"), page.text("#log time")]
-    assert [] == [time for time in times if not re.fullmatch(r"\d\d:\d\d:\d\d", time)]
-
-
 def test_token_for_a_server_elsewhere(without_livekit: Dev, browser: Browser) -> None:
-    """Anyone who sees a token for a server elsewhere could join: its signature is masked."""
+    """The signature of a token for another server is masked, because a reader could join with it."""
     url = f"{without_livekit.url}voice/token"
     token = ask(without_livekit.url, "/voice/token", method="POST", body={}).json["participant_token"]
     answer = refusing(201, {"server_url": "wss://voice.example", "participant_token": token})
@@ -561,26 +533,12 @@ CDN_SCRIPT = {"contentType": "text/javascript", "headers": {"Access-Control-Allo
 
 @needs_cdn
 @pytest.mark.livekit
-def test_client_of_the_cdn(
-    environ: dict[str, str], livekit_binary: Path, client_folder: Path, browser: Browser
-) -> None:
-    """Without npm and cache the client comes from the CDN, with its hash, and the page works."""
-    environ = {**environ, "XDG_CACHE_HOME": "/nowhere", "LIVEKIT_SERVER_BIN": str(livekit_binary)}
-    answer = {**CDN_SCRIPT, "file": str(client_folder / client.FILE)}
-    with (
-        dev("--port", "0", environ=environ) as running,
-        opened(browser, running.url, answers={client.CDN: answer}) as page,
-    ):
-        joined(page)
-        assert client.CDN in page.seen().requests
-
-
-@needs_cdn
-@pytest.mark.livekit
-@pytest.mark.parametrize("with_livekit", [True, False])
 @pytest.mark.parametrize(
-    "answer",
-    [pytest.param(None, id="not reachable"), pytest.param({**CDN_SCRIPT, "body": "alert(1)"}, id="another file")],
+    ("answer", "with_livekit"),
+    [
+        pytest.param(None, True, id="not reachable"),
+        pytest.param({**CDN_SCRIPT, "body": "alert(1)"}, False, id="another file"),
+    ],
 )
 def test_client_that_is_absent(
     answer: Any, with_livekit: bool, environ: dict[str, str], livekit_binary: Path, browser: Browser, pictures: Path
@@ -646,9 +604,6 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """No log."""
-
-
-# Accessibility.
 
 
 @pytest.mark.livekit

@@ -9,7 +9,6 @@ import httpx2
 import jwt
 import pytest
 
-from moss_voice_server._cli._local import AGENT_NAME
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.cli.shell import PATIENCE, Shell, bare_environ
 from tests.dev.program import Dev, dev
@@ -60,11 +59,16 @@ def test_adapters(name: str, server: LiveKitServer, moss: FakeMoss, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("moss_worker")
-def test_command_line(server: LiveKitServer, moss: FakeMoss, tmp_path: Path) -> None:
-    """So does a token of the command line."""
+def test_command_line_and_report(server: LiveKitServer, moss: FakeMoss, tmp_path: Path) -> None:
+    """So does a token of the command line; when the call ends, the worker posts its report to the local Moss API."""
     status, out, _ = Shell({**bare_environ(tmp_path), **moss.environ})("token")
     assert 0 == status
     assert 1 == len(joined_by(keys(server), out.strip()))
+    room = room_of(out.strip())
+    deadline = time.monotonic() + PATIENCE
+    while not [report for report in moss.session_reports if report["room_name"] == room]:
+        assert time.monotonic() < deadline, "no session report"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -95,24 +99,10 @@ def test_moss_worker_with_dev(running: Dev, tmp_path: Path) -> None:
     assert ["Echo"] == joined_by(keys_of(running), token_of(running))
 
 
-@pytest.mark.parametrize(("name", "query"), [(AGENT_NAME, ""), ("", "?dispatch=automatic")], ids=["named", "unnamed"])
-def test_livekit_agents_with_dev(name: str, query: str, running: Dev, tmp_path: Path) -> None:
-    """A worker of `livekit-agents`, named or not, started with the lines that `dev` prints, gets the call."""
-    with running_worker("livekit_agent", {**running.livekit_environ, "AGENT_NAME": name}, tmp_path):
-        assert [""] == joined_by(keys_of(running), token_of(running, query))
-
-
-@pytest.mark.usefixtures("moss_worker")
-def test_session_report(server: LiveKitServer, moss: FakeMoss, tmp_path: Path) -> None:
-    """When the call ends, Moss's worker posts its session report, and the local Moss API keeps it."""
-    status, out, _ = Shell({**bare_environ(tmp_path), **moss.environ})("token")
-    assert 0 == status
-    joined_by(keys(server), out.strip())
-    room = room_of(out.strip())
-    deadline = time.monotonic() + PATIENCE
-    while not [report for report in moss.session_reports if report["room_name"] == room]:
-        assert time.monotonic() < deadline, "no session report"
-        time.sleep(0.1)
+def test_livekit_agents_with_dev(running: Dev, tmp_path: Path) -> None:
+    """An unnamed worker of `livekit-agents`, started with the lines that `dev` prints, gets the call."""
+    with running_worker("livekit_agent", running.livekit_environ, tmp_path):
+        assert [""] == joined_by(keys_of(running), token_of(running, "?dispatch=automatic"))
 
 
 def joined_by(server: LiveKitKeys, token: str) -> list[str]:

@@ -11,7 +11,6 @@ from moss_voice_server.errors import (
     AgentNotDispatched,
     CredentialsNotLoaded,
     InvalidArgument,
-    LiveKitUnavailable,
     RoomNotFound,
 )
 from moss_voice_server.testing import FakeLiveKit, FrozenClock, decode_token
@@ -186,17 +185,6 @@ def test_dispatch_that_no_worker_accepted_is_replaced(kind: type[Server]) -> Non
 
         assert first.id != second.id
         assert (AGENT,) == livekit.dispatches("room")
-
-
-def test_dispatch_is_never_created_twice_by_a_retry(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
-    """Where the response to CreateDispatch is lost, the list says whether it was created; it is not sent again."""
-    livekit.join("room", "user-42")
-    # CreateRoom and ListDispatch as they are; CreateDispatch fails.
-    livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(503))
-
-    with pytest.raises(LiveKitUnavailable):
-        rooms.ensure_agent("room")
-    assert 1 == livekit.calls.count("CreateDispatch")
 
 
 def test_dispatch_whose_response_is_lost_is_found(livekit: FakeLiveKit, rooms: PlainRooms) -> None:

@@ -217,28 +217,6 @@ def test_short_and_careful_way_write_the_same_bytes(request: Request) -> None:
     assert expected == found
 
 
-@MANY
-@given(REQUESTS, st.text(st.characters(codec="ascii"), max_size=270), st.sampled_from(["identity", "room", "name"]))
-def test_both_ways_draw_the_same_line(request: Request, text: str, place: str) -> None:
-    """Whether any ASCII text is taken or refused, and with which words, is the same by both ways."""
-    plain, slow = (outcome(request, place, value) for value in (text, Label(text)))
-
-    assert plain == slow
-
-
-def outcome(request: Request, place: str, value: str) -> Any:
-    """The claims of the request with this value in its place, or the error's field and text."""
-    if place == "room":
-        request = request._replace(room=value)
-    else:
-        changed: dict[str, Any] = {place: value}
-        request = request._replace(participant=replace(request.participant, **changed))
-    try:
-        return {**claims(request.mint()), "nbf": 0, "exp": 0}
-    except InvalidArgument as error:
-        return error.field, str(error)
-
-
 # What is refused, whatever the rest of the request says.
 
 LABEL_FAULTS = [

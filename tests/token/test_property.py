@@ -1,7 +1,7 @@
 """Whatever is accepted is signed as it was asked: any request, in odd types, with or without a mistake.
 
 Each text may be a subclass, a member of an enumeration or a proxy; each mapping a proxy or a mapping of another kind.
-CI tries 20,000 requests, a run by hand 500.
+CI tries 20,000 variants of 2,000 requests, a run by hand 500 of 50.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
 from collections.abc import Callable, Mapping
+from random import Random
 from types import MappingProxyType
 from typing import Any
 
@@ -31,7 +32,8 @@ from tests.support.tokens import API_KEY, API_SECRET, URL, claims, untimed
 
 pytestmark = pytest.mark.once
 
-EXAMPLES = 20_000 if os.environ.get("CI") == "true" else 500
+EXAMPLES = 2_000 if os.environ.get("CI") == "true" else 50
+VARIANTS = 10
 VERIFIER = TokenVerifier(API_KEY, API_SECRET)
 
 
@@ -109,10 +111,10 @@ MISTAKES: list[Any] = [
 
 
 class Odd:
-    """Turns plain values into odd types, and one text into a mistake; each choice is drawn."""
+    """Turns plain values into random odd types, and one text into a mistake."""
 
-    def __init__(self, data: st.DataObject, mistake_at: int | None) -> None:
-        self._data = data
+    def __init__(self, random: Random, mistake_at: int | None) -> None:
+        self._choose = random.choice
         self._left = mistake_at
 
     def __call__(self, value: Any) -> Any:
@@ -121,17 +123,17 @@ class Odd:
             if self._left is not None:
                 self._left -= 1
                 if self._left == -1:
-                    return self._data.draw(st.sampled_from(MISTAKES))
-            return self._data.draw(st.sampled_from(TEXT_TYPES))(value)
+                    return self._choose(MISTAKES)
+            return self._choose(TEXT_TYPES)(value)
         if isinstance(value, Mapping):
             made = {self(key): self(item) for key, item in value.items()} if self._left is None else dict(value)
             if self._left is not None:
                 made = {key: self(item) for key, item in value.items()}
-            return self._data.draw(st.sampled_from(MAPPING_TYPES))(made)
+            return self._choose(MAPPING_TYPES)(made)
         if isinstance(value, list):
             return [self(item) for item in value]
         if isinstance(value, int) and not isinstance(value, bool):
-            return self._data.draw(st.sampled_from(NUMBER_TYPES))(value)
+            return self._choose(NUMBER_TYPES)(value)
         return value
 
     def mint(self, request: Request) -> str:
@@ -157,25 +159,27 @@ class Odd:
 @settings(
     deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-@given(st.data(), REQUESTS, st.none() | st.integers(0, 12))
-def test_what_is_accepted_is_signed_as_asked(data: st.DataObject, request: Request, mistake_at: int | None) -> None:
+@given(REQUESTS, st.integers(0, 2**32))
+def test_accepted_requests_are_signed_unchanged(request: Request, seed: int) -> None:
     """A good request makes livekit-api's claims, whatever its types; another is refused with the field, or says the same."""
-    field = ""
-    token = ""
-    try:
-        token = Odd(data, mistake_at).mint(request)
-    except InvalidArgument as error:
-        field = error.field
-    if not token:
-        assert field
-        assert mistake_at is not None
-        return
-    verified = VERIFIER.verify(token)
-    assert verified.video is not None
-    assert claims(token)["exp"] - claims(token)["nbf"] == request.seconds
-    if mistake_at is None:
-        assert untimed(token) == untimed(theirs(request))
-        assert (verified.identity, verified.video.room) == (request.participant.identity, request.room)
+    expected, random = untimed(theirs(request)), Random(seed)
+    for variant in range(VARIANTS):
+        mistake_at = None if variant % 2 else random.randint(0, 12)
+        token = field = ""
+        try:
+            token = Odd(random, mistake_at).mint(request)
+        except InvalidArgument as error:
+            field = error.field
+        if not token:
+            assert field
+            assert mistake_at is not None
+            continue
+        verified = VERIFIER.verify(token)
+        assert verified.video is not None
+        assert claims(token)["exp"] - claims(token)["nbf"] == request.seconds
+        if mistake_at is None:
+            assert untimed(token) == expected
+            assert (verified.identity, verified.video.room) == (request.participant.identity, request.room)
 
 
 # The witnesses, by name.
@@ -285,12 +289,3 @@ def test_proxies_are_plain_texts_everywhere() -> None:
     details = static.create_connection_details(ParticipantInfo(proxy("ada"), proxy("Ada")), proxy("hall"))
     assert json.loads(json.dumps(details.as_dict("both")))["roomName"] == "hall"
     assert details.participant_name == "Ada"
-
-
-def test_proxies_for_other_types_are_refused_with_the_field() -> None:
-    """A proxy for a number is no text."""
-    for argument in ["url", "api_key", "api_secret", "agent_name"]:
-        arguments: dict[str, Any] = {"url": URL, "api_key": API_KEY, "api_secret": API_SECRET, argument: proxy(5)}
-        with pytest.raises(InvalidArgument) as caught:
-            MossVoiceServerSync.from_livekit(**arguments)
-        assert caught.value.field == argument

@@ -79,7 +79,7 @@ def test_transcript(moss: FakeMoss, server: Server) -> None:
     [None, "text", [None, 3, "x"], [{}], [{"type": "message", "role": 3, "content": {"a": 1}, "created_at": "x"}]],
 )
 def test_items_are_read_leniently(moss: FakeMoss, server: Server, items: Any) -> None:
-    """Whatever is in a report, the others are returned, and so is this one."""
+    """A damaged report is returned like any other."""
     moss.add_session_report("one", {"chat_history": {"items": items}}, created_at=NOW)
     moss.add_session_report("two", report({"role": "user", "content": ["a", {"type": "image"}, "b"]}), created_at=NOW)
     moss.add_session_report("three", {}, created_at=NOW)
@@ -91,7 +91,7 @@ def test_items_are_read_leniently(moss: FakeMoss, server: Server, items: Any) ->
 
 
 def test_times_are_exact(moss: FakeMoss, server: Server) -> None:
-    """The API filters by days: a day more is asked for on each side, and times are compared here."""
+    """The API filters by days: the query has a day more on each side, and the library compares the times."""
     last = HOUR - timedelta(milliseconds=1)
     for offset in (-HOUR, timedelta(0), last, HOUR):
         moss.add_session_report(f"at {offset}", report(), created_at=NOW + offset)
@@ -172,7 +172,7 @@ def test_large_page(moss: FakeMoss, server: Server) -> None:
     ],
 )
 def test_created_at(moss: FakeMoss, text: Any, expected: datetime | None) -> None:
-    """RFC 3339 of any kind, or seconds; a report whose time cannot be read is not lost."""
+    """RFC 3339 in any form, or seconds; a report whose time cannot be read is returned too."""
     moss.queue(FaultResponse(json={"reports": [{"id": "1", "created_at": text}]}))
     server = MossVoiceServerSync(**moss.arguments)
     # Whether it is in the range does not matter here: an hour around it, or no time at all.
@@ -245,9 +245,12 @@ FAULTS: dict[str, tuple[FaultResponse, type[CredentialsError], int]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_faults(moss: FakeMoss, server: Server, name: str) -> None:
-    """The same care as for the credentials: retries, deadlines, a body limit, no redirect, no secret in the error."""
+@pytest.mark.parametrize("kind", [MossVoiceServerSync, MossVoiceServer])
+def test_faults(moss: FakeMoss, kind: type[Server], name: str) -> None:
+    """The same rules as for the credentials: retries, deadlines, a body limit, no redirect, no secret in the error."""
     answer, error, attempts = FAULTS[name]
+    timeout = 0.3 if name == "hangs" else 2
+    server = kind(**moss.arguments, refresh=RefreshPolicy(attempt_timeout=timeout, total_timeout=3 * timeout))
     moss.set_default(answer)
 
     with pytest.raises(CredentialsError) as caught:

@@ -1,6 +1,4 @@
-"""A worker of `livekit-agents`, named or not, without a model; LiveKit's variables say where."""
-
-import os
+"""An unnamed worker of `livekit-agents`, without a model; it reads LiveKit's variables."""
 
 from livekit.agents import JobContext, WorkerOptions, cli
 from livekit.agents.inference_runner import _InferenceRunner
@@ -16,7 +14,6 @@ if __name__ == "__main__":
     cli.run_app(
         WorkerOptions(
             entrypoint_fnc=entrypoint,
-            agent_name=os.environ.get("AGENT_NAME", ""),
             port=0,
             num_idle_processes=1,
             load_fnc=lambda *_: 0.0,
