@@ -250,7 +250,7 @@ def test_faults(moss: FakeMoss, kind: type[Server], name: str) -> None:
     """The same rules as for the credentials: retries, deadlines, a body limit, no redirect, no secret in the error."""
     answer, error, attempts = FAULTS[name]
     timeout = 0.3 if name == "hangs" else 2
-    server = kind(**moss.arguments, refresh=RefreshPolicy(attempt_timeout=timeout, total_timeout=3 * timeout))
+    server = kind(**moss.arguments, refresh=RefreshPolicy(attempt_timeout=timeout, total_timeout=3 * timeout + 3))
     moss.set_default(answer)
 
     with pytest.raises(CredentialsError) as caught:
