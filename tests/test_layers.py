@@ -12,6 +12,8 @@ import pytest
 
 import moss_voice_server
 
+pytestmark = pytest.mark.once
+
 PACKAGE = "moss_voice_server"
 ROOT = Path(moss_voice_server.__file__).parent
 

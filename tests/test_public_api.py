@@ -15,6 +15,8 @@ if TOO_OLD:
 
 from tests.api.surface import COMMITTED, surface  # noqa: E402 - only where griffe runs
 
+pytestmark = pytest.mark.once
+
 # Where `Any` is right: JSON, an httpx2 transport, and `**keywords` that go to a typed function.
 ANY = {
     "MossVoiceServer.__init__",

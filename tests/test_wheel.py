@@ -11,6 +11,8 @@ from typing import Any
 from moss_voice_server._dev import browser_client as client
 from tests.clients.npm import installed
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 NODE = ROOT / "tests" / "clients" / "node"
 NOTICE = (ROOT / "licenses" / "THIRD-PARTY.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`doctor`: why the agent does not join, as rows, as JSON, and as an exit status."""
+"""`doctor`: its checks as rows, as JSON, and as an exit status."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from moss_voice_server.testing import FakeMoss, LiveKitServer, MockResponse
 from tests.cli.shell import PATIENCE, Done, Shell
 from tests.doctor.broken_endpoint import LOGIN, ORIGIN, BrokenEndpoint
 from tests.doctor.servers import site
+
+pytestmark = pytest.mark.once
 
 STATUSES = {"ok", "warn", "fail", "skip"}
 
@@ -72,20 +74,11 @@ def test_rows(clerk_shell: Shell) -> None:
 @pytest.mark.livekit
 def test_agent_does_not_join(clerk_shell: Shell) -> None:
     """Without a worker the named dispatch fails, and the exit status is 1."""
-    done = clerk_shell("doctor", "--agent-timeout", "1s", "--json")
-
-    assert (1, False) == (done.status, json.loads(done.out)["ok"])
-    assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]
-    assert "no worker is registered as clerk" in checks(done)["dispatch.named"]["detail"]
-
-
-@pytest.mark.livekit
-def test_agent_by_name(clerk_shell: Shell) -> None:
-    """`--agent` names the only agent that must join."""
-    done = clerk_shell("doctor", "--agent", "boss", "--agent-timeout", "1", "--json")
-
-    assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]
-    assert "as boss" in checks(done)["dispatch.named"]["detail"]
+    for options, name in (([], "clerk"), (["--agent", "boss"], "boss")):
+        done = clerk_shell("doctor", *options, "--agent-timeout", "1s", "--json")
+        assert (1, False) == (done.status, json.loads(done.out)["ok"])
+        assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]
+        assert f"as {name}" in checks(done)["dispatch.named"]["detail"]
 
 
 @pytest.mark.livekit
@@ -127,13 +120,6 @@ def test_no_credentials(shell: Shell) -> None:
     assert "→ set MOSS_PROJECT_ID, MOSS_PROJECT_KEY and" in done.out
     assert 1 == done.out.count("not reached")
     assert done.out.endswith("1 failed, 14 skipped.\n")
-
-
-def test_plain_terminal(shell: Shell) -> None:
-    """Where the terminal knows ASCII only, our signs are ASCII."""
-    done = shell("doctor", environ={"PYTHONIOENCODING": "ascii:strict"})
-
-    assert (1, "", True) == (done.status, done.err, done.out.isascii())
 
 
 @pytest.mark.livekit

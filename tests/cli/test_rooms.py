@@ -18,6 +18,8 @@ from tests.doctor.workers import agent
 from tests.livekit.server_api import signed
 from tests.livekit.signalling import join
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def own_server(livekit_binary: Path) -> Iterator[LiveKitServer]:

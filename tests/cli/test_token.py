@@ -1,4 +1,4 @@
-"""`token`: what it prints, what the token says, where the credentials come from, and every way in which it refuses."""
+"""`token`: its output, the claims, the source of the credentials, and its errors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from tests.cli.shell import PROGRAM, Shell, claims, read_soon
 if TYPE_CHECKING:
     from moss_voice_server.testing import LiveKitServer
 
+pytestmark = pytest.mark.once
+
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 LIVEKIT = {"LIVEKIT_URL": "wss://livekit.example", "LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}
 
@@ -37,11 +39,8 @@ def error(text: str) -> str:
     return f"moss-voice-server: error: {text}\n"
 
 
-# What is printed.
-
-
 def test_token_alone(moss_shell: Shell, moss: FakeMoss) -> None:
-    """The token is alone on standard output; what was chosen at random is said on standard error."""
+    """The token is alone on standard output; the random identity and room are on standard error."""
     status, out, err = moss_shell("token")
     said = claims(out)
 
@@ -73,25 +72,6 @@ def test_agent_by_default(moss_shell: Shell, moss: FakeMoss) -> None:
         assert ("m" if "m" in arguments else None) == (agents[0].get("metadata") if agents else None)
 
 
-def test_quiet_when_nothing_was_chosen(livekit_shell: Shell) -> None:
-    """With identity and room given there is nothing to say."""
-    status, out, err = livekit_shell("token", "--identity", "user-42", "--room", "support")
-
-    assert (0, "") == (status, err)
-    assert {
-        "iss": "APIkey",
-        "sub": "user-42",
-        "video": {**ALL_GRANTS, "room": "support"},
-    } == {name: value for name, value in claims(out).items() if name not in ("nbf", "exp")}
-
-
-def test_every_call_is_new(livekit_shell: Shell) -> None:
-    """Two calls make two guests in two rooms."""
-    first, second = (claims(livekit_shell("token").out) for _ in range(2))
-    assert first["sub"] != second["sub"]
-    assert first["video"]["room"] != second["video"]["room"]
-
-
 def test_url(livekit_shell: Shell) -> None:
     """`--url` is two lines: the server's URL, then the token."""
     url, token = livekit_shell("token", "--url", "--room", "support").out.splitlines()
@@ -99,7 +79,7 @@ def test_url(livekit_shell: Shell) -> None:
 
 
 def test_json(moss_shell: Shell, moss: FakeMoss) -> None:
-    """`--json` is one object with all that a client needs, and standard error stays empty."""
+    """`--json` prints one object with all that a client needs, and nothing on standard error."""
     status, out, err = moss_shell("token", "--json", "--ttl", "5m")
     answer = json.loads(out)
     said = claims(answer["participant_token"])
@@ -115,12 +95,6 @@ def test_json(moss_shell: Shell, moss: FakeMoss) -> None:
     } == answer
 
 
-def test_json_is_ascii(livekit_shell: Shell) -> None:
-    """Whatever the names are, the object can be printed on any terminal."""
-    out = livekit_shell("token", "--json", "--room", "Zürich", environ={"PYTHONIOENCODING": "ascii"}).out
-    assert "Zürich" == json.loads(out)["room_name"]
-
-
 def test_closed_standard_error(livekit_shell: Shell) -> None:
     """Without standard error the token is still alone on standard output."""
     program = ("/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *PROGRAM)
@@ -128,7 +102,15 @@ def test_closed_standard_error(livekit_shell: Shell) -> None:
     assert (0, 1, "APIkey") == (status, out.count("\n"), claims(out)["iss"])
 
 
-# What the token says.
+TTLS = {"1m": 60, "90": 90, "2h": 7200, "1h30m": 5400, "24h": 86_400}
+
+
+def test_ttl(livekit_shell: Shell) -> None:
+    """The token is valid for `--ttl`, by default for 15 minutes."""
+    for arguments, seconds in [([], 900), *((["--ttl", text], value) for text, value in TTLS.items())]:
+        said = claims(livekit_shell("token", *arguments).out)
+        assert seconds == said["exp"] - said["nbf"]
+
 
 SAID: dict[str, tuple[list[str], dict[str, Any]]] = {
     "name": (["--name", "Zoë"], {"name": "Zoë"}),
@@ -179,19 +161,6 @@ def test_claims(arguments: list[str], expected: dict[str, Any], livekit_shell: S
     assert extra == set(said)
 
 
-@pytest.mark.parametrize(("ttl", "seconds"), [("1m", 60), ("90", 90), ("2h", 7200), ("1h30m", 5400), ("24h", 86400)])
-def test_ttl(ttl: str, seconds: int, livekit_shell: Shell) -> None:
-    """The token lives as long as is said, and 15 minutes by default."""
-    said = claims(livekit_shell("token", "--ttl", ttl).out)
-    assert seconds == said["exp"] - said["nbf"]
-
-
-def test_ttl_by_default(livekit_shell: Shell) -> None:
-    """The token lives for 15 minutes."""
-    said = claims(livekit_shell("token").out)
-    assert 900 == said["exp"] - said["nbf"]
-
-
 def test_room_config_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
     """`--room-config` names a file, where it does not begin with a brace."""
     file = tmp_path / "room.json"
@@ -199,9 +168,6 @@ def test_room_config_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
 
     said = claims(livekit_shell("token", "--room-config", str(file)).out)
     assert {"emptyTimeout": 30, "metadata": "ü"} == said["roomConfig"]
-
-
-# Where the credentials come from.
 
 
 def test_moss_goes_before_livekit_variables(moss_shell: Shell, moss: FakeMoss) -> None:
@@ -215,14 +181,6 @@ def test_options_go_before_moss(moss_shell: Shell, moss: FakeMoss) -> None:
     moss_shell.environ.update(LIVEKIT)
     url, token = moss_shell("token", "--url", "--livekit-url", "ws://localhost:7880").out.splitlines()
     assert ("ws://localhost:7880", "APIkey", 0) == (url, claims(token)["iss"], moss.count)
-
-
-def test_moss_from_files(shell: Shell, moss: FakeMoss, tmp_path: Path) -> None:
-    """The Moss API's settings may lie in files."""
-    for name, value in moss.environ.items():
-        (tmp_path / name).write_text(f"{value}\n")
-        shell.environ[f"{name}_FILE"] = str(tmp_path / name)
-    assert moss.credentials["voice_agent_api_key"] == claims(shell("token").out)["iss"]
 
 
 def test_secret_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
@@ -278,7 +236,7 @@ def test_weak_secret(shell: Shell) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("typed", "status"), [(f"{SECRET}\n", 0), ("\x04", 2)], ids=["secret", "Ctrl-D"])
 def test_secret_typed_at_a_terminal(typed: str, status: int, shell: Shell) -> None:
-    """A person is asked for the secret, and what they type is not shown; the end of input is an answer as well."""
+    """At a terminal the program prompts for the secret without an echo; the end of input is accepted as well."""
     import pty
 
     shell.secrets.append(SECRET)
@@ -294,8 +252,6 @@ def test_secret_typed_at_a_terminal(typed: str, status: int, shell: Shell) -> No
         assert status == shell.ended(process).status
     os.close(ours)
 
-
-# How it refuses.
 
 # The option that the error names, and a pattern of what follows.
 WRONG: dict[str, tuple[list[str], str]] = {
@@ -363,14 +319,6 @@ SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
 }
 
 
-def test_a_file_as_editors_write_it(livekit_shell: Shell, tmp_path: Path) -> None:
-    """A byte order mark before the value and a newline after it are ignored: one rule for all variables."""
-    file = tmp_path / "key.txt"
-    file.write_bytes(b"\xef\xbb\xbf" + livekit_shell.environ.pop("LIVEKIT_API_KEY").encode() + b"\r\n")
-    livekit_shell.environ["LIVEKIT_API_KEY_FILE"] = str(file)
-    assert LIVEKIT["LIVEKIT_API_KEY"] == claims(livekit_shell("token").out)["iss"]
-
-
 @pytest.mark.parametrize(("changes", "pattern"), SETTINGS.values(), ids=SETTINGS.keys())
 def test_wrong_settings(changes: dict[str, str | None], pattern: str, livekit_shell: Shell) -> None:
     """Missing or damaged credentials are one line that names the variable or the option, exit status 2."""
@@ -425,7 +373,7 @@ def test_closed_port(moss_shell: Shell, moss: FakeMoss) -> None:
 
 @pytest.mark.livekit
 def test_livekit_accepts(shell: Shell, livekit_server: LiveKitServer) -> None:
-    """A real LiveKit server accepts a token that says everything that can be said."""
+    """A real LiveKit server accepts a token with all options."""
     from tests.livekit.server_api import validate
 
     shell.environ |= {

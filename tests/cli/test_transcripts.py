@@ -10,6 +10,8 @@ import pytest
 from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.cli.shell import Shell
 
+pytestmark = pytest.mark.once
+
 ITEMS = [
     {"type": "message", "role": "user", "content": ["Hello\x1b[2J", "there"], "created_at": 1.5},
     {"type": "function_call", "name": "look_up", "arguments": "{}"},

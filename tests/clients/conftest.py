@@ -1,4 +1,4 @@
-"""Fixtures of the clients' tests: the endpoint on real servers, LiveKit's client, the example applications."""
+"""Fixtures of the clients' tests: the endpoint on real servers, and LiveKit's client."""
 
 from __future__ import annotations
 
@@ -6,37 +6,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from moss_voice_server.testing import FakeMoss
 from tests.clients import endpoints
 from tests.clients.token_source import TokenSource
-from tests.examples.apps import APPS, ONE_OF_EACH, Running, started
+from tests.livekit.conftest import livekit_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["livekit_binary"]
+
 
 @pytest.fixture(scope="session", params=[endpoints.asgi, endpoints.flask], ids=["asgi", "flask"])
 def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of the token endpoint of the vectors, on each of two servers."""
+    """The URL of the token endpoint of the vectors, on each of two servers."""
     with request.param() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def token_source() -> TokenSource:
-    """LiveKit's own client for JavaScript."""
-    return TokenSource()
-
-
-@pytest.fixture(scope="session")
-def moss() -> Iterator[FakeMoss]:
-    """The Moss API that the example applications ask."""
-    with FakeMoss() as moss:
-        yield moss
-
-
-@pytest.fixture(scope="session", params=ONE_OF_EACH)
-def app(request: pytest.FixtureRequest, moss: FakeMoss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One example application of each framework."""
-    with started(APPS[request.param], moss, tmp_path_factory.mktemp("client")) as running:
-        yield running
+def token_source() -> Iterator[TokenSource]:
+    """LiveKit's client for JavaScript."""
+    source = TokenSource()
+    yield source
+    source.close()

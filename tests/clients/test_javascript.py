@@ -1,79 +1,92 @@
-"""JavaScript: LiveKit's own client gets its tokens from our endpoint, in every framework's example application."""
+"""LiveKit's client for JavaScript gets its tokens from our endpoint, in the example application of each framework."""
 
 from __future__ import annotations
 
 import http.server
 import json
+import re
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.clients import endpoints
 from tests.clients.vectors import VECTORS, Vector
-from tests.support.tokens import URL, claims
+from tests.examples.apps import APPS, ONE_OF_EACH, started
+from tests.livekit.signalling import join
+from tests.livekit.worker import Worker, worker
+from tests.support.tokens import URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from moss_voice_server.testing import FakeMoss
     from tests.clients.token_source import TokenSource
-    from tests.examples.apps import Running
 
 pytestmark = pytest.mark.once
 
-
-def test_client_gets_address_and_token(app: Running, token_source: TokenSource, moss: FakeMoss) -> None:
-    """`TokenSource.endpoint(url, {headers})` reads URL and token, and the token names the voice agent."""
-    (answer,) = token_source.fetch(app.token_url, app.sign_in(), {"options": {}})
-
-    assert moss.credentials["voice_agent_url"] == answer["server_url"]
-    assert claims(answer["participant_token"])["sub"] == answer["payload"]["sub"]
-    assert [{"agentName": moss.credentials["voice_agent_name"]}] == answer["payload"]["agents"]
+AGENT = "support-agent"  # the voice agent's name in Moss
 
 
-def test_client_caches_a_token_until_it_wants_another_room(app: Running, token_source: TokenSource) -> None:
-    """The client caches our token, asks again only when forced to, and then gets another room."""
-    calls: list[dict[str, Any]] = [
-        {"options": {}},
-        {"options": {}},
-        {"options": {}, "force": True},
-        {"options": {}, "force": True},
-    ]
-    first, cached, second, third = token_source.fetch(app.token_url, app.sign_in(), *calls)
+@pytest.fixture(scope="module")
+def livekit(livekit_binary: Path) -> Iterator[LiveKitServer]:
+    """A LiveKit server whose workers are registered before the first room."""
+    with LiveKitServer(livekit_binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def workers(livekit: LiveKitServer) -> Iterator[dict[str, Worker]]:
+    """An unnamed worker, and one with the voice agent's name, as Moss documents it."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(worker(livekit, name)) for name in ("", AGENT)}
+
+
+@pytest.mark.livekit
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_example_application(
+    name: str, token_source: TokenSource, livekit: LiveKitServer, workers: dict[str, Worker], tmp_path: Path
+) -> None:
+    """The client gets URL and token, caches them, reports errors, and joins a room with the voice agent."""
+    with (
+        FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret, agent_name=AGENT) as moss,
+        started(APPS[name], moss, tmp_path) as app,
+    ):
+        headers = app.sign_in()
+        first, cached, second = token_source.fetch(
+            app.token_url, headers, {"options": {}}, {"options": {}}, {"options": {}, "force": True}
+        )
+        named, *refused = token_source.fetch(
+            app.token_url,
+            headers,
+            {"options": {"agentName": AGENT}},
+            {"options": {"agentName": AGENT, "agentMetadata": "speaks English"}},
+            {"options": {"roomName": "another-room"}},
+            {"options": {"agentName": "auditor"}},
+        )
+        # Django's CSRF check comes before the login.
+        anonymous = {key: value for key, value in headers.items() if key == "X-CSRFToken"}
+        if anonymous:
+            anonymous["Cookie"] = f"csrftoken={headers['X-CSRFToken']}"
+        refused += token_source.fetch(app.token_url, anonymous, {"options": {}})
 
     assert first == cached
-    assert 3 == len({answer["payload"]["video"]["room"] for answer in (first, second, third)})
-
-
-def test_client_reads_why_it_was_refused(app: Running, token_source: TokenSource) -> None:
-    """A stranger's request, and one for a room or agent that is not allowed, are errors with status and code."""
-    headers = app.sign_in()
-    strangers = {name: value for name, value in headers.items() if name == "X-CSRFToken"}
-    if strangers:
-        strangers["Cookie"] = f"csrftoken={headers['X-CSRFToken']}"
-    (stranger,) = token_source.fetch(app.token_url, strangers, {"options": {}})
-    room, agent = token_source.fetch(
-        app.token_url, headers, {"options": {"roomName": "the board meeting"}}, {"options": {"agentName": "auditor"}}
-    )
-
-    assert says(stranger, 401, "unauthenticated")
-    assert says(room, 403, "room_not_allowed")
-    assert says(agent, 403, "agent_not_allowed")
-
-
-def test_client_may_name_the_voice_agent(app: Running, token_source: TokenSource, moss: FakeMoss) -> None:
-    """A client that names the agent that is dispatched anyway gets its token; with metadata it is refused."""
-    name = moss.credentials["voice_agent_name"]
-    named, with_metadata = token_source.fetch(
-        app.token_url,
-        app.sign_in(),
-        {"options": {"agentName": name}},
-        {"options": {"agentName": name, "agentMetadata": "speaks English"}},
-    )
-    assert [{"agentName": name}] == named["payload"]["agents"]
-    assert says(with_metadata, 403, "agent_metadata_not_allowed")
+    assert first["payload"]["video"]["room"] != second["payload"]["video"]["room"]
+    assert [(403, f"{what}_not_allowed") for what in ("agent_metadata", "room", "agent")] == [
+        error(each) for each in refused[:3]
+    ]
+    assert (401, "unauthenticated") == error(refused[3])
+    for answer in (first, named):
+        assert [{"agentName": AGENT}] == answer["payload"]["agents"]
+        room = answer["payload"]["video"]["room"]
+        with join(answer["server_url"], answer["participant_token"]) as signal:
+            job = workers[AGENT].job(room)
+        assert (livekit.url, room) == (answer["server_url"], signal.joined.room.name)
+        assert re.fullmatch(app.example.identity, signal.joined.participant.identity)
+        assert (AGENT, "", room) == (job.agent_name, job.metadata, job.room.name)
+        assert [] == workers[""].jobs(room)
 
 
 @pytest.mark.parametrize(("keys", "camel_case"), [("snake", False), ("both", False), ("both", True), ("camel", True)])
@@ -96,11 +109,10 @@ def test_vector_is_what_the_client_sends(vector: Vector, token_source: TokenSour
     assert vector.request["body"] == body
 
 
-def says(answer: dict[str, Any], status: int, code: str) -> bool:
-    """Whether the client's error names the status and our code."""
-    _, _, received = answer["error"].partition(": received ")
-    seen, _, body = received.partition(" / ")
-    return (str(status), code) == (seen, json.loads(body)["error"])
+def error(answer: dict[str, Any]) -> tuple[int, str]:
+    """The status and our code in the client's error."""
+    status, _, body = answer["error"].partition(": received ")[2].partition(" / ")
+    return int(status), json.loads(body)["error"]
 
 
 @contextmanager

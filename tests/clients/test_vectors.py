@@ -12,6 +12,8 @@ from tests.clients.endpoints import post
 from tests.clients.vectors import CLIENTS, VECTORS, Vector, read_as
 from tests.support.tokens import URL, claims
 
+pytestmark = pytest.mark.once
+
 every_vector = pytest.mark.parametrize("vector", VECTORS, ids=str)
 
 

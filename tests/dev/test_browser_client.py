@@ -20,6 +20,8 @@ from moss_voice_server._dev.browser_client import CDN, FILE, ClientBundle, Clien
 from tests.cli.shell import read_soon
 from tests.livekit.needs import absent
 
+pytestmark = pytest.mark.once
+
 PATIENCE = 60.0
 needs_scripts = pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 

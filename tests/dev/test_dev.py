@@ -1,10 +1,9 @@
-"""`moss-voice-server dev` as a process: what it prints and serves, with and without its parts, and that all of it stops."""
+"""`moss-voice-server dev` as a process: its output and its servers, with and without its parts, and that all of it stops."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -43,29 +42,15 @@ LACKING = (
 INSTALL = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}.get(
     sys.platform, "https://github.com/livekit/livekit/releases"
 )
-WITHOUT_LIVEKIT = """\
-· LiveKit   not installed; install it: {install}
-✓ Moss API  a local one, started on {api}
-✓ Page      {url}
-
-For your own backend or worker: the local Moss API
-export MOSS_PROJECT_ID={project}
-export MOSS_PROJECT_KEY={key}
-export MOSS_VOICE_AGENT_ID={agent}
-export MOSS_PLATFORM_API_URL={api}
-
-For your own page, with Room and TokenSource of livekit-client
+STOPPED = (0, "Stopped.\n", "")
+PAGE = """\
 const tokens = TokenSource.endpoint("{url}voice/token");
 const call = await tokens.fetch({{}});
-await new Room().connect(call.serverUrl, call.participantToken);
-
-Press Ctrl-C to stop.
-"""
-STOPPED = (0, "Stopped.\n", "")
+await new Room().connect(call.serverUrl, call.participantToken);"""
 
 
 def lacking(*names: str) -> tuple[str, ...]:
-    """The program on a machine without these packages."""
+    """The program without these packages."""
     return sys.executable, "-W", "error", "-c", LACKING.format(names=names)
 
 
@@ -83,23 +68,16 @@ def is_open(url: str) -> bool:
 
 
 def test_without_livekit(environ: dict[str, str]) -> None:
-    """Without a LiveKit server, npm and network it still creates tokens, and says what is missing and how to get it."""
+    """Without a LiveKit server, npm and network it still creates tokens, and says what to install."""
     with dev(*ANY_PORT, environ=environ) as running:
-        said = running.moss_environ
         config = ask(running.url, "/config.json").json
         reply = ask(running.url, "/voice/token", method="POST", body={})
         page = ask(running.url)
         ended = running.end()
 
-    expected = WITHOUT_LIVEKIT.format(
-        install=INSTALL,
-        api=said["MOSS_PLATFORM_API_URL"],
-        url=running.url,
-        project=said["MOSS_PROJECT_ID"],
-        key=said["MOSS_PROJECT_KEY"],
-        agent=said["MOSS_VOICE_AGENT_ID"],
-    )
-    assert expected == running.out
+    assert f"· LiveKit   not installed; install it: {INSTALL}\n" in running.out
+    assert running.snippet == PAGE.format(url=running.url)
+    assert 4 == len(running.moss_environ)
     assert [] == [line for line in running.out.splitlines() if len(line) > 80]
     assert ended == STOPPED
     assert ("", False, client.FILE if HAS_CLIENT else client.CDN) == (
@@ -107,7 +85,7 @@ def test_without_livekit(environ: dict[str, str]) -> None:
         config["can_join"],
         config["client"]["src"],
     )
-    assert f"Install one: `{INSTALL}`" in config["livekit_remedy"]
+    assert INSTALL in config["livekit_remedy"]
     assert (200, 201, "ws://127.0.0.1:7880") == (page.status, reply.status, reply.json["server_url"])
     assert [{"agentName": AGENT_NAME}] == claims(reply.json["participant_token"])["roomConfig"]["agents"]
 
@@ -126,15 +104,6 @@ def test_stops(number: int, environ: dict[str, str]) -> None:
     assert [False, False] == [is_open(address) for address in addresses]
 
 
-def test_backend_of_a_developer(environ: dict[str, str]) -> None:
-    """With the variables that it prints, a backend gets the same LiveKit credentials."""
-    with dev(*ANY_PORT, environ=environ) as running, MossVoiceServerSync.from_env(running.moss_environ) as server:
-        token = server.create_participant_token(ParticipantInfo("ada"), "room")
-        ours = ask(running.url, "/voice/token", method="POST", body={}).json["participant_token"]
-        assert server.get_agent_name() == AGENT_NAME
-    assert claims(ours)["iss"] == claims(token)["iss"]
-
-
 def test_port_that_is_taken(environ: dict[str, str]) -> None:
     """A port that is not available is wrong usage, and nothing is started."""
     with socket.socket() as other:
@@ -146,7 +115,7 @@ def test_port_that_is_taken(environ: dict[str, str]) -> None:
     assert err.startswith(f"moss-voice-server: error: --port: port {port} is not available: ")
 
 
-@pytest.mark.parametrize("port", ["-1", "65536", "http", "1.5", ""])
+@pytest.mark.parametrize("port", ["-1", "65536", "http", ""])
 def test_port_that_is_no_number(port: str, environ: dict[str, str]) -> None:
     """A port that is no number from 0 to 65535 is wrong usage."""
     status, out, err = Shell(environ)("dev", f"--port={port}")
@@ -247,13 +216,6 @@ def test_real_voice_agent(environ: dict[str, str]) -> None:
     assert ({}, True) == (running.moss_environ, secret not in running.out)
 
 
-def test_real_voice_agent_is_offered(environ: dict[str, str]) -> None:
-    """When the environment names a voice agent, `dev` says how to talk to it."""
-    with dev(*ANY_PORT, environ={**environ, "MOSS_PROJECT_ID": "project"}) as running:
-        pass
-    assert "`dev --moss`" in running.out
-
-
 WRONG = {
     "--moss without its variables": ["--moss"],
     "--moss with a LiveKit server": ["--moss", "--livekit-url", "ws://127.0.0.1:1"],
@@ -324,14 +286,6 @@ def test_npm_ends(environ: dict[str, str], tmp_path: Path) -> None:
         assert STOPPED == running.end()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-
-
-def test_client_in_the_cache(environ: dict[str, str], client_folder: Path) -> None:
-    """LiveKit's client that an earlier run fetched is served."""
-    cached = Path(environ["XDG_CACHE_HOME"], "moss-voice-server", f"livekit-client-{client.VERSION}")
-    shutil.copytree(client_folder, cached)
-    with dev(*ANY_PORT, environ=environ) as running:
-        assert (client_folder / client.FILE).read_bytes() == ask(running.url, f"/{client.FILE}").body
 
 
 @pytest.mark.livekit

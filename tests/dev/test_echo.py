@@ -23,7 +23,8 @@ from tests.livekit.worker import worker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from livekit import rtc
+pytestmark = pytest.mark.once
+
 
 PATIENCE = 20.0
 TONE = 440.0
@@ -76,32 +77,6 @@ def test_echo(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
 
 
 @pytest.mark.livekit
-def test_writes_back(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
-    """A chat message comes back, once, from the agent."""
-
-    async def write() -> list[tuple[str, str]]:
-        token = a_token(livekit_server, "ada", f"room-{token_hex(8)}", NAME)
-        came: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        async with guest(livekit_server.url, token, "track_subscribed") as ada:
-            tasks = []
-
-            async def read(reader: rtc.TextStreamReader, identity: str) -> None:
-                await came.put((identity.partition("-")[0], await reader.read_all()))
-
-            ada.room.register_text_stream_handler(
-                "lk.chat", lambda *news: tasks.append(asyncio.ensure_future(read(*news)))
-            )
-            await ada.next("track_subscribed")
-            replies = []
-            for text in ("hello", "good-bye"):
-                await ada.room.local_participant.send_text(text, topic="lk.chat")
-                replies.append(await asyncio.wait_for(came.get(), PATIENCE))
-            return replies
-
-    assert [("agent", "hello"), ("agent", "good-bye")] == asyncio.run(write())
-
-
-@pytest.mark.livekit
 def test_leaves(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
     """It leaves after the last person."""
     room = f"room-{token_hex(8)}"
@@ -120,35 +95,6 @@ def test_leaves(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
     while people():
         assert time.monotonic() < deadline, "the agent did not leave"
         time.sleep(0.05)
-
-
-@pytest.mark.livekit
-def test_unnamed(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
-    """A token that names no agent brings it by automatic dispatch, and only once."""
-
-    async def join() -> list[str]:
-        async with guest(
-            livekit_server.url, a_token(livekit_server, "ada", f"room-{token_hex(8)}"), "track_subscribed"
-        ) as ada:
-            await ada.next("track_subscribed")
-            return [each.name for each in ada.room.remote_participants.values()]
-
-    assert ["Echo"] == asyncio.run(join())
-
-
-@pytest.mark.livekit
-def test_another_name(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
-    """A token that names another agent does not bring it."""
-
-    async def alone() -> int:
-        ours, other = (a_token(livekit_server, "ada", f"room-{token_hex(8)}", name) for name in (NAME, "other"))
-        async with guest(livekit_server.url, other) as ada:
-            # By the time that it is in a later room, it would be in this one.
-            async with guest(livekit_server.url, ours, "participant_connected") as bob:
-                await bob.next("participant_connected")
-            return len(ada.room.remote_participants)
-
-    assert 0 == asyncio.run(alone())
 
 
 @pytest.mark.livekit

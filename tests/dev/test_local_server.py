@@ -11,6 +11,8 @@ from moss_voice_server._dev import local_server
 from moss_voice_server._dev.local_server import LocalServer, PortTaken, listen
 from tests.dev.wire import ask
 
+pytestmark = pytest.mark.once
+
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     """Answers with the path."""

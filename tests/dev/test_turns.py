@@ -8,6 +8,8 @@ import pytest
 
 from moss_voice_server._dev.turns import TurnDetector
 
+pytestmark = pytest.mark.once
+
 RATE = 1000
 PIECE = 20  # samples: 20 ms
 

@@ -1,4 +1,4 @@
-"""Broken setups from the environment to the join: the right check fails, with a remedy."""
+"""Broken setups, from the environment to the join: the right check fails, with a remedy."""
 
 from __future__ import annotations
 
@@ -41,29 +41,11 @@ class Setup:
         self.moss, self.server, self.authority = moss, server, authority
         self.folder, self.patch, self.stack = folder, patch, stack
 
-    def answering(self, answer: MockResponse | int, **changes: Any) -> Options:
-        """A Moss API that says this."""
-        self.moss.set_default(answer)
-        return options(self.moss.environ, **changes)
-
     def credentials(self, key: str = "", secret: str = "", **changes: Any) -> Options:
         """The real LiveKit server with another key or secret."""
         return options(
             livekit_environ(self.server.url, key or self.server.api_key, secret or self.server.api_secret), **changes
         )
-
-    def at(self, url: str, **changes: Any) -> Options:
-        """LiveKit's address is this."""
-        return options(livekit_environ(url, KEY, SECRET), **changes)
-
-    def web(self, *replies: Reply, tls: ssl.SSLContext | None = None) -> Options:
-        """LiveKit's address leads to a web server that always answers the same."""
-        port = self.stack.enter_context(site(lambda _: replies[0], tls))
-        return self.at(f"ws{'s' if tls and not replies[0].body else ''}://127.0.0.1:{port}")
-
-    def fake(self, **answers: Any) -> Options:
-        """LiveKit's address leads to a fake LiveKit."""
-        return self.at(f"ws://127.0.0.1:{self.stack.enter_context(livekit(FakeLiveKit(**answers)))}", timeout=1.0)
 
     def tls_site(self, context: ssl.SSLContext) -> str:
         """The host and port of a web server behind TLS."""
@@ -85,6 +67,9 @@ class Setup:
         return str(path)
 
 
+Build = Callable[[Setup], Options]
+
+
 @pytest.fixture
 def setup(
     moss: FakeMoss,
@@ -93,7 +78,7 @@ def setup(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Setup]:
-    """Everything that a set-up may need; what it starts ends with the test."""
+    """The parts of a setup; what it starts ends with the test."""
     with ExitStack() as stack:
         yield Setup(moss, livekit_server, authority, tmp_path, monkeypatch, stack)
 
@@ -104,12 +89,12 @@ def without(name: str) -> dict[str, str]:
 
 
 def at_moss(url: str, **changes: Any) -> Options:
-    """The Moss API's address is this."""
+    """The URL of the Moss API is this."""
     return options({**MOSS, "MOSS_PLATFORM_API_URL": url}, **changes)
 
 
 def dated(seconds: float) -> dict[str, Any]:
-    """What a LiveKit answers whose clock is so far ahead; the join works."""
+    """The responses of a LiveKit whose clock is this far ahead; the join works."""
     date = {"Date": formatdate(time.time() + seconds, usegmt=True)}
     return {"anonymous": Reply(401, NO_TOKEN, date), "frames": (frame(join={}),)}
 
@@ -129,13 +114,13 @@ def soon_expiring_moss(setup: Setup) -> Options:
 
 
 def broken_trust(setup: Setup) -> Options:
-    """A trust store that is not there."""
+    """A trust store that does not exist."""
     setup.patch.setenv("SSL_CERT_FILE", str(setup.folder / "no-such-file"))
     return at_moss(f"https://{setup.tls_site(setup.authority.context())}")
 
 
 def off(seconds: float) -> Callable[[], float]:
-    """A clock that is so far ahead."""
+    """A clock that is this far ahead."""
     return lambda: time.time() + seconds
 
 
@@ -144,30 +129,34 @@ def frame(**message: Any) -> bytes:
     return rtc.SignalResponse(**message).SerializeToString()
 
 
-# What most set-ups are broken by: what the Moss API answers, LiveKit's address, and what answers there.
+def answering(answer: MockResponse | int, **changes: Any) -> Build:
+    """The Moss API returns this."""
+
+    def build(setup: Setup) -> Options:
+        setup.moss.set_default(answer)
+        return options(setup.moss.environ, **changes)
+
+    return build
 
 
-def answering(answer: MockResponse | int) -> Callable[[Setup], Options]:
-    """A Moss API that says this."""
-    return lambda setup: setup.answering(answer)
+def at(url: str, **changes: Any) -> Build:
+    """The LiveKit URL is this."""
+    return lambda setup: options(livekit_environ(url, KEY, SECRET), **changes)
 
 
-def at(url: str) -> Callable[[Setup], Options]:
-    """LiveKit's address is this."""
-    return lambda setup: setup.at(url)
+def web(reply: Reply) -> Build:
+    """The LiveKit URL leads to a web server that always returns this."""
+    return lambda setup: at(f"ws://127.0.0.1:{setup.stack.enter_context(site(lambda _: reply))}")(setup)
 
 
-def web(reply: Reply) -> Callable[[Setup], Options]:
-    """LiveKit's address leads to a web server that always answers this."""
-    return lambda setup: setup.web(reply)
+def fake(**answers: Any) -> Build:
+    """The LiveKit URL leads to a fake LiveKit."""
+    return lambda setup: at(
+        f"ws://127.0.0.1:{setup.stack.enter_context(livekit(FakeLiveKit(**answers)))}", timeout=1.0
+    )(setup)
 
 
-def fake(**answers: Any) -> Callable[[Setup], Options]:
-    """LiveKit's address leads to a fake LiveKit."""
-    return lambda setup: setup.fake(**answers)
-
-
-CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
+CHAIN: dict[str, tuple[Build, Expected]] = {
     # Environment
     "nothing is set": (lambda setup: options({}), fails("environment", "set MOSS_PROJECT_ID, .* or LIVEKIT_URL")),
     "a variable is missing": (
@@ -190,7 +179,7 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         lambda setup: options({**MOSS, "MOSS_PROJECT_KEY": "moss-key-0123456789\n"}),
         fails("environment", "MOSS_PROJECT_KEY.* white ?space"),
     ),
-    "the Moss API's address is not https": (
+    "the URL of the Moss API is not https": (
         lambda setup: at_moss("http://moss.example"),
         fails("environment", "MOSS_PLATFORM_API_URL.*https"),
     ),
@@ -251,14 +240,14 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         answering(MockResponse(json={"voice_agent_url": "wss://host.example"})),
         fails("moss.response", "voice_agent_api_key"),
     ),
-    "Moss names an address without TLS": (
-        lambda setup: setup.answering(
-            MockResponse(json={**setup.moss.credentials, "voice_agent_url": "ws://host.example"})
+    "Moss returns a URL without TLS": (
+        lambda setup: answering(MockResponse(json={**setup.moss.credentials, "voice_agent_url": "ws://host.example"}))(
+            setup
         ),
         fails("moss.response", "voice_agent_url .*wss"),
     ),
     "Moss hangs": (
-        lambda setup: setup.answering(MockResponse(hang=True), timeout=0.3),
+        answering(MockResponse(hang=True), timeout=0.3),
         fails("moss.response", "0.3 s"),
     ),
     # Credentials
@@ -274,9 +263,9 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         lambda setup: setup.credentials(key="s" * 43, secret=KEY),
         warns("credentials", "swap key and secret"),
     ),
-    # LiveKit's address
-    "LiveKit's address has another scheme": (at("ftp://host.example"), fails("livekit.url", "wss.*LIVEKIT_URL")),
-    "LiveKit's address has no scheme": (
+    # the LiveKit URL
+    "the LiveKit URL has another scheme": (at("ftp://host.example"), fails("livekit.url", "wss.*LIVEKIT_URL")),
+    "the LiveKit URL has no scheme": (
         at("localhost:7880"),
         fails("livekit.url", "65535.*LIVEKIT_URL|wss.*LIVEKIT_URL|scheme.*LIVEKIT_URL"),
     ),
@@ -284,22 +273,22 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         at("ws://[::1]:1"),
         fails("livekit.server", r"^\[::1\]:1: .*LIVEKIT_URL"),
     ),
-    "LiveKit's address is plain, and elsewhere": (
+    "the LiveKit URL is plain, and elsewhere": (
         at("ws://host.example:7880"),
         fails("livekit.url", "wss.*LIVEKIT_URL"),
     ),
-    "LiveKit's address ends with /rtc": (at("wss://host.example/rtc"), fails("livekit.url", "/rtc.*LIVEKIT_URL")),
+    "the LiveKit URL ends with /rtc": (at("wss://host.example/rtc"), fails("livekit.url", "/rtc.*LIVEKIT_URL")),
     "LiveKit's name is unknown": (at(f"wss://{'a' * 64}.example"), fails("livekit.dns", "DNS .*LIVEKIT_URL")),
     "closed port of LiveKit": (
-        lambda setup: setup.at(f"ws://127.0.0.1:{setup.closed_port()}"),
+        lambda setup: at(f"ws://127.0.0.1:{setup.closed_port()}")(setup),
         fails("livekit.server", "refused .*LIVEKIT_URL"),
     ),
     "wss to a plain port": (
-        lambda setup: setup.at(setup.server.url.replace("ws:", "wss:")),
+        lambda setup: at(setup.server.url.replace("ws:", "wss:"))(setup),
         fails("livekit.tls", "plain"),
     ),
     "ws to a TLS port": (
-        lambda setup: setup.at(f"ws://{setup.tls_site(setup.authority.context())}"),
+        lambda setup: at(f"ws://{setup.tls_site(setup.authority.context())}")(setup),
         fails("livekit.server", "HTTP|lost|timed out|reset"),
     ),
     "a web server that is not LiveKit": (
@@ -363,11 +352,11 @@ CHAIN: dict[str, tuple[Callable[[Setup], Options], Expected]] = {
         warns("clock", "2 minutes behind LiveKit's"),
     ),
     "LiveKit's Date is 2 minutes behind": (
-        lambda setup: setup.fake(**dated(-120)),
+        fake(**dated(-120)),
         fails("clock", "2 minutes ahead of LiveKit's"),
     ),
     "LiveKit's Date is 45 seconds ahead": (
-        lambda setup: setup.fake(**dated(+45)),
+        fake(**dated(+45)),
         warns("clock", "4[456] seconds behind LiveKit's"),
     ),
     # The join
@@ -441,16 +430,16 @@ def test_moss_takes_precedence_over_livekit(moss: FakeMoss) -> None:
 
 
 def test_clock_of_moss(setup: Setup) -> None:
-    """A Moss API that refuses still tells the time."""
+    """A Moss API that rejects the project still has a Date header."""
     date = {"Date": formatdate(time.time() + 120, usegmt=True)}
-    checks = examined(setup.answering(MockResponse(401, headers=date)), *moss_secrets(setup.moss))
+    checks = examined(answering(MockResponse(401, headers=date))(setup), *moss_secrets(setup.moss))
 
     assert ("fail", "warn") == (checks["moss.response"].status, checks["clock"].status)
     assert "2 minutes behind the Moss API's" in checks["clock"].detail
 
 
 def test_clock_of_livekit_counts_more(setup: Setup) -> None:
-    """Where the two differ LiveKit's clock decides, because it judges the tokens; the other is shown."""
+    """LiveKit's clock decides, because LiveKit checks the tokens; the other difference is shown."""
     setup.moss.set_default(MockResponse(headers={"Date": formatdate(time.time() + 600, usegmt=True)}))
     checks = examined(options(setup.moss.environ), *moss_secrets(setup.moss))
 

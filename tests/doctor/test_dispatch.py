@@ -1,4 +1,4 @@
-"""Dispatch: which workers are registered at a real server, as the doctor finds out by dispatching agents."""
+"""The doctor's dispatch checks, with workers at a real LiveKit server."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.doctor.helpers import assert_found, examined, fails, livekit_environ, moss_secrets, options
 from tests.doctor.workers import agent
 from tests.livekit.server_api import signed
+
+pytestmark = pytest.mark.once
 
 NAMED, UNNAMED = "dispatch.named", "dispatch.unnamed"
 
@@ -35,10 +37,10 @@ def started(stack: ExitStack, binary: Path, *workers: str, joins: bool = True) -
     return server
 
 
-def checks_with_moss(server: LiveKitServer, **changes: Any) -> dict[str, Check]:
-    """All checks, with a Moss whose voice agent is `clerk`."""
+def checks_with_moss(server: LiveKitServer, timeout: float = 10.0, **changes: Any) -> dict[str, Check]:
+    """All checks, with a Moss whose voice agent is `clerk`; `timeout` is how long an absent agent is waited for."""
     with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="clerk") as moss:
-        asked = options(moss.environ, agents=True, agent_timeout=4.0, **changes)
+        asked = options(moss.environ, agents=True, agent_timeout=timeout, **changes)
         return examined(asked, *moss_secrets(moss))
 
 
@@ -75,7 +77,7 @@ def test_named_worker_as_documented(servers: ExitStack, livekit_binary: Path) ->
 def test_unnamed_worker(servers: ExitStack, livekit_binary: Path) -> None:
     """An unnamed worker never joins by default; with --unnamed-agent it is what is expected."""
     server = started(servers, livekit_binary, "")
-    checks = checks_with_moss(server)
+    checks = checks_with_moss(server, 3.0)
     expected = checks_with_moss(server, agent_name="")
 
     assert_found(checks, fails(NAMED, r"agent_name=clerk.*agents=\(\)"))
@@ -88,7 +90,7 @@ def test_other_name(servers: ExitStack, livekit_binary: Path) -> None:
     """Names are case-sensitive."""
     server = started(servers, livekit_binary, "Clerk")
 
-    assert_found(checks_with_moss(server), fails(NAMED, "exactly agent_name=clerk"))
+    assert_found(checks_with_moss(server, 1.0), fails(NAMED, "exactly agent_name=clerk"))
     assert [] == rooms(server)
 
 
@@ -97,7 +99,7 @@ def test_worker_that_never_joins(servers: ExitStack, livekit_binary: Path) -> No
     """A worker that takes its job but never joins counts as absent."""
     server = started(servers, livekit_binary, "clerk", "", joins=False)
 
-    assert_found(checks_with_moss(server), fails(NAMED, "within 4 s.*log"))
+    assert_found(checks_with_moss(server, 1.5), fails(NAMED, "within 1.5 s.*log"))
 
 
 @pytest.mark.livekit

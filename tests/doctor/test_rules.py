@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol import models, rtc
@@ -19,6 +20,8 @@ from moss_voice_server._escape import escape
 from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Secret
 from moss_voice_server.errors import InvalidArgument
+
+pytestmark = pytest.mark.once
 
 KINDS = models.ParticipantInfo
 

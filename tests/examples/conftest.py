@@ -1,4 +1,4 @@
-"""Fixtures: a fake Moss, and every example application, each started once."""
+"""Fixtures: a fake Moss and a LiveKit server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moss_voice_server.testing import FakeMoss
-from tests.examples.apps import APPS, Running, started
 from tests.livekit.conftest import livekit_binary, livekit_server
 
 if TYPE_CHECKING:
@@ -21,10 +20,3 @@ def moss() -> Iterator[FakeMoss]:
     """The Moss API of all applications."""
     with FakeMoss() as moss:
         yield moss
-
-
-@pytest.fixture(scope="session", params=APPS)
-def app(request: pytest.FixtureRequest, moss: FakeMoss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Each example application, in its own process."""
-    with started(APPS[request.param], moss, tmp_path_factory.mktemp("example")) as running:
-        yield running

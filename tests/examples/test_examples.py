@@ -1,4 +1,4 @@
-"""Examples: each does what its page says, from the login to the token, and admits only signed-in users."""
+"""The example applications: from the login to the token, for signed-in users only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from moss_voice_server.testing import FakeMoss
 from tests.examples.apps import APPS, EXAMPLES, SETTINGS, TOKEN_PATH, Running, started
 from tests.processes.program import until
-from tests.support.tokens import claims
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,71 +34,50 @@ def test_example_is_short(file: Path) -> None:
     assert UNDER > len([line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()])
 
 
-def test_signed_in_user_gets_a_token(app: Running, moss: FakeMoss) -> None:
-    """A signed-in user gets 201 and a token for their identity and the voice agent, signed with Moss's key."""
-    answer = ask(app, app.sign_in())
+@pytest.mark.parametrize("name", APPS)
+def test_example(name: str, moss: FakeMoss, tmp_path: Path) -> None:
+    """A signed-in user gets a token for a new room and the voice agent; others get 401, and another identity 403."""
+    with started(APPS[name], moss, tmp_path) as app:
+        headers = app.sign_in()
+        answers = [ask(app, headers) for _ in range(2)]
+        other_identity = ask(app, headers, {"participant_identity": "another-user"})
+        # Django's CSRF check comes first. Any visitor gets its cookie from a page with a form.
+        visitor = {key: value for key, value in headers.items() if key == "X-CSRFToken"}
+        if visitor:
+            visitor["Cookie"] = f"csrftoken={headers['X-CSRFToken']}"
+            without_csrf = ask(app, {"Cookie": headers["Cookie"]})
+            assert (403, False) == (without_csrf.status_code, "participant_token" in without_csrf.text)
+        credentials = [*GUESSES, *(forged() if name == "fastapi" else ())]
+        rejected = [ask(app, {**visitor, "Authorization": value} if value else visitor) for value in credentials]
 
-    body = answer.json()
-    signed = jwt.decode(body["participant_token"], moss.credentials["voice_agent_api_secret"], ["HS256"])
-    assert (201, {"server_url", "participant_token"}) == (answer.status_code, body.keys())
-    assert moss.credentials["voice_agent_url"] == body["server_url"]
-    assert moss.credentials["voice_agent_api_key"] == signed["iss"]
-    assert re.fullmatch(app.example.identity, signed["sub"])
-    assert [{"agentName": moss.credentials["voice_agent_name"]}] == signed["roomConfig"]["agents"]
-
-
-def test_each_token_is_for_a_new_room(app: Running) -> None:
-    """Two requests of one user lead to two rooms with 128 random bits in their names."""
-    headers = app.sign_in()
-    rooms = [claims(ask(app, headers).json()["participant_token"])["video"]["room"] for _ in range(2)]
-
-    assert 2 == len(set(rooms))
-    assert all(re.fullmatch("room-[0-9a-f]{32}", room) for room in rooms)
-
-
-def test_stranger_gets_401(app: Running) -> None:
-    """A client that is not signed in gets 401, with a wrong secret as with none."""
-    headers = {name: value for name, value in app.sign_in().items() if name == "X-CSRFToken"}
-    if headers:
-        # Django's CSRF check comes first. A stranger gets its cookie from any page with a form.
-        headers["Cookie"] = f"csrftoken={headers['X-CSRFToken']}"
-    guesses = [
-        {},
-        {"Authorization": "Bearer guess"},
-        {"Authorization": "Basic YWRhOmd1ZXNz"},
-        {"Authorization": "Basic"},
-    ]
-    answers = [ask(app, {**headers, **guess}) for guess in guesses]
-
-    assert [401] * len(guesses) == [answer.status_code for answer in answers]
-    assert {"unauthenticated"} == {answer.json()["error"] for answer in answers}
+    rooms = set()
+    for answer in answers:
+        body = answer.json()
+        signed = jwt.decode(body["participant_token"], moss.credentials["voice_agent_api_secret"], ["HS256"])
+        assert (201, {"server_url", "participant_token"}) == (answer.status_code, body.keys())
+        assert moss.credentials["voice_agent_url"] == body["server_url"]
+        assert moss.credentials["voice_agent_api_key"] == signed["iss"]
+        assert re.fullmatch(app.example.identity, signed["sub"])
+        assert [{"agentName": moss.credentials["voice_agent_name"]}] == signed["roomConfig"]["agents"]
+        rooms.add(signed["video"]["room"])
+    assert [True, True] == [bool(re.fullmatch("room-[0-9a-f]{32}", room)) for room in rooms]
+    assert (403, "identity_not_allowed") == (other_identity.status_code, other_identity.json()["error"])
+    assert {(401, "unauthenticated")} == {(each.status_code, each.json()["error"]) for each in rejected}
 
 
-def test_another_identity_is_refused(app: Running) -> None:
-    """The body cannot choose the identity."""
-    answer = ask(app, app.sign_in(), {"participant_identity": "another-user"})
-    assert (403, "identity_not_allowed") == (answer.status_code, answer.json()["error"])
+GUESSES = ["", "Bearer guess", "Basic YWRhOmd1ZXNz", "Basic"]
 
 
-@pytest.mark.parametrize("app", ["fastapi"], indirect=True)
-def test_forged_access_token_is_refused(app: Running) -> None:
-    """An access token that is expired, unsigned, signed with another key, or without expiry gets 401."""
+def forged() -> list[str]:
+    """Access tokens that are expired, unsigned, signed with another key, or without expiry."""
     key, now = SETTINGS["APP_KEY"], 1_700_000_000
-    forged = [
+    tokens = [
         jwt.encode({"sub": "ada", "exp": now}, key, "HS256"),
         jwt.encode({"sub": "ada", "exp": 4 * now}, "", "none"),
         jwt.encode({"sub": "ada", "exp": 4 * now}, "another-key-of-at-least-thirty-two-bytes", "HS256"),
         jwt.encode({"sub": "ada"}, key, "HS256"),
     ]
-    assert [401] * len(forged) == [ask(app, {"Authorization": f"Bearer {token}"}).status_code for token in forged]
-
-
-@pytest.mark.parametrize("app", ["django"], indirect=True)
-def test_session_alone_does_not_pass_djangos_csrf_check(app: Running) -> None:
-    """Ada's session without the CSRF token, as another site's form would send it, gets Django's 403."""
-    headers = app.sign_in()
-    answer = ask(app, {"Cookie": headers["Cookie"]})
-    assert (403, False) == (answer.status_code, "participant_token" in answer.text)
+    return [f"Bearer {token}" for token in tokens]
 
 
 def test_django_site_starts_without_moss(tmp_path: Path) -> None:

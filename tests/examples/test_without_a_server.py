@@ -19,6 +19,8 @@ from tests.support.tokens import claims
 if TYPE_CHECKING:
     from moss_voice_server.testing import FakeMoss
 
+pytestmark = pytest.mark.once
+
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 

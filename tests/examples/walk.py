@@ -1,18 +1,11 @@
-"""Follows a quickstart word for word, in an empty folder.
-
-`python -m tests.examples.walk WHEEL [NAME...]` uses an empty virtual environment for each; the tests use their own.
-"""
+"""Follows a quickstart word for word, in an empty folder."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
-INSTALLING = 300.0  # seconds for one block of commands, if it installs packages
-
 # Placeholders for the reader's own values.
 _YOURS = {
     "your-project-id": "MOSS_PROJECT_ID",
@@ -77,7 +68,7 @@ WALKS = {
 
 
 class Step(NamedTuple):
-    """One block of a page, and what a reader does with it: `write`, `run`, `browse` or `compare`."""
+    """One block of a page, and the reader's action: `write`, `run`, `browse` or `compare`."""
 
     deed: str
     text: str
@@ -87,7 +78,7 @@ class Step(NamedTuple):
 
 
 def steps(walk: Walk) -> list[Step]:
-    """What a reader does, in order; HTML comments are left out."""
+    """The reader's actions, in order; HTML comments are left out."""
     page = _COMMENT.sub("", (ROOT / walk.page).read_text(encoding="utf-8"))
     found = []
     for section in walk.sections:
@@ -116,10 +107,6 @@ class Reader:
     moss: FakeMoss
     environ: Mapping[str, str]
     """The terminal's variables at the start."""
-    installs: bool
-    """Whether to run the page's install commands."""
-    source: str = "./moss-voice-server"
-    """What stands for the clone in an install command: a folder or a wheel."""
     browser: Browser | None = None
     seen: str = ""
     """Everything that was printed."""
@@ -144,7 +131,6 @@ class Reader:
         """Type a block of commands. A server keeps its terminal; later blocks go into a new one."""
         for text, name in _YOURS.items():
             block = block.replace(text, self.moss.environ[name])
-        block = block.replace("./moss-voice-server", self.source)
         *commands, last = block.replace("\\\n", " ").splitlines()
         if not _SERVES.match(last):
             self._run([*commands, last])
@@ -160,8 +146,8 @@ class Reader:
         self._exported = dict(self.environ)
 
     def _run(self, commands: list[str]) -> None:
-        if not self.installs:
-            commands = [each for each in commands if not re.match(r"(?:pip install|python3 -m venv) ", each)]
+        # The tests' environment contains what the page installs.
+        commands = [each for each in commands if not re.match(r"(?:pip install|python3 -m venv) ", each)]
         if not commands:
             return
         if self._url:
@@ -175,7 +161,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=INSTALLING if self.installs else LONGEST,
+            timeout=LONGEST,
             check=False,
         )
         assert 0 == done.returncode, f"{script}\n{done.stdout}{done.stderr}"
@@ -224,7 +210,7 @@ def _until_signed_in(page: Page) -> None:
 
 
 def fake_moss(livekit: LiveKitServer) -> FakeMoss:
-    """A Moss API whose voice agent has this LiveKit server."""
+    """A Moss API whose voice agent uses this LiveKit server."""
     return FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret)
 
 
@@ -242,31 +228,3 @@ def terminal(moss: FakeMoss, folder: Path, path: str) -> dict[str, str]:
     }
     url = {"MOSS_PLATFORM_API_URL": moss.environ["MOSS_PLATFORM_API_URL"]}
     return {**kept, "HOME": str(folder), "PATH": path, **url}
-
-
-def main() -> int:
-    """Follow each quickstart in an empty environment, and report the result."""
-    parser = argparse.ArgumentParser(prog="python -m tests.examples.walk", description=main.__doc__)
-    parser.add_argument("wheel", type=Path, help="the wheel to install in the place of the clone")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(WALKS)} (default: all)")
-    options = parser.parse_args()
-    failed = []
-    with LiveKitServer() as livekit:
-        for name in options.names or WALKS:
-            with ExitStack() as stack:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"walk-{name}-")))
-                moss = stack.enter_context(fake_moss(livekit))
-                path = os.pathsep.join(each for each in os.defpath.split(os.pathsep) if each)
-                reader = Reader(folder, moss, terminal(moss, folder, path), True, str(options.wheel.resolve()))
-                try:
-                    reader.follow(WALKS[name], stack)
-                    end = verdict(livekit, reader.token())
-                except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
-                    end = 0, str(error)
-            print(f"{'ok  ' if end == (200, 'success') else 'FAIL'}  {name}: {' '.join(map(str, end))}", flush=True)
-            failed += [name] if end != (200, "success") else []
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

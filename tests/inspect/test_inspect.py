@@ -16,6 +16,8 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo, _inspect
 from moss_voice_server._inspect import Inspection, inspect
 from tests.inspect.cases import CASES, GOOD_SAYS, KEY, NOW, SECRET, changed, good
 
+pytestmark = pytest.mark.once
+
 PAIR = (KEY, SECRET)
 NO_PAIR = ("", None)
 

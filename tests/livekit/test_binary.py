@@ -100,7 +100,7 @@ def test_build_needs_go(environ: dict[str, str]) -> None:
 
 
 def test_build_puts_the_server_into_the_cache(environ: dict[str, str], tmp_path: Path) -> None:
-    """Go is asked for the pinned release once; then the server is found, and Go is no longer needed."""
+    """Go builds the pinned release once; then the server is found, and Go is no longer needed."""
     fake_go(environ, f"print('github.com/livekit/protocol/livekit'); {BUILDS}")
     seen: list[str] = []
 
@@ -137,7 +137,7 @@ def test_parallel_builds_share_one(environ: dict[str, str], tmp_path: Path) -> N
     assert 1 == len((tmp_path / "calls").read_text().splitlines())
 
 
-def test_failed_build_tells_why(environ: dict[str, str], tmp_path: Path) -> None:
+def test_failed_build(environ: dict[str, str], tmp_path: Path) -> None:
     """The error ends with Go's last words, a proxy's password masked, and nothing half-built is found."""
     fake_go(environ, "print('Get https://user:hunter2@proxy.example/x: refused'); " + BUILDS + "; sys.exit(1)")
 
@@ -157,7 +157,7 @@ def test_build_ends_in_time(environ: dict[str, str]) -> None:
 
 
 def test_waiting_for_a_build_ends_in_time(environ: dict[str, str], tmp_path: Path) -> None:
-    """Who waits for another's build longer than `timeout` gets an error that names the lock."""
+    """Waiting for another process's build longer than `timeout` is an error that names the lock."""
     fake_go(
         environ,
         f"open({str(tmp_path / 'building')!r}, 'w').close()\n"

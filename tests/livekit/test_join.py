@@ -1,4 +1,4 @@
-"""A join over the signal connection gives back exactly what was minted."""
+"""A join over the signal connection returns the values of the token."""
 
 from __future__ import annotations
 

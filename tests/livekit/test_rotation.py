@@ -1,13 +1,12 @@
-"""The whole chain: credentials from the Moss API, a token made of them, a LiveKit server that lets its holder in."""
+"""From the Moss API to LiveKit: tokens of fetched credentials are accepted, also after a rotation."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.livekit.signalling import join, refused_status
 from tests.livekit.worker import worker
@@ -23,14 +22,14 @@ ADA = ParticipantInfo("user-42", "Ada")
 
 @pytest.fixture
 def own_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
-    """A server of this test's own, because its keys will be exchanged."""
+    """A server for one test, because its keys are rotated."""
     with LiveKitServer(livekit_binary) as server:
         yield server
 
 
 @pytest.fixture
 def moss(own_server: LiveKitServer) -> Iterator[FakeMoss]:
-    """A Moss API that hands out this server's address and keys, for the voice agent `clerk`."""
+    """A Moss API with this server's URL and keys, for the voice agent `clerk`."""
     with FakeMoss(
         url=own_server.url,
         api_key=own_server.api_key,
@@ -38,18 +37,6 @@ def moss(own_server: LiveKitServer) -> Iterator[FakeMoss]:
         agent_name="clerk",
     ) as fake:
         yield fake
-
-
-@pytest.fixture
-def arguments(moss: FakeMoss) -> dict[str, Any]:
-    """What leads our library to that Moss API."""
-    return {**moss.arguments}
-
-
-def exchange_keys(server: LiveKitServer, moss: FakeMoss, api_key: str | None = None) -> None:
-    """Give the LiveKit server other keys than it has, and let the Moss API tell them."""
-    new = moss.rotate(api_key)
-    server.restart(keys={new["voice_agent_api_key"]: new["voice_agent_api_secret"]})
 
 
 def joined(server: LiveKitServer, token: str) -> tuple[str, str, str]:
@@ -78,14 +65,13 @@ def test_fetched_credentials_open_a_room(own_server: LiveKitServer, moss: FakeMo
 
 
 @pytest.mark.parametrize("same_key", [False, True], ids=["key and secret", "secret only"])
-def test_joins_go_on_after_a_rotation(
-    same_key: bool, own_server: LiveKitServer, moss: FakeMoss, arguments: dict[str, Any], room: str
-) -> None:
-    """After LiveKit's keys were exchanged our tokens are refused; `refresh()` brings the new ones and joins go on."""
-    with MossVoiceServerSync.create(**arguments) as voice:
+def test_joins_go_on_after_a_rotation(same_key: bool, own_server: LiveKitServer, moss: FakeMoss, room: str) -> None:
+    """After a rotation of LiveKit's keys tokens are rejected until `refresh()` fetches the new ones."""
+    with MossVoiceServerSync.create(**moss.arguments) as voice:
         assert (room, "user-42", "Ada") == joined(own_server, voice.create_participant_token(ADA, room))
 
-        exchange_keys(own_server, moss, own_server.api_key if same_key else None)
+        new = moss.rotate(own_server.api_key if same_key else None)
+        own_server.restart(keys={new["voice_agent_api_key"]: new["voice_agent_api_secret"]})
         assert 401 == refused_status(own_server.url, voice.create_participant_token(ADA, room))
 
         voice.refresh()
@@ -93,30 +79,11 @@ def test_joins_go_on_after_a_rotation(
     assert 2 == moss.count
 
 
-def test_joins_go_on_after_a_rotation_async(
-    own_server: LiveKitServer, moss: FakeMoss, arguments: dict[str, Any], room: str
-) -> None:
-    """The same with the asynchronous class."""
-
-    async def main() -> None:
-        async with await MossVoiceServer.create(**arguments) as voice:
-            assert (room, "user-42", "Ada") == joined(own_server, voice.create_participant_token(ADA, room))
-
-            exchange_keys(own_server, moss)
-            assert 401 == refused_status(own_server.url, voice.create_participant_token(ADA, room))
-
-            await voice.refresh()
-            assert (room, "user-42", "Ada") == joined(own_server, voice.create_participant_token(ADA, room))
-
-    asyncio.run(main())
-    assert 2 == moss.count
-
-
 def test_no_participant_is_refused_while_both_keys_are_valid(
-    own_server: LiveKitServer, moss: FakeMoss, arguments: dict[str, Any], room: str
+    own_server: LiveKitServer, moss: FakeMoss, room: str
 ) -> None:
-    """When LiveKit knows the old and the new keys for a while, tokens from before and after `refresh()` are good."""
-    with MossVoiceServerSync.create(**arguments) as voice:
+    """While LiveKit knows the old and the new keys, tokens from before and after `refresh()` are accepted."""
+    with MossVoiceServerSync.create(**moss.arguments) as voice:
         before = voice.create_participant_token(ADA, room)
         old = {own_server.api_key: own_server.api_secret}
         new = moss.rotate()

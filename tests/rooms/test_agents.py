@@ -17,6 +17,8 @@ from moss_voice_server._secret import Secret
 from moss_voice_server.testing._livekit_api import LiveKitApi
 from moss_voice_server.testing._request import Headers, RecordedRequest
 
+pytestmark = pytest.mark.once
+
 
 class Memory:
     """A LiveKit project in memory, as an `Access`; time goes by with each call."""

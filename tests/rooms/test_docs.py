@@ -12,6 +12,8 @@ import pytest
 from moss_voice_server.testing import FakeLiveKit, FakeMoss, decode_token
 from tests.rooms.plain import AGENT
 
+pytestmark = pytest.mark.once
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 

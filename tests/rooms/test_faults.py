@@ -16,6 +16,8 @@ from tests.rooms.plain import AGENT, PlainRooms, Server
 from tests.support.fault_response import FaultResponse
 from tests.support.secret_scan import spilled
 
+pytestmark = pytest.mark.once
+
 MARK = "a-mark-in-the-body"
 
 

@@ -461,6 +461,7 @@ def test_delay_on_the_wire(moss: FakeMoss) -> None:
         assert time.monotonic() - begun >= 0.19
 
 
+@pytest.mark.once
 @in_every_way
 @pytest.mark.parametrize(
     ("answer", "expected"),

@@ -170,6 +170,7 @@ def test_by_hand(monkeypatch):
 """
 
 
+@pytest.mark.once
 def test_no_socket_is_needed(tmp_path: Path) -> None:
     """A user's tests pass under pytest-socket, which fails every use of a socket."""
     if find_spec("pytest_socket") is None:

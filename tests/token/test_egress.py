@@ -16,6 +16,8 @@ from moss_voice_server._token.egress import camel, is_credential
 from moss_voice_server._token.room_config import room_config_json
 from moss_voice_server.errors import InvalidArgument
 
+pytestmark = pytest.mark.once
+
 NO_CREDENTIALS = "would put credentials into a token that the participant can read"
 EGRESS: Any = RoomConfiguration.DESCRIPTOR.fields_by_name["egress"].message_type
 

@@ -244,6 +244,7 @@ FAULTS: dict[str, tuple[FaultResponse, type[CredentialsError], int]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("kind", [MossVoiceServerSync, MossVoiceServer])
 def test_faults(moss: FakeMoss, kind: type[Server], name: str) -> None:

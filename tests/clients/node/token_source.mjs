@@ -1,14 +1,13 @@
-// LiveKit's own client for JavaScript, asked over stdin and stdout: a JSON list of questions in, of answers out.
+// LiveKit's client for JavaScript over stdin and stdout: a question in each line in, an answer in each line out, as JSON.
 //   {"url": …, "headers": …, "calls": [{"options": …, "force": …}], "camel_case": …}
 //     -> a list, for each call {"server_url": …, "participant_token": …, "payload": …} or {"error": …}
-// One question is one TokenSource, whose cache is part of what is tried. Run in the folder where the packages are
-// installed, which need not be the folder of this file.
-import { readFileSync } from "node:fs";
+// Each question gets a new TokenSource, whose cache is tested too. Run in the folder where the packages are installed.
 import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
 
 const { decodeTokenPayload, TokenSource } = createRequire(`${process.cwd()}/`)("livekit-client");
 
-// As Moss's interfaces and LiveKit's starter apps do it: their own fetch, and the keys in camelCase.
+// Like Moss's interfaces and LiveKit's starter apps: a custom fetch, and keys in camelCase.
 function camelCase(url, headers) {
   return TokenSource.custom(async () => {
     const response = await fetch(url, {
@@ -41,8 +40,6 @@ async function answer({ url, headers, calls, camel_case }) {
   return answers;
 }
 
-const answers = [];
-for (const question of JSON.parse(readFileSync(0, "utf8"))) {
-  answers.push(await answer(question));
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line)))}\n`);
 }
-process.stdout.write(JSON.stringify(answers));
