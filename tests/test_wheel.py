@@ -8,6 +8,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from moss_voice_server._dev import browser_client as client
 from tests.clients.npm import installed
 
