@@ -35,7 +35,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 STEM = f"{PACKAGE}-{PROJECT['version']}"
 BUNDLE = f"{PACKAGE}/_dev/page/vendor/livekit-client.umd.js"
 LICENCES = ["LICENSE", "licenses/Apache-2.0.txt", "licenses/THIRD-PARTY.md"]
-# What an editor, a tool or a run leaves behind, or a secret; in no archive, wherever it lies.
+# Files of editors, tools and test runs, and secrets; none of them may be in an archive.
 LEFT_BEHIND = re.compile(
     r"(^|/)(__pycache__|\.(?!gitignore$)[^/]*|node_modules|[^/]*\.egg-info)(/|$)|^(build|dist)/|\.py[cod]$|~$"
 )
@@ -129,11 +129,11 @@ def _metadata(found: Message, where: str) -> Iterator[str]:
     addresses = found.get_all("Project-URL", [])
     for line in addresses:
         if not re.search(r", https://[^/\s]+\.[a-z]+/\S*$", line):
-            yield f"{where} has a Project-URL that is no address: {line}"
+            yield f"{where} has a Project-URL that is not a URL: {line}"
     readme = str(found.get_payload() or "")
     if not readme:
         yield f"{where} has no description: the README is missing"
-    # An index shows the README on a page of its own. Before there are addresses, there is nothing else to link to.
+    # An index shows the README on its page. Without project URLs there is nothing else to link to.
     if addresses and (lost := re.findall(r"\]\((?!https://|#)([^)\s]+)", readme)):
         yield f"{where} has a README with links that lead nowhere on an index, make them absolute: {', '.join(lost)}"
 
@@ -171,7 +171,7 @@ def _known() -> set[str] | None:
 
 
 def _installed(wheel: Path) -> Iterator[str]:
-    """The wheel in an environment of its own, with what it needs: complete, in order, and it makes a token."""
+    """The wheel in a new environment: its dependencies are complete and consistent, and it creates a token."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         bin_ = Path(folder, "Scripts" if os.name == "nt" else "bin")

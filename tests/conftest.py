@@ -1,4 +1,4 @@
-"""What holds for every test: the programs that tests start can be ended by signals."""
+"""For every test: the programs that it starts can be ended by signals."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def signals_are_heard() -> Iterator[None]:
-    """Started programs hear Ctrl-C and the end of the terminal, though `nohup` or a background job have these ignored."""
+def default_signals() -> Iterator[None]:
+    """Started programs handle SIGINT and SIGHUP, also if `nohup` or a background job has them ignored."""
     defaults = {signal.SIGINT: signal.default_int_handler}
     if hasattr(signal, "SIGHUP"):
         defaults[signal.SIGHUP] = signal.SIG_DFL  # type: ignore[assignment]  # the other kind of handler

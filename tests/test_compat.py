@@ -292,7 +292,7 @@ def wire() -> Iterator[tuple[int, list[bytes]]]:
 
 
 PATH = "/api/voice-agent/get-voice-agent?voice_agent_id="
-# The voice agent's id and what stands behind the address, as given; and the request's target, as 0.1.0 sends it.
+# The voice agent's ID, the path of the URL, and the request's target, as 0.1.0 sends it.
 TARGETS: list[tuple[str, str, str]] = [
     ("va_1", "", f"{PATH}va_1"),
     ("va_1", "/", f"{PATH}va_1"),
@@ -337,7 +337,7 @@ def test_request_on_the_wire(
 
 @pytest.fixture
 def moss(answered_by: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> FakeMoss:
-    """A Moss API behind 0.1.0's own address, and the three variables of 0.1.0's documentation."""
+    """A Moss API at 0.1.0's default URL, and the three variables of 0.1.0's documentation."""
     moss = FakeMoss(project_id="p", project_key="k", voice_agent_id="v")
     answered_by(moss.transport())
     for name, value in (("MOSS_PROJECT_ID", "p"), ("MOSS_PROJECT_KEY", "k"), ("MOSS_VOICE_AGENT_ID", "v")):
@@ -346,7 +346,7 @@ def moss(answered_by: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_sync_script_runs_unchanged(moss: FakeMoss, capsys: pytest.CaptureFixture[str]) -> None:
-    """A script for 0.1.0 prints address, agent and a token that the fetched secret has signed."""
+    """A script for 0.1.0 prints URL, agent and a token that the fetched secret has signed."""
     runpy.run_path(str(Path(__file__).parent / "compat" / "sync_script.py"), run_name="__main__")
     url, agent, token = capsys.readouterr().out.splitlines()
     claims = tokens.claims(token)

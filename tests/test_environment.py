@@ -1,4 +1,4 @@
-"""Environment variables: one rule for all, with a file variant; damage is named by the variable, never by the value."""
+"""Environment variables and their file variants: errors name the variable, never the value."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_all_missing_variables_are_listed() -> None:
 
 
 def test_value_and_file_together_are_refused() -> None:
-    """It would be unclear which of the two counts."""
+    """A variable and its file variant exclude each other."""
     for name in NAMES:
         error = refused({**ENVIRON, name: "hunter2", f"{name}_FILE": "/x"})
         assert (name, True, True) == (error.field, f"{name} and {name}_FILE" in error.message, bool(error.remedy))
@@ -150,7 +150,7 @@ def test_tilde_is_refused() -> None:
 
 
 def test_endless_file_is_bounded() -> None:
-    """A path that has no end is not read without end."""
+    """An endless file is read up to a limit."""
     error = refused({**ENVIRON, "MOSS_PROJECT_KEY": "", "MOSS_PROJECT_KEY_FILE": "/dev/zero"})
     assert "control character" in error.message
 

@@ -1,4 +1,4 @@
-"""Errors: the tree, its codes and what each error carries."""
+"""Errors: the tree, the codes, and the data of each error."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def refused(make: Callable[..., object], *args: Any, **keywords: Any) -> tuple[s
 
 
 class Word(str, enum.Enum):
-    """Texts that introduce themselves by other names."""
+    """Texts whose `str()` is another text."""
 
     CAMERA = "camera"
     AGENT = "greeter"
@@ -80,7 +80,7 @@ def test_participant_is_the_dataclass_of_0_1_0() -> None:
 
 
 def test_participant_is_checked_when_a_token_is_made() -> None:
-    """Making a participant never fails, as in 0.1.0: whatever is wrong is an error when it is signed."""
+    """Creating a participant never fails, as in 0.1.0: a bad value is an error when a token is created."""
     odd: Any = 5
 
     assert (odd, odd, odd, odd) == dataclasses.astuple(ParticipantInfo(odd, odd, odd, odd))

@@ -1,4 +1,4 @@
-"""Layers: who may import whom, read from the source; and what `import moss_voice_server` brings along."""
+"""Layers: the allowed imports, checked in the source; and the modules that `import moss_voice_server` loads."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ LAYERS = (
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-# Packages that are not ours, and the only modules that may import each: the whole list of what we touch.
+# Other packages, and the only modules that may import each.
 OWNERS = {
     "httpx2": {"_http", "testing"},
     # These two come with httpx2: it cannot be installed without them.
@@ -144,7 +144,7 @@ PURE = {
     "_inspect",
 }
 
-# What a bare import must not load. `google.protobuf` and `httpcore2` come in by the back door, with others.
+# A bare import must not load these. `google.protobuf` and `httpcore2` come with other packages.
 HEAVY = (
     "anyio",
     "asyncio",

@@ -1,4 +1,4 @@
-"""Secret: a value that no rendering shows and nothing carries out of the process."""
+"""Secret: a value that no rendering shows and that cannot be copied or pickled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VALUE = "hunter2-is-the-value"
 
 
 class Holder(Sealed):
-    """Something that holds a secret in a plain attribute."""
+    """An object with a secret in a plain attribute."""
 
     def __init__(self) -> None:
         self.value = VALUE
@@ -41,7 +41,7 @@ RENDERINGS = {
 
 
 def test_no_rendering_shows_the_value() -> None:
-    """Whatever turns an object into text shows its class and not its value."""
+    """Every rendering of an object shows its class, not its value."""
     render: Any
     held: Any
     for render in RENDERINGS.values():
@@ -51,8 +51,8 @@ def test_no_rendering_shows_the_value() -> None:
             assert (False, True) == (VALUE in shown, f"<{type(held).__name__}: hidden>" in shown)
 
 
-def test_nothing_carries_it_away() -> None:
-    """Copying and pickling, by every protocol, are refused with a reason."""
+def test_no_copy_and_no_pickle() -> None:
+    """Copying and pickling, with every protocol, raise a TypeError."""
     for held in [Secret(VALUE), Holder()]:
         for carry in [copy.copy, copy.deepcopy, *(range(pickle.HIGHEST_PROTOCOL + 1))]:
             with pytest.raises(TypeError) as caught:
@@ -84,13 +84,13 @@ def test_secret_has_no_attributes_to_list() -> None:
 
 
 def test_reveal_is_the_value_itself() -> None:
-    """A secret takes any value and gives the very same back."""
+    """`reveal` returns the same object."""
     for value in [VALUE, b"bytes", None, 5, "\ud800", ["list"]]:
         assert value is Secret(value).reveal()
 
 
 def test_equality_of_secrets_is_not_shown() -> None:
-    """Secrets are equal only to themselves, and have no hash that would tell."""
+    """Secrets are equal only to themselves, and have no hash."""
     one, other = Secret(VALUE), Secret(VALUE)
 
     assert [True, False, False, True] == [one == one, one == other, one == VALUE, one != other]

@@ -102,7 +102,7 @@ def caught(call: Callable[..., object], *args: Any, **keywords: Any) -> BaseExce
     """The exception that the call raises."""
     try:
         call(*args, **keywords)
-    except BaseException as error:  # noqa: BLE001  # whatever it is, it is looked at
+    except BaseException as error:  # noqa: BLE001  # any exception is examined
         return error
     raise AssertionError("nothing was raised")
 
@@ -472,7 +472,7 @@ def test_interrupted_refresh_while_minting(
             refuse_threads(patch)
             try:
                 server.create_participant_token(ADA, "lobby")
-            except BaseException as raised:  # noqa: BLE001  # whatever it is, it is looked at
+            except BaseException as raised:  # noqa: BLE001  # any exception is examined
                 error = raised
         assert (type(None) if isinstance(make("x"), Exception) else type(make("x"))) is type(error)
         assert [] == ([] if error is None else spilled(emptied(error), SECRETS))
@@ -510,7 +510,7 @@ async def cancelled(moss: FakeMoss) -> BaseException:
     task.cancel()
     try:
         await task
-    except BaseException as error:  # noqa: BLE001  # whatever it is, it is looked at
+    except BaseException as error:  # noqa: BLE001  # any exception is examined
         return error
     raise AssertionError("nothing was raised")
 
@@ -519,7 +519,7 @@ async def timed_out(moss: FakeMoss) -> BaseException:
     """What is raised when an application's own deadline ends `create`."""
     try:
         await asyncio.wait_for(MossVoiceServer.create(**moss.arguments, refresh=POLICY), 0.1)
-    except BaseException as error:  # noqa: BLE001  # whatever it is, it is looked at
+    except BaseException as error:  # noqa: BLE001  # any exception is examined
         return error
     raise AssertionError("nothing was raised")
 

@@ -399,7 +399,7 @@ def test_from_livekit_has_nothing_to_fetch(server_class: ServerClass) -> None:
 
 @pytest.mark.parametrize(("secret", "weak"), [("x" * 31, 1), ("x" * 32, 0), ("é" * 15, 1), ("é" * 16, 0)])
 def test_short_secret_is_one_warning(server_class: ServerClass, moss: FakeMoss, secret: str, weak: int) -> None:
-    """A secret under 32 bytes is one warning of our own category, by hand or from the API, and never a refusal."""
+    """A secret under 32 bytes is accepted with one `WeakSecretWarning`, whether passed or fetched."""
     moss.rotate(api_secret=secret)
     ways: list[Callable[[], Server]] = [
         lambda: by_hand(server_class, api_secret=secret),
@@ -524,7 +524,7 @@ def test_threads_get_their_own_tokens(server_class: ServerClass) -> None:
 
 
 def test_refresh_brings_the_new_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
-    """After a rotation `refresh` fetches, and tokens, address and name are the new ones."""
+    """After a rotation `refresh` fetches, and tokens, URL and agent name are the new ones."""
     server = server_class.create(**moss.arguments)
     before = server.status().fingerprint
     new = moss.rotate(url="wss://other.livekit.cloud", agent_name="other")

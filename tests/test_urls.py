@@ -1,4 +1,4 @@
-"""URLs: which are accepted, their normal form, and why the others are refused."""
+"""URLs: those that are accepted, their normal form, and the errors for others."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SHAPE = "is not a URL with a host and, optionally, a port from 1 to 65535"
 SCHEME = "must begin with https://"
 
 REFUSED = {
-    # Not this machine, however much it looks like it.
+    # Not this machine, although it looks like it.
     "http://host.example": SCHEME,
     "http://localhost.evil.test": SCHEME,
     "http://127.0.0.1.evil.test": SCHEME,
@@ -83,7 +83,7 @@ REFUSED = {
     "ws://localhost": SCHEME,
     "wss://host.example": SCHEME,
     "//host.example": SCHEME,
-    # No address.
+    # Not a URL.
     "host.example": SHAPE,
     "host.example:443": SHAPE,
     "javascript:alert(1)": SHAPE,
@@ -117,7 +117,7 @@ REFUSED = {
     "https://%68ost.example": SHAPE,
     "https://host.example,other.example": SHAPE,
     "https://'": SHAPE,
-    # Signs that have no place in one.
+    # Characters that are not allowed.
     " https://host.example": SIGNS,
     "https://host.example ": SIGNS,
     "https://host.example\n": SIGNS,
@@ -188,7 +188,7 @@ def test_enumeration_counts_by_its_value() -> None:
 @settings(deadline=None, max_examples=500)
 @given(st.text("htps:/[]@.#?\\%1localevi \n\u3002", max_size=30).map("http://".__add__))
 def test_plain_scheme_never_leaves_this_machine(value: str) -> None:
-    """Whatever the characters: plain http is accepted only for this machine's names."""
+    """For any characters, plain http is accepted only for this machine's names."""
     normal, problem = checked(value)
 
     assert bool(normal) != bool(problem)

@@ -90,7 +90,7 @@ def test_actions_are_pinned() -> None:
 
 
 def test_powers() -> None:
-    """Workflows have no permissions and jobs may read; only the two publishing jobs have more, and they run no project code."""
+    """Jobs may read only; the two publishing jobs have more permissions, and they run no project code."""
     assert [{}] * len(WORKFLOWS) == [read(path)["permissions"] for path in WORKFLOWS]
     for name, job in jobs():
         beyond = {power for power, level in job["permissions"].items() if level != "read"}
@@ -100,7 +100,7 @@ def test_powers() -> None:
 
 
 def test_triggers() -> None:
-    """No workflow runs foreign code with this repository's permissions, and none uses a secret."""
+    """No trigger runs other people's code with this repository's permissions, and no workflow uses a secret."""
     for path in WORKFLOWS:
         # YAML 1.1 reads the key `on` as true.
         assert set(read(path)[True]) <= {"push", "pull_request", "workflow_call"}  # type: ignore[index]
@@ -120,7 +120,7 @@ def test_checkouts_forget_their_credentials() -> None:
 
 
 def test_same_scripts() -> None:
-    """CI runs the project's scripts, and each of them exists."""
+    """CI runs the project's scripts, and all of them exist."""
     said = {word for line in commands() for word in line.split() if word.startswith("scripts/")}
     assert said >= SCRIPTS
     assert [] == [each for each in sorted(said) if not (ROOT / each).is_file()]

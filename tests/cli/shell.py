@@ -50,7 +50,7 @@ class Shell:
     """Runs `moss-voice-server` and sees to it that nothing secret comes out.
 
     Args:
-        environ: the commands' environment; whatever is called a key or a secret there must not be shown.
+        environ: the commands' environment; its keys and secrets must not be shown.
     """
 
     def __init__(self, environ: dict[str, str]) -> None:

@@ -132,7 +132,7 @@ def test_given_server_fails(reachable: bool, shell: Shell, moss: FakeMoss) -> No
 
 def test_token_of_a_real_server_is_not_shown(shell: Shell) -> None:
     """The signature of a token for another server is masked, because a reader could join with it."""
-    # Port 1 of a name that is no loopback name to us; whatever is there, it is no LiveKit.
+    # No LiveKit listens there, and we do not count the name as loopback.
     status, out, _ = shell("dev", "--once", *given("wss://127.0.0.2:1"), stdin=SECRET)
     lines = out.splitlines()
 

@@ -41,7 +41,7 @@ def _voice_server() -> MossVoiceServerSync:
 
 @contextmanager
 def asgi(response_keys: ResponseKeys = "snake") -> Iterator[str]:
-    """The address of the ASGI application on uvicorn."""
+    """The URL of the ASGI application on uvicorn."""
     application = token_app(_voice_server(), authorize=admit_ada, response_keys=response_keys)
     server = uvicorn.Server(uvicorn.Config(application, ws="none", log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -56,7 +56,7 @@ def asgi(response_keys: ResponseKeys = "snake") -> Iterator[str]:
 
 @contextmanager
 def flask() -> Iterator[str]:
-    """The address of the Flask blueprint on Werkzeug."""
+    """The URL of the Flask blueprint on Werkzeug."""
     application = Flask("clients")
     application.register_blueprint(token_blueprint(_voice_server(), authorize=admit_ada))
     with make_server("127.0.0.1", 0, application, threaded=True) as server:

@@ -19,7 +19,7 @@ every_vector = pytest.mark.parametrize("vector", VECTORS, ids=str)
 
 @every_vector
 def test_request_is_answered(endpoint: str, vector: Vector) -> None:
-    """A request gets its status, and a token that says what was wished for, or the code of its refusal."""
+    """A request gets its status, and a token with the requested values or an error code."""
     answer = post(endpoint, vector.headers, vector.request["body"])
 
     body = json.loads(answer.text)
@@ -33,7 +33,7 @@ def test_request_is_answered(endpoint: str, vector: Vector) -> None:
 
 @every_vector
 def test_answer_is_understood(endpoint: str, vector: Vector) -> None:
-    """A client finds address and token in a success, by its own rules, and never takes a refusal for one."""
+    """A client finds URL and token in a success by its own rules, and does not find them in an error."""
     answer = post(endpoint, vector.headers, vector.request["body"])
 
     found = read_as(vector.client, answer)
@@ -66,6 +66,8 @@ def claims_of(token: str) -> dict[str, Any]:
     """What the token says of the things that a client may request for; a new room's name is left out."""
     said = claims(token)
     assert "user-42" == said["sub"]
-    wished: dict[str, Any] = {key: said[key] for key in ("name", "metadata", "attributes", "roomConfig") if key in said}
+    requested: dict[str, Any] = {
+        key: said[key] for key in ("name", "metadata", "attributes", "roomConfig") if key in said
+    }
     room = said["video"]["room"]
-    return wished if re.fullmatch("room-[0-9a-f]{32}", room) else {**wished, "room": room}
+    return requested if re.fullmatch("room-[0-9a-f]{32}", room) else {**requested, "room": room}

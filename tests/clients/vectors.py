@@ -35,7 +35,7 @@ VECTORS = [Vector(client, request) for client, described in CLIENTS.items() for 
 
 
 def read_as(client: str, answer: Answer) -> tuple[str, str] | None:
-    """The address and the token that this client finds in an answer; `None` where it reports an error."""
+    """The URL and the token that this client finds in a response; `None` where it reports an error."""
     rule = CLIENTS[client]["accepts"]
     taken = {"2xx": range(200, 300), "200": range(200, 201), "any": range(100, 600)}[rule["status"]]
     if answer.status not in taken:

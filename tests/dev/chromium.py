@@ -37,7 +37,7 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Only this machine has an address: nothing can be asked elsewhere.
+    # No name resolves but this machine's: nothing can be requested elsewhere.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
@@ -46,7 +46,7 @@ _RATE = 48_000
 
 
 class Seen(NamedTuple):
-    """What a page has said on its console (errors, warnings) and asked for."""
+    """A page's console output (errors, warnings) and requests."""
 
     console: list[str]
     requests: list[str]
@@ -92,7 +92,7 @@ class Page:
         self._do("choose", selector=selector, value=value)
 
     def allow_microphone(self) -> None:
-        """What its user does in the browser's address bar."""
+        """Grant the permission, as a user does in the address bar."""
         self._do("allow", microphone="granted")
 
     def look(self, size: tuple[int, int], *, dark: bool) -> None:
@@ -108,7 +108,7 @@ class Page:
         return [finding for finding in self._do("judge") if finding[0] in ("serious", "critical")]
 
     def seen(self) -> Seen:
-        """What it has said and asked for so far."""
+        """Its console output and requests so far."""
         return Seen(**self._do("seen"))
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class Browser:
     ) -> Iterator[Page]:
         """A page at `url` while the context lasts.
 
-        `microphone` is `granted`, `denied` or `prompt`; `answers` are answers to requests by address, `None` for no network.
+        `microphone` is `granted`, `denied` or `prompt`; `answers` are responses by URL, `None` for no network.
         """
         number = self.do(
             "open",

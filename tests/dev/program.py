@@ -34,12 +34,12 @@ class Dev:
 
     @property
     def url(self) -> str:
-        """The page's address, with the slash."""
+        """The page's URL, with the slash."""
         return re.findall(r"Page +(http://127\.0\.0\.1:\d+/)\n", self.out)[0]
 
     @property
     def livekit_url(self) -> str:
-        """The address of the LiveKit server that it has started."""
+        """The URL of the LiveKit server that it started."""
         url: str = re.findall(r"started on (ws://\S+)\n", self.out)[0]
         return url
 

@@ -1,4 +1,4 @@
-"""LocalServer: on loopback, on the port that was asked for, until the context ends."""
+"""LocalServer: on loopback, on the requested port, until the context ends."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_loopback_only() -> None:
         assert "127.0.0.1" == listener.getsockname()[0]
 
 
-def test_port_that_was_asked_for() -> None:
-    """A port that was asked for is used, or is an error if another program has it."""
+def test_requested_port() -> None:
+    """A requested port is used; it is an error if another program has it."""
     with listen(0) as first:
         port = first.getsockname()[1]
         with pytest.raises(PortTaken, match=f"port {port} is not available: "):

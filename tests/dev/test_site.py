@@ -208,7 +208,7 @@ def test_guest_and_room(url: str) -> None:
 
 
 def test_agents(url: str) -> None:
-    """A guest may ask for the voice agent by its name; with the page's query the token names no agent."""
+    """A guest may name the voice agent; with the page's query the token names no agent."""
     named = token(url, {"room_config": {"agents": [{"agent_name": AGENT}]}})
     automatic = ask(url, "/voice/token?dispatch=automatic", method="POST", body={})
     assert [{"agentName": AGENT}] == claims(named.json["participant_token"])["roomConfig"]["agents"]

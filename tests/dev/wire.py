@@ -1,4 +1,4 @@
-"""Wire: plain HTTP to a loopback server, with whatever headers a test wants to send."""
+"""Plain HTTP to a loopback server, with any headers."""
 
 from __future__ import annotations
 

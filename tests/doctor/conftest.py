@@ -18,7 +18,7 @@ __all__ = ["authority", "livekit_binary", "livekit_server", "moss", "no_proxies"
 
 
 class Authority(NamedTuple):
-    """An authority of our own, and its certificate in a file."""
+    """A certificate authority, and its certificate in a file."""
 
     ca: trustme.CA
     file: Path

@@ -61,7 +61,7 @@ def claims(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 FAULTS: dict[str, tuple[dict[str, Any], Expected]] = {
     "status 200": ({"status": 200}, warns("endpoint.status", "HTTP 200.*201")),
-    "another login": ({"login": "Bearer somebody-else"}, fails("endpoint.status", "HTTP 401.*headers")),
+    "another login": ({"login": "Bearer another-user"}, fails("endpoint.status", "HTTP 401.*headers")),
     "camelCase only": ({"keys": ("serverUrl", "participantToken")}, warns("endpoint.keys", 'response_keys="both"')),
     "a field called token": ({"keys": ("server_url", "token")}, fails("endpoint.keys", "server_url and token;")),
     "no URL": ({"keys": ("address", "participant_token")}, fails("endpoint.keys", "lacks server_url")),
@@ -228,7 +228,7 @@ def test_cors_without_an_origin(livekit_server: LiveKitServer) -> None:
 
 def test_room_that_exists_is_named(livekit_server: LiveKitServer, room: str) -> None:
     """An endpoint that sends people into a room that exists: LiveKit reads no agents there."""
-    token = signed(livekit_server, {"sub": "somebody", "video": {"roomJoin": True, "room": room}})
+    token = signed(livekit_server, {"sub": "user-43", "video": {"roomJoin": True, "room": room}})
     with join(livekit_server.url, token):
         checks = checked(broken(livekit_server, room=room), livekit_server)
 

@@ -65,7 +65,7 @@ FRAMES: dict[str, tuple[dict[str, Any], object]] = {
 
 
 def test_frames_are_read_as_protobuf_writes_them() -> None:
-    """The few fields that are looked at are found, whatever else a frame holds."""
+    """The needed fields are found beside all others of a frame."""
     for message, expected in FRAMES.values():
         assert expected == read(rtc.SignalResponse(**message).SerializeToString())
 
@@ -131,12 +131,12 @@ def test_error_in_two_parts() -> None:
 
 
 def test_untrusted_text_is_short_and_printable() -> None:
-    """A name that somebody else chose cannot flood or control the terminal."""
+    """An untrusted name cannot flood or control the terminal."""
     assert ("clerk", "\\x1b[2J", 67) == (escape("clerk"), escape("\x1b[2J"), len(escape("n" * 500)))
 
 
 def test_secrets_and_tokens_are_masked() -> None:
-    """Whatever slips into a text all the same is masked at the last gate; short words are left alone."""
+    """Secrets and tokens in a text are masked; short words are not."""
     redactor = Redactor()
     redactor.learn("hush-hush-hush", "hush-hush", "secret", "")
     check = Check("x", "fail", "it said hush-hush-hush and eyJhbGciOi.eyJzdWIi.c2ln", "not a secret: hush-hush")

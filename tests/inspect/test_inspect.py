@@ -205,7 +205,7 @@ def test_secrets_in_a_token_are_masked() -> None:
 
 
 def test_any_json_value_is_handled() -> None:
-    """Whatever JSON a claim holds, the lint has an answer."""
+    """Any JSON value in a claim has a finding."""
     value: Any
     for value in [None, True, 7, 1e999, "text", [], {}, [{}], {"a": {}}]:
         for claim in sorted(_inspect.spelling.CLAIMS | {"video.room", "roomConfig.agents", "roomConfig.egress"}):

@@ -34,7 +34,7 @@ def livekit_binary() -> Path:
 
 @pytest.fixture(scope="session")
 def livekit_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
-    """One LiveKit server for the whole run; tests keep apart by using rooms of their own."""
+    """One LiveKit server for the whole run; each test uses other rooms."""
     with LiveKitServer(livekit_binary) as server:
         yield server
 

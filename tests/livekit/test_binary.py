@@ -1,4 +1,4 @@
-"""Where the `livekit-server` executable comes from; with a stand-in for Go, no network, no server."""
+"""Where the `livekit-server` executable comes from, with a stand-in for Go."""
 
 from __future__ import annotations
 

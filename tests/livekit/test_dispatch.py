@@ -30,7 +30,7 @@ WORKERS = {
 
 @pytest.fixture(scope="module")
 def agents_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
-    """A server of this module's own: all workers are registered before the first room asks for one."""
+    """A server for this module: all workers are registered before the first room."""
     with LiveKitServer(livekit_binary) as server:
         yield server
 

@@ -102,7 +102,7 @@ def test_empty_keys_are_refused(keys: dict[str, str], livekit_binary: Path) -> N
 
 
 def test_environment_does_not_leak_in(livekit_binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables from which LiveKit would take keys, ports and addresses do not reach the server."""
+    """LiveKit's variables for keys and ports do not reach the server."""
     monkeypatch.setenv("LIVEKIT_KEYS", "APIleaked: a-secret-that-came-from-the-environment")
     monkeypatch.setenv("LIVEKIT_PORT", "1")
     monkeypatch.setenv("UDP_PORT", "1")
@@ -182,7 +182,7 @@ def test_log_hides_tokens(own_server: LiveKitServer) -> None:
 
 
 def test_restart_rotates_the_keys(own_server: LiveKitServer) -> None:
-    """After `restart(keys=…)` the server has the same address, knows the new pair, and no longer the old one."""
+    """After `restart(keys=…)` the server has the same URL and accepts only the new pair."""
     url, pid, old = own_server.url, own_server.pid, token_of(own_server)
 
     own_server.restart(keys={"APInew": "n" * 43})

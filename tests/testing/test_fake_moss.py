@@ -35,7 +35,7 @@ def moss() -> Iterator[FakeMoss]:
 
 
 def label(value: object) -> str:
-    """The name of a parameter in a test's id: short, whatever the size of a body."""
+    """A short name of a parameter for a test's id."""
     if isinstance(value, type):
         return value.__name__
     return repr(value) if isinstance(value, FaultResponse) else f"{value!r:.24}"
@@ -59,12 +59,12 @@ def request_of(moss: FakeMoss) -> bytes:
 
 
 def dial(moss: FakeMoss) -> socket.socket:
-    """A connection on which nothing waits for more than ten seconds."""
+    """A connection with a timeout of ten seconds."""
     return socket.create_connection(("127.0.0.1", int(moss.url.rpartition(":")[2])), timeout=10)
 
 
 def drain(client: socket.socket) -> tuple[bytes, str]:
-    """Everything that comes, and how it ends: "end" or "reset"."""
+    """All received bytes, and how the connection ended: "end" or "reset"."""
     received = b""
     try:
         while chunk := client.recv(65536):
@@ -75,7 +75,7 @@ def drain(client: socket.socket) -> tuple[bytes, str]:
 
 
 def talk(moss: FakeMoss, request: bytes | None = None) -> tuple[bytes, str]:
-    """Say the right request, or another, over a bare socket: what comes, and how it ends."""
+    """Send the right request, or another, over a bare socket; the received bytes, and how the connection ended."""
     try:
         with dial(moss) as client:
             client.sendall(request_of(moss) if request is None else request)
@@ -93,12 +93,12 @@ def split(received: bytes) -> tuple[bytes, bytes]:
 Ask = Callable[..., httpx2.Response]
 # One for all: reading the system's certificates anew for every client would take most of this file's time.
 TLS = ssl.create_default_context()
-# To connect may take long on a busy machine: it is the answer that is not waited for.
+# Connecting may take long on a busy machine, so only the read timeout is short.
 IMPATIENT = httpx2.Timeout(10, read=0.2)
 
 
 def sync_over(transport: Callable[[FakeMoss], Any]) -> Ask:
-    """Asks with httpx2.Client."""
+    """Requests with httpx2.Client."""
 
     def ask(moss: FakeMoss, timeout: httpx2.Timeout | float | None = 10, **headers: str) -> httpx2.Response:
         client = httpx2.Client(transport=transport(moss), timeout=timeout, trust_env=False, verify=TLS)
@@ -109,7 +109,7 @@ def sync_over(transport: Callable[[FakeMoss], Any]) -> Ask:
 
 
 def async_over(transport: Callable[[FakeMoss], Any]) -> Ask:
-    """Asks with httpx2.AsyncClient, in its own event loop."""
+    """Requests with httpx2.AsyncClient, in a new event loop."""
 
     async def fetch(moss: FakeMoss, timeout: httpx2.Timeout | float | None, headers: dict[str, str]) -> httpx2.Response:
         client = httpx2.AsyncClient(transport=transport(moss), timeout=timeout, trust_env=False, verify=TLS)
@@ -146,7 +146,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @in_every_way
 def test_answers_the_credentials(moss: FakeMoss, ask: Ask) -> None:
-    """The right project that names the right voice agent gets the four fields."""
+    """The project and its voice agent get the four fields."""
     response = ask(moss)
 
     assert 200 == response.status_code
@@ -155,7 +155,7 @@ def test_answers_the_credentials(moss: FakeMoss, ask: Ask) -> None:
 
 
 def test_credentials_are_random_unless_given() -> None:
-    """Two fakes share no key, secret, project or agent; what is given is taken as it is."""
+    """Two fakes share no key, secret, project or agent; arguments are used unchanged."""
     with FakeMoss() as one, FakeMoss() as two:
         for name in ("project_id", "project_key", "voice_agent_id", "api_url"):
             assert one.arguments[name] != two.arguments[name]
@@ -206,7 +206,7 @@ def test_refuses_what_the_api_refuses() -> None:
                 assert ("GET" if expected == 405 else None) == response.headers.get("allow")
 
 
-def test_a_body_in_the_request_does_not_reset_the_answer(moss: FakeMoss) -> None:
+def test_large_request_body(moss: FakeMoss) -> None:
     """A POST whose body is larger than any buffer is read to its end, so that its 405 arrives."""
     response = httpx2.post(moss.url + path_of(moss), content=b"x" * 500_000, trust_env=False)
 
@@ -215,7 +215,7 @@ def test_a_body_in_the_request_does_not_reset_the_answer(moss: FakeMoss) -> None
 
 @in_every_way
 def test_rotate(moss: FakeMoss, ask: Ask) -> None:
-    """rotate() brings a new random key and secret, or the given ones; the rest stays unless given."""
+    """rotate() sets a random key and secret, or the given ones; other fields change only when given."""
     before = moss.credentials
     after = moss.rotate()
 
@@ -229,8 +229,8 @@ def test_rotate(moss: FakeMoss, ask: Ask) -> None:
     assert ["wss://other", "k", "s", ""] == list(ask(moss).json().values())
 
 
-def test_answer_of_another_type_is_refused_at_once() -> None:
-    """What is no answer is a TypeError in the test's own line, and not later on a thread."""
+def test_response_of_another_type() -> None:
+    """A value that is not a response is a TypeError at the call."""
     answer: Any
     for answer in ["503", [503, 200], None, True, FaultResponse]:
         moss = FakeMoss()
@@ -268,7 +268,7 @@ def test_etag_and_max_age(moss: FakeMoss, ask: Ask) -> None:
 
 @in_every_way
 def test_script_is_played_in_order(moss: FakeMoss, ask: Ask) -> None:
-    """Scripted answers come first and in order, then always(), then what the API itself says."""
+    """Queued responses come first and in order, then the default, then the API's own."""
     moss.queue(503, FaultResponse(429, headers={"Retry-After": "2"}))
     moss.queue(500)
     moss.set_default(502)
@@ -304,7 +304,7 @@ def test_headers_ignore_case() -> None:
 
 @in_every_way
 def test_requests_are_recorded(ask: Ask) -> None:
-    """The record holds method, path with query, headers in any case, and the time by the given clock."""
+    """A recorded request has method, path with query, headers in any case, and the time of the given clock."""
     ticks = itertools.count(100.0, 0.5)
     with FakeMoss(clock=lambda: next(ticks)) as moss:
         ask(moss)
@@ -334,8 +334,8 @@ def test_wait_for(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
     assert ["end", "end"] == [future.result(10)[1] for future in asked]
 
 
-def test_a_visitor_who_says_nothing_takes_no_answer(moss: FakeMoss) -> None:
-    """A connection that ends before its request is whole is not recorded and leaves the script alone."""
+def test_incomplete_request(moss: FakeMoss) -> None:
+    """A connection that ends before its request is complete is not recorded and uses no queued response."""
     moss.queue(503)
     for said in (b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nshort"):
         with dial(moss) as client:
@@ -347,8 +347,8 @@ def test_a_visitor_who_says_nothing_takes_no_answer(moss: FakeMoss) -> None:
     assert talk(moss)[0].startswith(b"HTTP/1.1 503 ")
 
 
-def test_a_request_without_end_is_cut_off(moss: FakeMoss) -> None:
-    """Headers that never end are read up to a limit, not forever."""
+def test_endless_request(moss: FakeMoss) -> None:
+    """Endless headers are read up to a limit."""
     with dial(moss) as client, pytest.raises(OSError, match=r"Broken pipe|reset"):
         client.sendall(b"x" * (1 << 26))
     assert 0 == moss.count
@@ -356,8 +356,8 @@ def test_a_request_without_end_is_cut_off(moss: FakeMoss) -> None:
 
 @in_every_way
 @pytest.mark.parametrize("kind", ["hang", "hang_after_headers"])
-def test_a_held_answer_goes_on_when_released(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask, kind: str) -> None:
-    """A held answer is counted in flight, keeps the credentials of its arrival, and arrives after release()."""
+def test_release(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask, kind: str) -> None:
+    """A held response counts as in flight, has the credentials of the request's arrival, and is sent after release()."""
     moss.queue(FaultResponse(hang=kind == "hang", hang_after_headers=kind == "hang_after_headers"))
     before = moss.credentials
     asked = pool.submit(ask, moss)
@@ -373,8 +373,8 @@ def test_a_held_answer_goes_on_when_released(moss: FakeMoss, pool: ThreadPoolExe
 
 
 @in_every_way
-def test_close_drops_held_answers(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask) -> None:
-    """close() ends a held answer, and a delayed one, without a byte of it."""
+def test_close_drops_held_responses(moss: FakeMoss, pool: ThreadPoolExecutor, ask: Ask) -> None:
+    """close() ends held and delayed responses without sending any of them."""
     moss.queue(FaultResponse(hang=True), FaultResponse(delay=60))
     asked = [pool.submit(ask, moss) for _ in range(2)]
     moss.wait_for(2)
@@ -387,8 +387,8 @@ def test_close_drops_held_answers(moss: FakeMoss, pool: ThreadPoolExecutor, ask:
 
 
 @in_every_way
-def test_a_client_that_leaves_is_no_longer_held(moss: FakeMoss, ask: Ask) -> None:
-    """When the client gives up, its held or delayed answer is over, without release()."""
+def test_client_that_disconnects(moss: FakeMoss, ask: Ask) -> None:
+    """When the client disconnects, its held or delayed response ends without release()."""
     moss.queue(
         FaultResponse(hang=True),
         FaultResponse(delay=60),
@@ -452,7 +452,7 @@ def test_content_on_the_wire(
 
 
 def test_delay_on_the_wire(moss: FakeMoss) -> None:
-    """Not a byte comes before the delay is over."""
+    """No byte is sent before the end of the delay."""
     moss.queue(MockResponse(body=b"x", delay=0.2))
     with dial(moss) as client:
         client.sendall(request_of(moss))
@@ -499,7 +499,7 @@ def test_faults(moss: FakeMoss, ask: Ask, answer: FaultResponse, expected: type[
 
 
 def test_memory_needs_no_socket(pool: ThreadPoolExecutor) -> None:
-    """The transport answers before start(), for any host; close() drops what is held, then it refuses."""
+    """The transport works before start(), for any host; close() drops held responses, and later requests fail."""
     moss = FakeMoss(project_id="p", project_key="k", voice_agent_id="v")
     headers = {"X-Project-Id": "p", "X-Project-Key": "k"}
     with httpx2.Client(transport=moss.transport()) as client:
@@ -516,7 +516,7 @@ def test_memory_needs_no_socket(pool: ThreadPoolExecutor) -> None:
 
 
 def test_memory_is_bound_to_no_loop(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
-    """One transport serves four event loops in four threads and plain threads, while answers are held."""
+    """One transport serves four event loops and four plain threads at once, with held responses."""
     transport = moss.transport()
 
     def fetch() -> int:
@@ -536,7 +536,7 @@ def test_memory_is_bound_to_no_loop(moss: FakeMoss, pool: ThreadPoolExecutor) ->
 
 
 def test_memory_waits_can_be_injected(moss: FakeMoss) -> None:
-    """A given sleep is called once per wait with its seconds, and nothing really waits."""
+    """A given sleep function is called for each wait with its seconds, and there is no real wait."""
     slept: list[float] = []
 
     async def async_sleep(seconds: float) -> None:
@@ -584,7 +584,7 @@ def test_memory_cancelled_task_is_no_longer_held(moss: FakeMoss) -> None:
 
 
 def test_start_and_close_may_be_repeated() -> None:
-    """start() and close() are idempotent; a closed port refuses, and a restart has the same address."""
+    """start() and close() are idempotent; a closed port refuses, and a restart has the same URL."""
     moss = FakeMoss()
     moss.close()
     assert moss.start() is moss
@@ -604,7 +604,7 @@ def test_start_and_close_may_be_repeated() -> None:
 
 
 def test_url_before_start_answers_in_memory() -> None:
-    """A fake that was never started has a URL that no network resolves and its transport answers."""
+    """A fake that was never started has a URL that no network resolves, and its transport works."""
     moss = FakeMoss()
     with httpx2.Client(transport=moss.transport()) as client:
         assert client.get(f"{moss.url}/").status_code == 404
@@ -612,7 +612,7 @@ def test_url_before_start_answers_in_memory() -> None:
 
 
 def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:
-    """After close() there is neither a thread nor an open socket of ours, whatever was under way."""
+    """close() ends all threads and sockets, with any responses in flight."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()  # what earlier tests have left is not ours
@@ -643,7 +643,7 @@ def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:
 
 
 def test_repr_hides_secrets(moss: FakeMoss) -> None:
-    """No rendering of the fake, its answers or its record shows the secret or the project key."""
+    """No rendering of the fake, its responses or its requests shows the secret or the project key."""
     scripted = FaultResponse(json=moss.credentials, headers={"X-Secret": moss.credentials["voice_agent_api_secret"]})
     moss.queue(scripted)
     talk(moss)

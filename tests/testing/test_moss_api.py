@@ -1,4 +1,4 @@
-"""FakeMoss as the Moss API: every route, its checks, the pages of session reports, and all of it without a socket."""
+"""FakeMoss as the Moss API: every route, its checks, the pages of session reports, with and without a socket."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_runtime_config(client: Client) -> None:
 
 
 def test_session_report_is_stored_and_listed(client: Client) -> None:
-    """What the manager posts is what the API lists, and what the test can read."""
+    """A posted report is listed by the API and readable by the test."""
     moss, http = client
     agent = moss.arguments["voice_agent_id"]
     report = {"chat_history": {"items": [{"type": "message", "role": "user", "content": ["x" * 3_000_000]}]}}

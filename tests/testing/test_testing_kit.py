@@ -1,4 +1,4 @@
-"""The testing kit as users have it: fixtures, the frozen clock, and assertions about tokens."""
+"""The testing kit: fixtures, the frozen clock, and assertions about tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moss_voice_server.testing import FakeMoss, FrozenClock, assert_token, decod
 
 
 def test_fixtures_are_found(fake_moss: FakeMoss, moss_server: MossVoiceServerSync) -> None:
-    """pytest finds the fixtures by itself, and they belong together."""
+    """pytest finds the fixtures without a conftest, and the server uses the fake."""
     assert_token(
         moss_server.create_participant_token(ParticipantInfo("ada"), "hall"),
         api_key=fake_moss.credentials["voice_agent_api_key"],
@@ -26,7 +26,7 @@ def test_fixtures_are_found(fake_moss: FakeMoss, moss_server: MossVoiceServerSyn
 
 
 def test_clock_moves_credentials_and_tokens(frozen_clock: FrozenClock, fake_moss: FakeMoss) -> None:
-    """A server made under the frozen clock sees no other time: its tokens are of that time, its credentials age by it."""
+    """A server that is created under the frozen clock uses its time for tokens and for the age of credentials."""
     server = MossVoiceServerSync.create(**fake_moss.arguments)
     first = decode_token(server.create_participant_token(ParticipantInfo("ada"), "hall"))
     frozen_clock.advance(7200)
@@ -36,7 +36,7 @@ def test_clock_moves_credentials_and_tokens(frozen_clock: FrozenClock, fake_moss
     assert ("stale", 7200) == (state, second["nbf"] - first["nbf"])
 
 
-def test_clock_is_given_back() -> None:
+def test_clock_after_the_with() -> None:
     """After the `with` new servers have the real time again; one given by hand is frozen inside as well."""
     with FrozenClock(at=1_000_000):
         inside = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
@@ -46,7 +46,7 @@ def test_clock_is_given_back() -> None:
 
 
 def test_everything_can_be_compared(moss_server: MossVoiceServerSync) -> None:
-    """A token passes when all that is asked is so."""
+    """A token passes when all arguments match."""
     agents: list[AgentDispatch | str] = ["plain", AgentDispatch("other", "metadata", "blue", {"key": "value"})]
     grants = ParticipantGrants(can_publish=False, can_publish_sources=("microphone",), hidden=True)
     token = moss_server.create_participant_token(
@@ -67,13 +67,13 @@ def test_everything_can_be_compared(moss_server: MossVoiceServerSync) -> None:
 
 
 def test_absences_can_be_compared(moss_server: MossVoiceServerSync) -> None:
-    """`None` and empty mean that the token says nothing of it."""
+    """`None` and empty mean that the claim is absent."""
     token = moss_server.create_participant_token(ParticipantInfo("ada"), "hall")
     assert_token(token, name=None, metadata=None, attributes=None, agents=(), grants=None, ttl=900)
 
 
 def test_all_differences_are_listed(moss_server: MossVoiceServerSync) -> None:
-    """The error names each difference, what was expected and what is said, and nothing else."""
+    """The error lists each difference with both values, and nothing else."""
     token = moss_server.create_participant_token(ParticipantInfo("ada"), "hall")
     with pytest.raises(AssertionError) as caught:
         assert_token(token, identity="bob", room="hall", ttl=60, agents=["echo"], api_secret="wrong")
@@ -86,8 +86,8 @@ def test_all_differences_are_listed(moss_server: MossVoiceServerSync) -> None:
     ]
 
 
-def test_what_is_no_token_is_said() -> None:
-    """Something else than a token is an assertion error, not a puzzle."""
+def test_text_that_is_not_a_token() -> None:
+    """Text that is not a token is an AssertionError."""
     token: Any
     for token in ["", "a.b.c", "a.W10.c", None, "a.b", b"a.b", 5]:
         with pytest.raises(AssertionError, match="not a token"):
@@ -104,14 +104,14 @@ def test_tokens_of_other_makers() -> None:
 
 @pytest.mark.parametrize("token", ["e30.e30.c2ln", "no token"])
 def test_failure_shows_the_line_of_the_test(token: str) -> None:
-    """What pytest shows of a failure is the test's own line, and nothing of our code."""
+    """pytest shows the line of the test, and none of our code."""
     with pytest.raises(AssertionError) as caught:
         assert_token(token, identity="ada")
     assert [Path(__file__)] == [entry.path for entry in caught.traceback.filter(caught)]
 
 
-def test_plugin_costs_other_suites_nothing(tmp_path: Path) -> None:
-    """A suite that does not use the fixtures imports neither the HTTP client nor the server through the plugin."""
+def test_plugin_is_light(tmp_path: Path) -> None:
+    """Without the fixtures the plugin imports neither the HTTP client nor the server."""
     (tmp_path / "test_other.py").write_text(
         "import sys\n\ndef test_nothing_came_along():\n"
         "    assert not {'httpx2', 'moss_voice_server._server', 'moss_voice_server.testing._fake_moss'} & set(sys.modules)\n"

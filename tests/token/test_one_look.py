@@ -1,4 +1,4 @@
-"""One look: labels are taken together at one look where that is enough, and never when a careful check would refuse one."""
+"""The fast check of all labels together accepts exactly the labels that the single checks accept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from moss_voice_server._token.claims import DEFAULT_TTL, payload
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import ParticipantInfo
 
-# What the one look decides by: the ends of printable ASCII, what JSON escapes, blanks, and what is beyond ASCII.
+# The edges of the fast check: the ends of printable ASCII, what JSON escapes, blanks, and what is beyond ASCII.
 EDGES = [
     "",
     " ",
@@ -39,7 +39,7 @@ LABELS = st.lists(st.sampled_from(EDGES), max_size=4).map("".join)
 
 
 def careful(identity: str, room: str, name: str | None, agent: str) -> str:
-    """What the careful checks say of these labels, one after the other: the first one's complaint, or nothing."""
+    """The first error of the single checks, or an empty text."""
     try:
         labels.label("identity", identity)
         labels.label("room_name", room)
@@ -53,7 +53,7 @@ def careful(identity: str, room: str, name: str | None, agent: str) -> str:
 
 
 def seen(identity: str, room: str, name: str | None, agent: str) -> str:
-    """What minting says of them; what it signs must be what was asked."""
+    """The error of creating a token, or an empty text; the claims must have these labels."""
     try:
         written = payload("{", 0.0, ParticipantInfo(identity, name), room, agent, DEFAULT_TTL, None, (), None)
     except InvalidArgument as error:
@@ -68,12 +68,12 @@ def seen(identity: str, room: str, name: str | None, agent: str) -> str:
 @settings(deadline=None, max_examples=500)
 @given(LABELS, LABELS, st.none() | LABELS, LABELS)
 def test_minting_agrees_with_the_careful_checks(identity: str, room: str, name: str | None, agent: str) -> None:
-    """Minting takes and refuses the labels that the careful checks take and refuse, with the same words."""
+    """Creating a token accepts and rejects the labels that the single checks accept and reject, with the same error."""
     assert careful(identity, room, name, agent) == seen(identity, room, name, agent)
 
 
 def test_minting_agrees_at_every_edge() -> None:
-    """Each edge, alone and before, behind and beside a plain letter, in each of the four places."""
+    """Each edge, alone and with a letter or itself before or after it, in each of the four places."""
     for first in EDGES:
         for text, place in itertools.product([first, first + "a", "a" + first, first + first], range(4)):
             four = ["user", "lobby", "Ada", "assistant"]
@@ -82,7 +82,7 @@ def test_minting_agrees_at_every_edge() -> None:
 
 
 def test_minting_agrees_on_lengths() -> None:
-    """The labels' length together is where the one look ends, and not where the labels do."""
+    """The fast check limits the labels' total length; longer labels are still accepted one by one."""
     for size in [240, 248, 249, 250, 255, 256, 257, 300]:
         for text in ("x" * size, "é" * (size // 2), "\\" * (size // 2), '"' * size):
             for four in (

@@ -1,4 +1,4 @@
-"""Whatever is accepted is signed as it was asked: any request, in odd types, with or without a mistake.
+"""Accepted requests are signed unchanged: any request, in unusual types, with or without a mistake.
 
 Each text may be a subclass, a member of an enumeration or a proxy; each mapping a proxy or a mapping of another kind.
 CI tries 20,000 variants of 2,000 requests, a run by hand 500 of 50.
@@ -161,7 +161,7 @@ class Odd:
 )
 @given(REQUESTS, st.integers(0, 2**32))
 def test_accepted_requests_are_signed_unchanged(request: Request, seed: int) -> None:
-    """A good request makes livekit-api's claims, whatever its types; another is refused with the field, or says the same."""
+    """A good request of any types makes livekit-api's claims; a bad one is rejected with its field."""
     expected, random = untimed(theirs(request)), Random(seed)
     for variant in range(VARIANTS):
         mistake_at = None if variant % 2 else random.randint(0, 12)
@@ -244,7 +244,7 @@ def test_one_name_twice_is_refused() -> None:
 
 
 def test_an_endless_list_of_agents_is_refused() -> None:
-    """Creating a token ends, whatever it is given."""
+    """An endless iterator is rejected."""
     from itertools import repeat
 
     with pytest.raises(InvalidArgument) as caught:

@@ -1,4 +1,4 @@
-"""Signer: tokens as RFC 7515 and RFC 7518 define them, checked by other people's code."""
+"""Signer: tokens of RFC 7515 and RFC 7518, checked by other libraries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def base64url(data: bytes) -> str:
 
 
 def test_known_token() -> None:
-    """One token, worked out by hand with OpenSSL's `dgst -sha256 -hmac`, stays what it is."""
+    """One token, computed with OpenSSL's `dgst -sha256 -hmac`, never changes."""
     assert (
         "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJBUElleGFtcGxlIn0.kVVClPQGcixxnDieJlamOkeY0lhJgisewCwbQvTxmWQ"
         == signer().sign(b'{"iss":"APIexample"}')
@@ -98,7 +98,7 @@ def test_signers_are_alike_when_key_and_secret_are() -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=80))
 def test_signer_verifies_any_message(signed: bytes, secret: str) -> None:
-    """Whatever the bytes are, JWT header included: the signature of the same secret, and no other."""
+    """For any bytes, the signature of the same secret is accepted, and no other."""
     expected = hmac.digest(secret.encode(), signed, "sha256")
 
     assert signer(secret).verifies(signed, expected)

@@ -55,7 +55,7 @@ def server(request: pytest.FixtureRequest) -> MossVoiceServer | MossVoiceServerS
 
 
 def test_event(server: MossVoiceServerSync) -> None:
-    """Every field is there, whatever LiveKit adds later is in `raw`, and the room's TURN password is nowhere."""
+    """Every field is read, unknown ones are in `raw`, and the room's TURN password is removed."""
     event = server.receive_webhook(*signed())
 
     assert ("EV_1", "participant_joined") == (event.id, event.event)

@@ -12,7 +12,7 @@ const [executablePath, userDataDir, ...flags] = process.argv.slice(2);
 const browser = await puppeteer.launch({ executablePath, userDataDir, args: flags, pipe: true, handleSIGINT: false });
 const pages = new Map();
 
-// What the page's own script makes of its peer connections, kept so that their statistics can be asked for.
+// The page's peer connections, for their statistics.
 function keepConnections() {
   const Original = window.RTCPeerConnection;
   window.connections = [];
