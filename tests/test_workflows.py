@@ -24,7 +24,6 @@ WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
 SCRIPTS = {"scripts/check", "scripts/test", "scripts/docs", "scripts/build"}
 TOO_OLD = sys.version_info < (3, 11)
 
-PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 # The write permissions that a job may have, and the jobs that may have them.
 POWERS = {"publish": {"id-token"}, "announce": {"attestations", "contents", "id-token"}}
 
@@ -55,38 +54,15 @@ def commands() -> list[str]:
 
 
 def test_zizmor_finds_nothing() -> None:
-    """zizmor, a linter for workflows, finds nothing; it runs offline."""
+    """zizmor finds nothing: actions are pinned, triggers are safe, and permissions are few."""
     if TOO_OLD:
         pytest.skip("zizmor needs Python 3.11 or newer")
     zizmor = shutil.which("zizmor", path=sysconfig.get_path("scripts"))
     if zizmor is None:
         absent("zizmor is not installed: pip install 'moss-voice-server[dev]'")
-    command = [
-        zizmor,
-        "--offline",
-        "--no-config",
-        "--persona=pedantic",
-        "--strict-collection",
-        "--no-progress",
-        "-q",
-        ".",
-    ]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
+    options = ["--offline", "--no-config", "--persona=pedantic", "--strict-collection", "--no-progress", "-q"]
+    done = subprocess.run([zizmor, *options, "."], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
     assert 0 == done.returncode, done.stdout + done.stderr
-
-
-def test_actions_are_pinned() -> None:
-    """Each action is pinned to one commit hash, with its version in a comment."""
-    found = [
-        line.partition("uses: ")[2]
-        for path in WORKFLOWS
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if "uses: " in line
-    ]
-    strange = [each for each in found if not PINNED.fullmatch(each) and not each.startswith("$/.github/workflows/")]
-    assert [] == strange
-    pins = {each for each in found if "@" in each}
-    assert len({each.partition("@")[0] for each in pins}) == len(pins), "one action, two versions"
 
 
 def test_powers() -> None:
@@ -97,14 +73,6 @@ def test_powers() -> None:
         assert POWERS.get(name, set()) == beyond, name
         if beyond:
             assert "checkout" not in str(job["steps"])
-
-
-def test_triggers() -> None:
-    """No trigger runs other people's code with this repository's permissions, and no workflow uses a secret."""
-    for path in WORKFLOWS:
-        # YAML 1.1 reads the key `on` as true.
-        assert set(read(path)[True]) <= {"push", "pull_request", "workflow_call"}  # type: ignore[index]
-        assert "${{ secrets" not in path.read_text(encoding="utf-8")
 
 
 def test_checkouts_forget_their_credentials() -> None:

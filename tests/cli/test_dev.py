@@ -8,18 +8,14 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import jwt
 import pytest
 
 from moss_voice_server._cli._local import AGENT_NAME
-from moss_voice_server.testing import FakeMoss, MockResponse
+from moss_voice_server.testing import FakeMoss, LiveKitServer, MockResponse
 from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.once
 

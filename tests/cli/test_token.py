@@ -8,16 +8,13 @@ import re
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
 
-from moss_voice_server.testing import FakeMoss, MockResponse
+from moss_voice_server.testing import FakeMoss, LiveKitServer, MockResponse
 from tests.cli.shell import PROGRAM, Shell, claims, read_soon
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.once
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from tests.clients import endpoints
 from tests.clients.token_source import TokenSource
 from tests.livekit.conftest import livekit_binary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["livekit_binary"]
 

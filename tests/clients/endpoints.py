@@ -5,8 +5,9 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -18,9 +19,6 @@ from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, ResponseKeys, TokenRequest
 from moss_voice_server.flask import token_blueprint
 from tests.support.tokens import API_KEY, API_SECRET, URL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _LONGEST = 20.0  # seconds; only a server that hangs gets there
 

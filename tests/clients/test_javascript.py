@@ -6,24 +6,21 @@ import http.server
 import json
 import re
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.clients import endpoints
+from tests.clients.token_source import TokenSource
 from tests.clients.vectors import VECTORS, Vector
 from tests.examples.apps import APPS, ONE_OF_EACH, started
 from tests.livekit.signalling import join
 from tests.livekit.worker import Worker, worker
 from tests.support.tokens import URL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.clients.token_source import TokenSource
 
 pytestmark = pytest.mark.once
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from tests.clients.endpoints import Answer
+from tests.clients.endpoints import Answer
 
 _FOLDER = Path(__file__).parents[1] / "vectors" / "clients"
 CLIENTS: dict[str, dict[str, Any]] = {

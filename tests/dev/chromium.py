@@ -10,16 +10,13 @@ import shutil
 import subprocess
 import wave
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tests.clients.npm import installed
 from tests.livekit.needs import absent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _HERE = Path(__file__).parent / "browser"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")

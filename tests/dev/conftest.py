@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +14,6 @@ from tests.cli.shell import bare_environ
 from tests.dev.chromium import Browser, chromium
 from tests.livekit.conftest import livekit_binary, livekit_server
 from tests.livekit.needs import absent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["livekit_binary", "livekit_server"]
 

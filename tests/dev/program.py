@@ -8,14 +8,11 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tests.cli.shell import PATIENCE, PROGRAM
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 LAST_WORD = "Press Ctrl-C to stop.\n"
 

@@ -9,7 +9,6 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
@@ -20,13 +19,10 @@ import moss_voice_server
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._cli._local import AGENT_NAME
 from moss_voice_server._dev import browser_client as client
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
 from tests.dev.program import children, dev
 from tests.dev.wire import ask
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.once
 

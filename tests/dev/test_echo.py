@@ -6,8 +6,9 @@ import asyncio
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,6 @@ from tests.livekit.media import Guest, guest, hears, playing
 from tests.livekit.server_api import call
 from tests.livekit.signalling import join
 from tests.livekit.worker import worker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.once
 

@@ -13,9 +13,10 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,6 @@ from tests.dev.program import Dev, dev
 from tests.dev.wire import ask
 from tests.livekit.media import guest
 from tests.livekit.server_api import call, signed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 pytestmark = pytest.mark.once
 

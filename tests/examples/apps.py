@@ -7,20 +7,16 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx2
 import jwt
 
+from moss_voice_server.testing import FakeMoss
 from tests.examples.serving import LONGEST, run, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from moss_voice_server.testing import FakeMoss
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _PROGRAMS = Path(sys.executable).parent

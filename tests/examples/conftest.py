@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from moss_voice_server.testing import FakeMoss
 from tests.livekit.conftest import livekit_binary, livekit_server
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["livekit_binary", "livekit_server"]
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import httpx2
 import jwt
 import pytest
 
 from moss_voice_server.testing import FakeMoss
 from tests.examples.apps import APPS, EXAMPLES, SETTINGS, TOKEN_PATH, Running, started
 from tests.processes.program import until
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import httpx2
 
 pytestmark = pytest.mark.once
 

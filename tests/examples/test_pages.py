@@ -6,8 +6,10 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx2
 import pytest
@@ -23,9 +25,6 @@ from tests.test_readme import blocks
 
 pytestmark = pytest.mark.once
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 DOCS = EXAMPLES.parent / "docs"
 # Which page shows which example.

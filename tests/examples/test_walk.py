@@ -7,15 +7,12 @@ import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from moss_voice_server.testing import LiveKitServer
 from tests.examples.walk import WALKS, Reader, fake_moss, steps, terminal, verdict
 from tests.livekit.needs import absent
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 PROGRAMS = Path(sys.executable).parent
 

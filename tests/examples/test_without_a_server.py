@@ -8,16 +8,14 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from moss_voice_server.testing import FakeMoss
 from tests.examples.apps import EXAMPLES
 from tests.examples.serving import run
 from tests.support.tokens import claims
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import FakeMoss
 
 pytestmark = pytest.mark.once
 

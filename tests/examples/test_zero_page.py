@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.testing import LiveKitServer
 from tests.clients.npm import installed
 from tests.dev.chromium import chromium
 from tests.examples.serving import serving
@@ -16,9 +16,6 @@ from tests.examples.walk import ROOT, fake_moss
 from tests.livekit.signalling import join
 from tests.livekit.worker import worker
 from tests.test_readme import blocks
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 PAGE = ROOT / "docs" / "zero-to-page.md"
 CDN = "https://cdn.jsdelivr.net/npm/livekit-client@2/dist/livekit-client.esm.mjs"

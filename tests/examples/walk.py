@@ -6,10 +6,11 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import httpx2
 
@@ -17,9 +18,6 @@ from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.dev.chromium import Browser, Page, chromium
 from tests.examples.serving import LONGEST, serving
 from tests.processes.program import clean_environ
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 # Placeholders for the reader's own values.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,10 +13,6 @@ from moss_voice_server import MossVoiceServerSync
 from moss_voice_server.testing import LiveKitServer, LiveKitServerError
 from moss_voice_server.testing._livekit_binary import build_livekit_server, find_livekit_server
 from tests.livekit.needs import absent
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")

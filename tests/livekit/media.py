@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from array import array
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit import rtc
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 PATIENCE = 20.0  # seconds within which an event must have come; it usually takes some milliseconds
 RATE = 48_000

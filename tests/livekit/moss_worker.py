@@ -9,16 +9,13 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from moss_voice_server.testing._livekit_binary import _locked, cache_folder
 from tests.livekit.needs import absent
 from tests.livekit.server_api import LiveKitKeys, call
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _PACKAGE = "moss-voice-agent-manager==1.0.0b14"  # 825 MB; it brings livekit-agents, and needs Python 3.11
 _SCRIPTS = Path(__file__).parent / "workers"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import jwt
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from moss_voice_server.testing import LiveKitServer
+from moss_voice_server.testing import LiveKitServer
 
 PATIENCE = 10.0
 

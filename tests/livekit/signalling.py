@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from livekit.protocol import rtc
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PATIENCE = 10.0  # seconds within which the server must have answered; it usually takes some milliseconds
 

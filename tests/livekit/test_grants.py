@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 from livekit.protocol import models
@@ -11,12 +10,10 @@ from livekit.protocol import rtc as signals
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.grants import ParticipantGrants
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.media import guest, hears, playing
 from tests.livekit.server_api import call
 from tests.livekit.signalling import join
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

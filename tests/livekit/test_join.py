@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.grants import ParticipantGrants
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.server_api import call, validate
 from tests.livekit.signalling import join
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

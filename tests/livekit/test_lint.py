@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
 
 from moss_voice_server._inspect import inspect
+from moss_voice_server.testing import LiveKitServer
 from tests.inspect.cases import CASES, KEY, NOW, Case, changed, good
 from tests.livekit.signalling import refused_status
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from array import array
-from typing import TYPE_CHECKING
 
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.media import RATE, guest, hears, measured, playing
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

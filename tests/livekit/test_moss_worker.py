@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import jwt
@@ -17,10 +18,6 @@ from tests.examples.apps import APPS, ONE_OF_EACH, started
 from tests.livekit.moss_worker import agents_in, running_worker
 from tests.livekit.server_api import LiveKitKeys
 from tests.livekit.signalling import join
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.once, pytest.mark.livekit]
 

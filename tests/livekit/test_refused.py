@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
@@ -12,13 +13,9 @@ import pytest
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.server_api import call, signed, validate
 from tests.livekit.signalling import join, refused_status
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = pytest.mark.livekit
 

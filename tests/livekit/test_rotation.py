@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,6 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.livekit.signalling import join, refused_status
 from tests.livekit.worker import worker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.livekit
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from secrets import token_hex
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,12 +11,10 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._token.claims import MAX_TOKEN
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.server_api import validate
 from tests.livekit.signalling import join
 from tests.support.token_requests import REQUESTS, Request
-
-if TYPE_CHECKING:
-    from moss_voice_server.testing import LiveKitServer
 
 pytestmark = [pytest.mark.livekit, pytest.mark.once]
 

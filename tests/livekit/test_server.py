@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,9 +20,6 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.testing import LiveKitServer, LiveKitServerError
 from tests.livekit.server_api import validate
 from tests.livekit.signalling import join
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.livekit
 PATIENCE = 20.0  # seconds

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from livekit.protocol import agent
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from moss_voice_server.testing import LiveKitServer
 from tests.livekit.server_api import signed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from moss_voice_server.testing import LiveKitServer
 
 PATIENCE = 10.0  # seconds within which a job must have come; it usually takes some milliseconds
 
