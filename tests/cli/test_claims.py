@@ -54,10 +54,7 @@ def test_times() -> None:
 @pytest.mark.parametrize(
     ("claims", "rows"),
     [
-        (
-            {"video": {"canPublish": False}},
-            [Row("video", "", ""), Row("  canPublish", "false", "cannot publish")],
-        ),
+        ({"video": {"canPublish": False}}, [Row("video", "", ""), Row("  canPublish", "false", "cannot publish")]),
         ({"attributes": {"a": "ü"}}, [Row("attributes", "", ""), Row("  a", "ü", "")]),
         ({"unknown": [1, {"a": None}]}, [Row("unknown", '[1, {"a": null}]', "")]),
     ],

@@ -305,10 +305,7 @@ SETTINGS: dict[str, tuple[dict[str, str | None], str]] = {
         "LIVEKIT_API_KEY and LIVEKIT_API_SECRET are not set.*--api-key and --api-secret",
     ),
     "secret twice": ({"LIVEKIT_API_SECRET_FILE": "/nowhere"}, "LIVEKIT_API_SECRET and LIVEKIT_API_SECRET_FILE"),
-    "no such file": (
-        {"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": "/nowhere"},
-        "LIVEKIT_API_SECRET_FILE",
-    ),
+    "no such file": ({"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": "/nowhere"}, "LIVEKIT_API_SECRET_FILE"),
     "empty file": ({"LIVEKIT_API_SECRET": None, "LIVEKIT_API_SECRET_FILE": os.devnull}, "LIVEKIT_API_SECRET_FILE"),
     "unencrypted URL": ({"LIVEKIT_URL": "ws://livekit.example"}, "--livekit-url: .*wss"),
     "invalid key": ({"LIVEKIT_API_KEY": "A P I"}, "--api-key: "),

@@ -137,13 +137,7 @@ class Browser:
         `microphone` is `granted`, `denied` or `prompt`; `answers` are responses by URL, `None` for no network.
         """
         number = self.do(
-            "open",
-            url=url,
-            width=size[0],
-            height=size[1],
-            dark=dark,
-            microphone=microphone,
-            answers=answers,
+            "open", url=url, width=size[0], height=size[1], dark=dark, microphone=microphone, answers=answers
         )
         page = Page(self, number)
         try:

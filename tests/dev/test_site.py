@@ -112,10 +112,9 @@ def test_every_file_is_served() -> None:
 
 def test_config(url: str) -> None:
     """The configuration has the fields of `PageConfig`, whether the page can join, and the client with its hash."""
-    assert {
-        **config().as_dict(),
-        "client": {"src": "livekit-client.umd.js", "integrity": client.INTEGRITY},
-    } == ask(url, "/config.json").json
+    assert {**config().as_dict(), "client": {"src": "livekit-client.umd.js", "integrity": client.INTEGRITY}} == ask(
+        url, "/config.json"
+    ).json
 
 
 def test_headers(url: str) -> None:

@@ -72,11 +72,7 @@ Build = Callable[[Setup], Options]
 
 @pytest.fixture
 def setup(
-    moss: FakeMoss,
-    livekit_server: LiveKitServer,
-    authority: Authority,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    moss: FakeMoss, livekit_server: LiveKitServer, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Setup]:
     """The parts of a setup; what it starts ends with the test."""
     with ExitStack() as stack:
@@ -246,10 +242,7 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
         ),
         fails("moss.response", "voice_agent_url .*wss"),
     ),
-    "Moss hangs": (
-        answering(MockResponse(hang=True), timeout=0.3),
-        fails("moss.response", "0.3 s"),
-    ),
+    "Moss hangs": (answering(MockResponse(hang=True), timeout=0.3), fails("moss.response", "0.3 s")),
     # Credentials
     "a short secret": (
         lambda setup: setup.credentials(secret="hushhush"),
@@ -269,14 +262,8 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
         at("localhost:7880"),
         fails("livekit.url", "65535.*LIVEKIT_URL|wss.*LIVEKIT_URL|scheme.*LIVEKIT_URL"),
     ),
-    "closed port at an IPv6 address": (
-        at("ws://[::1]:1"),
-        fails("livekit.server", r"^\[::1\]:1: .*LIVEKIT_URL"),
-    ),
-    "the LiveKit URL is plain, and elsewhere": (
-        at("ws://host.example:7880"),
-        fails("livekit.url", "wss.*LIVEKIT_URL"),
-    ),
+    "closed port at an IPv6 address": (at("ws://[::1]:1"), fails("livekit.server", r"^\[::1\]:1: .*LIVEKIT_URL")),
+    "the LiveKit URL is plain, and elsewhere": (at("ws://host.example:7880"), fails("livekit.url", "wss.*LIVEKIT_URL")),
     "the LiveKit URL ends with /rtc": (at("wss://host.example/rtc"), fails("livekit.url", "/rtc.*LIVEKIT_URL")),
     "LiveKit's name is unknown": (at(f"wss://{'a' * 64}.example"), fails("livekit.dns", "DNS .*LIVEKIT_URL")),
     "closed port of LiveKit": (
@@ -351,14 +338,8 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
         lambda setup: setup.credentials(now=off(-120)),
         warns("clock", "2 minutes behind LiveKit's"),
     ),
-    "LiveKit's Date is 2 minutes behind": (
-        fake(**dated(-120)),
-        fails("clock", "2 minutes ahead of LiveKit's"),
-    ),
-    "LiveKit's Date is 45 seconds ahead": (
-        fake(**dated(+45)),
-        warns("clock", "4[456] seconds behind LiveKit's"),
-    ),
+    "LiveKit's Date is 2 minutes behind": (fake(**dated(-120)), fails("clock", "2 minutes ahead of LiveKit's")),
+    "LiveKit's Date is 45 seconds ahead": (fake(**dated(+45)), warns("clock", "4[456] seconds behind LiveKit's")),
     # The join
     "a proxy that does not pass WebSockets": (fake(join=Reply(200, "hello")), fails("join", "HTTP 200.*WebSockets")),
     "no WebSocket at /rtc": (fake(join=Reply(404, "not found")), fails("join", "HTTP 404.*WebSocket")),

@@ -172,10 +172,7 @@ def test_requested_fields_must_not_break_it(livekit_server: LiveKitServer) -> No
     def weak(request: Request) -> Reply:
         return Reply(500) if b"participant_identity" in request.body else broken(livekit_server)(request)
 
-    assert_found(
-        checked(weak, livekit_server),
-        warns("endpoint.identity", "HTTP 500.*403"),
-    )
+    assert_found(checked(weak, livekit_server), warns("endpoint.identity", "HTTP 500.*403"))
 
 
 def test_limit_on_the_way_is_no_fault(livekit_server: LiveKitServer) -> None:

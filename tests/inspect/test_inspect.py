@@ -77,12 +77,7 @@ SIGNATURES: dict[str, tuple[Callable[[], str], tuple[str, str | None], str, str]
     "key and secret swapped": (lambda: signed({**good(), "iss": SECRET}, KEY), PAIR, "swapped", "error"),
     "signed with the key": (lambda: signed(good(), KEY), PAIR, "signed_with_key", "error"),
     "secret with a newline": (lambda: signed(good(), SECRET + "\n"), PAIR, "secret_with_line_end", "error"),
-    "given secret with a newline": (
-        lambda: signed(good()),
-        (KEY, SECRET + "\n"),
-        "secret_with_line_end",
-        "error",
-    ),
+    "given secret with a newline": (lambda: signed(good()), (KEY, SECRET + "\n"), "secret_with_line_end", "error"),
     "another algorithm": (
         lambda: jwt.encode(good(), SECRET * 2, algorithm="HS384"),
         (KEY, SECRET * 2),

@@ -116,10 +116,7 @@ def test_build_puts_the_server_into_the_cache(environ: dict[str, str], tmp_path:
 
 def test_parallel_builds_share_one(environ: dict[str, str], tmp_path: Path) -> None:
     """While one build is under way others wait for it, and Go has run once in the end."""
-    fake_go(
-        environ,
-        f"while not os.path.exists({str(tmp_path / 'go on')!r}): time.sleep(0.01)\n{BUILDS}",
-    )
+    fake_go(environ, f"while not os.path.exists({str(tmp_path / 'go on')!r}): time.sleep(0.01)\n{BUILDS}")
     called = threading.Event()
 
     def build() -> Path:

@@ -23,19 +23,13 @@ ALL_SOURCES = ("CAMERA", "MICROPHONE", "SCREEN_SHARE", "SCREEN_SHARE_AUDIO")
 PUBLISHING = {
     "by default": (ParticipantGrants(), ALL_SOURCES),
     "can_publish=False": (ParticipantGrants(can_publish=False), ()),
-    "can_publish=False with sources": (
-        ParticipantGrants(can_publish=False, can_publish_sources=("microphone",)),
-        (),
-    ),
+    "can_publish=False with sources": (ParticipantGrants(can_publish=False, can_publish_sources=("microphone",)), ()),
     "microphone": (ParticipantGrants(can_publish_sources=("microphone",)), ("MICROPHONE",)),
     "camera and screen": (
         ParticipantGrants(can_publish_sources=("camera", "screen_share")),
         ("CAMERA", "SCREEN_SHARE"),
     ),
-    "sound of the screen": (
-        ParticipantGrants(can_publish_sources=("screen_share_audio",)),
-        ("SCREEN_SHARE_AUDIO",),
-    ),
+    "sound of the screen": (ParticipantGrants(can_publish_sources=("screen_share_audio",)), ("SCREEN_SHARE_AUDIO",)),
 }
 
 
@@ -60,10 +54,7 @@ def test_server_takes_the_granted_sources_only(
                 assert source == answer.track_published.cid
                 taken.append(source)
             else:
-                assert (source, NOT_ALLOWED) == (
-                    answer.request_response.add_track.cid,
-                    answer.request_response.reason,
-                )
+                assert (source, NOT_ALLOWED) == (answer.request_response.add_track.cid, answer.request_response.reason)
 
     assert expected == tuple(taken)
 

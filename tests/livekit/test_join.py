@@ -87,14 +87,8 @@ PERMISSIONS: dict[str, tuple[ParticipantGrants | None, dict[str, Any]]] = {
         ParticipantGrants(can_publish=False, can_publish_data=True),
         {"can_subscribe": True, "can_publish_data": True},
     ),
-    "no data": (
-        ParticipantGrants(can_publish_data=False),
-        {"can_publish": True, "can_subscribe": True},
-    ),
-    "no subscribing": (
-        ParticipantGrants(can_subscribe=False),
-        {"can_publish": True, "can_publish_data": True},
-    ),
+    "no data": (ParticipantGrants(can_publish_data=False), {"can_publish": True, "can_subscribe": True}),
+    "no subscribing": (ParticipantGrants(can_subscribe=False), {"can_publish": True, "can_publish_data": True}),
     "nothing": (ParticipantGrants(can_publish=False, can_subscribe=False), {}),
     "one source": (
         ParticipantGrants(can_publish_sources=("microphone",)),
@@ -102,23 +96,14 @@ PERMISSIONS: dict[str, tuple[ParticipantGrants | None, dict[str, Any]]] = {
     ),
     "every source": (
         ParticipantGrants(can_publish_sources=("camera", "microphone", "screen_share", "screen_share_audio")),
-        {
-            **EVERYTHING,
-            "can_publish_sources": ["CAMERA", "MICROPHONE", "SCREEN_SHARE", "SCREEN_SHARE_AUDIO"],
-        },
+        {**EVERYTHING, "can_publish_sources": ["CAMERA", "MICROPHONE", "SCREEN_SHARE", "SCREEN_SHARE_AUDIO"]},
     ),
     "sources do not bring publishing back": (
         ParticipantGrants(can_publish=False, can_publish_sources=("microphone",)),
         {"can_subscribe": True, "can_publish_sources": ["MICROPHONE"]},
     ),
-    "own metadata": (
-        ParticipantGrants(can_update_own_metadata=True),
-        {**EVERYTHING, "can_update_metadata": True},
-    ),
-    "metrics": (
-        ParticipantGrants(can_subscribe_metrics=True),
-        {**EVERYTHING, "can_subscribe_metrics": True},
-    ),
+    "own metadata": (ParticipantGrants(can_update_own_metadata=True), {**EVERYTHING, "can_update_metadata": True}),
+    "metrics": (ParticipantGrants(can_subscribe_metrics=True), {**EVERYTHING, "can_subscribe_metrics": True}),
     "agent session": (
         ParticipantGrants(can_manage_agent_session=True),
         {**EVERYTHING, "can_manage_agent_session": True},
@@ -149,12 +134,7 @@ def test_room_config_shapes_the_new_room(livekit_server: LiveKitServer, voice: M
     token = voice.create_participant_token(
         ParticipantInfo("user-42"),
         room,
-        room_config={
-            "metadata": "a room's own",
-            "max_participants": 7,
-            "empty_timeout": 61,
-            "departure_timeout": 31,
-        },
+        room_config={"metadata": "a room's own", "max_participants": 7, "empty_timeout": 61, "departure_timeout": 31},
     )
 
     with join(livekit_server.url, token) as signal:

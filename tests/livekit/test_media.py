@@ -37,12 +37,7 @@ def test_audio_of_one_is_heard_by_the_other(
             assert all(await asyncio.gather(hears(of_first, 440), hears(of_second, 1000)))
             return [
                 (first.room.name, each.identity, each.name, each.metadata, dict(each.attributes))
-                for each in (
-                    first.room.local_participant,
-                    first_remote,
-                    second.room.local_participant,
-                    second_remote,
-                )
+                for each in (first.room.local_participant, first_remote, second.room.local_participant, second_remote)
             ]
 
     one, two = ((room, f"user-{n}", f"Ada {n}", f"metadata {n}", {"n": f"{n}"}) for n in (1, 2))

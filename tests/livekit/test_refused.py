@@ -80,12 +80,7 @@ def mint(**arguments: Any) -> Callable[[MossVoiceServerSync], str]:
 # What to call, the field that our error names, the claims that such a token would have, and LiveKit's answer to them.
 REFUSED: dict[str, tuple[Callable[[MossVoiceServerSync], str], str, dict[str, Any], int]] = {
     "empty identity": (mint(participant=ParticipantInfo("")), "identity", {"sub": ""}, 400),
-    "identity over 256 bytes": (
-        mint(participant=ParticipantInfo("é" * 129)),
-        "identity",
-        {"sub": "é" * 129},
-        400,
-    ),
+    "identity over 256 bytes": (mint(participant=ParticipantInfo("é" * 129)), "identity", {"sub": "é" * 129}, 400),
     "empty room": (mint(room_name=""), "room_name", {"video": {"roomJoin": True, "room": ""}}, 400),
     "room over 256 bytes": (
         mint(room_name="é" * 129),

@@ -28,10 +28,7 @@ def own_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
 def moss(own_server: LiveKitServer) -> Iterator[FakeMoss]:
     """A Moss API with this server's URL and keys, for the voice agent `clerk`."""
     with FakeMoss(
-        url=own_server.url,
-        api_key=own_server.api_key,
-        api_secret=own_server.api_secret,
-        agent_name="clerk",
+        url=own_server.url, api_key=own_server.api_key, api_secret=own_server.api_secret, agent_name="clerk"
     ) as fake:
         yield fake
 
@@ -45,19 +42,12 @@ def joined(server: LiveKitServer, token: str) -> tuple[str, str, str]:
 
 def test_fetched_credentials_open_a_room(own_server: LiveKitServer, moss: FakeMoss, room: str) -> None:
     """From the Moss API to the agent: the fetched agent's name sends its worker into the room that Ada joins."""
-    with (
-        worker(own_server, "clerk") as clerk,
-        MossVoiceServerSync.from_env(moss.environ) as voice,
-    ):
+    with worker(own_server, "clerk") as clerk, MossVoiceServerSync.from_env(moss.environ) as voice:
         token = voice.create_participant_token(ADA, room, voice.get_agent_name())
         with join(voice.get_server_url(), token) as signal:
             job = clerk.job(room)
 
-    assert (room, "user-42", "clerk") == (
-        signal.joined.room.name,
-        signal.joined.participant.identity,
-        job.agent_name,
-    )
+    assert (room, "user-42", "clerk") == (signal.joined.room.name, signal.joined.participant.identity, job.agent_name)
     assert 1 == moss.count
 
 

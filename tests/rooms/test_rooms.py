@@ -7,12 +7,7 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server.errors import (
-    AgentNotDispatched,
-    CredentialsNotLoaded,
-    InvalidArgument,
-    RoomNotFound,
-)
+from moss_voice_server.errors import AgentNotDispatched, CredentialsNotLoaded, InvalidArgument, RoomNotFound
 from moss_voice_server.testing import FakeLiveKit, FrozenClock, decode_token
 from tests.rooms.plain import AGENT, PlainRooms, Server
 from tests.support.fault_response import FaultResponse

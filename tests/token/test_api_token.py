@@ -24,10 +24,7 @@ FLAGS = [each.name for each in fields(ApiGrants) if each.name != "room"]
 def expected(grants: ApiGrants) -> dict[str, Any]:
     """What livekit-api says for the same grants, without the times."""
     flags: dict[str, Any] = {name: getattr(grants, name) or None for name in FLAGS if not name.startswith("sip")}
-    video = VideoGrants(
-        room=grants.room or "",
-        **flags,
-    )
+    video = VideoGrants(room=grants.room or "", **flags)
     token = AccessToken(API_KEY, API_SECRET).with_grants(video)
     if grants.sip_admin or grants.sip_call:
         token = token.with_sip_grants(SIPGrants(grants.sip_admin, grants.sip_call))

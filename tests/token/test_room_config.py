@@ -138,10 +138,7 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "number of the policy": ({"agents": [{"restart_policy": 1}]}, {"agents": [{"restartPolicy": "JRP_NEVER"}]}),
     "default policy": ({"agents": [{"restart_policy": "JRP_ON_FAILURE"}]}, {"agents": [{}]}),
     "number of the default policy": ({"agents": [{"restart_policy": 0}]}, {"agents": [{}]}),
-    "defaults": (
-        {"name": "", "empty_timeout": 0, "sync_streams": False, "metadata": "", "tags": {}, "agents": []},
-        {},
-    ),
+    "defaults": ({"name": "", "empty_timeout": 0, "sync_streams": False, "metadata": "", "tags": {}, "agents": []}, {}),
 }
 
 
