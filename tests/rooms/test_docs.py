@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moss_voice_server.testing import FakeLiveKit, FakeMoss, decode_token
+from moss_voice_server.testing import FakeMoss, decode_token
 from tests.rooms.plain import AGENT
 
 pytestmark = pytest.mark.once
@@ -37,38 +37,6 @@ def test_tests_of_the_pages(page: str) -> None:
     tests = [value for name, value in names.items() if name.startswith("test_")]
     assert 1 == len(tests)
     tests[0]()
-
-
-def test_after_the_call_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """List, ensure, end and cap, one block after the other."""
-    with FakeLiveKit(agents=[AGENT]) as livekit:
-        keys: dict[str, Any] = {"url": livekit.url, "api_key": livekit.api_key, "api_secret": livekit.api_secret}
-        with FakeMoss(**keys, agent_name=AGENT) as moss:
-            for name, value in moss.environ.items():
-                monkeypatch.setenv(name, value)
-            livekit.add_room("support-old", created_at=1_700_000_000)
-            livekit.join("support-1", "user-42")
-            names: dict[str, Any] = {}
-            for source in blocks("after-the-call-starts")[:2]:
-                run(source, names)
-            names["prepare"]("support-2", "user-43")
-            assert (AGENT,) == livekit.dispatches("support-2")
-            for source in blocks("after-the-call-starts")[2:5]:
-                run(source, names)
-
-    assert ("support-2",) == livekit.rooms
-    assert ["ended support-old"] == [line for line in capsys.readouterr().out.splitlines() if "ended" in line]
-
-
-def test_transcripts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The page's loop prints the conversation."""
-    with FakeMoss() as moss:
-        for name, value in moss.environ.items():
-            monkeypatch.setenv(name, value)
-        item = {"type": "message", "role": "assistant", "content": ["Hello"]}
-        moss.add_session_report("support-1", {"chat_history": {"items": [item]}})
-        run(blocks("transcripts")[0], {})
-    assert "assistant: Hello" in capsys.readouterr().out
 
 
 def test_user_context(monkeypatch: pytest.MonkeyPatch) -> None:

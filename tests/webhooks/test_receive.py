@@ -99,11 +99,6 @@ def test_clocks_may_differ(server: MossVoiceServerSync) -> None:
     server.receive_webhook(*signed(nbf=now - 350, exp=now - 50))
 
 
-def test_other_headers_of_the_token(server: MossVoiceServerSync) -> None:
-    """Order and further fields of the JWT header do not matter."""
-    server.receive_webhook(*signed(headers={"kid": "1", "typ": "JWT"}))
-
-
 def test_webhook_keys(server: MossVoiceServerSync) -> None:
     """Further keys are passed for one call; the server's own are valid too."""
     sent = signed(iss="other", secret=OTHER)
@@ -210,12 +205,6 @@ def test_refused(server: MossVoiceServerSync, name: str) -> None:
 
     assert (code, True) == (caught.value.code, bool(caught.value.remedy))
     assert PASSWORD not in str(caught.value)
-
-
-def test_the_table_is_long_enough() -> None:
-    """At least 25 ways to be refused, with all six codes."""
-    assert len(refused()) >= 25
-    assert 6 == len({code for _, code in refused().values()})
 
 
 def test_fake_livekit_signs_as_livekit_does(server: MossVoiceServerSync) -> None:
