@@ -73,15 +73,15 @@ class Shell:
             )
             return self.checked(Done(done.returncode, done.stdout.decode(), done.stderr.decode()), environ)
         encoding, _, errors = whole.get("PYTHONIOENCODING", "utf-8").partition(":")
-        files = {
+        files: dict[str, Any] = {
             name: io.TextIOWrapper(io.BytesIO(content), encoding, errors or "strict", write_through=True)
             for name, content in (("stdin", typed), ("stdout", b""), ("stderr", b""))
         }
-        with mock.patch.multiple(sys, **files), mock.patch.dict(os.environ, whole, clear=True):  # type: ignore[arg-type]
+        with mock.patch.multiple("sys", **files), mock.patch.dict(os.environ, whole, clear=True):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 status = main(arguments)
-            out, err = (files[name].buffer.getvalue().decode(encoding) for name in ("stdout", "stderr"))  # type: ignore[attr-defined]
+            out, err = (files[name].buffer.getvalue().decode(encoding) for name in ("stdout", "stderr"))
         return self.checked(Done(status, out, err), environ)
 
     @contextmanager

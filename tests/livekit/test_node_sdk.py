@@ -30,7 +30,7 @@ ROOM_CONFIG = {
     "agents": [{"agent_name": "clerk", "restart_policy": "JRP_NEVER"}],
 }
 ADA = ParticipantInfo("user-42", "Ada", '{"plan": "gold"}', {"language": "en", "level": "3"})
-EVERY_GRANT = ParticipantGrants(True, False, True, SOURCES, True, True, True, True)  # type: ignore[arg-type]
+EVERY_GRANT = ParticipantGrants(True, False, True, SOURCES, True, True, True, True)
 CLERK = AgentDispatch("clerk", '{"k": "v"}', deployment="canary", attributes={"language": "cs"})
 
 # Arguments of `create_participant_token` beside the room.

@@ -98,7 +98,18 @@ def test_ttl_is_a_timedelta_or_seconds(ttl: Any, seconds: int) -> None:
     assert START + seconds == claims(ttl=ttl)["exp"]
 
 
-OUT_OF_RANGE = [0, -1, 59, 59.999, 86_400.001, 10**400, -(10**400), float("nan"), float("inf"), float("-inf")]
+OUT_OF_RANGE: list[Any] = [
+    0,
+    -1,
+    59,
+    59.999,
+    86_400.001,
+    10**400,
+    -(10**400),
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+]
 OUT_OF_RANGE += [timedelta(0), timedelta(seconds=59.9), timedelta(days=1, microseconds=1), timedelta.max, timedelta.min]
 
 
