@@ -21,7 +21,7 @@ pytestmark = pytest.mark.once
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github"
 WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
-SCRIPTS = {"scripts/check", "scripts/test", "scripts/docs", "scripts/build"}
+SCRIPTS = {"scripts/check", "scripts/test", "scripts/build"}
 TOO_OLD = sys.version_info < (3, 11)
 
 # The write permissions that a job may have, and the jobs that may have them.
