@@ -1,4 +1,4 @@
-"""For every test: the programs that it starts can be ended by signals."""
+"""Fixtures of every test: both server classes, and signals that end started programs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+
+from tests.support.servers import ASYNC, SYNC, ServerClass
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,3 +24,10 @@ def default_signals() -> Iterator[None]:
     for number, old in before.items():
         if old is signal.SIG_IGN:
             signal.signal(number, old)
+
+
+@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
+def server_class(request: pytest.FixtureRequest) -> ServerClass:
+    """Each of the two server classes."""
+    chosen: ServerClass = request.param
+    return chosen

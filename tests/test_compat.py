@@ -25,7 +25,7 @@ from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.livekit.needs import absent
 from tests.support import tokens
-from tests.support.servers import ASYNC, SYNC, ServerClass
+from tests.support.servers import ServerClass
 
 CREDENTIALS = {
     "voice_agent_url": tokens.URL,
@@ -35,13 +35,6 @@ CREDENTIALS = {
 }
 PROJECT = ("project-1", "key-1", "va_1")
 Handler = Callable[[httpx2.Request], httpx2.Response]
-
-
-@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def server_class(request: pytest.FixtureRequest) -> ServerClass:
-    """Each of the two classes."""
-    chosen: ServerClass = request.param
-    return chosen
 
 
 @pytest.fixture

@@ -7,27 +7,19 @@ import dataclasses
 import enum
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import PUBLISH_SOURCES, AgentDispatch, ParticipantGrants, ParticipantInfo
+from tests.support.errors import refused
 
 VALUES: list[Any] = [
     ParticipantInfo("user-42", "Ada", "m"),
     ParticipantGrants(can_publish=False, can_publish_sources=("camera",)),
     AgentDispatch("greeter", "m", "blue", {"a": "b"}),
 ]
-
-
-def refused(make: Callable[..., object], *args: Any, **keywords: Any) -> tuple[str, str]:
-    """The field and the text of the error."""
-    with pytest.raises(InvalidArgument) as caught:
-        make(*args, **keywords)
-    return caught.value.field, str(caught.value)
 
 
 class Word(str, enum.Enum):

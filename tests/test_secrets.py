@@ -37,7 +37,7 @@ from moss_voice_server.errors import CredentialsError, InvalidArgument, MossVoic
 from moss_voice_server.testing import FakeMoss
 from tests.support.fault_response import FaultResponse
 from tests.support.secret_scan import logged, shown, spilled
-from tests.support.servers import ASYNC, SYNC, Server, ServerClass
+from tests.support.servers import SYNC, Server, ServerClass
 from tests.support.threads import refuse_threads
 
 # Put together so that no line of source code, which tracebacks show, holds them.
@@ -52,13 +52,6 @@ SECRETS = (KEY, SECRET, API_KEY, BODY, HEADER, OTHER)
 ADA = ParticipantInfo("user-42")
 # One quick attempt: what is looked at is what remains of it.
 POLICY = RefreshPolicy(attempts=1, attempt_timeout=0.2, total_timeout=0.3)
-
-
-@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def server_class(request: pytest.FixtureRequest) -> ServerClass:
-    """Each of the two classes."""
-    chosen: ServerClass = request.param
-    return chosen
 
 
 @pytest.fixture

@@ -23,22 +23,15 @@ from moss_voice_server.errors import (
     CredentialsNotLoaded,
     CredentialsRejected,
     CredentialsUnavailable,
-    InvalidArgument,
     WeakSecretWarning,
 )
 from moss_voice_server.testing import FakeMoss
 from tests.support import tokens
-from tests.support.servers import ASYNC, SYNC, Server, ServerClass
+from tests.support.errors import refused
+from tests.support.servers import SYNC, Server, ServerClass
 
 ADA = ParticipantInfo("user-42", name="Ada")
 VARIABLES = ("MOSS_PROJECT_ID", "MOSS_PROJECT_KEY", "MOSS_VOICE_AGENT_ID", "MOSS_PLATFORM_API_URL")
-
-
-@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def server_class(request: pytest.FixtureRequest) -> ServerClass:
-    """Each of the two classes."""
-    chosen: ServerClass = request.param
-    return chosen
 
 
 @pytest.fixture
@@ -75,14 +68,6 @@ def signed_by(token: str, credentials: dict[str, str]) -> bool:
     except jwt.InvalidTokenError:
         return False
     return True
-
-
-def refused(call: Callable[..., object], *args: Any, **keywords: Any) -> tuple[str, str]:
-    """The field and the text of the error."""
-    with pytest.raises(InvalidArgument) as caught:
-        call(*args, **keywords)
-    assert isinstance(caught.value, ValueError)
-    return caught.value.field, str(caught.value)
 
 
 # Constructing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moss_voice_server import _validation
-from moss_voice_server.errors import InvalidArgument
+from tests.support.errors import refused
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=100)
 QUICK = settings(deadline=None, max_examples=150)
@@ -24,13 +24,6 @@ class Color(str, enum.Enum):
     """A text whose `str()` is another text: "Color.RED"."""
 
     RED = "red"
-
-
-def refused(check: Callable[..., object], *args: Any, **keywords: Any) -> tuple[str, str]:
-    """The field and the text of the error that a check raises."""
-    with pytest.raises(InvalidArgument) as caught:
-        check(*args, **keywords)
-    return caught.value.field, str(caught.value)
 
 
 @QUICK

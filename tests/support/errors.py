@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from moss_voice_server.errors import InvalidArgument
 
 
 def caught(call: Callable[[], object]) -> Exception:
@@ -13,6 +18,13 @@ def caught(call: Callable[[], object]) -> Exception:
     except Exception as error:  # noqa: BLE001  # of whatever kind: the caller looks at it
         return error
     raise AssertionError("nothing was raised")
+
+
+def refused(call: Callable[..., object], *args: Any, **keywords: Any) -> tuple[str, str]:
+    """The field and the text of the InvalidArgument that the call raises."""
+    with pytest.raises(InvalidArgument) as caught:
+        call(*args, **keywords)
+    return caught.value.field, str(caught.value)
 
 
 def everything(error: BaseException) -> str:

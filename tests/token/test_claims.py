@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import json
 from collections import OrderedDict
-from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
 from types import MappingProxyType, SimpleNamespace
@@ -14,8 +13,8 @@ from typing import Any
 import pytest
 
 from moss_voice_server._token.claims import DEFAULT_TTL, lifetime, payload
-from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants, ParticipantInfo
+from tests.support.errors import refused
 
 HEAD = '{"iss":"APIexample","nbf":'
 NOW = 1_800_000_000.9
@@ -46,13 +45,6 @@ def claims(*args: Any, **keywords: Any) -> dict[str, Any]:
     """The payload, decoded."""
     decoded: dict[str, Any] = json.loads(written(*args, **keywords))
     return decoded
-
-
-def refused(check: Callable[..., object], *args: Any, **keywords: Any) -> tuple[str, str]:
-    """The field and the text of the error that a check raises."""
-    with pytest.raises(InvalidArgument) as caught:
-        check(*args, **keywords)
-    return caught.value.field, str(caught.value)
 
 
 def test_least_token_byte_for_byte() -> None:
