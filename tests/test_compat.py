@@ -205,13 +205,14 @@ def test_create_under_trio() -> None:
                 await server.refresh()
             moss.set_default(MockResponse(hang=True))
             with trio.move_on_after(0.05) as patience:
-                await MossVoiceServer.create(**moss.arguments)
+                await MossVoiceServer.create(**moss.arguments, refresh=RefreshPolicy(attempts=1))
             return server.get_agent_name(), patience.cancelled_caught
 
     with FakeMoss() as moss:
         assert (moss.credentials["voice_agent_name"], True) == trio.run(main, moss)
-        moss.release()
         # The abandoned fetch must not reach into the next test.
+        moss.wait_for(4)
+        moss.release()
         for thread in threading.enumerate():
             if thread.name.startswith("moss-voice-server"):
                 thread.join(5)

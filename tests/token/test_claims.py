@@ -86,7 +86,8 @@ def test_token_is_valid_from_now() -> None:
     ],
 )
 def test_ttl_is_a_timedelta_or_seconds(ttl: Any, seconds: int) -> None:
-    """`exp` is `ttl` after the moment of creation, rounded down."""
+    """`exp` is `ttl` after the moment of creation, rounded down; by default 15 minutes."""
+    assert timedelta(minutes=15) == DEFAULT_TTL
     assert START + seconds == claims(ttl=ttl)["exp"]
 
 
