@@ -61,5 +61,5 @@ def test_times() -> None:
     ids=["refused grant", "attributes", "unknown"],
 )
 def test_other_claims(claims: dict[str, Any], rows: list[Row]) -> None:
-    """What is refused is said so; what is not known is shown as it is."""
+    """A denied grant has its meaning; an unknown claim is shown unchanged."""
     assert rows == list(describe(claims, NOON))

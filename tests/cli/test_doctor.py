@@ -112,7 +112,7 @@ def test_options_in_place_of_the_environment(clerk_shell: Shell, livekit_server:
 
 
 def test_no_credentials(shell: Shell) -> None:
-    """Without credentials the first check says which variables are missing; what follows is one line; exit status 1."""
+    """Without credentials the first check names the missing variables; the rest is one line; exit status 1."""
     done = shell("doctor", environ={"COLUMNS": "80"})
 
     assert (1, "") == (done.status, done.err)
@@ -173,7 +173,7 @@ USAGE = {
 
 @pytest.mark.parametrize(("arguments", "pattern"), USAGE.values(), ids=USAGE.keys())
 def test_wrong_usage(arguments: list[str], pattern: str, shell: Shell) -> None:
-    """Wrong usage is said on standard error, shows no header, and has exit status 2."""
+    """Wrong usage is an error on standard error without any header, and exit status 2."""
     shell.secrets.append("hush")
     done = shell("doctor", *arguments)
 

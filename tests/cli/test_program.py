@@ -118,7 +118,7 @@ def test_wrong_usage(arguments: list[str], text: str, command: str, capsys: pyte
 
 @pytest.mark.parametrize("command", [["token"], ["dev"], ["inspect", "-"], ["doctor"]], ids=" ".join)
 def test_without_the_extra(command: list[str], shell: Shell) -> None:
-    """Without rich a command says which line installs the extra, and nothing else."""
+    """Without rich a command prints only the line that installs the extra."""
     assert Done(2, "", INSTALL) == shell(*command, program=WITHOUT_RICH)
 
 

@@ -211,7 +211,7 @@ def test_secret_from_standard_input(typed: str, shell: Shell) -> None:
 
 
 def test_secret_as_an_argument(livekit_shell: Shell) -> None:
-    """A secret as an argument works, with a warning that says why not and what instead."""
+    """A secret as an argument works, with a warning that names the alternative."""
     status, out, err = livekit_shell("token", "--api-secret", f"{SECRET}2", "--identity", "a", "--room", "b")
 
     assert (0, 1, True) == (status, err.count("\n"), "warning: " in err and "`--api-secret -`" in err)

@@ -63,7 +63,7 @@ def test_every_client_has_vectors() -> None:
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What the token says of the things that a client may request for; a new room's name is left out."""
+    """The claims that a client may request; a new room's name is left out."""
     said = claims(token)
     assert "user-42" == said["sub"]
     requested: dict[str, Any] = {

@@ -99,7 +99,7 @@ def dev(
 
 
 def children(pid: int) -> list[str]:
-    """The command lines of a process's children, where the system tells (Linux)."""
+    """The command lines of a process's children (Linux only)."""
     found = []
     for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         found.append(Path(f"/proc/{number}/cmdline").read_text().replace("\0", " ").strip())

@@ -180,14 +180,14 @@ def test_npm_goes_wrong(body: str, text: str, environ: dict[str, str], tmp_path:
 
 
 def test_fetch_without_npm(environ: dict[str, str], tmp_path: Path) -> None:
-    """Without npm the error says what brings it."""
+    """Without npm the error names what to install."""
     with pytest.raises(ClientError, match=r"npm was not found on PATH: install Node\.js"):
         fetch(tmp_path / "into", environ)
     assert not (tmp_path / "into").exists()
 
 
 def test_cache_that_cannot_be_written(environ: dict[str, str], tmp_path: Path) -> None:
-    """A cache folder that cannot be made is no failure: the page asks the CDN."""
+    """Without a writable cache folder the page uses the CDN."""
     fake_npm(environ, "pass")
     Path(environ["XDG_CACHE_HOME"]).write_text("a file is in the way")
     assert started(environ, tmp_path / "none").file.result(PATIENCE) is None

@@ -51,7 +51,7 @@ class BrokenEndpoint:
     claims: Callable[[dict[str, Any]], dict[str, Any]] = lambda claims: claims
     """What it makes of the token's claims."""
     limit: int = 1000
-    """How many tokens it gives before it says 429."""
+    """The number of tokens before it returns 429."""
     given: int = 0
 
     def __call__(self, request: Request) -> Reply:

@@ -1,4 +1,4 @@
-"""Loopback servers that answer what a test says, over HTTP, TLS or WebSocket."""
+"""Loopback servers with scripted responses, over HTTP, TLS or WebSocket."""
 
 from __future__ import annotations
 

@@ -385,7 +385,7 @@ def test_working_setup(moss: FakeMoss) -> None:
 
 
 def test_swapped_key_and_secret_are_recognized_twice(livekit_server: LiveKitServer) -> None:
-    """Key and secret in each other's place: the shape is suspicious, and the refusal says what it comes from."""
+    """Swapped key and secret: one check warns about their shape, and the failed check names the cause."""
     swapped = livekit_environ(livekit_server.url, livekit_server.api_secret, livekit_server.api_key)
     checks = examined(options(swapped), livekit_server.api_secret)
 
@@ -402,7 +402,7 @@ def test_options_take_precedence(livekit_server: LiveKitServer) -> None:
 
 
 def test_moss_takes_precedence_over_livekit(moss: FakeMoss) -> None:
-    """With both sets of variables the Moss API is asked, and the other is said to be left out."""
+    """With both sets of variables the Moss API is used, and a check mentions the other set."""
     environ = {**moss.environ, **livekit_environ("wss://host.example", KEY, SECRET)}
     checks = examined(options(environ), *moss_secrets(moss))
 
@@ -448,7 +448,7 @@ def test_proxy(setup: Setup) -> None:
 
 
 def test_checks_behind_a_failure_are_skipped() -> None:
-    """After a link that is broken nothing more is tried, and each check that is left out says so."""
+    """After a failure the remaining checks are skipped."""
     checks = examined(options({}))
 
     assert {"skip"} == {check.status for name, check in checks.items() if name != "environment"}

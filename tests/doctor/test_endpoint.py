@@ -260,7 +260,7 @@ def served(app: Any) -> Iterator[int]:
 
 
 def test_this_packages_own_endpoint(livekit_server: LiveKitServer) -> None:
-    """This package's endpoint passes everything that the doctor asks."""
+    """This package's endpoint passes all checks."""
 
     def authorize(environ: dict[str, Any], _token_request: object) -> Admission:
         if environ.get("HTTP_AUTHORIZATION") != LOGIN:

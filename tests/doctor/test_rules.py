@@ -27,7 +27,7 @@ KINDS = models.ParticipantInfo
 
 
 def participant(identity: str, kind: Any = KINDS.AGENT, state: Any = KINDS.ACTIVE) -> models.ParticipantInfo:
-    """One participant with everything that LiveKit tells of them."""
+    """One participant with all of LiveKit's fields."""
     return models.ParticipantInfo(
         sid="PA_1",
         identity=identity,
@@ -106,7 +106,7 @@ def test_clock() -> None:
 
 
 def test_no_date_gives_no_offset() -> None:
-    """An answer without a date, or with nonsense for one, tells no time."""
+    """A response without a valid Date header gives no offset."""
     for date in [None, "", "yesterday", "Mon, 99 Nov 2026 18:08:12 GMT"]:
         headers = {} if date is None else {"date": date}
         assert None is ClockOffset.of("LiveKit", Response(200, headers, Secret(b"")), 0.0, 0.0)

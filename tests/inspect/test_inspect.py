@@ -156,7 +156,7 @@ NOT_TOKENS = {
 
 
 def test_text_that_is_not_a_token() -> None:
-    """One error that says what the text is and how to get the token, no claims, and nothing of the token itself."""
+    """One error that names the kind of text and how to get the token, no claims, and no part of the token."""
     for text, word in NOT_TOKENS.values():
         inspection = inspect(text, NOW, *PAIR)
         finding = inspection.findings[0]

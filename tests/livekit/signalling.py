@@ -1,4 +1,4 @@
-"""A participant's signal connection, without media: joins a room and reads what the server says, frame by frame."""
+"""A participant's signal connection, without media: joins a room and reads the server's frames."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_cache_folder_follows_the_xdg_specification(xdg: dict[str, str], expecte
 
 
 def test_build_needs_go(environ: dict[str, str]) -> None:
-    """Without Go the error says what is missing and which other way there is."""
+    """Without Go the error names Go and the alternative."""
     with pytest.raises(LiveKitServerError, match=r"Go is needed .* install Go .* LIVEKIT_SERVER_BIN"):
         build_livekit_server(environ)
 

@@ -35,7 +35,7 @@ def at(now: int, claims: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", ASKED.values(), ids=ASKED.keys())
 def test_lint_says_what_the_server_does(case: Case, livekit_server: LiveKitServer, room: str) -> None:
-    """Where the server refuses a token, the lint has an error or says so in a warning; else the participant gets in."""
+    """Each token that the server rejects has an error or a warning; the others join."""
     now = int(time.time())
     claims = at(now, changed(case.changes))
     if claims.get("iss", "").startswith(KEY):

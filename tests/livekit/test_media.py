@@ -1,4 +1,4 @@
-"""Two participants in one room: what one says, the other hears."""
+"""Two participants in one room hear each other."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def test_starting_twice_is_an_error(own_server: LiveKitServer) -> None:
 
 
 def test_server_that_ends_by_itself_is_reported(tmp_path: Path) -> None:
-    """The error tells the exit status and the end of the log, with the secret and tokens masked."""
+    """The error has the exit status and the end of the log, with the secret and tokens masked."""
     broken = program(
         tmp_path / "broken",
         """

@@ -1,4 +1,4 @@
-"""One of the processes that race: says that it is ready, waits for a line, and calls `ensure_agent` from many threads at once.
+"""One of the processes that race: prints `ready`, waits for a line, and calls `ensure_agent` many times at once.
 
 Arguments: the LiveKit URL, the room, the agent, the number of calls. The keys come from the environment.
 """
@@ -43,7 +43,7 @@ async def all_at_once(server: MossVoiceServer, room: str, calls: int) -> list[st
 
 
 def wait_for_start() -> None:
-    """Until the test says so."""
+    """Wait for the test's line."""
     print("ready", flush=True)
     sys.stdin.readline()
 

@@ -226,7 +226,7 @@ def test_bad_arguments(
 
 
 def test_before_the_first_fetch(kind: type[Server]) -> None:
-    """A server that was only constructed says so."""
+    """A server without credentials raises CredentialsNotLoaded."""
     with pytest.raises(CredentialsNotLoaded):
         PlainRooms(kind("project", "key", "agent")).list()
 

@@ -319,7 +319,7 @@ def test_requests_are_recorded(ask: Ask) -> None:
 
 
 def test_wait_for(moss: FakeMoss, pool: ThreadPoolExecutor) -> None:
-    """wait_for returns the requests once there are so many, or fails with a text that says how many came."""
+    """wait_for returns the requests once there are enough, or fails with their number."""
     moss.set_default(MockResponse(hang=True))
     waiting = pool.submit(moss.wait_for, 2)
     asked = [pool.submit(talk, moss) for _ in range(2)]

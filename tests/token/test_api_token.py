@@ -22,7 +22,7 @@ FLAGS = [each.name for each in fields(ApiGrants) if each.name != "room"]
 
 
 def expected(grants: ApiGrants) -> dict[str, Any]:
-    """What livekit-api says for the same grants, without the times."""
+    """livekit-api's claims for the same grants, without the times."""
     flags: dict[str, Any] = {name: getattr(grants, name) or None for name in FLAGS if not name.startswith("sip")}
     video = VideoGrants(room=grants.room or "", **flags)
     token = AccessToken(API_KEY, API_SECRET).with_grants(video)

@@ -79,7 +79,7 @@ def test_agent_of_another_type_is_refused_with_its_place() -> None:
 
 
 def test_empty_agent_name_in_the_list_is_refused_with_the_way_out() -> None:
-    """An empty name in the list is refused; who means the unnamed workers says so with a dispatch."""
+    """An empty name in the list is rejected; the error names AgentDispatch('') for the unnamed workers."""
     field, text = refused(agents=["good", ""])
 
     assert ("agents[1]", True) == (field, "AgentDispatch('')" in text)

@@ -220,7 +220,7 @@ def test_bad_arguments(moss: FakeMoss, server: Server, arguments: tuple[Any, ...
 
 
 def test_static_credentials() -> None:
-    """A server that knows no Moss project says so."""
+    """A server without a Moss project raises CredentialsUnavailable."""
     server = MossVoiceServerSync.from_livekit("ws://127.0.0.1:1", "key", "a-secret-of-more-than-32-bytes-for-tests")
     with pytest.raises(CredentialsUnavailable, match="Moss project"):
         server.session_reports(NOW)

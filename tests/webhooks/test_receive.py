@@ -197,7 +197,7 @@ def refused() -> dict[str, tuple[Sent, str]]:
 
 @pytest.mark.parametrize("name", refused())
 def test_refused(server: MossVoiceServerSync, name: str) -> None:
-    """Forged, altered, late or truncated: refused with the code that tells which, and a remedy."""
+    """Forged, altered, late or truncated: rejected with a code and a remedy."""
     sent, code = refused()[name]
 
     with pytest.raises(WebhookRejected) as caught:
