@@ -152,15 +152,22 @@ def fake(**answers: Any) -> Build:
     )(setup)
 
 
+def env(environ: dict[str, str]) -> Build:
+    """The environment is this."""
+    return lambda _: options(environ)
+
+
+def credentials(**changes: Any) -> Build:
+    """The real LiveKit server with another key, secret or clock."""
+    return lambda setup: setup.credentials(**changes)
+
+
 CHAIN: dict[str, tuple[Build, Expected]] = {
     # Environment
-    "nothing is set": (lambda setup: options({}), fails("environment", "set MOSS_PROJECT_ID, .* or LIVEKIT_URL")),
-    "a variable is missing": (
-        lambda setup: options(without("MOSS_PROJECT_KEY")),
-        fails("environment", "MOSS_PROJECT_KEY is not set"),
-    ),
+    "nothing is set": (env({}), fails("environment", "set MOSS_PROJECT_ID, .* or LIVEKIT_URL")),
+    "a variable is missing": (env(without("MOSS_PROJECT_KEY")), fails("environment", "MOSS_PROJECT_KEY is not set")),
     "a variable is misspelled": (
-        lambda setup: options({**without("MOSS_VOICE_AGENT_ID"), "MOSS_VOICEAGENT_ID": "agent"}),
+        env({**without("MOSS_VOICE_AGENT_ID"), "MOSS_VOICEAGENT_ID": "agent"}),
         fails("environment", "MOSS_VOICEAGENT_ID is: misspelled"),
     ),
     "a variable's file cannot be read": (
@@ -172,7 +179,7 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
         fails("environment", "MOSS_PROJECT_KEY and MOSS_PROJECT_KEY_FILE"),
     ),
     "a key ends with a newline": (
-        lambda setup: options({**MOSS, "MOSS_PROJECT_KEY": "moss-key-0123456789\n"}),
+        env({**MOSS, "MOSS_PROJECT_KEY": "moss-key-0123456789\n"}),
         fails("environment", "MOSS_PROJECT_KEY.* white ?space"),
     ),
     "the URL of the Moss API is not https": (
@@ -180,11 +187,11 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
         fails("environment", "MOSS_PLATFORM_API_URL.*https"),
     ),
     "LiveKit's secret is missing": (
-        lambda setup: options({"LIVEKIT_URL": "wss://host.example", "LIVEKIT_API_KEY": KEY}),
+        env({"LIVEKIT_URL": "wss://host.example", "LIVEKIT_API_KEY": KEY}),
         fails("environment", "LIVEKIT_API_SECRET is not set"),
     ),
     "LiveKit's key is misspelled": (
-        lambda setup: options({"LIVEKIT_URL": "wss://h.example", "LIVEKIT_APIKEY": KEY, "LIVEKIT_API_SECRET": SECRET}),
+        env({"LIVEKIT_URL": "wss://h.example", "LIVEKIT_APIKEY": KEY, "LIVEKIT_API_SECRET": SECRET}),
         fails("environment", "LIVEKIT_APIKEY is: misspelled"),
     ),
     "LiveKit's secret is in an empty file": (
@@ -244,18 +251,9 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
     ),
     "Moss hangs": (answering(MockResponse(hang=True), timeout=0.3), fails("moss.response", "0.3 s")),
     # Credentials
-    "a short secret": (
-        lambda setup: setup.credentials(secret="hushhush"),
-        warns("credentials", "8 bytes; HS256 needs 32"),
-    ),
-    "a key with whitespace": (
-        lambda setup: setup.credentials(key=f"{KEY} "),
-        fails("environment", "LIVEKIT_API_KEY .*whitespace"),
-    ),
-    "key and secret look swapped": (
-        lambda setup: setup.credentials(key="s" * 43, secret=KEY),
-        warns("credentials", "swap key and secret"),
-    ),
+    "a short secret": (credentials(secret="hushhush"), warns("credentials", "8 bytes; HS256 needs 32")),
+    "a key with whitespace": (credentials(key=f"{KEY} "), fails("environment", "LIVEKIT_API_KEY .*whitespace")),
+    "key and secret look swapped": (credentials(key="s" * 43, secret=KEY), warns("credentials", "swap key and secret")),
     # the LiveKit URL
     "the LiveKit URL has another scheme": (at("ftp://host.example"), fails("livekit.url", "wss.*LIVEKIT_URL")),
     "the LiveKit URL has no scheme": (
@@ -298,14 +296,8 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
     ),
     "LiveKit is not ready": (fake(root=Reply(406, "Not Ready")), warns("livekit.server", "HTTP 406")),
     # The token
-    "an unknown API key": (
-        lambda setup: setup.credentials(key="APIunknown"),
-        fails("token", "API key.*LiveKit project"),
-    ),
-    "another secret": (
-        lambda setup: setup.credentials(secret="another-secret" * 3),
-        fails("token", "secret does not belong"),
-    ),
+    "an unknown API key": (credentials(key="APIunknown"), fails("token", "API key.*LiveKit project")),
+    "another secret": (credentials(secret="another-secret" * 3), fails("token", "secret does not belong")),
     "a proxy that drops the token": (fake(validate=Reply(401, NO_TOKEN)), fails("token", "Authorization header")),
     "rooms are not made by joining": (
         fake(validate=Reply(404, "requested room does not exist")),
@@ -326,20 +318,17 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
         warns("token.v1", "HTTP 200"),
     ),
     # The clock, by another clock than this machine's
-    "the clock is 2 minutes ahead": (
-        lambda setup: setup.credentials(now=off(+120)),
-        fails("token", "not yet valid.*clock"),
+    "the clock is 2 minutes ahead": (credentials(now=off(+120)), fails("token", "not yet valid.*clock")),
+    "the clock is 20 minutes behind": (credentials(now=off(-1200)), fails("token", "expired.*clock")),
+    "the clock is 2 minutes behind": (credentials(now=off(-120)), warns("clock", "2 minutes behind LiveKit's")),
+    "LiveKit's Date is 2 minutes behind": (
+        lambda setup: fake(**dated(-120))(setup),
+        fails("clock", "2 minutes ahead of LiveKit's"),
     ),
-    "the clock is 20 minutes behind": (
-        lambda setup: setup.credentials(now=off(-1200)),
-        fails("token", "expired.*clock"),
+    "LiveKit's Date is 45 seconds ahead": (
+        lambda setup: fake(**dated(+45))(setup),
+        warns("clock", "4[456] seconds behind LiveKit's"),
     ),
-    "the clock is 2 minutes behind": (
-        lambda setup: setup.credentials(now=off(-120)),
-        warns("clock", "2 minutes behind LiveKit's"),
-    ),
-    "LiveKit's Date is 2 minutes behind": (fake(**dated(-120)), fails("clock", "2 minutes ahead of LiveKit's")),
-    "LiveKit's Date is 45 seconds ahead": (fake(**dated(+45)), warns("clock", "4[456] seconds behind LiveKit's")),
     # The join
     "a proxy that does not pass WebSockets": (fake(join=Reply(200, "hello")), fails("join", "HTTP 200.*WebSockets")),
     "no WebSocket at /rtc": (fake(join=Reply(404, "not found")), fails("join", "HTTP 404.*WebSocket")),
