@@ -89,12 +89,6 @@ def at_moss(url: str, **changes: Any) -> Options:
     return options({**MOSS, "MOSS_PLATFORM_API_URL": url}, **changes)
 
 
-def dated(seconds: float) -> dict[str, Any]:
-    """The responses of a LiveKit whose clock is this far ahead; the join works."""
-    date = {"Date": formatdate(time.time() + seconds, usegmt=True)}
-    return {"anonymous": Reply(401, NO_TOKEN, date), "frames": (frame(join={}),)}
-
-
 def soon(authority: Authority) -> trustme.LeafCert:
     """A certificate that ends within days."""
     from datetime import datetime, timedelta, timezone
@@ -150,6 +144,16 @@ def fake(**answers: Any) -> Build:
     return lambda setup: at(
         f"ws://127.0.0.1:{setup.stack.enter_context(livekit(FakeLiveKit(**answers)))}", timeout=1.0
     )(setup)
+
+
+def dated(seconds: float) -> Build:
+    """The LiveKit URL leads to a LiveKit whose clock is this far ahead; the join works."""
+
+    def build(setup: Setup) -> Options:
+        date = {"Date": formatdate(time.time() + seconds, usegmt=True)}
+        return fake(anonymous=Reply(401, NO_TOKEN, date), frames=(frame(join={}),))(setup)
+
+    return build
 
 
 def env(environ: dict[str, str]) -> Build:
@@ -321,14 +325,8 @@ CHAIN: dict[str, tuple[Build, Expected]] = {
     "the clock is 2 minutes ahead": (credentials(now=off(+120)), fails("token", "not yet valid.*clock")),
     "the clock is 20 minutes behind": (credentials(now=off(-1200)), fails("token", "expired.*clock")),
     "the clock is 2 minutes behind": (credentials(now=off(-120)), warns("clock", "2 minutes behind LiveKit's")),
-    "LiveKit's Date is 2 minutes behind": (
-        lambda setup: fake(**dated(-120))(setup),
-        fails("clock", "2 minutes ahead of LiveKit's"),
-    ),
-    "LiveKit's Date is 45 seconds ahead": (
-        lambda setup: fake(**dated(+45))(setup),
-        warns("clock", "4[456] seconds behind LiveKit's"),
-    ),
+    "LiveKit's Date is 2 minutes behind": (dated(-120), fails("clock", "2 minutes ahead of LiveKit's")),
+    "LiveKit's Date is 45 seconds ahead": (dated(+45), warns("clock", "4[456] seconds behind LiveKit's")),
     # The join
     "a proxy that does not pass WebSockets": (fake(join=Reply(200, "hello")), fails("join", "HTTP 200.*WebSockets")),
     "no WebSocket at /rtc": (fake(join=Reply(404, "not found")), fails("join", "HTTP 404.*WebSocket")),
