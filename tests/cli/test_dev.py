@@ -59,7 +59,6 @@ def test_ascii(shell: Shell) -> None:
     assert out.startswith("- LiveKit   not installed")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("no_color", ["", "1"], ids=["colours", "NO_COLOR"])
 def test_on_a_terminal(no_color: str, shell: Shell) -> None:
     """On a terminal of 80 columns only the token is longer than a line; colours unless NO_COLOR is set."""
@@ -178,7 +177,6 @@ def stand_in(folder: Path, body: str) -> str:
     return str(program)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 @pytest.mark.parametrize(
     ("number", "status"),
     [
@@ -204,7 +202,6 @@ def test_started_server_ends(number: int, status: int, shell: Shell, tmp_path: P
         os.kill(started, 0)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 def test_server_that_does_not_start(shell: Shell, tmp_path: Path) -> None:
     """A server that ends at once is one line with the last line of its log, and exit status 1."""
     shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(

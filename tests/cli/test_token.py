@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -230,7 +229,6 @@ def test_weak_secret(shell: Shell) -> None:
     assert (0, "a") == (status, claims(out)["sub"])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("typed", "status"), [(f"{SECRET}\n", 0), ("\x04", 2)], ids=["secret", "Ctrl-D"])
 def test_secret_typed_at_a_terminal(typed: str, status: int, shell: Shell) -> None:
     """At a terminal the program prompts for the secret without an echo; the end of input is accepted as well."""

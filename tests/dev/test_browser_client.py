@@ -23,7 +23,6 @@ from tests.livekit.needs import absent
 pytestmark = pytest.mark.once
 
 PATIENCE = 60.0
-needs_scripts = pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 
 
 def started(environ: dict[str, str], vendor: Path, **more: Any) -> ClientBundle:
@@ -97,7 +96,6 @@ def test_another_file(where: str, environ: dict[str, str], client_folder: Path, 
     assert CDN == started(environ, tmp_path / "vendor").source
 
 
-@needs_scripts
 def test_fetched_in_the_background(environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
     """While npm runs, the page loads the file from us; later it is in the cache."""
     script = (client_folder / FILE).read_bytes()
@@ -114,7 +112,6 @@ def test_fetched_in_the_background(environ: dict[str, str], client_folder: Path,
     one.close()
 
 
-@needs_scripts
 @pytest.mark.parametrize("how", ["closed", "time is up"])
 def test_npm_that_hangs(how: str, environ: dict[str, str], tmp_path: Path) -> None:
     """npm is ended when the page is, or when its time is up, with all that it has started; the CDN is left."""
@@ -165,7 +162,6 @@ WRONG = {
 }
 
 
-@needs_scripts
 @pytest.mark.parametrize(("body", "text"), WRONG.values(), ids=WRONG.keys())
 def test_npm_goes_wrong(body: str, text: str, environ: dict[str, str], tmp_path: Path) -> None:
     """A failure of npm is an error with the cause, leaves nothing in the folder, and the page uses the CDN."""

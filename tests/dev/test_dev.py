@@ -119,7 +119,6 @@ def test_port_that_is_no_number(port: str, environ: dict[str, str]) -> None:
     assert "--port: write a port as a number from 0 to 65535" in err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 def test_open(environ: dict[str, str], tmp_path: Path) -> None:
     """`--open` opens the page in a browser."""
     opened = tmp_path / "opened"
@@ -131,7 +130,6 @@ def test_open(environ: dict[str, str], tmp_path: Path) -> None:
     os.close(reader)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 @pytest.mark.parametrize("arguments", [["--no-open"], []], ids=["--no-open", "by default"])
 def test_not_opened(arguments: list[str], environ: dict[str, str], tmp_path: Path) -> None:
     """The page is not opened with `--no-open`, nor by default without a terminal."""
@@ -166,7 +164,6 @@ def fake_go(environ: dict[str, str], does: str) -> None:
     go.chmod(0o755)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 def test_build(environ: dict[str, str]) -> None:
     """Where Go is installed a LiveKit server is built at once, with progress and the way to skip it, and started."""
     stand_in = f"#!{sys.executable}\nraise SystemExit('it starts')\n"
@@ -181,7 +178,6 @@ def test_build(environ: dict[str, str]) -> None:
     assert "--no-build-livekit" in out
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [((), "✗ LiveKit   not built: no route\n"), (("--no-build-livekit",), "· LiveKit   not installed; ")],
@@ -264,7 +260,6 @@ def test_killed(number: int, environ: dict[str, str], livekit_binary: Path) -> N
 
 
 @pytest.mark.skipif(HAS_CLIENT, reason="LiveKit's client came with the wheel: npm has nothing to do")
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 def test_npm_ends(environ: dict[str, str], tmp_path: Path) -> None:
     """npm, which fetches LiveKit's client in the background, does not delay the page and ends with `dev`."""
     mark = tmp_path / "pid"

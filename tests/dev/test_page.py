@@ -364,40 +364,26 @@ def test_transcripts(environ: dict[str, str], livekit_server: LiveKitServer, bro
         assert "Bot\nGood morning\nYou\nMorning!" == page.text("#messages")
 
 
-@pytest.mark.livekit
-def test_endpoint_that_refuses(running: Dev, browser: Browser, pictures: Path) -> None:
-    """An error response of the token endpoint is shown with its reason, and joining can be repeated."""
-    answer = refusing(403, {"error": "agent_not_allowed", "message": "This agent may not be asked for."})
-    with opened(browser, running.url, answers={f"{running.url}voice/token": answer}) as page:
-        page.click("#join-button")
-        said = problem(page)
-        page.shoot(pictures / "refused.png")
-        assert [] == page.serious_findings()
-        assert page.text("#response").startswith("403 Forbidden\ncontent-type: application/json\n")
-        assert ("failed", False) == (page.value(STATE), page.value("document.getElementById('join-button').disabled"))
-    assert said.startswith("The token endpoint answered 403: This agent may not be asked for.\n")
+GONE = "The token endpoint cannot be reached.\n\nCheck that moss-voice-server dev still runs"
+LATER = "The token endpoint answered 503: Try later.\n\nTry again in 5 seconds."
+ENDPOINT_ERRORS: dict[str, tuple[dict[str, Any] | None, str]] = {
+    "gone": (None, GONE),
+    "HTML": ({"body": "<html>"}, "The token endpoint answered 200: the response contains no token"),
+    "unavailable": ({**refusing(503, {"message": "Try later."}), "headers": {"Retry-After": "5"}}, LATER),
+    "rejected": (refusing(403, {"error": "x", "message": "No."}), "The token endpoint answered 403: No.\n"),
+}
 
 
 @pytest.mark.livekit
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        pytest.param(
-            None, "The token endpoint cannot be reached.\n\nCheck that moss-voice-server dev still runs", id="gone"
-        ),
-        pytest.param({"body": "<html>"}, "The token endpoint answered 200: the response contains no token", id="HTML"),
-        pytest.param(
-            {**refusing(503, {"message": "Try later."}), "headers": {"Retry-After": "5"}},
-            "The token endpoint answered 503: Try later.\n\nTry again in 5 seconds.",
-            id="unavailable",
-        ),
-    ],
-)
-def test_endpoint_goes_wrong(answer: Any, text: str, running: Dev, browser: Browser) -> None:
-    """For each failure of the token endpoint the page has the cause and the remedy."""
+@pytest.mark.parametrize(("answer", "text"), ENDPOINT_ERRORS.values(), ids=ENDPOINT_ERRORS.keys())
+def test_endpoint_errors(answer: Any, text: str, running: Dev, browser: Browser, pictures: Path) -> None:
+    """The page shows the cause and the remedy, and joining can be repeated."""
     with opened(browser, running.url, answers={f"{running.url}voice/token": answer}) as page:
         page.click("#join-button")
         assert problem(page).startswith(text)
+        page.shoot(pictures / "endpoint-error.png")
+        assert [] == page.serious_findings()
+        assert ("failed", False) == (page.value(STATE), page.value("document.getElementById('join-button').disabled"))
 
 
 @pytest.mark.livekit
@@ -555,7 +541,6 @@ def test_client_that_is_absent(
 
 
 @needs_cdn
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a program that is a script")
 def test_client_that_npm_does_not_fetch(
     environ: dict[str, str], client_folder: Path, browser: Browser, tmp_path: Path
 ) -> None:

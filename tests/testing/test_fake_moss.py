@@ -603,14 +603,6 @@ def test_start_and_close_may_be_repeated() -> None:
     assert 3 == moss.count
 
 
-def test_url_before_start_answers_in_memory() -> None:
-    """A fake that was never started has a URL that no network resolves, and its transport works."""
-    moss = FakeMoss()
-    with httpx2.Client(transport=moss.transport()) as client:
-        assert client.get(f"{moss.url}/").status_code == 404
-    assert moss.url == moss.arguments["api_url"] == moss.environ["MOSS_PLATFORM_API_URL"] == "https://fake-moss.invalid"
-
-
 def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:
     """close() ends all threads and sockets, with any responses in flight."""
     with warnings.catch_warnings():
