@@ -135,6 +135,7 @@ def test_other_types_are_rejected() -> None:
 
 def test_attributes_are_copied() -> None:
     """Any mapping of texts is copied into a new dict."""
+    kind: Any
     for kind in [dict, OrderedDict, MappingProxyType]:
         value = kind({"role": "host", "": "", "json": '{"a": [1]}', "e\n\0": "\x85\u2028", '"\\': '\\"'})
         taken = _validation.attributes("attributes", value)
