@@ -143,10 +143,12 @@ def test_attributes_are_copied() -> None:
         assert taken is not value
 
 
+NOT_MAPPINGS: list[Any] = [None, [("a", "b")], "ab", {"a"}, 5, b""]
+NOT_TEXTS: list[Any] = [5, None, True, b"a", ["a"], {}]
 BAD_ATTRIBUTES: list[tuple[Any, str, str]] = [
-    *((value, "attributes", "a mapping of str to str, not ") for value in (None, [("a", "b")], "ab", {"a"}, 5, b"")),
+    *((value, "attributes", "a mapping of str to str, not ") for value in NOT_MAPPINGS),
     *(({key: "a"}, "attributes", "a key that is a ") for key in (5, None, b"a", ("a",))),
-    *(({"good": "a", "bad": value}, "attributes['bad']", "a str, not ") for value in (5, None, True, b"a", ["a"], {})),
+    *(({"good": "a", "bad": value}, "attributes['bad']", "a str, not ") for value in NOT_TEXTS),
     ({"k" * 64: 5}, f"attributes['{'k' * 64}']", "a str, not int"),
     ({"k" * 65: 5}, "attributes", "a value of attributes must be a str, not int"),
     ({"a\ud800": "b"}, "attributes", "a key of attributes contains a lone surrogate at position 1"),
