@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 import pprint
@@ -49,6 +50,11 @@ def test_no_rendering_shows_the_value() -> None:
             shown = render(held)
 
             assert (False, True) == (VALUE in shown, f"<{type(held).__name__}: hidden>" in shown)
+
+
+def test_members_do_not_show_the_value() -> None:
+    """Inspectors such as `rich.inspect(private=True)` and debuggers list every attribute."""
+    assert VALUE not in repr(inspect.getmembers(Secret(VALUE)))
 
 
 def test_no_copy_and_no_pickle() -> None:

@@ -32,15 +32,15 @@ class Sealed:
 class Secret(Sealed, Generic[Value]):
     """Wraps one value of any type. Wrapping never fails, so that not even an invalid value reaches a traceback."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_reveal",)
     __hash__ = None  # type: ignore[assignment]  # a hash would show which secrets are equal
 
     def __init__(self, value: Value) -> None:
-        self._value = value
+        self._reveal = lambda: value  # in no attribute, which inspectors list
 
     def reveal(self) -> Value:
         """The value itself, for the expression that needs it; never for a variable."""
-        return self._value
+        return self._reveal()
 
     def __eq__(self, other: object) -> bool:
         return self is other

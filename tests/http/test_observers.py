@@ -15,6 +15,7 @@ import pytest
 
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._http.observers import hidden
+from moss_voice_server.errors import CredentialsRejected
 from moss_voice_server.testing import FakeMoss
 from tests.livekit.needs import absent
 from tests.support.servers import ASYNC, SYNC, ServerClass
@@ -130,6 +131,36 @@ def test_opentelemetry_is_not_imported(moss: FakeMoss) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert ("[]\n", "") == (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("kind", [httpx2.Client, httpx2.AsyncClient])
+def test_wrapped_send_sees_no_secret(kind: Any, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracers such as ddtrace wrap `send`, and record headers that they are configured to record, also afterwards."""
+    seen: list[httpx2.Request] = []
+    send = kind.send
+
+    def wrapped(self: Any, request: httpx2.Request, **options: Any) -> Any:
+        seen.append(request)
+        return send(self, request, **options)
+
+    monkeypatch.setattr(kind, "send", wrapped)
+    is_sync = kind is httpx2.Client
+    server: Any = (SYNC if is_sync else ASYNC).create(
+        **moss.arguments, transport=httpx2.HTTPTransport() if is_sync else httpx2.AsyncHTTPTransport()
+    )
+    assert "fresh" == server.status().state
+    assert len(seen) == 1
+    assert not {"x-project-id", "x-project-key"} & seen[0].headers.keys()
+    assert moss.arguments["project_key"] == moss.requests[0].headers["X-Project-Key"]
+
+
+def test_log_has_no_query(server_class: ServerClass, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
+    """A key that was passed as the agent's ID is in the URL, but not in the client's log."""
+    caplog.set_level(logging.INFO)
+    with pytest.raises(CredentialsRejected):
+        server_class.create(**{**moss.arguments, "voice_agent_id": moss.arguments["project_key"]})
+    assert "GET" in caplog.text
+    assert moss.arguments["project_key"] not in caplog.text
 
 
 def test_debug_log_has_no_header(server_class: ServerClass, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ whose variables hold secrets: faults become values, and an interruption goes thr
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import anyio
 import httpx2
 
 from .._clock import elapsed
+from .._secret import Sealed
 from .body import BodyReader
 from .deadlines import Deadline, OpenedStreams
 from .environment import setup_error
@@ -119,14 +120,34 @@ def _new_client(kind: Callable[..., Client], attempt: Attempt, transport: Any) -
 
 
 def _arguments(request: Request, trace: Deadline | OpenedStreams) -> dict[str, Any]:
-    secret = {name: value.reveal() for name, value in request.secret_headers}
     return {
         "method": request.method,
         "url": request.url,
-        "headers": {"Accept-Encoding": "identity", **dict(request.headers), **secret},
+        "headers": {"Accept-Encoding": "identity", **dict(request.headers)},
+        "auth": _SecretHeaders(request),
         "content": request.body and request.body.reveal(),
         "extensions": {"trace": trace},
     }
+
+
+class _SecretHeaders(Sealed, httpx2.Auth):
+    """Adds the secret headers to a copy of the request: tracers that wrap the client's `send` record those of the original."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """The copy, which is sent instead."""
+        yield httpx2.Request(
+            request.method,
+            request.url,
+            headers=[
+                *request.headers.raw,
+                *((name.encode(), value.reveal().encode()) for name, value in self._request.secret_headers),
+            ],
+            stream=request.stream,
+            extensions=request.extensions,
+        )
 
 
 class _NonClosingTransport(httpx2.BaseTransport):

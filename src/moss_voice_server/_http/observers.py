@@ -55,5 +55,17 @@ class _EventNamesOnly(logging.Filter):
         return True
 
 
+class _NoQuery(logging.Filter):
+    """The HTTP client's INFO log shows the URL. During our requests it shows it without the query: users swap IDs and keys."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _in_our_request.get() and isinstance(record.args, tuple):
+            record.args = tuple(
+                each if isinstance(each, (int, str)) else str(each).partition("?")[0] for each in record.args
+            )
+        return True
+
+
+logging.getLogger("httpx2").addFilter(_NoQuery())
 for _part in ("connection", "http11", "http2", "proxy", "socks"):
     logging.getLogger(f"httpcore2.{_part}").addFilter(_EventNamesOnly())
