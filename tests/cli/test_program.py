@@ -116,12 +116,14 @@ def test_wrong_usage(arguments: list[str], text: str, command: str, capsys: pyte
     assert (2, "", f"moss-voice-server: error: {text}; see `{name} --help`\n") == (status, done.out, done.err)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("command", [["token"], ["dev"], ["inspect", "-"], ["doctor"]], ids=" ".join)
 def test_without_the_extra(command: list[str], shell: Shell) -> None:
     """Without rich a command prints only the line that installs the extra."""
     assert Done(2, "", INSTALL) == shell(*command, program=WITHOUT_RICH)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("arguments", [["--help"], ["token", "--help"], ["dev", "--help"], ["--version"]])
 def test_help_without_the_extra(arguments: list[str], shell: Shell) -> None:
     """Help and version need no extra."""
@@ -129,6 +131,7 @@ def test_help_without_the_extra(arguments: list[str], shell: Shell) -> None:
     assert (0, "") == (done.status, done.err)
 
 
+@pytest.mark.once
 def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
     """Ctrl-C while the Moss API is slow: exit status 130, and not a word."""
     moss.set_default(MockResponse(hang=True))
@@ -154,6 +157,7 @@ def mint(shell: Shell, unbuffered: str, stdout: int) -> Done:
         return shell.ended(process)
 
 
+@pytest.mark.once
 @buffering
 def test_reader_that_leaves(unbuffered: str, shell: Shell) -> None:
     """Output into a closed pipe ends without a word."""
@@ -162,6 +166,7 @@ def test_reader_that_leaves(unbuffered: str, shell: Shell) -> None:
     assert Done(1, "", "") == mint(shell, unbuffered, writer)
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @buffering
 def test_full_disk(unbuffered: str, shell: Shell) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.livekit
 
 PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"
 PATIENCE = 60.0
-ROOMS = 10
+ROOMS = 4
 
 
 class App(NamedTuple):
