@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import http.client
-import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import uvicorn
 from flask import Flask
-from werkzeug.serving import make_server
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, ResponseKeys, TokenRequest
 from moss_voice_server.flask import token_blueprint
+from tests.support import loopback
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
 _LONGEST = 20.0  # seconds; only a server that hangs gets there
@@ -41,15 +38,8 @@ def _voice_server() -> MossVoiceServerSync:
 def asgi(response_keys: ResponseKeys = "snake") -> Iterator[str]:
     """The URL of the ASGI application on uvicorn."""
     application = token_app(_voice_server(), authorize=admit_ada, response_keys=response_keys)
-    server = uvicorn.Server(uvicorn.Config(application, ws="none", log_config=None))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/voice/token"
-        finally:
-            server.should_exit = True
-            thread.join(_LONGEST)
+    with loopback.asgi(application) as url:
+        yield f"{url}/voice/token"
 
 
 @contextmanager
@@ -57,14 +47,8 @@ def flask() -> Iterator[str]:
     """The URL of the Flask blueprint on Werkzeug."""
     application = Flask("clients")
     application.register_blueprint(token_blueprint(_voice_server(), authorize=admit_ada))
-    with make_server("127.0.0.1", 0, application, threaded=True) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.port}/voice/token"
-        finally:
-            server.shutdown()
-            thread.join(_LONGEST)
+    with loopback.wsgi(application) as url:
+        yield f"{url}/voice/token"
 
 
 class Answer(NamedTuple):

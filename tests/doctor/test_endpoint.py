@@ -5,10 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
@@ -22,6 +20,7 @@ from tests.doctor.helpers import Expected, assert_found, examined, fails, liveki
 from tests.doctor.servers import Answer, Reply, Request, site
 from tests.livekit.server_api import signed
 from tests.livekit.signalling import join
+from tests.support import loopback
 
 pytestmark = pytest.mark.livekit
 
@@ -241,24 +240,6 @@ def test_closed_port() -> None:
     assert_found(checks, fails("endpoint.status", "refused.*--endpoint"))
 
 
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def served(app: Any) -> Iterator[int]:
-    """A WSGI application on a loopback port."""
-    with make_server("127.0.0.1", 0, app, handler_class=_Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join(10)
-
-
 def test_this_packages_own_endpoint(livekit_server: LiveKitServer) -> None:
     """This package's endpoint passes all checks."""
 
@@ -269,10 +250,10 @@ def test_this_packages_own_endpoint(livekit_server: LiveKitServer) -> None:
 
     server = livekit_server
     voice = MossVoiceServerSync.from_livekit(server.url, server.api_key, server.api_secret, "clerk")
-    with served(token_app(voice, authorize=authorize, allow_origins=[ORIGIN])) as port:
+    with loopback.wsgi(token_app(voice, authorize=authorize, allow_origins=[ORIGIN])) as url:
         asked: Options = options(
             livekit_environ(server.url, server.api_key, server.api_secret),
-            endpoint=f"http://127.0.0.1:{port}/voice/token",
+            endpoint=f"{url}/voice/token",
             headers=HEADERS,
             origin=ORIGIN,
             agent_name="clerk",

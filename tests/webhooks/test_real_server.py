@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,13 +11,13 @@ from pathlib import Path
 from secrets import token_hex
 from types import ModuleType
 from typing import Any, NamedTuple
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.livekit.conftest import livekit_binary
+from tests.support import loopback
 
 __all__ = ["livekit_binary"]
 
@@ -40,7 +37,7 @@ class App(NamedTuple):
 
 
 def code(framework: str) -> dict[str, Any]:
-    """The names of the page's code for this framework, and the two functions that the page leaves to the reader."""
+    """The names of the page's code for this framework, with the two functions that the reader writes."""
     text = PAGE.read_text(encoding="utf-8")
     block = re.search(rf"^## {framework}\n+```python\n(.*?)```", text, re.DOTALL | re.MULTILINE)
     assert block, framework
@@ -59,56 +56,37 @@ def code(framework: str) -> dict[str, Any]:
     return module.__dict__
 
 
-class Quiet(WSGIRequestHandler):
-    """Logs nothing."""
-
-    def log_message(self, *_args: Any) -> None:
-        """Nothing."""
-
-
 @contextmanager
 def wsgi(application: Callable[..., Any], events: list[Any]) -> Iterator[App]:
-    """Serve a WSGI application on loopback, noting statuses."""
+    """Serve a WSGI application and record its statuses."""
     statuses: list[int] = []
 
-    def noting(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        def note(status: str, *rest: Any) -> Any:
+    def recorded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        def start(status: str, *rest: Any) -> Any:
             statuses.append(int(status.split(maxsplit=1)[0]))
             return start_response(status, *rest)
 
-        return application(environ, note)
+        return application(environ, start)
 
-    with make_server("127.0.0.1", 0, noting, handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield App(f"http://127.0.0.1:{server.server_port}/livekit/webhook", events, statuses)
-        server.shutdown()
-        thread.join()
+    with loopback.wsgi(recorded) as url:
+        yield App(f"{url}/livekit/webhook", events, statuses)
 
 
 @contextmanager
 def asgi(application: Any, events: list[Any]) -> Iterator[App]:
     """The same for an ASGI application."""
-    import uvicorn
-
     statuses: list[int] = []
 
-    async def noting(scope: Any, receive: Any, send: Any) -> None:
-        async def note(message: Any) -> None:
+    async def recorded(scope: Any, receive: Any, send: Any) -> None:
+        async def record(message: Any) -> None:
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
             await send(message)
 
-        await application(scope, receive, note)
+        await application(scope, receive, record)
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(noting, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
-    thread.start()
-    yield App(f"http://127.0.0.1:{listener.getsockname()[1]}/livekit/webhook", events, statuses)
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    with loopback.asgi(recorded) as url:
+        yield App(f"{url}/livekit/webhook", events, statuses)
 
 
 def fastapi() -> Any:
