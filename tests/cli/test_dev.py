@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
-import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -16,6 +13,8 @@ import pytest
 from moss_voice_server._cli._local import AGENT_NAME
 from moss_voice_server.testing import FakeMoss, LiveKitServer, MockResponse
 from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
+from tests.dev.wire import is_open
+from tests.support.programs import program
 
 pytestmark = pytest.mark.once
 
@@ -169,14 +168,6 @@ def test_ended_while_it_waits(number: int, status: int, shell: Shell, moss: Fake
     assert (status, "") == (done.status, done.err)
 
 
-def stand_in(folder: Path, body: str) -> str:
-    """A program that LIVEKIT_SERVER_BIN can name."""
-    program = folder / "stand-in"
-    program.write_text(f"#!{sys.executable}\n{body}\n")
-    program.chmod(0o755)
-    return str(program)
-
-
 @pytest.mark.parametrize(
     ("number", "status"),
     [
@@ -192,7 +183,7 @@ def test_started_server_ends(number: int, status: int, shell: Shell, tmp_path: P
     mark = tmp_path / "pid"
     os.mkfifo(mark)
     body = f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep({PATIENCE})"
-    shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(tmp_path, body)
+    shell.environ["LIVEKIT_SERVER_BIN"] = str(program(tmp_path / "server", body))
     reader = os.open(mark, os.O_RDONLY | os.O_NONBLOCK)
     with shell.started("dev", "--once") as process:
         started = int(read_soon(reader, 100))
@@ -204,8 +195,8 @@ def test_started_server_ends(number: int, status: int, shell: Shell, tmp_path: P
 
 def test_server_that_does_not_start(shell: Shell, tmp_path: Path) -> None:
     """A server that ends at once is one line with the last line of its log, and exit status 1."""
-    shell.environ["LIVEKIT_SERVER_BIN"] = stand_in(
-        tmp_path, "print('first'); print('cannot bind'); raise SystemExit(3)"
+    shell.environ["LIVEKIT_SERVER_BIN"] = str(
+        program(tmp_path / "server", "print('first'); print('cannot bind'); raise SystemExit(3)")
     )
     binary = shell.environ["LIVEKIT_SERVER_BIN"]
     text = f"{binary} exited with status 3; its log ends: cannot bind"
@@ -217,14 +208,6 @@ def test_binary_that_is_absent(shell: Shell) -> None:
     shell.environ["LIVEKIT_SERVER_BIN"] = "/nowhere"
     text = "LIVEKIT_SERVER_BIN is '/nowhere', which is not an executable file: correct it or unset it"
     assert Done(2, "", f"moss-voice-server: error: {text}\n") == shell("dev", "--once")
-
-
-def is_open(url: str) -> bool:
-    """Whether a program listens there."""
-    parts = urlsplit(url)
-    with socket.socket() as probe:
-        probe.settimeout(PATIENCE)
-        return probe.connect_ex((parts.hostname, parts.port)) == 0
 
 
 @pytest.mark.livekit

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import tarfile
 import time
 from base64 import b64encode
@@ -19,6 +18,7 @@ from moss_voice_server._dev import browser_client as client
 from moss_voice_server._dev.browser_client import CDN, FILE, ClientBundle, ClientError, fetch
 from tests.cli.shell import read_soon
 from tests.livekit.needs import absent
+from tests.support.programs import program
 
 pytestmark = pytest.mark.once
 
@@ -39,9 +39,7 @@ def cache_of(environ: dict[str, str]) -> Path:
 
 def fake_npm(environ: dict[str, str], body: str) -> None:
     """Put a program called npm on the PATH, written in Python."""
-    program = Path(environ["PATH"], "npm")
-    program.write_text(f"#!{sys.executable}\n{body}\n")
-    program.chmod(0o755)
+    program(Path(environ["PATH"], "npm"), body)
 
 
 def package(files: dict[str, bytes]) -> bytes:

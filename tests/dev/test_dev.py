@@ -9,7 +9,6 @@ import socket
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 from zipfile import ZipFile
 
 import jwt
@@ -22,7 +21,8 @@ from moss_voice_server._dev import browser_client as client
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.cli.shell import PATIENCE, Done, Shell, claims, read_soon
 from tests.dev.program import children, dev
-from tests.dev.wire import ask
+from tests.dev.wire import ask, is_open
+from tests.support.programs import program
 
 pytestmark = pytest.mark.once
 
@@ -54,13 +54,6 @@ def validate(livekit_url: str, token: str) -> int:
     """The status with which the LiveKit server answers about a token."""
     headers = {"Authorization": f"Bearer {token}"}
     return ask(livekit_url, "/rtc/validate", headers=headers).status
-
-
-def is_open(url: str) -> bool:
-    """Whether a program listens there."""
-    parts = urlsplit(url)
-    with socket.socket() as probe:
-        return probe.connect_ex((parts.hostname, parts.port)) == 0
 
 
 def test_without_livekit(environ: dict[str, str]) -> None:
@@ -124,7 +117,9 @@ def test_open(environ: dict[str, str], tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     os.mkfifo(opened)
     reader = os.open(opened, os.O_RDONLY | os.O_NONBLOCK)
-    environ["BROWSER"] = browser(tmp_path, f'echo "$1" > {opened}')
+    environ["BROWSER"] = str(
+        program(tmp_path / "browser", f"import sys\nprint(sys.argv[1], file=open({str(opened)!r}, 'w'))")
+    )
     with dev(*ANY_PORT, "--open", environ=environ) as running:
         assert f"{running.url}\n" == read_soon(reader, 100)
     os.close(reader)
@@ -134,34 +129,26 @@ def test_open(environ: dict[str, str], tmp_path: Path) -> None:
 def test_not_opened(arguments: list[str], environ: dict[str, str], tmp_path: Path) -> None:
     """The page is not opened with `--no-open`, nor by default without a terminal."""
     opened = tmp_path / "opened"
-    environ["BROWSER"] = browser(tmp_path, f'echo "$1" > {opened}')
+    environ["BROWSER"] = str(
+        program(tmp_path / "browser", f"import sys\nprint(sys.argv[1], file=open({str(opened)!r}, 'w'))")
+    )
     with dev(*ANY_PORT, *arguments, environ=environ) as running:
         ask(running.url)
     assert not opened.exists()
 
 
-def browser(folder: Path, command: str) -> str:
-    """A browser that does nothing but run a shell command."""
-    program = folder / "browser"
-    program.write_text(f"#!/bin/sh\n{command}\n")
-    program.chmod(0o755)
-    return str(program)
-
-
 def test_without_the_web_server(environ: dict[str, str]) -> None:
     """Without the HTTP server, the error has the command that installs it, and names what works without."""
     shell = Shell(environ)
-    program = lacking("uvicorn")
+    without = lacking("uvicorn")
     text = 'the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without it'
-    assert Done(2, "", f"moss-voice-server: error: {text}\n") == shell("dev", program=program)
-    assert 0 == shell("dev", "--once", program=program).status
+    assert Done(2, "", f"moss-voice-server: error: {text}\n") == shell("dev", program=without)
+    assert 0 == shell("dev", "--once", program=without).status
 
 
 def fake_go(environ: dict[str, str], does: str) -> None:
     """Put a program called go on the PATH, written in Python, which prints as many lines as Go would."""
-    go = Path(environ["PATH"], "go")
-    go.write_text(f"#!{sys.executable}\nimport os\nfor n in range(120): print('package', n)\n{does}\n")
-    go.chmod(0o755)
+    program(Path(environ["PATH"], "go"), f"import os\nfor n in range(120): print('package', n)\n{does}")
 
 
 def test_build(environ: dict[str, str]) -> None:
@@ -264,11 +251,8 @@ def test_npm_ends(environ: dict[str, str], tmp_path: Path) -> None:
     """npm, which fetches LiveKit's client in the background, does not delay the page and ends with `dev`."""
     mark = tmp_path / "pid"
     os.mkfifo(mark)
-    npm = Path(environ["PATH"], "npm")
-    npm.write_text(
-        f"#!{sys.executable}\nimport os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
-    )
-    npm.chmod(0o755)
+    npm = f"import os, time\nopen({str(mark)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    program(Path(environ["PATH"], "npm"), npm)
     reader = os.open(mark, os.O_RDONLY | os.O_NONBLOCK)
     with dev(*ANY_PORT, environ=environ) as running:
         pid = int(read_soon(reader, 100))

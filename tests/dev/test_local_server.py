@@ -9,7 +9,7 @@ import pytest
 
 from moss_voice_server._dev import local_server
 from moss_voice_server._dev.local_server import LocalServer, PortTaken, listen
-from tests.dev.wire import ask
+from tests.dev.wire import ask, is_open
 
 pytestmark = pytest.mark.once
 
@@ -30,7 +30,7 @@ def test_serves_and_stops() -> None:
             assert b"/here" == ask(f"http://127.0.0.1:{port}", "/here").body
             assert not running.wait(0)
         assert running.wait(0)
-    assert not is_open(port)
+    assert not is_open(f"http://127.0.0.1:{port}")
 
 
 def test_stops_with_a_connection_open() -> None:
@@ -68,9 +68,3 @@ def test_default_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen() as first, listen() as second:
         assert default == first.getsockname()[1]
         assert default != second.getsockname()[1]
-
-
-def is_open(port: int) -> bool:
-    """Whether a program listens on the port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -39,3 +40,10 @@ def ask(
         return Reply(answer.status, named, answer.read())
     finally:
         connection.close()
+
+
+def is_open(url: str) -> bool:
+    """Whether a program listens there."""
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((parts.hostname, parts.port)) == 0

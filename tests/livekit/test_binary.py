@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +16,9 @@ from moss_voice_server.testing._livekit_binary import (
     cache_folder,
     find_livekit_server,
 )
+from tests.support.programs import program
 
 CACHED = f"moss-voice-server/livekit-server-{LIVEKIT_VERSION}/livekit-server"
-
-
-def executable(path: Path, text: str = "#!/bin/sh\n") -> Path:
-    """A file that can be executed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o700)
-    return path
 
 
 @pytest.fixture
@@ -37,9 +29,9 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def fake_go(environ: dict[str, str], does: str) -> None:
     """A `go` on PATH which notes that it was called, and then does this (Python)."""
-    executable(
+    program(
         Path(environ["PATH"], "go"),
-        f"#!{sys.executable}\nimport os, sys, time\nfrom pathlib import Path\n"
+        "import os, sys, time\nfrom pathlib import Path\n"
         f"with open({str(Path(environ['HOME'], 'calls'))!r}, 'a') as calls: print(*sys.argv[1:], file=calls)\n{does}\n",
     )
 
@@ -50,9 +42,9 @@ BUILDS = "made = Path(os.environ['GOBIN'], 'server'); made.write_text('#!/bin/sh
 def test_named_file_comes_first(environ: dict[str, str], tmp_path: Path) -> None:
     """`LIVEKIT_SERVER_BIN` beats PATH, PATH beats the cache, and without them the result is `None`."""
     places = {
-        "LIVEKIT_SERVER_BIN": executable(tmp_path / "my server"),
-        "PATH": executable(tmp_path / "bin" / "livekit-server"),
-        "XDG_CACHE_HOME": executable(tmp_path / "cache" / CACHED),
+        "LIVEKIT_SERVER_BIN": program(tmp_path / "my server", ""),
+        "PATH": program(tmp_path / "bin" / "livekit-server", ""),
+        "XDG_CACHE_HOME": program(tmp_path / "cache" / CACHED, ""),
     }
     environ["LIVEKIT_SERVER_BIN"] = str(tmp_path / "my server")
     found = []
@@ -67,7 +59,7 @@ def test_named_file_comes_first(environ: dict[str, str], tmp_path: Path) -> None
 @pytest.mark.parametrize("damage", ["absent", "not executable", "a folder"])
 def test_named_file_must_be_a_program(damage: str, environ: dict[str, str], tmp_path: Path) -> None:
     """A mistake in `LIVEKIT_SERVER_BIN` is an error that names it, although there is a server on PATH."""
-    executable(tmp_path / "bin" / "livekit-server")
+    program(tmp_path / "bin" / "livekit-server", "")
     named = tmp_path / "named"
     if damage == "not executable":
         named.write_text("")

@@ -20,6 +20,7 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.testing import LiveKitServer, LiveKitServerError
 from tests.livekit.server_api import validate
 from tests.livekit.signalling import join
+from tests.support.programs import program
 
 pytestmark = pytest.mark.livekit
 PATIENCE = 20.0  # seconds
@@ -47,15 +48,9 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def program(path: Path, text: str) -> Path:
-    """A program that takes a LiveKit server's place: this Python, with `config` as the server would read it."""
-    path.write_text(
-        f"#!{sys.executable}\n"
-        + "import json, os, sys\nconfig = json.loads(os.environ['LIVEKIT_CONFIG'])\n"
-        + dedent(text)
-    )
-    path.chmod(0o700)
-    return path
+def stand_in(path: Path, text: str) -> Path:
+    """A program in place of a LiveKit server, with the server's `config`."""
+    return program(path, f"import json, os, sys\nconfig = json.loads(os.environ['LIVEKIT_CONFIG'])\n{dedent(text)}")
 
 
 def sockets_of(pid: int) -> set[str]:
@@ -219,7 +214,7 @@ def test_starting_twice_is_an_error(own_server: LiveKitServer) -> None:
 
 def test_server_that_ends_by_itself_is_reported(tmp_path: Path) -> None:
     """The error has the exit status and the end of the log, with the secret and tokens masked."""
-    broken = program(
+    broken = stand_in(
         tmp_path / "broken",
         """
         print("my keys are", config["keys"], "and a token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl")
@@ -239,7 +234,7 @@ def test_server_that_ends_by_itself_is_reported(tmp_path: Path) -> None:
 
 def test_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     """After `start_timeout` the process is ended, by SIGKILL if it ignores SIGTERM, and the start fails."""
-    deaf = program(
+    deaf = stand_in(
         tmp_path / "deaf",
         """
         import signal
@@ -265,7 +260,7 @@ def test_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
 
 def test_taken_port_is_tried_again_elsewhere(livekit_binary: Path, tmp_path: Path) -> None:
     """A port that is taken between our look and the server's own leads to another one."""
-    unlucky = program(
+    unlucky = stand_in(
         tmp_path / "unlucky",
         f"""
         if not os.path.exists({str(tmp_path / "first")!r}):
