@@ -1,6 +1,6 @@
 """An unnamed worker of `livekit-agents`, without a model; it reads LiveKit's variables."""
 
-from livekit.agents import JobContext, WorkerOptions, cli
+from livekit.agents import JobContext, JobExecutorType, WorkerOptions, cli
 from livekit.agents.inference_runner import _InferenceRunner
 
 

@@ -3,6 +3,7 @@
 import os
 from types import SimpleNamespace
 
+from livekit.agents import JobExecutorType
 from livekit.agents.inference_runner import _InferenceRunner
 from moss_voice_agent_manager import (
     Agent,
@@ -41,6 +42,7 @@ if __name__ == "__main__":
             agent_name=moss_config.voice_agent_name,
             worker_type=WorkerType.ROOM,
             port=0,
+            job_executor_type=JobExecutorType.THREAD,  # a process would import everything again
             num_idle_processes=1,
             load_fnc=lambda *_: float(os.environ.get("WORKER_LOAD", "0")),
         )
