@@ -11,4 +11,12 @@ async def entrypoint(ctx: JobContext) -> None:
 
 if __name__ == "__main__":
     _InferenceRunner.registered_runners.clear()
-    cli.run_app(WorkerOptions(entrypoint_fnc=entrypoint, port=0, num_idle_processes=1, load_fnc=lambda *_: 0.0))
+    cli.run_app(
+        WorkerOptions(
+            entrypoint_fnc=entrypoint,
+            port=0,
+            job_executor_type=JobExecutorType.THREAD,
+            num_idle_processes=1,
+            load_fnc=lambda *_: 0.0,
+        )
+    )
