@@ -45,7 +45,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names.sp
 OWNERS = {
     "httpx2": {"_http", "testing"},
     # These two come with httpx2: it cannot be installed without them.
-    "anyio": {"_http", "_endpoint.asgi"},
+    "anyio": {"_http", "_endpoint.asgi", "testing"},
     "h11": {"testing"},
     "fastapi": {"fastapi"},
     "starlette": {"fastapi"},

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import freezegun
@@ -13,9 +14,11 @@ import httpx2
 import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsUnavailable
-from moss_voice_server.testing import FakeLiveKit, FakeMoss
+from moss_voice_server.testing import FakeLiveKit, FakeMoss, MockResponse
+from moss_voice_server.testing._guarded import GuardedProcess
 from tests.support.fault_response import FaultResponse
 from tests.support.servers import ServerClass
 from tests.support.simulation import ADA
@@ -143,3 +146,32 @@ def test_session_reports_with_a_retry_end(freeze: Freeze, kind: Any, moss: FakeM
         else:
             assert [] == list(server.session_reports(THEN - datetime.timedelta(days=1)))
     assert 2 == moss.count
+
+
+@freezes
+@pytest.mark.parametrize("run", [asyncio.run, trio_run], ids=["asyncio", "trio"])
+def test_fakes_pause_in_frozen_time(freeze: Freeze, run: Callable[[Any], Any]) -> None:
+    """The fake's own pauses, over a socket and in memory, end by a real clock."""
+
+    async def asked(client: httpx2.AsyncClient, url: str) -> int:
+        async with client:
+            return (await client.get(url)).status_code
+
+    with freeze(), FakeMoss() as moss:
+        moss.queue(*[MockResponse(status=418, delay=0.05)] * 3)
+        assert 418 == httpx2.get(moss.url).status_code
+        assert 418 == httpx2.Client(transport=moss.transport()).get(moss.url).status_code
+        assert 418 == run(asked(httpx2.AsyncClient(transport=moss.transport()), moss.url))
+
+
+def test_children_end_in_frozen_time(tmp_path: Path) -> None:
+    """A process that ignores SIGTERM gets it again, and SIGKILL at last, also while the time stands still."""
+    script = "trap 'echo again' TERM; echo ready; while :; do sleep 0.05; done"
+    log = tmp_path / "log"
+    with freezegun_freeze(), log.open("ab") as file:
+        child = GuardedProcess(["/bin/sh", "-c", script], tmp_path, Secret({}), file)
+        while "ready" not in log.read_text():
+            assert child.poll() is None
+        child.end(0.8)
+    assert child.poll() is not None
+    assert log.read_text().count("again") > 1

@@ -7,6 +7,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from moss_voice_server._clock import elapsed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from moss_voice_server._secret import Secret
 
+_POLL = 0.01  # seconds
 _TERM_EVERY = 0.3  # seconds; LiveKit waits for participants after one SIGTERM and exits at once after a second one
 # Waits for one line. Without it, at the end of the pipe, the process that held the other end is gone.
 _GUARD_SCRIPT = 'read -r line; [ "$line" = stop ] && exit; kill -KILL "$1"; rm -rf -- "$2"'
@@ -56,21 +59,25 @@ class GuardedProcess:
 
     def end(self, timeout: float) -> None:
         """End the child and wait for it: SIGTERM repeatedly for `timeout` seconds, then SIGKILL."""
-        deadline = time.monotonic() + timeout
+        deadline = elapsed() + timeout
         try:
-            while time.monotonic() < deadline:
+            while elapsed() < deadline:
                 self._process.terminate()
-                try:
-                    self._process.wait(_TERM_EVERY)
+                if self._ends_within(_TERM_EVERY):
                     return
-                except subprocess.TimeoutExpired:
-                    continue
         finally:
             if self._process.poll() is None:
                 self._process.kill()
                 self._process.wait()
             if self._guard is not None:
                 self._guard.communicate(b"stop\n")
+
+    def _ends_within(self, seconds: float) -> bool:
+        # Not `Popen.wait(seconds)`, which waits without end where a test freezes the time.
+        deadline = elapsed() + seconds
+        while self._process.poll() is None and elapsed() < deadline:
+            time.sleep(_POLL)
+        return self._process.poll() is not None
 
 
 def _started(

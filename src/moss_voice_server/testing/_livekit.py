@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moss_voice_server._clock import elapsed
 from moss_voice_server._secret import Secret
 
 from ._guarded import GuardedProcess
@@ -199,7 +200,7 @@ class LiveKitServer:
             raise
 
     def _wait_until_ready(self, process: GuardedProcess) -> None:
-        deadline = time.monotonic() + self._start_timeout
+        deadline = elapsed() + self._start_timeout
         ready = False
         while True:
             # After an answer look once more: another program may have answered on this port.
@@ -207,7 +208,7 @@ class LiveKitServer:
                 raise self._failure(f"exited with status {process.poll()}")
             if ready:
                 return
-            if time.monotonic() > deadline:
+            if elapsed() > deadline:
                 raise self._failure(f"did not answer within {self._start_timeout:g} s")
             ready = self._answers()
             if not ready:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moss_voice_server._clock import elapsed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -161,9 +163,9 @@ def _is_executable(path: Path) -> bool:
 def _locked(path: Path, timeout: float) -> Iterator[None]:
     """Hold the operating system's lock on `path`; it is released when the process ends for any reason."""
     with path.open("a+b") as file:
-        deadline = time.monotonic() + timeout
+        deadline = elapsed() + timeout
         while not _try_lock(file.fileno()):
-            if time.monotonic() > deadline:
+            if elapsed() > deadline:
                 raise LiveKitServerError(
                     f"another process has been building livekit-server for {timeout:g} s (it holds {path}): "
                     "wait for it or stop it"

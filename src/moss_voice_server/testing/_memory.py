@@ -6,13 +6,15 @@ a broken response fails here as it does there. This is the only module of the ki
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+import anyio.lowlevel
 import h11
 import httpx2
+
+from moss_voice_server._http.threads import run_in_thread
 
 from ._exchange import Exchange, Exchanges
 from ._request import Headers
@@ -20,7 +22,6 @@ from ._wire import Mark, Pause
 
 # httpcore's own limit for a head, above h11's default.
 _MAX_HEAD = 100 * 1024
-_POLL = 0.005  # seconds between two looks of a task whether its answer was released
 
 
 class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
@@ -102,11 +103,8 @@ class _Reading:
         (self._exchange.released if wait.is_hold else self._exchange.dropped).wait(wait.seconds)
 
     async def async_wait(self, wait: _Wait) -> None:
-        """Carry out a wait in a task. Looks again and again: an asyncio.Event would belong to one loop."""
-        event = self._exchange.released if wait.is_hold else self._exchange.dropped
-        deadline = time.monotonic() + wait.seconds
-        while not event.is_set() and (left := deadline - time.monotonic()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(_POLL, left))
+        """Carry out a wait in a task; on a thread, as a pause on the loop never ends where a test freezes the time."""
+        await run_in_thread(partial(self.wait, wait))
 
     def close(self) -> None:
         """The client wants no more."""
@@ -185,7 +183,7 @@ class _Stream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
     async def anext(self) -> h11.Response | h11.Data | None:
         # A socket gives the loop its turn with every read; without this an endless body would stop all tasks.
-        await asyncio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         for item in self._reading.items:
             if not isinstance(item, _Wait):
                 return item

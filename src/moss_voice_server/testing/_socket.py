@@ -9,7 +9,8 @@ import socket
 import ssl
 import struct
 import threading
-import time
+
+from moss_voice_server._clock import elapsed
 
 from ._exchange import Exchange, Exchanges
 from ._request import Headers
@@ -58,9 +59,9 @@ class SocketServer:
         for connection in connections.values():
             connection.interrupt()
         self._exchanges.drop()
-        deadline = time.monotonic() + _CLOSE_TIMEOUT
+        deadline = elapsed() + _CLOSE_TIMEOUT
         for thread in connections:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - elapsed()))
 
     def forget_after_fork(self) -> None:
         """In a forked child, where our threads do not run: let go of its copies of our sockets."""
@@ -185,9 +186,9 @@ class _Connection:
 
     def _wait(self, event: threading.Event, seconds: float | None) -> None:
         """Wait for the event, at most `seconds`; an OSError if the client has left."""
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = None if seconds is None else elapsed() + seconds
         while True:
-            left = _LOOK if deadline is None else min(_LOOK, deadline - time.monotonic())
+            left = _LOOK if deadline is None else min(_LOOK, deadline - elapsed())
             if left <= 0 or event.wait(left):
                 return
             self._look()
