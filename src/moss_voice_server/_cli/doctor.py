@@ -24,9 +24,10 @@ _DESCRIPTION = """\
 Check each link of the chain from the environment to the agent in a room. Each
 check says what was tried, what came back, and what to do.
 
-The credentials come from the Moss API, for the voice agent that MOSS_PROJECT_ID,
-MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID name. Where these are not set, LIVEKIT_URL,
-LIVEKIT_API_KEY and LIVEKIT_API_SECRET are used. Each may be <NAME>_FILE.
+The credentials come from the Moss API, for the voice agent that the environment
+names: MOSS_PROJECT_ID, MOSS_PROJECT_KEY, MOSS_VOICE_AGENT_ID. Where none of them
+is set, LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET are used. Each may be
+<NAME>_FILE.
 
 It joins up to three new rooms with random names, dispatches an agent to two of
 them, and deletes them. Moss's documented worker is named: tokens must name it.
