@@ -25,9 +25,9 @@ Check each link of the chain from the environment to the agent in a room. Each
 check says what was tried, what came back, and what to do.
 
 The credentials come from the Moss API, for the voice agent that the environment
-names: MOSS_PROJECT_ID, MOSS_PROJECT_KEY, MOSS_VOICE_AGENT_ID. Where none of them
-is set, LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET are used. Each may be
-<NAME>_FILE.
+names: MOSS_PROJECT_ID, MOSS_PROJECT_KEY, MOSS_VOICE_AGENT_ID. Where none of
+them is set, LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET are used. Each
+may be <NAME>_FILE.
 
 It joins up to three new rooms with random names, dispatches an agent to two of
 them, and deletes them. Moss's documented worker is named: tokens must name it.
