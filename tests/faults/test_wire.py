@@ -624,6 +624,15 @@ def test_no_proxy(server_class: ServerClass, secure: FakeMoss, entry: str, monke
     assert "fresh" == server_class.create(**secure.arguments).status().state
 
 
+def test_damaged_no_proxy(server_class: ServerClass, secure: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quotation marks that an env file kept make its entries useless."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("NO_PROXY", '"127.0.0.1"')
+    error = fails(server_class, secure.arguments, refresh=ONCE)
+
+    assert "remove the quotation marks from NO_PROXY" in error.remedy
+
+
 def test_plain_http_uses_no_proxy(server_class: ServerClass, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is allowed only because it stays on this machine: a proxy would see the key. Nor does it need a trust store."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")

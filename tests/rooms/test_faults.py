@@ -62,6 +62,16 @@ TABLE = {
 }
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 407, 413, 426])
+@pytest.mark.parametrize("code", ["", "invalid_argument"])
+def test_another_server_is_suspected(livekit: FakeLiveKit, rooms: PlainRooms, status: int, code: str) -> None:
+    """LiveKit's errors have a code; without one, the URL is at fault, and not names, permissions or LiveKit's log."""
+    livekit.set_default(FaultResponse(status, json={"code": code}) if code else FaultResponse(status, body=b"<html>"))
+    with pytest.raises(LiveKitRejected) as caught:
+        rooms.list()
+    assert ("LiveKit URL" in caught.value.remedy) is (not code)
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_persistent_fault(livekit: FakeLiveKit, rooms: PlainRooms, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error's class, the number of attempts, a remedy, and no secret in the error."""

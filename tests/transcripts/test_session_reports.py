@@ -262,6 +262,23 @@ def test_faults(moss: FakeMoss, kind: type[Server], name: str) -> None:
     assert [] == spilled(caught.value, [moss.arguments["project_key"], MARK])
 
 
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [
+        (401, ["MOSS_PROJECT_KEY"]),
+        (403, ["MOSS_VOICE_AGENT_ID"]),
+        (404, ["/session-reports", "MOSS_PLATFORM_API_URL"]),
+        (405, ["MOSS_PLATFORM_API_URL"]),
+    ],
+)
+def test_what_is_at_fault_is_named(moss: FakeMoss, server: Server, status: int, named: list[str]) -> None:
+    """As for the credentials: a wrong path in the URL is not blamed on the agent alone."""
+    moss.set_default(status)
+    with pytest.raises(CredentialsError) as caught:
+        read(server, NOW - HOUR, NOW + HOUR)
+    assert [] == [each for each in named if each not in str(caught.value)]
+
+
 def test_one_failure_then_the_page(moss: FakeMoss, server: Server) -> None:
     """A page whose first attempt fails is read."""
     moss.add_session_report("room", report(), created_at=NOW)

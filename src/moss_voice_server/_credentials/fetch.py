@@ -55,19 +55,25 @@ def fetch(
 
 def _classify(answer: Answer, config: Config, *, is_conditional: bool) -> tuple[Result, bool]:
     """What an answer means, and whether another attempt may bring a better one."""
+    if isinstance(answer, Response):
+        if answer.is_success:
+            return _success(answer)
+        if answer.status == 304 and is_conditional:
+            return NotModified(_max_age(answer)), False
+    return failed(answer, config, config.url)
+
+
+def failed(answer: Answer, config: Config, url: str) -> tuple[Failure, bool]:
+    """Why the Moss API returned nothing of use for a request to `url`, and whether another attempt may succeed."""
     if isinstance(answer, TransportError):
         message = f"request to the Moss API failed: {answer.message}"
         return Failure(CredentialsUnavailable, message, answer.remedy), answer.retry
     status = answer.status
-    if answer.is_success:
-        return _success(answer)
-    if status == 304 and is_conditional:
-        return NotModified(_max_age(answer)), False
     if 300 <= status < 400:
         return _redirected(answer, config), False
     if status in _REJECTIONS:
         message, remedy = _REJECTIONS[status]
-        message = message.format(url=config.url.partition("?")[0])
+        message = message.format(url=url.partition("?")[0])
         return Failure(CredentialsRejected, f"{message} (HTTP {status})", remedy, is_rejection=True), False
     return _server_error(status), status in TEMPORARY
 

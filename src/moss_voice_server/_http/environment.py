@@ -35,6 +35,12 @@ def proxy_variables(request: Request) -> list[str]:
     return _set("https_proxy", "all_proxy")
 
 
+def no_proxy_remedy() -> str:
+    """How a host is excepted from the proxy."""
+    quoted = [name for name in _set("no_proxy") if set("\"'").intersection(os.environ[name])]
+    return f"remove the quotation marks from {quoted[0]}" if quoted else "add its host to NO_PROXY"
+
+
 def setup_error(error: Exception, request: Request, *, own_transport: bool) -> TransportError:
     """Why the client could not be made: nothing was sent, so it is this machine's environment."""
     if isinstance(error, OSError) and error.errno in NO_MORE_FILES:

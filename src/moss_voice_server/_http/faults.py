@@ -13,7 +13,7 @@ import httpx2
 
 from .._duration import format_duration
 from .deadlines import Progress
-from .environment import NO_MORE_FILES, TOO_MANY_FILES, proxy_variables
+from .environment import NO_MORE_FILES, TOO_MANY_FILES, no_proxy_remedy, proxy_variables
 from .model import Attempt, Request, TransportError
 
 CONNECT_TIMEOUT = 3.0  # seconds
@@ -102,7 +102,7 @@ def transport_error(error: Exception, attempt: Attempt, progress: Progress, *, o
     message, remedy = _described(kind, found, attempt, proxy if progress.phase == "connect" else "")
     if proxy:
         message += f" (proxy from {proxy})"
-        remedy += f"; if {attempt.request.peer.name} needs no proxy, add its host to NO_PROXY"
+        remedy += f"; if {attempt.request.peer.name} needs no proxy, {no_proxy_remedy()}"
     return TransportError(message, remedy, kind.retry, kind.error.__name__, arrived)
 
 

@@ -172,11 +172,14 @@ def _code(body: Secret[bytes]) -> str:
     return code if isinstance(code, str) else ""
 
 
+_NOT_LIVEKIT = "check that the LiveKit URL is the URL of a LiveKit server"
+
+
 def _unusable(reason: str) -> Failure:
     return Failure(
         LiveKitUnavailable,
         f"LiveKit's response cannot be used: {reason}",
-        "check that the LiveKit URL is the URL of a LiveKit server",
+        _NOT_LIVEKIT,
     )
 
 
@@ -193,13 +196,7 @@ def _error(status: int, code: str) -> Failure:
         return Failure(LiveKitRejected, f"LiveKit returned HTTP {status}, a redirect; it is not followed", remedy)
     if status >= 500:
         return Failure(LiveKitUnavailable, f"LiveKit returned HTTP {status}", "check the LiveKit server's log")
-    remedies = {
-        400: "check the length of names and metadata",
-        403: "check what the LiveKit API key permits",
-        404: "check that the LiveKit URL is the URL of a LiveKit server",
-    }
-    return Failure(
-        LiveKitRejected,
-        f"LiveKit rejected the request (HTTP {status})",
-        remedies.get(status, "read the LiveKit server's log"),
-    )
+    remedies = {400: "check the length of names and metadata", 403: "check what the LiveKit API key permits"}
+    # LiveKit's own errors have a code; any other server, or a proxy before LiveKit, sends a page of its own.
+    remedy = remedies.get(status, "read the LiveKit server's log") if code else _NOT_LIVEKIT
+    return Failure(LiveKitRejected, f"LiveKit rejected the request (HTTP {status})", remedy)

@@ -6,14 +6,14 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from .._credentials.config import Config
-from .._credentials.fetch import MOSS
+from .._credentials.fetch import MOSS, failed
 from .._credentials.result import Failure
-from .._http.flow import TEMPORARY, Flow, RetryPolicy, Timing, with_retries
-from .._http.model import LARGE_BODY, Answer, Request, Response, TransportError
+from .._http.flow import Flow, RetryPolicy, Timing, with_retries
+from .._http.model import LARGE_BODY, Answer, Request, Response
 from .._json import InvalidJSON, decode
 from .._validation import label
 from ..credentials import RefreshPolicy, seconds
-from ..errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable, InvalidArgument
+from ..errors import CredentialsInvalid, InvalidArgument
 
 LIMIT = 100
 """Reports in a page."""
@@ -59,10 +59,11 @@ def page(
     base, _, agent = config.url.rpartition("/get-voice-agent?")
     # The API filters by whole days: a day more on each side, so that its time zone does not matter.
     start, end = _day(wanted.since, -_DAY), _day(wanted.until, _DAY)
+    url = f"{base}/session-reports?{agent}&start={start}&end={end}&limit={LIMIT}&page={number}"
     request = Request(
         MOSS,
         "GET",
-        f"{base}/session-reports?{agent}&start={start}&end={end}&limit={LIMIT}&page={number}",
+        url,
         secret_headers=(("X-Project-Id", config.project_id), ("X-Project-Key", config.project_key)),
         max_body=LARGE_BODY,
     )
@@ -72,7 +73,13 @@ def page(
         seconds(policy.total_timeout),
         seconds(policy.max_retry_after),
     )
-    result, effort = yield from with_retries(request, _classify, limits, timing)
+
+    def classify(answer: Answer) -> tuple[list[dict[str, Any]] | Failure, bool]:
+        if isinstance(answer, Response) and answer.is_success:
+            return _reports(answer)
+        return failed(answer, config, url)
+
+    result, effort = yield from with_retries(request, classify, limits, timing)
     if not isinstance(result, Failure):
         return result
     count = f" ({effort.attempts} attempts)" if effort.attempts > 1 else ""
@@ -84,24 +91,6 @@ def _day(moment: datetime, offset: timedelta) -> date:
         return (moment + offset).date()
     except OverflowError:  # `datetime.min` and `datetime.max` mean all reports
         return moment.date()
-
-
-def _classify(answer: Answer) -> tuple[list[dict[str, Any]] | Failure, bool]:
-    """What an answer means, and whether another attempt may bring a better one."""
-    if isinstance(answer, TransportError):
-        message = f"request to the Moss API failed: {answer.message}"
-        return Failure(CredentialsUnavailable, message, answer.remedy), answer.retry
-    if answer.is_success:
-        return _reports(answer)
-    status = f"the Moss API returned HTTP {answer.status} for session reports"
-    if answer.status in TEMPORARY:
-        return Failure(CredentialsUnavailable, status, "retry later; this error is temporary"), True
-    if answer.status in (401, 403, 404, 410):
-        remedy = "check MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID"
-        return Failure(CredentialsRejected, status, remedy), False
-    if 300 <= answer.status < 400:
-        return Failure(CredentialsInvalid, f"{status}, a redirect; it is not followed", f"check {MOSS.setting}"), False
-    return Failure(CredentialsUnavailable, status, f"check {MOSS.setting}"), False
 
 
 def _reports(response: Response) -> tuple[list[dict[str, Any]] | Failure, bool]:
