@@ -107,7 +107,8 @@ def _incoming(request: HttpRequest) -> Incoming:
 
 def _crash(endpoint: TokenEndpoint, request: HttpRequest, failure: Exception) -> HttpResponse:
     """The response to an exception that is not a refusal, with all that Django does for one that leaves a view."""
-    if settings.DEBUG_PROPAGATE_EXCEPTIONS or _middleware_hears_exceptions(tuple(settings.MIDDLEWARE)):
+    is_wrapped = not isinstance(request, HttpRequest)  # by a view of the REST framework, which has exception handlers
+    if is_wrapped or settings.DEBUG_PROPAGATE_EXCEPTIONS or _middleware_hears_exceptions(tuple(settings.MIDDLEWARE)):
         raise failure
     _signal.send(sender=None, request=request)
     return _response(endpoint.internal_error(request.headers.get("origin", "")))
