@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -244,6 +245,33 @@ def test_killed(number: int, environ: dict[str, str], livekit_binary: Path) -> N
     while is_open(running.livekit_url) or list(folders.glob("livekit-server-*")):
         assert time.monotonic() < deadline, "the LiveKit server is still there"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("tool", "work"),
+    [
+        ("go", "from moss_voice_server.testing._livekit_binary import build_livekit_server as f; f()"),
+        ("npm", "from pathlib import Path; from moss_voice_server._dev.browser_client import fetch; fetch(Path('c'))"),
+    ],
+)
+def test_killed_while_a_tool_works(tool: str, work: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """Go and npm end with it as well, and leave no temporary folder."""
+    mark = tmp_path / "pid"
+    script = f"import os, time\nopen({str(mark)!r}, 'w').write(f'{{os.getpid()}}\\n')\ntime.sleep(600)"
+    program(Path(environ["PATH"], tool), script)
+    process = subprocess.Popen([sys.executable, "-c", work], env=environ, cwd=tmp_path)
+    deadline = time.monotonic() + PATIENCE
+    while not (mark.exists() and mark.read_text().endswith("\n")):
+        assert time.monotonic() < deadline, "it was not called"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    pid = int(mark.read_text())
+    folders = (*tmp_path.rglob("fetch-*"), *Path(environ["HOME"]).rglob("build-*"))
+    assert folders
+    while any(folder.exists() for folder in folders) or Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.02)
 
 
 @pytest.mark.skipif(HAS_CLIENT, reason="LiveKit's client came with the wheel: npm has nothing to do")

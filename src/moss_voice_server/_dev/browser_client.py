@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..testing._guarded import guarded
 from ..testing._livekit_binary import cache_folder
 
 if TYPE_CHECKING:
@@ -143,12 +144,13 @@ def _pack(npm: str, folder: str, environ: Mapping[str, str], timeout: float, sto
     )
     deadline = time.monotonic() + timeout
     try:
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                status = process.wait(_POLL_INTERVAL)
-                break
-            if stop.is_set() or time.monotonic() > deadline:
-                raise ClientError(f"npm did not fetch livekit-client {VERSION} within {timeout:g} s: try again")
+        with guarded(-process.pid, folder):
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    status = process.wait(_POLL_INTERVAL)
+                    break
+                if stop.is_set() or time.monotonic() > deadline:
+                    raise ClientError(f"npm did not fetch livekit-client {VERSION} within {timeout:g} s: try again")
     finally:
         _end(process)
     if status:

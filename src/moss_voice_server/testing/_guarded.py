@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from moss_voice_server._clock import elapsed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _POLL = 0.01  # seconds
 _TERM_EVERY = 0.3  # seconds; LiveKit waits for participants after one SIGTERM and exits at once after a second one
 # Waits for one line. Without it, at the end of the pipe, the process that held the other end is gone.
-_GUARD_SCRIPT = 'read -r line; [ "$line" = stop ] && exit; kill -KILL "$1"; rm -rf -- "$2"'
+_GUARD_SCRIPT = 'read -r line; [ "$line" = stop ] && exit; kill -s KILL -- "$1"; rm -rf -- "$2"'
 
 
 class GuardedProcess:
@@ -80,6 +81,17 @@ class GuardedProcess:
         return self._process.poll() is not None
 
 
+@contextmanager
+def guarded(pid: int, folder: str) -> Iterator[None]:
+    """Inside of this block, a child process ends with this one, and its folder is removed; a negative pid: its group."""
+    guard = _guard(pid, folder)
+    try:
+        yield
+    finally:
+        if guard is not None:
+            guard.communicate(b"stop\n")
+
+
 def _started(
     command: Sequence[str | Path], folder: Path, environ: Secret[Mapping[str, str]], log: IO[bytes]
 ) -> subprocess.Popen[bytes]:
@@ -98,11 +110,11 @@ def _started(
     raise failure
 
 
-def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes] | None:
+def _guard(pid: int, folder: str | Path) -> subprocess.Popen[bytes] | None:
     if os.name != "posix":
         return None
     return subprocess.Popen(  # noqa: S603 - a fixed command
-        ["/bin/sh", "-c", _GUARD_SCRIPT, "sh", str(pid), str(folder)],
+        ["/bin/sh", "-c", _GUARD_SCRIPT, "sh", str(pid), os.path.abspath(folder)],
         cwd="/",
         env={"PATH": os.defpath},
         stdin=subprocess.PIPE,

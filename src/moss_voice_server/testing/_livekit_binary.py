@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from moss_voice_server._clock import elapsed
 
+from ._guarded import guarded
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -130,10 +132,11 @@ def _go_install(
         alarm.start()
         lines: deque[str] = deque(maxlen=_SHOWN_LINES)
         try:
-            for line in process.stdout or ():
-                lines.append(line.rstrip())
-                on_output(lines[-1])
-            process.wait()
+            with guarded(process.pid, folder):
+                for line in process.stdout or ():
+                    lines.append(line.rstrip())
+                    on_output(lines[-1])
+                process.wait()
         finally:
             alarm.cancel()
             process.kill()
