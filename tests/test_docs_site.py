@@ -100,11 +100,14 @@ def test_site() -> None:
 
 
 def test_structure_names_every_folder_and_public_module() -> None:
-    """The page on the structure names each public module and each private folder of the package."""
+    """The page on the structure names each public module and each private folder of the package, and no file that is gone."""
     page = (DOCS / "structure.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE))))
     there = {path.parent.name for path in SOURCE.glob("_*/__init__.py")} | public_modules()
     assert set() == there - named
+    files = re.findall(r"`(_\w+/\w+\.py)`", page)
+    assert files
+    assert [] == [file for file in files if not (SOURCE / file).is_file()]
 
 
 def test_every_error_has_its_section() -> None:
