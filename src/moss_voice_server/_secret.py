@@ -36,7 +36,10 @@ class Secret(Sealed, Generic[Value]):
     __hash__ = None  # type: ignore[assignment]  # a hash would show which secrets are equal
 
     def __init__(self, value: Value) -> None:
-        self._reveal = lambda: value  # in no attribute, which inspectors list
+        def reveal() -> Value:
+            return value
+
+        self._reveal = reveal  # the value is in no attribute, because inspectors list them
 
     def reveal(self) -> Value:
         """The value itself, for the expression that needs it; never for a variable."""

@@ -88,7 +88,7 @@ def _look(request: HttpRequest) -> None:
     if request.path.startswith("/body-before"):
         assert request.body
     if request.path.startswith("/body-consumed"):
-        assert request.read(5)
+        request.read(5)  # type: ignore[no-untyped-call]  # Django ships no types
 
 
 def _reader(get_response: Any) -> Any:

@@ -87,7 +87,8 @@ def test_beside_a_route_of_fastapi(name: str, raised: Callable[[], Exception]) -
             heard.append(repr(error))
             raise
 
-    app = FastAPI(exception_handlers={Known: lambda request, error: JSONResponse({}, 418)})
+    app = FastAPI()
+    app.add_exception_handler(Known, lambda request, error: JSONResponse({}, 418))
     plain = APIRouter()
     plain.add_api_route("/plain", _plain(raised), methods=["POST"])
     options = failing(name, raised) | ({"authorize": _plain(raised)} if name == "authorize" else {})
@@ -110,13 +111,13 @@ def _plain(raised: Callable[[], Exception]) -> Any:
 
 
 @pytest.mark.parametrize("returned", [None, 7, "server"], ids=repr)
-def test_a_function_that_returns_no_server(returned: object) -> None:
+def test_a_function_that_returns_no_server(returned: Any) -> None:
     """It is named, and so is what it should return."""
     app = Flask("shop", static_folder=None)
     app.testing = True
     app.register_blueprint(
-        token_blueprint(lambda request: returned, authorize=lambda *_: Admission(ParticipantInfo("a")))
-    )  # type: ignore[arg-type,return-value]  # on purpose
+        token_blueprint(lambda request: returned, authorize=lambda *_: Admission(ParticipantInfo("ada")))
+    )
     with pytest.raises(InvalidArgument) as caught:
         app.test_client().post("/voice/token", json={})
     assert "server" == caught.value.field

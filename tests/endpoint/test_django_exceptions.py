@@ -85,7 +85,8 @@ RULES = "granted forbidden denied room known crash limiter limiter-forbids serve
 for rule in RULES:
     heard.clear()
     body = {"room_name": "r"} if rule == "room" else {}
-    response = client.post("/rest" if "rest" in sys.argv else "/t", json.dumps(body), content_type="application/json", headers={"x-rule": rule})
+    url = "/rest" if "rest" in sys.argv else "/t"
+    response = client.post(url, json.dumps(body), content_type="application/json", headers={"x-rule": rule})
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from minutes")
         count = cursor.fetchone()[0]

@@ -16,7 +16,7 @@ from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._credentials import cache as cache_module
 from moss_voice_server._credentials import refresh as refresh_module
 from moss_voice_server._credentials import refresher as refresher_module
-from moss_voice_server.testing import FakeMoss, FrozenClock
+from moss_voice_server.testing import FakeLiveKit, FakeMoss, FrozenClock
 from tests.support.errors import caught
 from tests.support.secret_scan import spilled
 from tests.support.servers import ServerClass
@@ -134,16 +134,24 @@ def test_thread_that_dies_before_it_runs(moss: FakeMoss, monkeypatch: pytest.Mon
 
 _AT_EXIT = """
 import asyncio, atexit, json, sys
+from datetime import datetime, timezone
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 
 kind, arguments = json.loads(sys.argv[1])
 
 def at_exit():
     if kind == "MossVoiceServer":
-        asyncio.run(server.refresh())
+        asyncio.run(used())
     else:
         server.refresh()
+        list(server.session_reports(datetime.now(timezone.utc)))
+        server.rooms.list()
     print(server.status().state)
+
+async def used():
+    await server.refresh()
+    [report async for report in server.session_reports(datetime.now(timezone.utc))]
+    await server.rooms.list()
 
 atexit.register(at_exit)  # before the first fetch, so it runs after our own handlers
 if kind == "MossVoiceServer":
@@ -153,13 +161,17 @@ else:
 """
 
 
-def test_refresh_at_exit(server_class: ServerClass, moss: FakeMoss) -> None:
-    """`refresh()` works in an atexit handler, wherever it was registered."""
-    arguments = json.dumps([server_class.kind.__name__, moss.arguments])
-    command = [sys.executable, "-W", "error", "-c", _AT_EXIT, arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ("fresh\n", "", 0) == (done.stdout, done.stderr, done.returncode)
-    assert 2 == moss.count
+def test_refresh_at_exit(server_class: ServerClass) -> None:
+    """`refresh()`, reports and rooms work in an atexit handler, wherever it was registered."""
+    with (
+        FakeLiveKit() as livekit,
+        FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret) as moss,
+    ):
+        arguments = json.dumps([server_class.kind.__name__, moss.arguments])
+        command = [sys.executable, "-W", "error", "-c", _AT_EXIT, arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert ("fresh\n", "", 0) == (done.stdout, done.stderr, done.returncode)
+        assert [3, 1] == [moss.count, len(livekit.requests)]
 
 
 KEY = "sk-hunter2-sk-hunter2"

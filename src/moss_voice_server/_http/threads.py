@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 
+from .forks import is_exiting
+
 Result = TypeVar("Result")
 
 
@@ -82,6 +84,8 @@ def asyncio_is_running() -> bool:
 
 async def run_in_thread(function: Callable[[], Result]) -> Result:
     """Awaits a blocking call, on asyncio or trio. If it is cancelled, the call goes on in its thread."""
+    if is_exiting():  # no other thread makes an HTTP client any more
+        return function()
     if asyncio_is_running():
         future: Future[Result] = DaemonExecutor().submit(function)
         try:
