@@ -21,7 +21,7 @@ ROOT = Path(moss_voice_server.__file__).parent
 LAYERS = (
     "errors",
     "_clock _duration _escape _files _json _jwt _livekit_credentials _random _secret _urls _validation",
-    "_admission _environment",
+    "_environment",
     "grants credentials",
     "_token",
     "_http",
@@ -29,7 +29,9 @@ LAYERS = (
     "_livekit_api _session_reports",
     "rooms webhooks transcripts",
     "_server",
-    "identity endpoint rate_limit",
+    "identity _admission",
+    "_guests",
+    "endpoint rate_limit",
     "_endpoint",
     "asgi wsgi fastapi flask django",
     "testing",
@@ -46,7 +48,6 @@ OWNERS = {
     "httpx2": {"_http", "testing"},
     # These two come with httpx2: it cannot be installed without them.
     "anyio": {"_http", "_endpoint.asgi", "testing"},
-    "h11": {"testing"},
     "fastapi": {"fastapi"},
     "starlette": {"fastapi"},
     "flask": {"flask"},
@@ -75,7 +76,7 @@ errors grants credentials _duration _escape _json _jwt _livekit_credentials _sec
 _token _credentials.config _credentials.events _credentials.fetch _credentials.response _credentials.state
 _http.flow _http.model _livekit_api.agents _livekit_api.call _livekit_api.models _livekit_api.operations
 _livekit_api.parse _livekit_api.webhook _session_reports.models _session_reports.pages
-_session_reports.parse _endpoint.app_exceptions _endpoint.cors _endpoint.decide _endpoint.openapi
+_session_reports.parse _endpoint.cors _endpoint.decide _endpoint.openapi
 _endpoint.parse _endpoint.refusal _endpoint.responses _inspect
 """
 

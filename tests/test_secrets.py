@@ -317,7 +317,7 @@ def test_fault_on_a_socket(server_class: ServerClass, moss: FakeMoss, answer: Fa
 
 def test_fault_without_a_response(server_class: ServerClass, moss: FakeMoss) -> None:
     """A fault of the caller's transport, a failed TLS handshake and a refused connection show nothing either."""
-    moss.queue(FAULTS["reset on request"])
+    moss.queue(FAULTS["silence"])
     errors = [caught(server_class.create, **moss.arguments, refresh=POLICY, transport=moss.transport())]
     tls = {**moss.arguments, "api_url": moss.url.replace("http:", "https:")}
     errors.append(caught(server_class.create, **tls, refresh=POLICY))

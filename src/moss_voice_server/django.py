@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from ._endpoint.app_exceptions import status_of
 from ._endpoint.asgi import call_on_loop_with
-from ._endpoint.drivers import call_now, run
-from ._endpoint.functions import is_nonblocking
+from ._endpoint.calls import call_now, is_nonblocking, run
 from ._endpoint.handler import Incoming, TokenEndpoint
 from ._endpoint.parse import incomplete, too_large
+from ._endpoint.refusal import status_of
 from ._endpoint.responses import Response
 from ._endpoint.wsgi import incoming, read_body
 from .endpoint import Authorize, EndpointOptions, Server

@@ -6,33 +6,40 @@ An app's `authorize` gets the framework's own request and the token request. It 
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, Union
+from typing import Literal, Protocol, TypedDict, TypeVar
 
-from . import _admission
-from ._random import new_guest
+from ._admission import Admission, AllowedRooms
+from ._guests import AdmissionOptions, allow_guests
 from ._server import MossVoiceServer, MossVoiceServerSync
-from ._token.claims import DEFAULT_TTL, lifetime
-from ._validation import label, plain_str
+from ._validation import plain_str
 from .errors import InvalidArgument
-from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
-from .identity import client_address
+from .grants import AgentDispatch
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+__all__ = [
+    "Admission",
+    "AdmissionOptions",
+    "AllowedRooms",
+    "Authorize",
+    "Decision",
+    "Denied",
+    "EndpointOptions",
+    "OnToken",
+    "RateLimit",
+    "RequestT_contra",
+    "ResponseKeys",
+    "Server",
+    "TokenEvent",
+    "TokenRequest",
+    "allow_guests",
+]
 
 Server = MossVoiceServer | MossVoiceServerSync
 """A server of either class."""
-AllowedRooms = Union[Collection[str], "re.Pattern[str]", Callable[[str], bool]]
-"""Room names, a compiled pattern that matches a whole name, or a function that returns `True` for an allowed name."""
 ResponseKeys = Literal["snake", "camel", "both"]
 """How a token response spells its keys; see `EndpointOptions`."""
-
-_CLIENT_MAY_SET = ("name", "metadata", "attributes", "agent_metadata", "agent_deployment")
 
 
 @dataclass(frozen=True)
@@ -74,14 +81,14 @@ class Denied(Exception):
                 remedy="use 401 (not authenticated) or 403 (not allowed)",
             )
         self.status = status
-        plain = plain_str(code or ("unauthenticated" if status == 401 else "forbidden"))
-        if plain is None or not re.fullmatch("[a-z0-9_]{1,64}", plain):
+        name = plain_str(code or ("unauthenticated" if status == 401 else "forbidden"))
+        if name is None or not re.fullmatch("[a-z0-9_]{1,64}", name):
             raise InvalidArgument(
                 "code is not a machine name",
                 field="code",
                 remedy="use 1 to 64 lower-case letters, digits and underscores",
             )
-        self.code = plain
+        self.code = name
         challenge = plain_str(scheme)
         if challenge is None or not re.fullmatch(r"[A-Za-z][!-~]{0,63}( [ -~]{1,1000})?", challenge):
             raise InvalidArgument(
@@ -91,97 +98,6 @@ class Denied(Exception):
             )
         self.scheme = challenge
         super().__init__(self.status, self.code)
-
-
-@dataclass(frozen=True, init=False)
-class Admission:
-    """What the app allows this client. Everything else is refused.
-
-    Args:
-        participant: who the client is, according to the app's own authentication.
-        room: the room; `None`: a new one with 128 random bits in its name, for each request.
-        room_prefix: how the name of a new room begins: `"support-"` gives `support-<random>`; `""` gives `room-<random>`.
-            Not allowed together with `room`.
-        allowed_rooms: rooms that the client may name instead: names, a compiled pattern that matches a whole name, or a plain
-            function that returns `True` for an allowed name.
-        agents: the agents to dispatch, by name or as `AgentDispatch`. `None`: the server's voice agent, under the name it has
-            at that moment, if it has one. `()`: automatic dispatch, which starts the unnamed workers.
-        allowed_agents: names of agents that the client may request instead of those, each once.
-        client_may_set: of `"name"`, `"metadata"`, `"attributes"`, `"agent_metadata"` and `"agent_deployment"`: what the client
-            may set. A name or metadata replaces the app's; attributes are added, and a key that the app has set is refused. An
-            agent's metadata and deployment are those of the agents that the client requests; an `AgentDispatch` of the app
-            keeps its own.
-        ttl: how long the token can be used to join, a `timedelta` or seconds, 1 minute to 24 hours.
-        grants: what the participant may do; `None`: publish, subscribe and send data.
-        rate_limit_key: what a rate limiter counts by; `None`: the participant's identity. Set it where identities are new for
-            each session: to the user's id, or a guest's network address.
-
-    Raises:
-        InvalidArgument: names the argument that is wrong.
-    """
-
-    participant: ParticipantInfo
-    room: str | None = None
-    room_prefix: str = ""
-    allowed_rooms: AllowedRooms = ()
-    agents: tuple[AgentDispatch | str, ...] | None = None
-    allowed_agents: Collection[str] = ()
-    client_may_set: Collection[str] = ()
-    ttl: timedelta | float = DEFAULT_TTL
-    grants: ParticipantGrants | None = None
-    rate_limit_key: str | None = None
-
-    # Written out, as in ParticipantInfo: one is made for every request.
-    def __init__(
-        self,
-        participant: ParticipantInfo,
-        room: str | None = None,
-        room_prefix: str = "",
-        allowed_rooms: AllowedRooms = (),
-        agents: Collection[AgentDispatch | str] | None = None,
-        allowed_agents: Collection[str] = (),
-        client_may_set: Collection[str] = (),
-        ttl: timedelta | float = DEFAULT_TTL,
-        grants: ParticipantGrants | None = None,
-        rate_limit_key: str | None = None,
-    ) -> None:
-        if not isinstance(participant, ParticipantInfo):
-            raise _admission.wrong_type("participant", "a ParticipantInfo", participant)
-        if room is not None:
-            room = label("room", room)
-        if room_prefix != "":
-            room_prefix = _admission.room_prefix(room, room_prefix)
-        if allowed_rooms != ():
-            _admission.check_rooms(allowed_rooms)
-        if agents is not None and agents != ():
-            agents = _admission.names("agents", agents, AgentDispatch)
-        if allowed_agents != ():
-            allowed_agents = _admission.names("allowed_agents", allowed_agents)
-        if client_may_set != ():
-            client_may_set = _admission.names("client_may_set", client_may_set)
-            if not set(_CLIENT_MAY_SET).issuperset(client_may_set):
-                raise InvalidArgument(
-                    "client_may_set contains an unknown name",
-                    field="client_may_set",
-                    remedy=f"choose from {', '.join(_CLIENT_MAY_SET)}",
-                )
-        if ttl is not DEFAULT_TTL:
-            lifetime(ttl)
-        if grants is not None and not isinstance(grants, ParticipantGrants):
-            raise _admission.wrong_type("grants", "a ParticipantGrants", grants)
-        if rate_limit_key is not None:
-            rate_limit_key = _admission.limit_key(rate_limit_key)
-        own = self.__dict__
-        own["participant"] = participant
-        own["room"] = room
-        own["room_prefix"] = room_prefix
-        own["allowed_rooms"] = allowed_rooms
-        own["agents"] = agents
-        own["allowed_agents"] = allowed_agents
-        own["client_may_set"] = client_may_set
-        own["ttl"] = ttl
-        own["grants"] = grants
-        own["rate_limit_key"] = rate_limit_key
 
 
 @dataclass(frozen=True)
@@ -263,62 +179,3 @@ class EndpointOptions(TypedDict, total=False):
     rate_limiter: RateLimit | None
     on_token: OnToken | None
     response_keys: ResponseKeys
-
-
-class AdmissionOptions(TypedDict, total=False):
-    """The arguments of `Admission` that `allow_guests` takes."""
-
-    room_prefix: str
-    allowed_rooms: AllowedRooms
-    agents: Collection[AgentDispatch | str] | None
-    allowed_agents: Collection[str]
-    client_may_set: Collection[str]
-    ttl: timedelta | float
-    grants: ParticipantGrants | None
-    rate_limit_key: str | None
-
-
-def allow_guests(
-    name: str | None = None, **admission: Unpack[AdmissionOptions]
-) -> Callable[[object, TokenRequest], Admission]:
-    """An `authorize` that admits everyone, as `guest-` and 128 random bits, each in a new room. It logs a WARNING.
-
-    Everyone on the internet can then use your agent's minutes. Set a `rate_limiter`, which counts guests by
-    `client_address`, and consider what the agent can be made to do.
-
-    Args:
-        name: the display name of every guest.
-        admission: the arguments of `Admission`, except `participant` and `room`.
-
-    Raises:
-        InvalidArgument: as `Admission`, at once and not at the first request.
-    """
-    for refused in ("room", "participant"):
-        if refused in admission:
-            raise InvalidArgument(
-                f"guests cannot share one {refused}",
-                field=refused,
-                remedy=f"omit {refused}, or write your own authorize",
-            )
-    if name is not None:
-        name = label("name", name, blank=True)
-    Admission(ParticipantInfo("guest-0", name), **admission)
-    logging.getLogger("moss_voice_server").warning(
-        "GUESTS ARE ADMITTED: the token endpoint issues tokens to everyone, without authentication"
-    )
-    return _Guests(name, dict(admission))
-
-
-class _Guests:
-    """What `allow_guests` returns."""
-
-    is_nonblocking = True
-
-    def __init__(self, name: str | None, admission: dict[str, Any]) -> None:
-        self._name = name
-        self._admission = admission
-
-    def __call__(self, request: object, token_request: TokenRequest, /) -> Admission:
-        """Admits the next guest."""
-        options = {"rate_limit_key": client_address(request), **self._admission}
-        return Admission(ParticipantInfo(new_guest(), self._name), **options)

@@ -4,19 +4,20 @@
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ._endpoint.app_exceptions import status_of
 from ._endpoint.asgi import call_on_loop, encoded, fetch_first, incoming
-from ._endpoint.dependency import dependency_signature, undecorated
-from ._endpoint.functions import is_nonblocking
+from ._endpoint.calls import is_nonblocking
+from ._endpoint.dependency import dependency
 from ._endpoint.handler import Incoming, TokenEndpoint
-from ._endpoint.openapi import TOKEN_REQUEST, responses
-from ._endpoint.refusal import Refusal
+from ._endpoint.openapi import described
+from ._endpoint.parse import MAX_BODY, parse
+from ._endpoint.refusal import Refusal, status_of
 from ._endpoint.responses import Response as EndpointResponse
 from ._endpoint.responses import refusal_response
-from .endpoint import Denied, EndpointOptions, Server, TokenRequest, _Guests
+from ._guests import Guests
+from .endpoint import Denied, EndpointOptions, Server, TokenRequest
 from .errors import CredentialsError, InvalidArgument
 
 try:
@@ -81,18 +82,9 @@ def token_router(
         return _response(issued, response.raw_headers)
 
     router = APIRouter(lifespan=lifespan)
-    router.add_api_route(
-        path,
-        token,
-        methods=["POST"],
-        status_code=201,
-        response_model=None,
-        summary="Token for a voice session",
-        description="LiveKit's token endpoint: every field is optional, and what is not allowed is refused.",
-        responses=responses(options.get("response_keys", "snake")),
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": TOKEN_REQUEST}}}},
-        route_class_override=type("TokenRoute", (_TokenRoute,), {"token_endpoint": endpoint}),
-    )
+    route = type("TokenRoute", (_TokenRoute,), {"token_endpoint": endpoint})
+    docs = described(options.get("response_keys", "snake"))
+    router.add_api_route(path, token, methods=["POST"], response_model=None, route_class_override=route, **docs)
     if getattr(router.routes[-1], "body_field", None) is not None:
         raise InvalidArgument(
             "authorize or one of its dependencies declares a request body",
@@ -118,13 +110,15 @@ class _TokenRoute(APIRoute):
         received = incoming(scope, receive, Request(scope, receive))
         sender = _Sender(send, encoded(endpoint.cors.headers(received.headers.get("origin", ""))))
         try:
-            token_request = await endpoint.accept(received)
+            response = endpoint.precheck(received)
+            if response is None:
+                received.body = await received.read(MAX_BODY)
+                scope[_INCOMING], scope[_TOKEN_REQUEST] = received, parse(received.body)
         except Refusal as refusal:
-            token_request = await endpoint.refuse(received, refusal, call_on_loop)
-        if isinstance(token_request, EndpointResponse):
-            await _response(token_request)(scope, receive, sender)
+            response = await endpoint.refuse(received, refusal, call_on_loop)
+        if response is not None:
+            await _response(response)(scope, receive, sender)
             return
-        scope[_INCOMING], scope[_TOKEN_REQUEST] = received, token_request
         scope["starlette.exception_handlers"] = (self._handlers(scope), {})
         try:
             await super().handle(scope, _replay(received.body, receive), sender)
@@ -202,66 +196,13 @@ def _refusal_status(failure: Exception) -> int | None:
 
 
 def _dependency(authorize: Callable[..., Any]) -> Callable[..., Any]:
-    """The same dependency, with the parameter that is annotated `TokenRequest` filled with the parsed request."""
-    if isinstance(authorize, _Guests):
+    if not isinstance(authorize, Guests):
+        return dependency(authorize, Annotated[TokenRequest, Depends(_token_request)])
 
-        async def guests(request: Request) -> Any:
-            return authorize(request, request.scope[_TOKEN_REQUEST])
+    async def guests(request: Request) -> Any:
+        return authorize(request, request.scope[_TOKEN_REQUEST])
 
-        return guests
-    function = undecorated(authorize)
-    signature = dependency_signature(authorize, Annotated[TokenRequest, Depends(_token_request)])
-    if inspect.isgeneratorfunction(inspect.unwrap(function)):
-        kind: type[_Dependency] = _GeneratorDependency
-    elif inspect.isasyncgenfunction(inspect.unwrap(function)):
-        kind = _AsyncGeneratorDependency
-    else:
-        kind = _AsyncDependency if inspect.iscoroutinefunction(function) else _Dependency
-    return kind(authorize, signature)
-
-
-class _Dependency:
-    """Calls authorize, and equals it, so that `app.dependency_overrides[authorize]` works. FastAPI runs it on a thread."""
-
-    def __init__(self, authorize: Callable[..., Any], signature: inspect.Signature) -> None:
-        self.authorize = authorize
-        self.__signature__ = signature
-        try:
-            self._hash = hash(authorize)
-        except TypeError:  # then it cannot be a key of the overrides
-            self._hash = id(authorize)
-
-    def __call__(self, **arguments: Any) -> Any:
-        return self.authorize(**arguments)
-
-    def __eq__(self, other: object) -> bool:
-        return self.authorize == (other.authorize if isinstance(other, _Dependency) else other)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
-class _AsyncDependency(_Dependency):
-    """The same; FastAPI awaits it."""
-
-    async def __call__(self, **arguments: Any) -> Any:
-        return await self.authorize(**arguments)
-
-
-class _GeneratorDependency(_Dependency):
-    """The same, for an authorize that yields: FastAPI runs the rest of it after the request."""
-
-    def __call__(self, **arguments: Any) -> Any:
-        with contextmanager(self.authorize)(**arguments) as admission:
-            yield admission
-
-
-class _AsyncGeneratorDependency(_Dependency):
-    """The same, async."""
-
-    async def __call__(self, **arguments: Any) -> Any:
-        async with asynccontextmanager(self.authorize)(**arguments) as admission:
-            yield admission
+    return guests
 
 
 async def _token_request(request: Request) -> TokenRequest:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._endpoint.app_exceptions import status_of
-from ._endpoint.drivers import call_now, run
+from ._endpoint.calls import call_now, run
 from ._endpoint.handler import TokenEndpoint
 from ._endpoint.parse import incomplete, too_large
+from ._endpoint.refusal import status_of
 from ._endpoint.responses import Response as EndpointResponse
 from ._endpoint.wsgi import incoming, read_body
 from .endpoint import Authorize, EndpointOptions, Server

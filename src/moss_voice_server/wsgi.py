@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from ._endpoint.drivers import call_now, run
+from ._endpoint.calls import call_now, run
 from ._endpoint.handler import TokenEndpoint
 from ._endpoint.responses import Response
 from ._endpoint.wsgi import Environ, incoming

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._endpoint.app_exceptions import status_of
-from moss_voice_server._endpoint.drivers import call_now, run
+from moss_voice_server._endpoint.calls import call_now, run
 from moss_voice_server._endpoint.handler import Incoming, TokenEndpoint
+from moss_voice_server._endpoint.refusal import status_of
 from moss_voice_server._endpoint.responses import Response
 from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.errors import InvalidArgument

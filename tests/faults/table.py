@@ -29,6 +29,7 @@ from tests.support.sockets import (
     expired,
     good,
     listener,
+    reset,
     self_signed,
     tls,
     trickle_handshake,
@@ -312,7 +313,7 @@ FAULTS: dict[str, Fault] = {
     "status of 4 digits": Fault(raw(b"HTTP/1.1 2000 OK\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
     "switching protocols": Fault(raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
     "nothing": Fault(moss(FaultResponse(raw=b"")), UNAVAILABLE, 2, BROKEN, SETTING),
-    "reset when accepted": Fault(moss(FaultResponse(reset="accept")), UNAVAILABLE, 2, "", "", is_racy=True),
+    "reset when accepted": Fault(tcp(reset), UNAVAILABLE, 2, "", "", is_racy=True),
     "reset when asked": Fault(moss(FaultResponse(reset="request")), UNAVAILABLE, 2, RESET, LATER),
     "reset after the headers": Fault(moss(FaultResponse(reset="headers")), UNAVAILABLE, 2, RESET, LATER),
     # Bodies; `credentials/test_response.py` has the whole table.

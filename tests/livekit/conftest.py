@@ -11,8 +11,9 @@ import pytest
 
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server.testing import LiveKitServer, LiveKitServerError
-from moss_voice_server.testing._livekit_binary import build_livekit_server, find_livekit_server
+from moss_voice_server.testing._livekit_binary import build_livekit_server, cache_folder, find_livekit_server
 from tests.livekit.needs import absent
+from tests.support.locks import locked
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,8 @@ def livekit_binary() -> Path:
     if shutil.which("go") is None:
         absent("no livekit-server: set LIVEKIT_SERVER_BIN, put livekit-server on PATH, or install Go to build it")
     try:
-        return build_livekit_server(timeout=800)
+        with locked(cache_folder() / "build.lock"):  # parallel test processes share one build
+            return build_livekit_server()
     except LiveKitServerError as error:
         absent(str(error))
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from moss_voice_server.testing._livekit_binary import _locked, cache_folder
+from moss_voice_server.testing._livekit_binary import cache_folder
 from tests.livekit.needs import absent
 from tests.livekit.server_api import LiveKitKeys, call
+from tests.support.locks import locked
 
 _PACKAGE = "moss-voice-agent-manager==1.0.0b14"  # 825 MB; it brings livekit-agents, and needs Python 3.11
 _SCRIPTS = Path(__file__).parent / "workers"
@@ -31,7 +32,7 @@ def worker_python() -> Path:
     if not python.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Parallel test processes wait for the first one.
-        with _locked(folder.with_suffix(".lock"), _INSTALL_TIMEOUT):
+        with locked(folder.with_suffix(".lock")):
             if not python.exists():
                 _install(folder)
     return python

@@ -55,7 +55,7 @@ class Memory:
             return None
         request = step.request
         path = "/" + request.url.split("/", 3)[3]
-        settled = self.api._own(RecordedRequest("POST", path, Headers(), 0.0, request.body.reveal()))
+        settled = self.api.respond(RecordedRequest("POST", path, Headers(), 0.0, request.body.reveal()))
         body = json.dumps(settled.json).encode()
         return Response(settled.status, {"date": settled.headers["Date"]}, Secret(body))
 

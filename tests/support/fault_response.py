@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from moss_voice_server.testing import MockResponse
-from moss_voice_server.testing._wire import Mark, Pause, Step, before, head, is_without_body
+from moss_voice_server.testing._response import head, is_without_body, merged
+from moss_voice_server.testing._socket import Connection
+from tests.support.sockets import reset
 
 _BLOCK = 1 << 16
 _BLANKS = b" " * _BLOCK
@@ -31,8 +33,8 @@ class FaultResponse(MockResponse):
         raw: the exact bytes on the wire.
         hang_after_headers: as `hang`, between the headers and the body.
         trickle: seconds before each single byte; trickle_from: from the first byte ("headers") or the body's.
-        reset: the connection is reset (TCP RST): once it is accepted ("accept": a client may notice while it still
-            connects), once the request is read ("request"), or once the headers are sent ("headers").
+        reset: the connection is reset (TCP RST): once the request is read ("request"), or once the headers are sent
+            ("headers").
     """
 
     hang_after_headers: bool = False
@@ -40,7 +42,7 @@ class FaultResponse(MockResponse):
     trickle_from: Literal["headers", "body"] = "headers"
     endless_body: bool = False
     endless_headers: bool = False
-    reset: Literal["accept", "request", "headers"] | None = None
+    reset: Literal["request", "headers"] | None = None
     content_length: int | None = None
     truncate: int | None = None
     chunked_garbage: bool = False
@@ -48,18 +50,11 @@ class FaultResponse(MockResponse):
     raw: bytes | None = None
     size: int | None = None
 
-    _CONTENT = (
-        "json",
-        "body",
-        "raw",
-        "size",
-        "gzip_bomb",
-        "endless_body",
-        "endless_headers",
-        "chunked_garbage",
-    )
-
     def __post_init__(self) -> None:
+        if self.hang_after_headers:
+            object.__setattr__(self, "hang", True)
+        if len(self._content()) > 1:
+            raise ValueError(f"FaultResponse: {' and '.join(self._content())} exclude each other; set one of them")
         super().__post_init__()
         if self.raw is not None and not isinstance(self.raw, bytes):
             raise TypeError(f"FaultResponse: raw must be bytes, not {type(self.raw).__name__}")
@@ -68,30 +63,29 @@ class FaultResponse(MockResponse):
             if number is not None and not 0 <= number < math.inf:
                 raise ValueError(f"FaultResponse: {name} must be a finite number that is not negative")
 
-    @property
-    def _waits_for_release(self) -> bool:
-        return self.hang or self.hang_after_headers
+    def _content(self) -> list[str]:
+        """The fields that say what the body is."""
+        names = ("body", "raw", "size", "gzip_bomb", "endless_body", "endless_headers", "chunked_garbage")
+        given = [name for name in names if getattr(self, name) is not None and getattr(self, name) is not False]
+        return given if self.json is ... else ["json", *given]
 
     @property
-    def _resets_on_accept(self) -> bool:
-        return self.reset == "accept"
+    def _has_content(self) -> bool:
+        return bool(self._content())
 
-    def _steps(self, method: str) -> Iterator[Step]:
-        if self.reset == "accept":
-            yield Mark.RESET
-            return
-        yield from before(self.delay, self.hang)
+    def _send(self, connection: Connection, method: str) -> None:
+        connection.wait(self.delay)
+        if self.hang and not self.hang_after_headers:
+            connection.hold()
         if self.reset == "request":
-            yield Mark.RESET
-            return
+            _reset(connection)
         first, rest = self._message(method)
-        yield from _paced(first, self.trickle if self.trickle_from == "headers" else None)
+        _paced(connection, first, self.trickle if self.trickle_from == "headers" else None)
         if self.reset == "headers":
-            yield Mark.RESET
-            return
+            _reset(connection)
         if self.hang_after_headers:
-            yield Mark.HOLD
-        yield from _paced(rest, self.trickle)
+            connection.hold()
+        _paced(connection, rest, self.trickle)
 
     def _message(self, method: str) -> tuple[Iterable[bytes], Iterable[bytes]]:
         """The head and the body."""
@@ -103,11 +97,11 @@ class FaultResponse(MockResponse):
             return itertools.chain([self._head(None)[:-2]], filler), []
         if is_without_body(method, self.status):
             return [self._head(None)], []
-        body, length = self._body()
+        body, length = self._chunks()
         return [self._head(length)], _first(body, self.truncate)
 
     def _head(self, length: int | None) -> bytes:
-        defaults = {}
+        defaults = {"Content-Type": "application/json", "Connection": "close"}
         if self.gzip_bomb is not None:
             defaults["Content-Encoding"] = "gzip"
         if self.chunked_garbage:
@@ -115,9 +109,9 @@ class FaultResponse(MockResponse):
         stated = length if self.content_length is None else self.content_length
         if stated is not None:
             defaults["Content-Length"] = str(stated)
-        return head(self.status, defaults, self.headers)
+        return head(self.status, merged(defaults, self.headers))
 
-    def _body(self) -> tuple[Iterable[bytes], int | None]:
+    def _chunks(self) -> tuple[Iterable[bytes], int | None]:
         """The body and its length; `None` where the end of the connection ends it."""
         if self.size is not None:
             return _blanks(self.size), self.size
@@ -127,19 +121,23 @@ class FaultResponse(MockResponse):
             return itertools.repeat(_BLANKS), None
         if self.chunked_garbage:
             return [b"zz\r\nthis is not a chunk\r\n"], None
-        body = self._encoded()
+        body = self._body("GET") or b""
         return [body], len(body)
 
 
-def _paced(chunks: Iterable[bytes], trickle: float | None) -> Iterator[Step]:
-    if trickle is None:
-        yield from chunks
-        return
+def _reset(connection: Connection) -> None:
+    reset(connection.socket, connection.exchange.dropped)
+    raise ConnectionAbortedError("reset")
+
+
+def _paced(connection: Connection, chunks: Iterable[bytes], trickle: float | None) -> None:
     for chunk in chunks:
+        if trickle is None:
+            connection.send(chunk)
+            continue
         for index in range(len(chunk)):
-            if trickle:
-                yield Pause(trickle)
-            yield chunk[index : index + 1]
+            connection.wait(trickle)
+            connection.send(chunk[index : index + 1])
 
 
 def _first(chunks: Iterable[bytes], limit: int | None) -> Iterator[bytes]:

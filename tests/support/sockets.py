@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -79,6 +80,12 @@ def black_hole() -> Iterator[int]:
         finally:
             for client in held:
                 client.close()
+
+
+def reset(client: socket.socket, _done: threading.Event) -> None:
+    """Reset the connection at once."""
+    # Lingering for no time makes close() send RST instead of FIN (POSIX.1-2017, 2.10.16).
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 # The head of a TLS record of 16 kB that holds a ServerHello.

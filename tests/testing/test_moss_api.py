@@ -94,6 +94,10 @@ def test_session_reports_are_paged_and_filtered_by_day(client: Client) -> None:
 
 
 REFUSED: list[tuple[str, str, dict[str, str], Any, int]] = [
+    ("GET", "get-voice-agent", {"voice_agent_id": "other"}, None, 404),
+    ("GET", "get-voice-agent", {}, None, 404),
+    ("POST", "get-voice-agent", {"voice_agent_id": "AGENT"}, None, 405),
+    ("HEAD", "get-voice-agent", {"voice_agent_id": "AGENT"}, None, 405),
     ("GET", "get-runtime-config", {"voice_agent_id": "other"}, None, 404),
     ("GET", "get-runtime-config", {}, None, 404),
     ("POST", "get-runtime-config", {}, None, 405),
@@ -118,6 +122,8 @@ def test_what_the_api_refuses(
     response = http.request(method, BASE + path, params=query, json=body)
 
     assert (response.status_code, moss.session_reports) == (status, [])
+    assert (status == 405) is ("allow" in response.headers)
+    assert "voice_agent_api_secret" not in response.text
 
 
 @pytest.mark.parametrize("route", ["get-voice-agent", "get-runtime-config", "session-report", "session-reports"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from functools import lru_cache, partial
 from types import CoroutineType
@@ -13,10 +13,10 @@ import anyio
 import anyio.to_thread
 
 from ..errors import CredentialsError
-from .functions import NEVER_AWAITABLE, is_nonblocking
-from .handler import Incoming, TokenEndpoint
+from .calls import NEVER_AWAITABLE, is_nonblocking
+from .handler import Call, Incoming, TokenEndpoint
 from .parse import incomplete, too_large
-from .responses import Headers
+from .refusal import Headers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -41,17 +41,25 @@ REQUEST_HEADERS = {
 """The request headers that the handler looks at; ASGI delivers names in lower case."""
 
 
-def call_on_loop_with(in_thread: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def call_on_loop_with(in_thread: Callable[..., Awaitable[Any]]) -> Call:
     """A function that calls others on the running event loop, and those that may block with `in_thread`."""
 
-    async def call_on_loop(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
-        result = function(*arguments) if nonblocking else await in_thread(partial(function, *arguments))
-        kind = type(result)
-        if kind is CoroutineType or (kind not in NEVER_AWAITABLE and inspect.isawaitable(result)):
-            result = await result
-        return result
+    def call_on_loop(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Awaitable[Any]:
+        if nonblocking:
+            result = function(*arguments)
+            return result if type(result) is CoroutineType else _resolved(result)
+        return _threaded(in_thread(partial(function, *arguments)))
 
     return call_on_loop
+
+
+async def _resolved(result: Any) -> Any:
+    """The result, awaited if need be."""
+    return await result if type(result) not in NEVER_AWAITABLE and inspect.isawaitable(result) else result
+
+
+async def _threaded(result: Awaitable[Any]) -> Any:
+    return await _resolved(await result)
 
 
 call_on_loop = call_on_loop_with(anyio.to_thread.run_sync)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ..errors import InvalidArgument
-from .refusal import Refusal, shown
-from .responses import COMMON_HEADERS, Headers, Response
+from .refusal import Headers, Refusal, shown
+from .responses import COMMON_HEADERS, Response
 
 _HINT = "add the origin to allow_origins"
 

@@ -1,9 +1,10 @@
-"""Dependency: the signature that FastAPI reads of `authorize`, with the token request filled in."""
+"""Dependency: `authorize` as FastAPI sees it, with the parameter for the token request filled in."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
@@ -11,7 +12,68 @@ from ..endpoint import TokenRequest
 from ..errors import InvalidArgument
 
 
-def undecorated(authorize: Callable[..., Any]) -> Any:
+def dependency(authorize: Callable[..., Any], token_request: Any) -> Callable[..., Any]:
+    """The same dependency, in which `token_request` is the annotation of the parameter that is annotated `TokenRequest`.
+
+    Raises:
+        InvalidArgument: a parameter of the other frameworks' `authorize` has no annotation.
+    """
+    function = _undecorated(authorize)
+    kind = _Dependency
+    if inspect.isgeneratorfunction(inspect.unwrap(function)):
+        kind = _GeneratorDependency
+    elif inspect.isasyncgenfunction(inspect.unwrap(function)):
+        kind = _AsyncGeneratorDependency
+    elif inspect.iscoroutinefunction(function):
+        kind = _AsyncDependency
+    return kind(authorize, _signature(authorize, token_request))
+
+
+class _Dependency:
+    """Calls authorize, and equals it, so that `app.dependency_overrides[authorize]` works. FastAPI runs it on a thread."""
+
+    def __init__(self, authorize: Callable[..., Any], signature: inspect.Signature) -> None:
+        self.authorize = authorize
+        self.__signature__ = signature
+        try:
+            self._hash = hash(authorize)
+        except TypeError:  # then it cannot be a key of the overrides
+            self._hash = id(authorize)
+
+    def __call__(self, **arguments: Any) -> Any:
+        return self.authorize(**arguments)
+
+    def __eq__(self, other: object) -> bool:
+        return self.authorize == (other.authorize if isinstance(other, _Dependency) else other)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class _AsyncDependency(_Dependency):
+    """The same; FastAPI awaits it."""
+
+    async def __call__(self, **arguments: Any) -> Any:
+        return await self.authorize(**arguments)
+
+
+class _GeneratorDependency(_Dependency):
+    """The same, for an authorize that yields: FastAPI runs the rest of it after the request."""
+
+    def __call__(self, **arguments: Any) -> Any:
+        with contextmanager(self.authorize)(**arguments) as admission:
+            yield admission
+
+
+class _AsyncGeneratorDependency(_Dependency):
+    """The same, async."""
+
+    async def __call__(self, **arguments: Any) -> Any:
+        async with asynccontextmanager(self.authorize)(**arguments) as admission:
+            yield admission
+
+
+def _undecorated(authorize: Callable[..., Any]) -> Any:
     """The function itself: without `partial`, and of an object its `__call__`."""
     call: Any = authorize
     while isinstance(call, partial):
@@ -19,19 +81,14 @@ def undecorated(authorize: Callable[..., Any]) -> Any:
     return call if inspect.isroutine(call) else call.__call__
 
 
-def dependency_signature(authorize: Callable[..., Any], token_request: Any) -> inspect.Signature:
-    """The signature of `authorize`, in which `token_request` is the annotation of the parameter for it.
-
-    Raises:
-        InvalidArgument: a parameter of the other frameworks' `authorize` has no annotation.
-    """
+def _signature(authorize: Callable[..., Any], token_request: Any) -> inspect.Signature:
     given: set[str] = set()
     call: Any = authorize
     while isinstance(call, partial):
         # What the application has bound is not a parameter any more: a client could set it in the query.
         given |= call.keywords.keys()
         call = call.func
-    hints = get_type_hints(undecorated(authorize), include_extras=True)
+    hints = get_type_hints(_undecorated(authorize), include_extras=True)
     signature = inspect.signature(authorize)
     for name in ("request", "token_request"):
         # The arguments of the other frameworks' authorize. FastAPI would read both from the query and refuse every request.

@@ -1,28 +1,29 @@
 """Handler: a token request from its headers to the response, once for all frameworks.
 
 `TokenEndpoint.handle` reads top to bottom. What differs between frameworks is passed in: how a body is read, and how a function
-of the application is called. A host without an event loop passes awaitables that are already done; see `drivers`.
+of the application is called. A host without an event loop passes awaitables that are already done; see `calls`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
+from .._admission import wrong_type
 from .._random import new_room
 from .._secret import Sealed
 from .._server import MossVoiceServer, MossVoiceServerSync
 from ..endpoint import Admission, Denied, OnToken, RateLimit, ResponseKeys, Server, TokenRequest
 from ..errors import CredentialsError, CredentialsNotLoaded, InvalidArgument
 from ..grants import ConnectionDetails
-from .app_exceptions import refusal_of, status_of
+from .calls import check_functions, check_plain, is_nonblocking, wrong_result
 from .cors import Cors
 from .decide import TokenParams, decide
-from .functions import check_functions, check_plain, is_nonblocking, wrong_result, wrong_type
 from .parse import MAX_BODY, NOTHING, parse, precheck
-from .refusal import Refusal
+from .refusal import Refusal, refusal_of, status_of
 from .report import Reporter, audit, log
 from .responses import Response, refusal_response, retry_after, token_response
 
@@ -30,6 +31,7 @@ _SERVERS = (MossVoiceServer, MossVoiceServerSync)
 DEFAULT_RETRY_AFTER = 5.0  # seconds that a client is asked to wait where nothing better is known
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Incoming:
     """A token request as a framework delivers it.
 
@@ -41,27 +43,19 @@ class Incoming:
         read: returns the whole body of at most so many bytes, or raises `Refusal`.
     """
 
-    __slots__ = ("body", "headers", "identity", "method", "path", "read", "reported", "request", "started")
-
-    def __init__(
-        self, request: Any, method: str, path: str, headers: Mapping[str, str], read: Callable[[int], Awaitable[bytes]]
-    ) -> None:
-        self.request = request
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.read = read
-        self.started = perf_counter()
-        self.body: bytes | None = None
-        self.identity = ""
-        self.reported = False
+    request: Any
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    read: Callable[[int], Awaitable[bytes]]
+    started: float = field(default_factory=perf_counter)
+    body: bytes | None = None
+    identity: str = ""
+    reported: bool = False
 
 
-class Call(Protocol):
-    """Calls a function of the application: directly, on a thread, or awaits it."""
-
-    def __call__(self, function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Awaitable[Any]:
-        """The function's result, awaited if need be."""
+Call = Callable[..., Awaitable[Any]]
+"""`call(function, nonblocking, *arguments)` calls a function of the application, on a thread if it may block."""
 
 
 class TokenEndpoint(Sealed):
@@ -89,15 +83,12 @@ class TokenEndpoint(Sealed):
         on_token: OnToken | None = None,
         response_keys: ResponseKeys = "snake",
     ) -> None:
-        self.static_server: Server | None = None
-        """The server, unless a function chooses it for each request."""
-        if isinstance(server, _SERVERS):
-            self.static_server = server
-        elif not callable(server):
-            raise wrong_type(
-                "server", server, "pass a MossVoiceServer, a MossVoiceServerSync or a function that returns one"
-            )
-        else:
+        is_static = isinstance(server, _SERVERS)
+        if not is_static:
+            if not callable(server):
+                raise wrong_type(
+                    "server", server, "pass a MossVoiceServer, a MossVoiceServerSync or a function that returns one"
+                )
             check_plain("server", server)
         check_functions(authorize, rate_limiter, on_token, generators=generators)
         if response_keys not in ("snake", "camel", "both"):
@@ -105,10 +96,11 @@ class TokenEndpoint(Sealed):
                 "response_keys is unknown", field="response_keys", remedy="use 'snake', 'camel' or 'both'"
             )
         self._choose_server = server
-        self.authorize = authorize
-        self._authorize_nonblocking = is_nonblocking(authorize)
+        self.static_server: Server | None = server if is_static else None
+        """The server, unless a function chooses it for each request."""
+        self._authorize = authorize, is_nonblocking(authorize)
         self._rate_limiter = rate_limiter
-        self._rate_limiter_nonblocking = rate_limiter is not None and is_nonblocking(rate_limiter)
+        self._limits_nonblocking = rate_limiter is not None and is_nonblocking(rate_limiter)
         self._on_token = on_token
         self._reporter = Reporter(on_token)
         self._refusal_status = refusal_status
@@ -123,31 +115,29 @@ class TokenEndpoint(Sealed):
             Exception: what `authorize` raised, unless it stands for a refusal; the framework or the adapter answers it.
         """
         try:
-            token_request = await self.accept(incoming)
-            if isinstance(token_request, Response):
-                return self.cors.add_headers(token_request, incoming.headers.get("origin", ""))
-            admission = await call(self.authorize, self._authorize_nonblocking, incoming.request, token_request)
-            response = await self.issue(incoming, token_request, admission, call)
+            response = self.precheck(incoming)
+            if response is None:
+                incoming.body = await incoming.read(MAX_BODY)
+                token_request = parse(incoming.body)
+                admission = await call(*self._authorize, incoming.request, token_request)
+                response = await self.issue(incoming, token_request, admission, call)
         except Exception as failure:  # noqa: BLE001  # raised again, unless it stands for a refusal
             response = await self.refuse(incoming, failure, call)
         return self.cors.add_headers(response, incoming.headers.get("origin", ""))
 
-    async def accept(self, incoming: Incoming) -> TokenRequest | Response:
-        """The token request, or the response to a CORS preflight.
+    def precheck(self, incoming: Incoming) -> Response | None:
+        """The response to a CORS preflight; `None` for a request whose body is to be read.
 
         Raises:
             Refusal: it is not a token request.
         """
         headers = incoming.headers
-        if incoming.method == "OPTIONS":
-            preflight = self.cors.preflight(headers)
-            if preflight is not None:
-                return preflight
-        precheck(incoming.method, headers)
-        if "sec-fetch-site" in headers:
-            self.cors.check_site(headers)
-        incoming.body = body = await incoming.read(MAX_BODY)
-        return parse(body)
+        preflight = self.cors.preflight(headers) if incoming.method == "OPTIONS" else None
+        if preflight is None:
+            precheck(incoming.method, headers)
+            if "sec-fetch-site" in headers:
+                self.cors.check_site(headers)
+        return preflight
 
     async def issue(self, incoming: Incoming, token_request: TokenRequest, admission: Any, call: Call) -> Response:
         """The response with a token, as `authorize` has decided.
@@ -177,7 +167,7 @@ class TokenEndpoint(Sealed):
 
     async def _limit(self, rate_limiter: RateLimit, admission: Admission, call: Call) -> None:
         key = admission.rate_limit_key or admission.participant.identity
-        wait = await call(rate_limiter, self._rate_limiter_nonblocking, key)
+        wait = await call(rate_limiter, self._limits_nonblocking, key)
         if isinstance(wait, bool):
             # True may mean "go on", and would be read as one second to wait.
             raise wrong_result("rate_limiter", wait, "return the seconds to wait, or 0 or None")
@@ -198,7 +188,12 @@ class TokenEndpoint(Sealed):
         """
         if incoming.body is None and not isinstance(failure, Refusal):
             raise failure  # the server's, while the body was read
-        refusal = self._refusal(failure)
+        if isinstance(failure, Refusal):
+            refusal: Refusal | None = failure
+        elif isinstance(failure, CredentialsError):  # authorize asked a server without credentials for its agent's name
+            refusal = self._unavailable(failure)
+        else:
+            refusal = refusal_of(failure, self._refusal_status(failure))
         if refusal is None:
             refusal = Refusal(403, "refused", type(failure).__name__)
             if not self._knows(failure, incoming.request):
@@ -215,13 +210,6 @@ class TokenEndpoint(Sealed):
     def internal_error(self, origin: str) -> Response:
         """The response to an exception that neither the application nor the framework handles."""
         return self.cors.add_headers(refusal_response(Refusal(500, "internal_error")), origin)
-
-    def _refusal(self, failure: Exception) -> Refusal | None:
-        if isinstance(failure, Refusal):
-            return failure
-        if isinstance(failure, CredentialsError):  # authorize asked a server without credentials for its agent's name
-            return self._unavailable(failure)
-        return refusal_of(failure, self._refusal_status(failure))
 
     async def report_if_silent(self, incoming: Incoming, call: Call) -> None:
         """Reports a request that a handler of the application has answered instead of the endpoint."""
@@ -245,6 +233,9 @@ def _mint(server: Server, admission: Admission, token_request: TokenRequest) -> 
 
 
 def _sign(server: Server, admission: Admission, params: TokenParams) -> ConnectionDetails:
+    agent_name, agents = None, params.agents
+    if len(agents) == 1 and isinstance(agents[0], str) and agents[0]:
+        agent_name, agents = agents[0], ()  # claims has a shorter way for one name
     return server.create_connection_details(
-        params.participant, params.room, ttl=admission.ttl, grants=admission.grants, agents=params.agents
+        params.participant, params.room, agent_name, ttl=admission.ttl, grants=admission.grants, agents=agents
     )

@@ -2,77 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from ..grants import ConnectionDetails
 
 
-def _strings(*names: str) -> dict[str, Any]:
-    return {name: {"type": "string"} for name in names}
+def _object(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, **more}
 
 
-def _optional_strings(*names: str) -> dict[str, Any]:
-    return {name: {"type": ["string", "null"]} for name in names}
-
-
-TOKEN_REQUEST: dict[str, Any] = {
-    "title": "TokenRequest",
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        **_optional_strings("room_name", "participant_name", "participant_identity", "participant_metadata"),
-        "participant_attributes": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
-        "room_config": {
-            "type": ["object", "null"],
-            "properties": {
-                "agents": {
-                    "type": ["array", "null"],
-                    "maxItems": 8,
-                    "items": {
-                        "type": "object",
-                        "properties": _optional_strings("agent_name", "metadata", "deployment"),
-                    },
-                }
-            },
-        },
-    },
-}
+def _strings(*names: str, kind: Any = "string") -> dict[str, Any]:
+    return {name: {"type": kind} for name in names}
 
 
 def _described(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-_ERROR: dict[str, Any] = {
-    "title": "TokenError",
-    "type": "object",
-    "required": ["error", "message"],
-    "properties": _strings("error", "message"),
+_OPTIONAL = ["string", "null"]
+_AGENT = _object(_strings("agent_name", "metadata", "deployment", kind=_OPTIONAL))
+_AGENTS = {"type": ["array", "null"], "maxItems": 8, "items": _AGENT}
+_TOKEN_REQUEST = _object(
+    {
+        **_strings("room_name", "participant_name", "participant_identity", "participant_metadata", kind=_OPTIONAL),
+        "participant_attributes": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
+        "room_config": {"type": ["object", "null"], "properties": {"agents": _AGENTS}},
+    },
+    title="TokenRequest",
+    additionalProperties=False,
+)
+_ERROR = _object(_strings("error", "message"), title="TokenError", required=["error", "message"])
+_ERRORS = {
+    400: "The body is not a token request.",
+    401: "Authentication required.",
+    403: "Something in the request is not allowed.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "A value in the request is not valid.",
+    429: "Too many requests.",
+    500: "Internal server error.",
+    503: "Tokens are temporarily unavailable.",
 }
-_KEYS = {
-    "snake": ("server_url", "participant_token"),
-    "camel": ("serverUrl", "participantToken", "roomName", "participantName"),
-}
-_KEYS["both"] = _KEYS["snake"] + _KEYS["camel"]
 
 
-def responses(keys: str) -> dict[int | str, dict[str, Any]]:
-    """Every response of the endpoint, by status; `keys` is the option `response_keys`."""
-    token: dict[str, Any] = {
-        "title": "Token",
-        "type": "object",
-        "required": list(_KEYS[keys]),
-        "properties": _strings(*_KEYS[keys]),
+def described(keys: Literal["snake", "camel", "both"]) -> dict[str, Any]:
+    """What FastAPI's `add_api_route` takes as the description of a route; `keys` is the option `response_keys`."""
+    names = list(ConnectionDetails("", "", "").as_dict(keys))
+    token = _object(_strings(*names), title="Token", required=names)
+    return {
+        "status_code": 201,
+        "summary": "Token for a voice session",
+        "description": "LiveKit's token endpoint: every field is optional, and what is not allowed is refused.",
+        "responses": {
+            201: _described("A token and the URL of the LiveKit server that accepts it.", token),
+            **{status: _described(text, _ERROR) for status, text in _ERRORS.items()},
+        },
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _TOKEN_REQUEST}}}
+        },
     }
-    return {201: _described("A token and the URL of the LiveKit server that accepts it.", token), **_ERRORS}
-
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: _described("The body is not a token request.", _ERROR),
-    401: _described("Authentication required.", _ERROR),
-    403: _described("Something in the request is not allowed.", _ERROR),
-    413: _described("The body is too large.", _ERROR),
-    415: _described("The body is not JSON.", _ERROR),
-    422: _described("A value in the request is not valid.", _ERROR),
-    429: _described("Too many requests.", _ERROR),
-    500: _described("Internal server error.", _ERROR),
-    503: _described("Tokens are temporarily unavailable.", _ERROR),
-}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, NoReturn
 
 from .. import _validation
@@ -82,13 +83,13 @@ def parse(body: bytes) -> TokenRequest:
     if _depth(body) > _MAX_DEPTH:
         raise Refusal(400, "too_deep")
     try:
-        fields = _decode(body.decode())
+        sent = _decode(body.decode())
     except (ValueError, RecursionError):
         raise Refusal(400, "invalid_json") from None
-    if not isinstance(fields, dict):
+    if not isinstance(sent, dict):
         raise Refusal(400, "invalid_json")
     try:
-        return _token_request(fields)
+        return _token_request(sent)
     except InvalidArgument as invalid:
         raise Refusal(422, "invalid_value", _field(invalid.field)) from None
 
@@ -98,11 +99,11 @@ def _field(name: str) -> str:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
         # Two parsers in a row could each take the other value.
         raise ValueError
-    return fields
+    return found
 
 
 def _no_constant(_name: str) -> NoReturn:
@@ -128,29 +129,20 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-def _token_request(fields: dict[str, Any]) -> TokenRequest:
-    if not _KNOWN.issuperset(fields):
-        raise Refusal(400, "unknown_field", _field(min(fields.keys() - _KNOWN)))
+def _token_request(sent: dict[str, Any]) -> TokenRequest:
+    if not _KNOWN.issuperset(sent):
+        raise Refusal(400, "unknown_field", _field(min(sent.keys() - _KNOWN)))
     return TokenRequest(
-        room_name=_label(fields, "room_name"),
-        participant_name=_label(fields, "participant_name"),
-        participant_identity=_label(fields, "participant_identity"),
-        participant_metadata=_metadata(fields.get("participant_metadata")),
-        participant_attributes=_attributes(fields.get("participant_attributes")),
-        agents=_agents(fields.get("room_config")),
+        room_name=_label(sent, "room_name"),
+        participant_name=_label(sent, "participant_name"),
+        participant_identity=_label(sent, "participant_identity"),
+        participant_metadata=_metadata(sent.get("participant_metadata")),
+        participant_attributes=_attributes(sent.get("participant_attributes")),
+        agents=_agents(sent.get("room_config")),
     )
 
 
-_KNOWN = frozenset(
-    [
-        "room_name",
-        "participant_name",
-        "participant_identity",
-        "participant_metadata",
-        "participant_attributes",
-        "room_config",
-    ]
-)
+_KNOWN = {each.name for each in fields(TokenRequest)} - {"agents"} | {"room_config"}
 
 
 def _text(name: str, value: Any) -> str:
@@ -162,8 +154,8 @@ def _text(name: str, value: Any) -> str:
     return value if value.strip() else ""
 
 
-def _label(fields: Mapping[str, Any], name: str) -> str | None:
-    value = _text(name, fields.get(name))
+def _label(sent: Mapping[str, Any], name: str) -> str | None:
+    value = _text(name, sent.get(name))
     return _validation.label(name, value) if value else None
 
 
@@ -188,20 +180,8 @@ def _attributes(value: Any) -> dict[str, str]:
 
 
 # What only the application may set for a room. Any other unknown field of the room configuration is ignored.
-_APP_ONLY = frozenset(
-    [
-        "name",
-        "empty_timeout",
-        "departure_timeout",
-        "max_participants",
-        "egress",
-        "min_playout_delay",
-        "max_playout_delay",
-        "sync_streams",
-        "metadata",
-        "tags",
-    ]
-)
+_APP_ONLY = {"name", "metadata", "tags", "egress", "max_participants", "empty_timeout", "departure_timeout"}
+_APP_ONLY |= {"min_playout_delay", "max_playout_delay", "sync_streams"}
 
 
 def _agents(config: Any) -> tuple[AgentDispatch, ...]:
@@ -240,7 +220,7 @@ def _snake_case(name: str, value: Any) -> dict[str, Any]:
     """An object's fields in snake_case: LiveKit's JSON allows camelCase as well, but not both for one field."""
     if not isinstance(value, dict):
         raise Refusal(400, "invalid_field", _field(name))
-    fields = {re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), key): item for key, item in value.items()}
-    if len(fields) != len(value):
+    found = {re.sub("[A-Z]", lambda capital: "_" + capital[0].lower(), key): item for key, item in value.items()}
+    if len(found) != len(value):
         raise Refusal(400, "invalid_field", _field(name))
-    return fields
+    return found

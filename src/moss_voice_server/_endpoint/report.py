@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..endpoint import OnToken, Server, TokenEvent
 from ..grants import ConnectionDetails
+from .calls import is_nonblocking
 from .decide import TokenParams
-from .functions import is_nonblocking
 from .refusal import Refusal, shown
 
 if TYPE_CHECKING:
@@ -43,16 +43,25 @@ class Reporter:
             fingerprint=server.status().fingerprint,
             seconds=perf_counter() - incoming.started,
         )
-        log_issued(event)
+        audit.info(
+            "token for %r",
+            event.identity,
+            extra={
+                "moss_identity": event.identity,
+                "moss_room_hash": event.room_hash,
+                "moss_agents": event.agents,
+                "moss_token_hash": event.token_hash,
+            },
+        )
         await self._tell(event, call)
 
     async def refused(self, incoming: Incoming, refusal: Refusal, call: Call) -> None:
         """There is no token."""
         incoming.reported = True
-        log_refusal(refusal, incoming.path, incoming.headers.get("x-request-id", ""))
+        _log_refusal(refusal, incoming.path, incoming.headers.get("x-request-id", ""))
         if incoming.body is not None and self._on_token is not None:
             seconds = perf_counter() - incoming.started
-            await self._tell(TokenEvent(outcome_of(refusal), refusal.code, incoming.identity, seconds=seconds), call)
+            await self._tell(TokenEvent(_outcome(refusal), refusal.code, incoming.identity, seconds=seconds), call)
 
     async def _tell(self, event: TokenEvent, call: Call) -> None:
         if self._on_token is not None:
@@ -62,7 +71,7 @@ class Reporter:
                 log.error("on_token failed with %s: correct the callback", type(failure).__name__)
 
 
-def outcome_of(refusal: Refusal) -> Outcome:
+def _outcome(refusal: Refusal) -> Outcome:
     """The outcome that a refusal is reported as."""
     if refusal.code == "rate_limited":
         return "rate_limited"
@@ -73,25 +82,11 @@ def outcome_of(refusal: Refusal) -> Outcome:
     return "invalid" if refusal.status in (400, 405, 411, 413, 415, 422) and refusal.code != "refused" else "denied"
 
 
-def log_issued(event: TokenEvent) -> None:
-    """One INFO line of the audit log."""
-    audit.info(
-        "token for %r",
-        event.identity,
-        extra={
-            "moss_identity": event.identity,
-            "moss_room_hash": event.room_hash,
-            "moss_agents": event.agents,
-            "moss_token_hash": event.token_hash,
-        },
-    )
-
-
-def log_refusal(refusal: Refusal, path: str, request_id: str) -> None:
+def _log_refusal(refusal: Refusal, path: str, request_id: str) -> None:
     """One line for a refused request: INFO where the app or its rate limiter refused, else DEBUG."""
     if refusal.code == "internal_error":
         return  # it is in the log already, as an ERROR
-    level = logging.INFO if outcome_of(refusal) in ("denied", "rate_limited") else logging.DEBUG
+    level = logging.INFO if _outcome(refusal) in ("denied", "rate_limited") else logging.DEBUG
     if not log.isEnabledFor(level):
         return
     request_id = request_id if re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", request_id) else "-"

@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from ..grants import ConnectionDetails
 from .parse import MAX_BODY
-from .refusal import Refusal
-
-Headers = tuple[tuple[str, str], ...]
+from .refusal import Headers, Refusal
 
 # On every response, errors included: a token must not be stored by a cache or read as a page.
 COMMON_HEADERS: Headers = (

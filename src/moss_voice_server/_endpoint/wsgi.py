@@ -48,7 +48,8 @@ def read_body(environ: Environ, limit: int) -> bytes:
     if environ.get("wsgi.input_terminated"):
         body = _read_from(environ["wsgi.input"].read, limit + 1)
     elif is_chunked and hasattr(sys.modules.get("uwsgi"), "chunked_read"):
-        body = _uwsgi_chunks(limit)
+        uwsgi: Any = sys.modules["uwsgi"]  # it offers such a body only through its own module
+        body = _read_from(lambda _wanted: uwsgi.chunked_read(), limit + 1)
     elif is_chunked:
         raise Refusal(411, "length_required", hint="this server does not decode chunked request bodies")
     else:
@@ -66,21 +67,6 @@ def _read_from(read: Callable[[int], bytes], wanted: int) -> bytes:
         try:
             chunk = read(wanted - len(body))
         except Exception:  # noqa: BLE001  # servers raise exceptions of their own for malformed chunks
-            raise incomplete() from None
-        if not chunk:
-            break
-        body += chunk
-    return body
-
-
-def _uwsgi_chunks(limit: int) -> bytes:
-    """The body of a chunked request under uWSGI, which offers it only through its own module."""
-    read: Any = sys.modules["uwsgi"].chunked_read
-    body = b""
-    while len(body) <= limit:
-        try:
-            chunk = read()
-        except OSError:
             raise incomplete() from None
         if not chunk:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 
 from .. import _clock as _clocks
 
@@ -35,23 +35,10 @@ class FrozenClock:
 
     def __enter__(self) -> FrozenClock:
         self._before = _clocks.current
-        _clocks.current = _Reading(self)
+        _clocks.current = SimpleNamespace(time=lambda: self.time, monotonic=lambda: self.monotonic)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         _clocks.current = self._before
-
-
-class _Reading:
-    """What servers read: the two attributes of a `FrozenClock`, as functions."""
-
-    def __init__(self, clock: FrozenClock) -> None:
-        self._clock = clock
-
-    def time(self) -> float:
-        return self._clock.time
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic

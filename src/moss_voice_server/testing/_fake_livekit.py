@@ -13,10 +13,9 @@ from typing import Any
 from moss_voice_server._secret import Secret
 from moss_voice_server._token.signing import Signer
 
-from ._exchange import Exchanges
 from ._fake_server import FakeServer
-from ._livekit_api import LiveKitApi
-from ._socket import SocketServer
+from ._livekit_api import LiveKitApi, error_body
+from ._livekit_config import random_keys
 
 
 def _now() -> float:
@@ -52,8 +51,7 @@ class FakeLiveKit(FakeServer):
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock or _now)
-        exchanges = Exchanges(time.monotonic, self._api.complete)
-        super().__init__(exchanges, SocketServer(exchanges, None))
+        super().__init__(self._api.respond, error_body, time.monotonic)
 
     @property
     def url(self) -> str:
@@ -140,7 +138,7 @@ class FakeLiveKit(FakeServer):
     @property
     def calls(self) -> tuple[str, ...]:
         """The methods that were called, such as `CreateRoom`, oldest first."""
-        return tuple(request.path.rpartition("/")[2] for request in self._exchanges.requests)
+        return tuple(request.path.rpartition("/")[2] for request in self.requests)
 
     def __repr__(self) -> str:
         state = self.url if self._is_started else "not started"
@@ -148,4 +146,5 @@ class FakeLiveKit(FakeServer):
 
 
 def _pair(api_key: str | None, api_secret: str | None) -> Secret[dict[str, str]]:
-    return Secret({api_key or f"API{secrets.token_hex(6)}": api_secret or secrets.token_urlsafe(36)})
+    ((key, secret),) = random_keys().items()
+    return Secret({api_key or key: api_secret or secret})

@@ -5,17 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ._api import MossApi
-from ._exchange import Exchanges
 from ._fake_server import FakeServer
-from ._reports import SessionReports
+from ._moss_api import MossApi, error_body
 from ._request import RecordedRequest
 from ._response import MockResponse
-from ._socket import SocketServer
 
 if TYPE_CHECKING:
     import ssl
@@ -69,10 +66,9 @@ class FakeMoss(FakeServer):
             project_key or f"moss-key-{secrets.token_hex(16)}",
             voice_agent_id or f"voice-agent-{secrets.token_hex(8)}",
             _credentials(url, api_key, api_secret, agent_name),
-            SessionReports(kept_requests),
+            kept_requests,
         )
-        exchanges = Exchanges(clock, self._complete, kept_requests)
-        super().__init__(exchanges, SocketServer(exchanges, ssl_context))
+        super().__init__(self._respond, error_body, clock, kept_requests, ssl_context)
         self._scheme = "http" if ssl_context is None else "https"
 
     async def __aenter__(self) -> FakeMoss:
@@ -101,12 +97,8 @@ class FakeMoss(FakeServer):
     @property
     def environ(self) -> dict[str, str]:
         """The environment variables of `MossVoiceServer.from_env` for this API."""
-        return {
-            "MOSS_PROJECT_ID": self._api.project_id,
-            "MOSS_PROJECT_KEY": self._api.project_key,
-            "MOSS_VOICE_AGENT_ID": self._api.voice_agent_id,
-            "MOSS_PLATFORM_API_URL": self.url,
-        }
+        names = ("MOSS_PROJECT_ID", "MOSS_PROJECT_KEY", "MOSS_VOICE_AGENT_ID", "MOSS_PLATFORM_API_URL")
+        return dict(zip(names, self.arguments.values(), strict=True))
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -136,7 +128,7 @@ class FakeMoss(FakeServer):
     @property
     def session_reports(self) -> list[dict[str, Any]]:
         """Every session report, as the API lists it: `id`, `room_name`, `created_at`, `report`; oldest first."""
-        return self._api.reports.all()
+        return self._api.reports()
 
     def add_session_report(
         self, room_name: str, report: Mapping[str, Any], created_at: datetime | None = None
@@ -148,22 +140,23 @@ class FakeMoss(FakeServer):
             report: LiveKit's session report; the transcript is `report["chat_history"]["items"]`.
             created_at: an aware datetime; the present by default.
         """
-        return self._api.reports.add(room_name, dict(report), created_at or datetime.now(timezone.utc))
+        return self._api.add_report(room_name, dict(report), created_at)
 
     @property
     def count(self) -> int:
         """How many requests arrived."""
-        return self._exchanges.count
+        return self._count
 
     @property
     def in_flight(self) -> int:
         """How many responses wait for `release`; one whose client has left is soon not counted any more."""
-        return self._exchanges.in_flight
+        with self._changed:
+            return sum(each.response.hang and not each.released.is_set() for each in self._open)
 
     @property
     def bytes_sent(self) -> int:
         """How many bytes were sent; the client of a socket may have read fewer."""
-        return self._exchanges.bytes_sent
+        return self._bytes_sent
 
     def wait_for(self, count: int, timeout: float = 20.0) -> tuple[RecordedRequest, ...]:
         """Block until `count` requests arrived in all, and return them. In a coroutine: `asyncio.to_thread(moss.wait_for, 1)`.
@@ -171,7 +164,10 @@ class FakeMoss(FakeServer):
         Raises:
             AssertionError: fewer arrived within `timeout` seconds.
         """
-        return self._exchanges.wait_for(count, timeout)
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._count >= count, timeout):
+                raise AssertionError(f"FakeMoss: {self._count} of {count} requests arrived within {timeout:g} s")
+            return tuple(self._requests)
 
     def wait_idle(self, timeout: float = 20.0) -> None:
         """Block until every response is sent, or its client has left.
@@ -179,7 +175,14 @@ class FakeMoss(FakeServer):
         Raises:
             AssertionError: one is not, after `timeout` seconds.
         """
-        self._exchanges.wait_idle(timeout)
+        with self._changed:
+            is_idle = self._changed.wait_for(lambda: not self._open, timeout)
+            left = len(self._open)
+        if not is_idle:
+            raise AssertionError(
+                f"FakeMoss: {left} responses were not finished after {timeout:g} s, "
+                f"{self.in_flight} of them waiting for release()"
+            )
 
     def transport(
         self,
@@ -199,16 +202,16 @@ class FakeMoss(FakeServer):
         """
         from ._memory import MemoryTransport
 
-        return MemoryTransport(self._exchanges, lambda: self._is_closed, sleep, async_sleep, limit)
+        return MemoryTransport(self, sleep, async_sleep, limit)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "started" if self._is_started else "not started"
         url = f" {self.url}" if self._port else ""
         return f"<FakeMoss {state}{url}, {self.count} requests, {self.in_flight} waiting>"
 
-    def _complete(self, response: MockResponse, request: RecordedRequest) -> MockResponse:
+    def _respond(self, request: RecordedRequest) -> MockResponse:
         self._api.etag, self._api.max_age = self.etag, self.max_age
-        return self._api.complete(response, request)
+        return self._api.respond(request)
 
 
 def _credentials(url: str, api_key: str | None, api_secret: str | None, agent_name: str) -> dict[str, str]:

@@ -41,44 +41,35 @@ class GuardedProcess:
     def __init__(
         self, command: Sequence[str | Path], folder: Path, environ: Secret[Mapping[str, str]], log: IO[bytes]
     ) -> None:
-        self._process = _started(command, folder, environ, log)
+        self.process = _started(command, folder, environ, log)
         self._guard: subprocess.Popen[bytes] | None = None
         try:
-            self._guard = _guard(self._process.pid, folder)
+            self._guard = _guard(self.process.pid, folder)
         except BaseException:
             self.end(0)
             raise
-
-    @property
-    def pid(self) -> int:
-        """The child's process id."""
-        return self._process.pid
-
-    def poll(self) -> int | None:
-        """The child's exit status, or `None` while it runs."""
-        return self._process.poll()
 
     def end(self, timeout: float) -> None:
         """End the child and wait for it: SIGTERM repeatedly for `timeout` seconds, then SIGKILL."""
         deadline = elapsed() + timeout
         try:
             while elapsed() < deadline:
-                self._process.terminate()
+                self.process.terminate()
                 if self._ends_within(_TERM_EVERY):
                     return
         finally:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
             if self._guard is not None:
                 self._guard.communicate(b"stop\n")
 
     def _ends_within(self, seconds: float) -> bool:
         # Not `Popen.wait(seconds)`, which waits without end where a test freezes the time.
         deadline = elapsed() + seconds
-        while self._process.poll() is None and elapsed() < deadline:
+        while self.process.poll() is None and elapsed() < deadline:
             time.sleep(_POLL)
-        return self._process.poll() is not None
+        return self.process.poll() is not None
 
 
 @contextmanager

@@ -110,7 +110,7 @@ class LiveKitServer:
     @property
     def pid(self) -> int | None:
         """The server's process id while it runs."""
-        return None if self._process is None else self._process.pid
+        return None if self._process is None else self._process.process.pid
 
     def start(self) -> None:
         """Start the server and return when it answers; entering the context does the same."""
@@ -199,13 +199,13 @@ class LiveKitServer:
             self._end_process()
             raise
 
-    def _wait_until_ready(self, process: GuardedProcess) -> None:
+    def _wait_until_ready(self, server: GuardedProcess) -> None:
         deadline = elapsed() + self._start_timeout
         ready = False
         while True:
             # After an answer look once more: another program may have answered on this port.
-            if process.poll() is not None:
-                raise self._failure(f"exited with status {process.poll()}")
+            if server.process.poll() is not None:
+                raise self._failure(f"exited with status {server.process.poll()}")
             if ready:
                 return
             if elapsed() > deadline:

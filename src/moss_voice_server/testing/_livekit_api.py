@@ -57,16 +57,8 @@ class LiveKitApi:
             f"{_DISPATCH}DeleteDispatch": (self._delete_dispatch, "roomAdmin"),
         }
 
-    def complete(self, response: MockResponse, request: RecordedRequest) -> MockResponse:
-        """The API's own response where a queued one leaves it open, or the body of an error."""
-        if response._is_default:
-            own = self._own(request)
-            return replace(response, status=own.status, json=own.json, headers={**own.headers, **response.headers})
-        if response._has_content:
-            return response
-        return replace(response, json={"code": "unavailable" if response.status >= 500 else "unknown", "msg": ""})
-
-    def _own(self, request: RecordedRequest) -> MockResponse:
+    def respond(self, request: RecordedRequest) -> MockResponse:
+        """The response to a request."""
         date = {"Date": formatdate(self.clock(), usegmt=True)}
         try:
             method, grant = self._methods.get(request.path.removeprefix(_PREFIX), (None, ""))
@@ -200,3 +192,8 @@ class LiveKitApi:
 
 def _shown(room: FakeRoom) -> dict[str, Any]:
     return {**room.fields, "num_participants": len(room.participants), "num_publishers": 0}
+
+
+def error_body(status: int) -> dict[str, str]:
+    """The JSON body of an error that is queued without one."""
+    return {"code": "unavailable" if status >= 500 else "unknown", "msg": ""}

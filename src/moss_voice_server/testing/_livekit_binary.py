@@ -8,26 +8,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections import deque
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from moss_voice_server._clock import elapsed
 
 from ._guarded import guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 LIVEKIT_VERSION = "v1.13.5"
 """The LiveKit release that this package is tested against."""
 
 _GO_PACKAGE = f"github.com/livekit/livekit-server/cmd/server@{LIVEKIT_VERSION}"
 _EXE = ".exe" if sys.platform == "win32" else ""
-_LOCK_POLL = 0.2  # seconds between two attempts to get a lock
 _SHOWN_LINES = 15  # of Go's output, in an error
 
 
@@ -71,23 +65,19 @@ def go_command(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def build_livekit_server(
-    environ: Mapping[str, str] = os.environ,
-    *,
-    timeout: float = 1200.0,
-    on_output: Callable[[str], object] = lambda line: None,
+    environ: Mapping[str, str] = os.environ, *, on_output: Callable[[str], object] = lambda line: None
 ) -> Path:
     """Build LiveKit's server (release `LIVEKIT_VERSION`) into the cache folder, once, and return its path.
 
     Needs Go, and on the first call the network: Go downloads the module and its dependencies and compiles them, in
-    one to four minutes. Processes that build at the same time wait for the first one and share its result.
+    one to four minutes.
 
     Args:
         environ: variables for Go; `PATH` locates it.
-        timeout: seconds, for waiting and for building.
         on_output: called with each line that Go prints, such as the name of a package that it compiles.
 
     Raises:
-        LiveKitServerError: Go is absent, the build failed, or it took longer than `timeout`.
+        LiveKitServerError: Go is absent, or the build failed.
     """
     target = _cached_binary(environ)
     if _is_executable(target):
@@ -99,59 +89,37 @@ def build_livekit_server(
             "(https://go.dev/dl), or install livekit-server and set LIVEKIT_SERVER_BIN"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.parent / "build.lock", timeout):
-        if not _is_executable(target):  # the process that held the lock before may have built it
-            _go_install(go, target, environ, timeout, on_output)
+    # The finished file is moved, so that `target` is always complete, also where several processes build.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
+        _go_install(go, folder, environ, on_output)
+        os.replace(Path(folder, f"server{_EXE}"), target)
     return target
 
 
-def _go_install(
-    go: str, target: Path, environ: Mapping[str, str], timeout: float, on_output: Callable[[str], object]
-) -> None:
-    """Build in a temporary folder and move the finished file, so that `target` is always complete."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
-        command = [go, "install", "-v", _GO_PACKAGE]
-        process = subprocess.Popen(  # noqa: S603 - a fixed command, and Go as PATH finds it
-            command,
-            cwd=folder,  # no go.mod or go.work of the caller's folder may take part
-            env={**environ, "GOBIN": folder},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        is_late = threading.Event()
-
-        def give_up() -> None:
-            is_late.set()
-            process.kill()
-
-        alarm = threading.Timer(timeout, give_up)
-        alarm.daemon = True
-        alarm.start()
-        lines: deque[str] = deque(maxlen=_SHOWN_LINES)
+def _go_install(go: str, folder: str, environ: Mapping[str, str], on_output: Callable[[str], object]) -> None:
+    lines: deque[str] = deque(maxlen=_SHOWN_LINES)
+    with subprocess.Popen(  # noqa: S603 - a fixed command, and Go as PATH finds it
+        [go, "install", "-v", _GO_PACKAGE],
+        cwd=folder,  # no go.mod or go.work of the caller's folder may take part
+        env={**environ, "GOBIN": folder},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
         try:
             with guarded(process.pid, folder):
                 for line in process.stdout or ():
                     lines.append(line.rstrip())
                     on_output(lines[-1])
-                process.wait()
-        finally:
-            alarm.cancel()
+        except BaseException:  # Ctrl-C above all
             process.kill()
-            process.communicate()
-        if is_late.is_set():
-            raise LiveKitServerError(f"`{_shown(command)}` did not finish within {timeout:g} s: run it to see why")
-        if process.returncode != 0:
-            # The URL of a module proxy may contain a password.
-            tail = re.sub(r"//[^/\s@]+@", "//***@", "\n".join(lines))
-            raise LiveKitServerError(f"`{_shown(command)}` failed; its output ends:\n{tail}")
-        os.replace(Path(folder, f"server{_EXE}"), target)
-
-
-def _shown(command: list[str]) -> str:
-    return " ".join(["go", *command[1:]])
+            raise
+    if process.returncode != 0:
+        # The URL of a module proxy may contain a password.
+        tail = re.sub(r"//[^/\s@]+@", "//***@", "\n".join(lines))
+        raise LiveKitServerError(f"`go install -v {_GO_PACKAGE}` failed; its output ends:\n{tail}")
 
 
 def _cached_binary(environ: Mapping[str, str]) -> Path:
@@ -160,39 +128,3 @@ def _cached_binary(environ: Mapping[str, str]) -> Path:
 
 def _is_executable(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
-
-
-@contextmanager
-def _locked(path: Path, timeout: float) -> Iterator[None]:
-    """Hold the operating system's lock on `path`; it is released when the process ends for any reason."""
-    with path.open("a+b") as file:
-        deadline = elapsed() + timeout
-        while not _try_lock(file.fileno()):
-            if elapsed() > deadline:
-                raise LiveKitServerError(
-                    f"another process has been building livekit-server for {timeout:g} s (it holds {path}): "
-                    "wait for it or stop it"
-                )
-            time.sleep(_LOCK_POLL)
-        yield  # closing the file releases the lock
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True

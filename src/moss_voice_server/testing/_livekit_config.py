@@ -6,7 +6,6 @@ import json
 import random
 import secrets
 import socket
-import string
 from typing import TYPE_CHECKING
 
 from moss_voice_server._secret import Secret
@@ -20,13 +19,11 @@ HOST = "127.0.0.1"
 # Below the ranges of outgoing connections (Linux from 32768, others from 49152): no client's port is in the way,
 # neither now nor when the server restarts on the same port.
 _PORTS = range(20_000, 32_000)
-_BASE62 = string.ascii_letters + string.digits
 
 
 def random_keys() -> dict[str, str]:
-    """One API key and its secret, in the form that `livekit-server generate-keys` prints."""
-    key = "API" + "".join(secrets.choice(_BASE62) for _ in range(12))
-    return {key: "".join(secrets.choice(_BASE62) for _ in range(43))}
+    """One API key and its secret."""
+    return {f"API{secrets.token_hex(6)}": secrets.token_urlsafe(36)}
 
 
 def checked_keys(keys: Mapping[str, str]) -> Secret[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""RecordedRequest: one request that reached the fake Moss API, with its Headers in any case."""
+"""RecordedRequest: one request that reached a fake, with its Headers in any case."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Headers(Mapping[str, str]):
 class RecordedRequest:
     """What a client asked, and when.
 
-    method: "GET"; empty when the connection was reset before a request was read (`Answer(reset="accept")`).
+    method: such as "GET".
     path: as sent, query included.
     headers: see `Headers`.
     time: seconds by the fake's clock (`time.monotonic` by default): for intervals, not for dates.

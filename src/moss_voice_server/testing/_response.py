@@ -1,16 +1,18 @@
-"""MockResponse: the response to one request to the fake Moss API."""
+"""MockResponse: the response to one request to a fake."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from ._wire import Step, simple_steps
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from ._socket import Connection
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,14 +42,10 @@ class MockResponse:
     delay: float = 0.0
     hang: bool = False
 
-    # What says what the body is: at most one of them may be set. A subclass may have more.
-    _CONTENT: ClassVar[tuple[str, ...]] = ("json", "body")
-
     def __post_init__(self) -> None:
         name = type(self).__name__
-        content = [each for each in self._CONTENT if self._has(each)]
-        if len(content) > 1:
-            raise ValueError(f"{name}: {' and '.join(content)} exclude each other; set one of them")
+        if self.json is not ... and self.body is not None:
+            raise ValueError(f"{name}: json and body exclude each other; set one of them")
         if not 100 <= self.status <= 999:
             raise ValueError(f"{name}: status must be 100 to 999, not {self.status}")
         if self.body is not None and not isinstance(self.body, bytes):
@@ -70,48 +68,65 @@ class MockResponse:
         return cls(status, headers={"Retry-After": value})
 
     @property
-    def _is_default(self) -> bool:
-        """Whether the API itself decides: status 200 and no content."""
-        return self.status == 200 and not self._has_content
-
-    @property
     def _has_content(self) -> bool:
-        return any(self._has(name) for name in self._CONTENT)
+        return self.json is not ... or self.body is not None
 
-    @property
-    def _waits_for_release(self) -> bool:
-        return self.hang
+    def _send(self, connection: Connection, method: str) -> None:
+        """Responds on a socket to a request of this method."""
+        connection.wait(self.delay)
+        if self.hang:
+            connection.hold()
+        body = self._body(method)
+        connection.send(head(self.status, self._fields(body)) + (body or b""))
 
-    @property
-    def _resets_on_accept(self) -> bool:
-        return False
-
-    def _steps(self, method: str) -> Iterator[Step]:
-        """What happens on the wire, up to the end of the connection."""
-        return simple_steps(self.delay, self.hang, self.status, self.headers, self._encoded(), method)
-
-    def _encoded(self) -> bytes:
-        import json
-
+    def _body(self, method: str) -> bytes | None:
+        """The body; `None` where there can be none."""
+        if is_without_body(method, self.status):
+            return None
         return json.dumps(self.json).encode() if self.body is None else self.body
 
-    def _has(self, name: str) -> bool:
-        value = getattr(self, name)
-        return value is not ... if name == "json" else value is not None and value is not False
+    def _fields(self, body: bytes | None) -> dict[str, str]:
+        """The headers: ours, and those that replace them."""
+        ours = {"Content-Type": "application/json", "Connection": "close"}
+        return merged(ours if body is None else {**ours, "Content-Length": str(len(body))}, self.headers)
 
     def __repr__(self) -> str:
         """Only what was set; a body, which may contain a secret, as its size or as `<given>`."""
         shown = []
         for item in fields(self):
             value = getattr(self, item.name)
+            if value == item.default or (item.name == "headers" and not value):
+                continue
             if item.name == "json":
-                text = "" if value is ... else "<given>"
+                value = "<given>"
             elif isinstance(value, bytes):
-                text = f"<{len(value)} bytes>"
-            elif item.name == "headers":
-                text = repr(sorted(value)) if value else ""
+                value = f"<{len(value)} bytes>"
             else:
-                text = "" if value == item.default else repr(value)
-            if text:
-                shown.append(f"{item.name}={text}")
+                value = sorted(value) if item.name == "headers" else repr(value)
+            shown.append(f"{item.name}={value}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def is_without_body(method: str, status: int) -> bool:
+    """RFC 9110 6.4.1: the response to HEAD, and one with such a status, has no body."""
+    return method == "HEAD" or status < 200 or status in (204, 304)
+
+
+def merged(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """The headers, and the others, which replace them whatever their case."""
+    replaced = {name.lower() for name in others}
+    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **others}
+
+
+def phrase(status: int) -> str:
+    """The reason phrase of a status; "" for one that HTTP does not define."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def head(status: int, fields: Mapping[str, str]) -> bytes:
+    """The status line and the headers."""
+    lines = [f"HTTP/1.1 {status} {phrase(status)}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")

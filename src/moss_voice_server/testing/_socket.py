@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import socket
 import ssl
-import struct
 import threading
+from typing import TYPE_CHECKING
 
 from moss_voice_server._clock import elapsed
 
-from ._exchange import Exchange, Exchanges
 from ._request import Headers
-from ._wire import Mark, Pause
+
+if TYPE_CHECKING:
+    from ._fake_server import Exchange, FakeServer
 
 _MAX_HEAD = 1 << 20  # bytes
 _MAX_BODY = 16 << 20  # a session report may be large
-_LOOK = 0.05  # seconds between two looks whether a client that waits is still there
+_POLL_INTERVAL = 0.05  # seconds between two looks whether a client that waits is still there
 _CLOSE_TIMEOUT = 5.0
-_LINGER = "hh" if os.name == "nt" else "ii"  # struct linger: two shorts on Windows, two ints elsewhere
 
 
 class SocketServer:
-    """Serves the responses of `Exchanges`. `close` ends every connection and thread; `start` may follow it."""
+    """Serves the responses of a fake. `close` ends every connection and thread; `start` may follow it."""
 
-    def __init__(self, exchanges: Exchanges, ssl_context: ssl.SSLContext | None) -> None:
-        self._exchanges = exchanges
+    def __init__(self, fake: FakeServer, ssl_context: ssl.SSLContext | None) -> None:
+        self._fake = fake
         self._ssl_context = ssl_context
         self._lock = threading.Lock()
-        self._connections: dict[threading.Thread, _Connection] = {}
-        self._listener: socket.socket | None = None
-        self._waker: socket.socket | None = None
+        self._connections: dict[threading.Thread, Connection] = {}
         self._acceptor: threading.Thread | None = None
+        self._sockets: tuple[socket.socket, ...] = ()  # the listener, and what wakes its thread
 
     def start(self, port: int) -> int:
         """Listen on this port of 127.0.0.1 (0: any free one); returns the port."""
         listener = socket.create_server(("127.0.0.1", port), backlog=512)
         sleeper, waker = socket.socketpair()
-        self._listener, self._waker = listener, waker
+        self._sockets = listener, waker
         self._acceptor = threading.Thread(
             target=self._accept, args=(listener, sleeper), name="fake-moss-accept", daemon=True
         )
@@ -49,30 +47,27 @@ class SocketServer:
 
     def close(self) -> None:
         """End everything. Bounded: nothing here waits for a client."""
-        if self._acceptor is None or self._waker is None:
+        if self._acceptor is None:
             return
-        self._waker.close()
+        self._sockets[1].close()
         self._acceptor.join(_CLOSE_TIMEOUT)
-        self._acceptor = self._waker = self._listener = None
+        self._acceptor = None
         with self._lock:
             connections = dict(self._connections)
         for connection in connections.values():
             connection.interrupt()
-        self._exchanges.drop()
+        self._fake._drop()
         deadline = elapsed() + _CLOSE_TIMEOUT
         for thread in connections:
             thread.join(max(0.0, deadline - elapsed()))
 
     def forget_after_fork(self) -> None:
         """In a forked child, where our threads do not run: let go of its copies of our sockets."""
-        for connection in self._connections.values():
-            connection.socket.close()
-        for ours in (self._listener, self._waker):
-            if ours is not None:
-                ours.close()
+        for ours in (*self._sockets, *(connection.socket for connection in self._connections.values())):
+            ours.close()
         self._lock = threading.Lock()
         self._connections = {}
-        self._acceptor = self._waker = self._listener = None
+        self._acceptor = None
 
     def _accept(self, listener: socket.socket, sleeper: socket.socket) -> None:
         with listener, sleeper, selectors.DefaultSelector() as selector:
@@ -80,29 +75,25 @@ class SocketServer:
             listener.setblocking(False)
             selector.register(listener, selectors.EVENT_READ)
             selector.register(sleeper, selectors.EVENT_READ)
-            while True:
-                ready = [key.fileobj for key, _ in selector.select()]
-                if sleeper in ready:
-                    return
+            while sleeper not in [key.fileobj for key, _ in selector.select()]:
                 with contextlib.suppress(OSError):
                     client, _ = listener.accept()
                     client.setblocking(True)
                     self._open(client)
 
     def _open(self, client: socket.socket) -> None:
-        connection = _Connection(client, self._exchanges)
-        name = "fake-moss-answer"
-        thread = threading.Thread(target=self._serve, args=(connection,), name=name, daemon=True)
+        connection = Connection(client, self._fake)
+        thread = threading.Thread(target=self._serve, args=(connection,), name="fake-moss-answer", daemon=True)
         with self._lock:
             self._connections[thread] = connection
         try:
             thread.start()
-        except RuntimeError:  # no thread to be had: the client sees a connection that ends
+        except RuntimeError:  # no thread can be started: the client sees a connection that ends
             with self._lock:
                 del self._connections[thread]
             client.close()
 
-    def _serve(self, connection: _Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
         try:
             # A client that goes away in the middle, or fails our certificate, is what these tests are about.
             with contextlib.suppress(OSError):
@@ -113,10 +104,14 @@ class SocketServer:
                 self._connections.pop(threading.current_thread(), None)
 
 
-class _Connection:
-    def __init__(self, client: socket.socket, exchanges: Exchanges) -> None:
+class Connection:
+    """One connection of a client, and its only request. Whatever ends it is an OSError."""
+
+    exchange: Exchange
+
+    def __init__(self, client: socket.socket, fake: FakeServer) -> None:
         self.socket = client
-        self._exchanges = exchanges
+        self._fake = fake
         self._is_interrupted = False
 
     def interrupt(self) -> None:
@@ -127,31 +122,27 @@ class _Connection:
             _shut_down(self.socket, socket.SHUT_RDWR)
 
     def serve(self, ssl_context: ssl.SSLContext | None) -> None:
+        """Read the request, record it, and respond."""
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        exchange = self._exchanges.connect()
-        if exchange is None:
-            if ssl_context is not None:
-                self.socket = ssl_context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-                if self._is_interrupted:  # maybe through the socket that has just been replaced
-                    return
-                self.socket.do_handshake()
-            exchange = self._read()
-        if exchange is None:
-            return
+        if ssl_context is not None:
+            self.socket = ssl_context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+            if self._is_interrupted:  # maybe through the socket that has just been replaced
+                return
+            self.socket.do_handshake()
+        self.exchange = self._read()
         try:
-            if self._answer(exchange):
-                self._end()
+            self.exchange.response._send(self, self.exchange.request.method)
+            self._end()
         finally:
-            self._exchanges.finish(exchange)
+            self._fake._finish(self.exchange)
 
-    def _read(self) -> Exchange | None:
-        """The recorded request; `None` if the client leaves before it is complete, or sends more than the limit."""
+    def _read(self) -> Exchange:
+        """The recorded request; an OSError if the client leaves before it is complete, or sends more than the limit."""
         received = b""
         while b"\r\n\r\n" not in received:
-            chunk = self.socket.recv(65536)
-            received += chunk
-            if not chunk or len(received) > _MAX_HEAD:
-                return None
+            received += self._receive()
+            if len(received) > _MAX_HEAD:
+                raise ConnectionAbortedError("the request's head is too long")
         head, _, body = received.partition(b"\r\n\r\n")
         line, *lines = head.decode("latin-1").split("\r\n")
         method, path, *_ = [*line.split(" "), "", ""]
@@ -160,49 +151,43 @@ class _Connection:
         length = headers.get("Content-Length", "")
         wanted = min(int(length), _MAX_BODY) if length.isdecimal() else 0
         while len(body) < wanted:
-            chunk = self.socket.recv(65536)
-            if not chunk:
-                return None
-            body += chunk
-        return self._exchanges.ask(method, path, headers, body)
+            body += self._receive()
+        return self._fake._begin(method, path, headers, body)
 
-    def _answer(self, exchange: Exchange) -> bool:
-        """Take every step; True when the connection is to end in good order."""
-        for step in exchange.response._steps(exchange.request.method):
-            if isinstance(step, bytes):
-                self.socket.sendall(step)
-                self._exchanges.sent(len(step))
-            elif isinstance(step, Pause):
-                self._wait(exchange.dropped, step.seconds)
-            elif step is Mark.HOLD:
-                self._wait(exchange.released, None)
-            else:
-                # Lingering for no time makes close() send RST instead of FIN (POSIX.1-2017, 2.10.16).
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
-                return False
-            if exchange.dropped.is_set():
-                return False
-        return True
+    def _receive(self) -> bytes:
+        received = self.socket.recv(65536)
+        if not received:
+            raise ConnectionAbortedError("the client has gone")
+        return received
 
-    def _wait(self, event: threading.Event, seconds: float | None) -> None:
-        """Wait for the event, at most `seconds`; an OSError if the client has left."""
-        deadline = None if seconds is None else elapsed() + seconds
-        while True:
-            left = _LOOK if deadline is None else min(_LOOK, deadline - elapsed())
-            if left <= 0 or event.wait(left):
-                return
-            self._look()
+    def send(self, data: bytes) -> None:
+        """Send these bytes."""
+        self.socket.sendall(data)
+        self._fake._sent(len(data))
+        self._stop_if_dropped()
 
-    def _look(self) -> None:
-        """Raise an OSError if the client is gone. It has nothing more to say: what it sends is dropped."""
-        self.socket.setblocking(False)
-        try:
-            if not self.socket.recv(65536):
-                raise ConnectionAbortedError("the client has gone")
-        except (BlockingIOError, ssl.SSLWantReadError):
-            pass
-        finally:
-            self.socket.setblocking(True)
+    def wait(self, seconds: float) -> None:
+        """Wait so long."""
+        self._wait(self.exchange.dropped, elapsed() + seconds)
+
+    def hold(self) -> None:
+        """Wait until released."""
+        self._wait(self.exchange.released, float("inf"))
+
+    def _wait(self, event: threading.Event, deadline: float) -> None:
+        while (left := deadline - elapsed()) > 0 and not event.wait(min(_POLL_INTERVAL, left)):
+            self.socket.setblocking(False)
+            try:
+                self._receive()  # the client has nothing more to say: what it sends is dropped
+            except (BlockingIOError, ssl.SSLWantReadError):
+                pass
+            finally:
+                self.socket.setblocking(True)
+        self._stop_if_dropped()
+
+    def _stop_if_dropped(self) -> None:
+        if self.exchange.dropped.is_set():
+            raise ConnectionAbortedError("the fake is closed")
 
     def _end(self) -> None:
         if isinstance(self.socket, ssl.SSLSocket):

@@ -73,26 +73,27 @@ def assert_token(
     parts = _read(token)
     claims = parts.claims
     video = claims.get("video") or {}
-    differences = []
-
-    def compare(what: str, expected: Any, found: Any) -> None:
-        if expected is not _ANY and expected != found:
-            differences.append(f"{what}: expected {expected!r}, the token says {found!r}")
-
-    compare("identity", identity, claims.get("sub"))
-    compare("room", room, video.get("room"))
-    compare("name", name, claims.get("name"))
-    compare("metadata", metadata, claims.get("metadata"))
-    compare("attributes", attributes if attributes is _ANY else dict(attributes or {}), claims.get("attributes") or {})
-    compare("api_key", api_key, claims.get("iss"))
+    compared: list[tuple[str, Any, Any]] = [
+        ("identity", identity, claims.get("sub")),
+        ("room", room, video.get("room")),
+        ("name", name, claims.get("name")),
+        ("metadata", metadata, claims.get("metadata")),
+        ("api_key", api_key, claims.get("iss")),
+    ]
+    if attributes is not _ANY:
+        compared.append(("attributes", dict(attributes or {}), claims.get("attributes") or {}))
     if ttl is not _ANY:
-        compare("ttl in seconds", int(lifetime(ttl)), claims.get("exp", 0) - claims.get("nbf", 0))
+        compared.append(("ttl in seconds", int(lifetime(ttl)), claims.get("exp", 0) - claims.get("nbf", 0)))
     if agents is not _ANY:
-        said = (claims.get("roomConfig") or {}).get("agents") or []
         wanted = _expected(agents=agents).get("roomConfig", {}).get("agents", [])
-        compare("agents", wanted, said)
+        compared.append(("agents", wanted, (claims.get("roomConfig") or {}).get("agents") or []))
     if grants is not _ANY:
-        compare("grants", {**_expected(grants=grants)["video"], "room": video.get("room")}, video)
+        compared.append(("grants", {**_expected(grants=grants)["video"], "room": video.get("room")}, video))
+    differences = [
+        f"{what}: expected {expected!r}, the token says {found!r}"
+        for what, expected, found in compared
+        if expected is not _ANY and expected != found
+    ]
     if api_secret is not _ANY and not is_signed(parts, api_secret):
         differences.append("signature: not created with this api_secret")
     if differences:

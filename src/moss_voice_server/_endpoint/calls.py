@@ -1,13 +1,13 @@
-"""Functions of the application: what kind each is, and so whether and how it may be called."""
+"""Calls: what kind of function the application has passed, and how it is called in a host without an event loop."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from ..endpoint import Admission
+from .._admission import Admission, wrong_type
 from ..errors import InvalidArgument
 
 NEVER_AWAITABLE = frozenset({Admission, int, float, type(None)})
@@ -58,13 +58,43 @@ def check_plain(name: str, function: Callable[..., Any]) -> None:
         )
 
 
-def wrong_type(name: str, value: object, remedy: str) -> InvalidArgument:
-    """The error for an argument of another type."""
-    return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=remedy)
-
-
 def wrong_result(name: str, value: object, remedy: str) -> InvalidArgument:
     """The error for a function that returns another type."""
     return InvalidArgument(
         f"the function passed as {name} returned a {type(value).__name__}", field=name, remedy=remedy
     )
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that never suspends, because everything that it awaits is already done."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        return finished.value
+    coroutine.close()
+    raise RuntimeError("the request handler waited in a host without an event loop")
+
+
+async def call_now(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Any:
+    """Calls a function and waits for it, blocking this thread; an async one runs on a separate event loop."""
+    result = function(*arguments)
+    if type(result) in NEVER_AWAITABLE or not inspect.isawaitable(result):
+        return result
+    return _resolve_awaitable(result)
+
+
+def _resolve_awaitable(result: Any) -> Any:
+    import asyncio
+    from contextvars import copy_context
+
+    from .._http.threads import run_on_native_thread
+
+    async def awaited() -> Any:
+        return await result
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    # This thread has a running loop: a coroutine called a sync framework, or another green thread has it.
+    return run_on_native_thread(partial(copy_context().run, asyncio.run, awaited()))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
+import threading
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from http import HTTPStatus
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from ._reports import SessionReports
 from ._request import RecordedRequest
-from ._response import MockResponse
+from ._response import MockResponse, phrase
 
 _BASE = "/api/voice-agent/"
 PATH = f"{_BASE}get-voice-agent"
+_PAGE_SIZE = 100
 RUNTIME_CONFIG: dict[str, Any] = {
     "llm_model": "gpt-4.1-mini",
     "stt_model": "nova-3",
@@ -31,30 +33,22 @@ RUNTIME_CONFIG: dict[str, Any] = {
 
 @dataclass
 class MossApi:
-    """The API's rules for one voice agent, without I/O: a request in, an `MockResponse` out."""
+    """The API's rules for one voice agent, without I/O: a request in, a `MockResponse` out."""
 
     project_id: str
     project_key: str
     voice_agent_id: str
     credentials: dict[str, str]
-    reports: SessionReports
-    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    kept_reports: int | None = None
     etag: bool = False
     max_age: float | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def complete(self, response: MockResponse, request: RecordedRequest) -> MockResponse:
-        """The API's own response where a queued one leaves it open, or the body of an error."""
-        if response._is_default:
-            own = self._own(request)
-            theirs = {name.lower() for name in response.headers}
-            kept = {name: value for name, value in own.headers.items() if name.lower() not in theirs}
-            headers = {**kept, **response.headers}
-            return replace(response, status=own.status, json=own.json, headers=headers)
-        if response._has_content:
-            return response
-        return replace(response, json={"error": _phrase(response.status)})
+    def __post_init__(self) -> None:
+        self._reports: deque[dict[str, Any]] = deque(maxlen=self.kept_reports)
 
-    def _own(self, request: RecordedRequest) -> MockResponse:
+    def respond(self, request: RecordedRequest) -> MockResponse:
+        """The response to a request."""
         url = urlsplit(request.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         routes: dict[str, tuple[str, Callable[[RecordedRequest, dict[str, str]], MockResponse]]] = {
@@ -98,11 +92,39 @@ class MossApi:
             return _error(400)
         if agent != self.voice_agent_id:
             return _error(404)
-        return MockResponse(200, json={"id": self.reports.add(str(room_name), report, self.now())["id"]})
+        return MockResponse(200, json={"id": self.add_report(str(room_name), report)["id"]})
 
     def _list_reports(self, _request: RecordedRequest, query: dict[str, str]) -> MockResponse:
-        page = self.reports.page(query)
-        return _error(400) if page is None else MockResponse(200, json={"reports": page})
+        """The reports of the days `start` to `end` (UTC, both included), newest first, in pages."""
+        try:
+            start = date.fromisoformat(query.get("start", "0001-01-01")).isoformat()
+            end = date.fromisoformat(query.get("end", "9999-12-31")).isoformat()
+            limit, number = int(query.get("limit", _PAGE_SIZE)), int(query.get("page", 0))
+        except ValueError:
+            return _error(400)
+        if not (1 <= limit <= _PAGE_SIZE and number >= 0):
+            return _error(400)
+        found = [each for each in self.reports() if start <= each["created_at"][:10] <= end]
+        found.sort(key=lambda each: str(each["created_at"]), reverse=True)
+        return MockResponse(200, json={"reports": found[number * limit : (number + 1) * limit]})
+
+    def add_report(self, room_name: str, report: Any, created_at: datetime | None = None) -> dict[str, Any]:
+        """Store a session report, and return it as the API lists it."""
+        utc = (created_at or datetime.now(timezone.utc)).astimezone(timezone.utc)
+        stored = {
+            "id": f"report-{secrets.token_hex(8)}",
+            "room_name": room_name,
+            "created_at": f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z",
+            "report": report,
+        }
+        with self._lock:
+            self._reports.append(stored)
+        return stored
+
+    def reports(self) -> list[dict[str, Any]]:
+        """Every stored report, oldest first."""
+        with self._lock:
+            return list(self._reports)
 
 
 def etag_of(credentials: dict[str, str]) -> str:
@@ -110,12 +132,10 @@ def etag_of(credentials: dict[str, str]) -> str:
     return f'"{hashlib.sha256(json.dumps(credentials, sort_keys=True).encode()).hexdigest()[:16]}"'
 
 
+def error_body(status: int) -> dict[str, str]:
+    """The JSON body of an error."""
+    return {"error": phrase(status) or "Unknown"}
+
+
 def _error(status: int) -> MockResponse:
-    return MockResponse(status, json={"error": _phrase(status)})
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    return MockResponse(status, json=error_body(status))
