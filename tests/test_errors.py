@@ -87,7 +87,7 @@ def test_codes_never_change() -> None:
         assert (code, code, len(CODES)) == (kind.code, kind("text").code, len(set(CODES.values())))
 
 
-def test_errors_can_be_made_of_nothing() -> None:
+def test_errors_without_arguments() -> None:
     """An application's tests can create each error with a text only, or without one."""
     assert ["", "", "", None] == [
         str(CredentialsUnavailable()),

@@ -162,7 +162,7 @@ def test_agent_names() -> None:
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
-def test_dispatch_has_its_own_attributes(kind: Any) -> None:
+def test_dispatch_copies_attributes(kind: Any) -> None:
     """What was checked is what will be signed: a mapping that changes afterwards changes nothing."""
     source = {"a": "b"}
     agent = AgentDispatch("greeter", attributes=kind(source))

@@ -55,7 +55,7 @@ REFUSED = [
 ]
 
 
-def test_what_is_refused() -> None:
+def test_invalid_json() -> None:
     """The reason, and nothing of the data in the error, its context or the frames of the decoder."""
     for data, reason in REFUSED:
         with pytest.raises(InvalidJSON) as caught:

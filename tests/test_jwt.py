@@ -82,7 +82,7 @@ REFUSED = [
 ]
 
 
-def test_what_is_no_token() -> None:
+def test_invalid_tokens() -> None:
     """The reason and the part; the token, which is a secret, is in no frame of ours."""
     for text, reason, where in REFUSED:
         with pytest.raises(InvalidToken) as caught:

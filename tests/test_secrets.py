@@ -343,7 +343,7 @@ def test_several_attempts_and_remembered_failures(server_class: ServerClass, mos
     assert 3 == moss.count
 
 
-def test_success_logs_nothing_secret(server_class: ServerClass, moss: FakeMoss, logs: Callable[[], list[str]]) -> None:
+def test_log_of_a_success(server_class: ServerClass, moss: FakeMoss, logs: Callable[[], list[str]]) -> None:
     """A fetch that succeeds is logged by us and by the client at DEBUG; headers and bodies are in neither."""
     moss.set_default(answered(json=WHOLE))
     server_class.create(**moss.arguments)
@@ -352,7 +352,7 @@ def test_success_logs_nothing_secret(server_class: ServerClass, moss: FakeMoss, 
     assert [name for name in logs() if name.startswith("httpcore2")]
 
 
-def test_asyncio_debug_mode_logs_nothing_secret(moss: FakeMoss) -> None:
+def test_asyncio_debug_mode(moss: FakeMoss) -> None:
     """asyncio's own debug log, with its representations of tasks and callbacks, shows nothing."""
 
     async def create() -> Server:
@@ -650,7 +650,7 @@ def test_no_object_leaves_the_process(server_class: ServerClass, moss: FakeMoss)
             assert [] == spilled(error, SECRETS)
 
 
-def test_messages_of_the_fetch_show_nothing() -> None:
+def test_values_of_the_fetch() -> None:
     """The values between the rules and the HTTP client show neither the key nor the response's body."""
     policy = RefreshPolicy()
     asked = config(Secret("project"), Secret(KEY), Secret("agent"), Secret("https://moss.example"))

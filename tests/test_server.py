@@ -73,7 +73,7 @@ def signed_by(token: str, credentials: dict[str, str]) -> bool:
 # Constructing.
 
 
-def test_constructing_fetches_nothing(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_constructor_sends_no_request(server_class: ServerClass, moss: FakeMoss) -> None:
     """A server that is only constructed has sent no request and has no credentials."""
     server = server_class.kind(**moss.arguments)
 
@@ -184,7 +184,7 @@ def test_create_of_a_subclass(server_class: ServerClass, moss: FakeMoss) -> None
     assert [kind] * 3 == [type(server) for server in made]
 
 
-def test_create_raises_what_went_wrong(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_create_fails(server_class: ServerClass, moss: FakeMoss) -> None:
     """A rejection is a RuntimeError that names the variables to check."""
     moss.set_default(401)
 
@@ -322,7 +322,7 @@ def test_from_livekit_rejects_bad_arguments(server_class: ServerClass, monkeypat
             assert (name, True) == (field, text.startswith(f"{name} "))
 
 
-def test_from_livekit_has_nothing_to_fetch(server_class: ServerClass) -> None:
+def test_from_livekit_sends_no_request(server_class: ServerClass) -> None:
     """Refreshing, closing and blocks do nothing to credentials that were given."""
     server = by_hand(server_class)
     server_class.refresh(server)
@@ -465,7 +465,7 @@ def test_threads_get_their_own_tokens(server_class: ServerClass) -> None:
         assert [True] * 8 * 150 == [each for made in pool.map(mint, range(8)) for each in made]
 
 
-def test_refresh_brings_the_new_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_refresh(server_class: ServerClass, moss: FakeMoss) -> None:
     """After a rotation `refresh` fetches, and tokens, URL and agent name are the new ones."""
     server = server_class.create(**moss.arguments)
     before = server.status().fingerprint
@@ -536,7 +536,7 @@ def test_block_that_cannot_fetch_is_not_entered(server_class: ServerClass, moss:
     assert [] == entered
 
 
-def test_error_in_a_block_goes_through(server_class: ServerClass, moss: FakeMoss) -> None:
+def test_exception_in_a_with_block(server_class: ServerClass, moss: FakeMoss) -> None:
     """An exception leaves the block unchanged, and the server is closed."""
     server = server_class.create(**moss.arguments)
 

@@ -152,7 +152,7 @@ def test_error_does_not_repeat_the_url() -> None:
         assert "hunter2" not in checked(value)[1]
 
 
-def test_other_types_and_nothing_are_refused() -> None:
+def test_other_types_are_rejected() -> None:
     """A value that is not text is refused by its type, and an empty one as such."""
     for value in ["", None, 5, b"https://host.example", ["https://host.example"], True]:
         expected = "is empty" if value == "" else f"must be a str, not {type(value).__name__}"

@@ -150,7 +150,7 @@ def test_wrong_argument(arguments: list[str], text: str, shell: Shell) -> None:
     assert text in err
 
 
-def test_weak_secret_is_said_once(shell: Shell, moss: FakeMoss) -> None:
+def test_one_warning_about_a_weak_secret(shell: Shell, moss: FakeMoss) -> None:
     """The warning about a weak secret comes once, though the secret is checked twice."""
     moss.queue(MockResponse(body=b"success"))
     status, _, err = shell("dev", "--once", *given(moss.url), stdin="secret")

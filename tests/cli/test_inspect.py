@@ -172,7 +172,7 @@ def test_width(columns: str, shell: Shell) -> None:
     assert [] == [line for line in done.out.splitlines() if len(line) > int(columns)]
 
 
-def test_nothing_in_a_token_steers_the_terminal(shell: Shell) -> None:
+def test_control_characters_are_escaped(shell: Shell) -> None:
     """Control characters of a token, and what cannot be written, are shown by their numbers."""
     done = inspected(shell, "-", text=token(name="\x1b[31mred", metadata="a\u202eb", **{"\x9b2J": "x"}))
 

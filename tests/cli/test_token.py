@@ -166,13 +166,13 @@ def test_room_config_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
     assert {"emptyTimeout": 30, "metadata": "ü"} == said["roomConfig"]
 
 
-def test_moss_goes_before_livekit_variables(moss_shell: Shell, moss: FakeMoss) -> None:
+def test_moss_takes_precedence(moss_shell: Shell, moss: FakeMoss) -> None:
     """Where the environment has both, the Moss API is asked."""
     moss_shell.environ.update(LIVEKIT)
     assert moss.credentials["voice_agent_api_key"] == claims(moss_shell("token").out)["iss"]
 
 
-def test_options_go_before_moss(moss_shell: Shell, moss: FakeMoss) -> None:
+def test_options_take_precedence(moss_shell: Shell, moss: FakeMoss) -> None:
     """One of LiveKit's options chooses LiveKit's credentials, and the others come from the environment."""
     moss_shell.environ.update(LIVEKIT)
     url, token = moss_shell("token", "--url", "--livekit-url", "ws://localhost:7880").out.splitlines()

@@ -96,7 +96,7 @@ def test_response_keys(keys: Any, camel_case: bool, token_source: TokenSource) -
 
 
 @pytest.mark.parametrize("vector", [vector for vector in VECTORS if "options" in vector.request], ids=str)
-def test_vector_is_what_the_client_sends(vector: Vector, token_source: TokenSource) -> None:
+def test_vectors_are_the_requests_of_the_client(vector: Vector, token_source: TokenSource) -> None:
     """The vectors for JavaScript and React are the client's own bytes."""
     with recorder() as (url, requests):
         token_source.fetch(url, {}, {"options": vector.request["options"]})

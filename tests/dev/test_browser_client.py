@@ -53,7 +53,7 @@ def package(files: dict[str, bytes]) -> bytes:
     return whole.getvalue()
 
 
-def test_npm_brings_it(tmp_path: Path) -> None:
+def test_npm_fetches_it(tmp_path: Path) -> None:
     """npm's package contains the file with the pinned hash, and its license; nothing else is left."""
     if shutil.which("npm") is None:
         absent("npm is needed to fetch LiveKit's client")
@@ -161,7 +161,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("body", "text"), WRONG.values(), ids=WRONG.keys())
-def test_npm_goes_wrong(body: str, text: str, environ: dict[str, str], tmp_path: Path) -> None:
+def test_npm_fails(body: str, text: str, environ: dict[str, str], tmp_path: Path) -> None:
     """A failure of npm is an error with the cause, leaves nothing in the folder, and the page uses the CDN."""
     fake_npm(environ, body)
     with pytest.raises(ClientError) as caught:

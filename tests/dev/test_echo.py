@@ -96,7 +96,7 @@ def test_leaves(livekit_server: LiveKitServer, agent: EchoAgent) -> None:
 
 
 @pytest.mark.livekit
-def test_other_workers_come_first(livekit_binary: Any) -> None:
+def test_other_workers_have_priority(livekit_binary: Any) -> None:
     """With a high load it leaves the jobs to a developer's own worker of the same name, and gets them without one."""
     with (
         LiveKitServer(livekit_binary) as server,
@@ -156,7 +156,7 @@ def test_no_server() -> None:
             EchoAgent(url, "key", Secret("secret"), NAMES).__enter__()
 
 
-def test_server_that_says_nothing() -> None:
+def test_silent_server() -> None:
     """A server that never answers is an error after the timeout."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

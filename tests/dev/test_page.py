@@ -387,7 +387,7 @@ def test_endpoint_errors(answer: Any, text: str, running: Dev, browser: Browser,
 
 
 @pytest.mark.livekit
-def test_livekit_is_gone(environ: dict[str, str], livekit_binary: Path, browser: Browser, pictures: Path) -> None:
+def test_livekit_is_killed(environ: dict[str, str], livekit_binary: Path, browser: Browser, pictures: Path) -> None:
     """When the LiveKit server is killed, the page says so, leaving works, and joining again shows the remedy."""
     with (
         LiveKitServer(livekit_binary) as server,

@@ -54,7 +54,7 @@ def test_turns(sounds: list[tuple[float, int]], lengths: list[float]) -> None:
     assert lengths == heard(*(sound(*each) for each in sounds))
 
 
-def test_turn_is_what_was_heard() -> None:
+def test_samples_of_a_turn() -> None:
     """The samples of a turn are those that were heard, in order."""
     said = array("h", range(1000, 1500))
     turns = TurnDetector(RATE)

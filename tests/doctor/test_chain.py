@@ -442,7 +442,7 @@ def test_checks_behind_a_failure_are_skipped() -> None:
     assert {"not reached: see above"} == {check.detail for name, check in checks.items() if name != "environment"}
 
 
-def test_checks_come_one_by_one(setup: Setup) -> None:
+def test_checks_are_yielded(setup: Setup) -> None:
     """Each check is yielded as soon as it is done: the first before any request."""
     from moss_voice_server._doctor import examine
 

@@ -240,7 +240,7 @@ def test_closed_port() -> None:
     assert_found(checks, fails("endpoint.status", "refused.*--endpoint"))
 
 
-def test_this_packages_own_endpoint(livekit_server: LiveKitServer) -> None:
+def test_our_endpoint(livekit_server: LiveKitServer) -> None:
     """This package's endpoint passes all checks."""
 
     def authorize(environ: dict[str, Any], _token_request: object) -> Admission:

@@ -86,7 +86,7 @@ SUITES = {"fastapi": PYTEST, "flask": PYTEST, "django": ("tests.py", "manage.py"
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_an_application_is_tested_as_the_page_says(name: str, tmp_path: Path) -> None:
+def test_suites_of_the_page(name: str, tmp_path: Path) -> None:
     """The suite that the page on testing shows for a framework passes beside that framework's example."""
     file, *command = SUITES[name]
     shown = [block.text for block in blocks(page("testing")) if block.language == "python3"]

@@ -46,14 +46,14 @@ def test_cases() -> None:
         assert (case.severity != "error") == inspection.ok
 
 
-def test_good_token_has_nothing_wrong() -> None:
+def test_good_token() -> None:
     """A good token gets no error and no warning."""
     inspection = inspect(signed(good()), NOW, *PAIR)
 
     assert (GOOD_SAYS, True, good()) == (codes(inspection), inspection.ok, inspection.claims)
 
 
-def test_our_own_tokens_have_nothing_wrong() -> None:
+def test_our_tokens() -> None:
     """What this package mints gets no error and no warning, with an agent and without."""
     server = MossVoiceServerSync.from_livekit("ws://127.0.0.1:7880", KEY, SECRET)
     info = ParticipantInfo("user-42", "Ada", "vip", {"plan": "gold"})

@@ -37,7 +37,7 @@ def fake_go(environ: dict[str, str], does: str) -> None:
 BUILDS = "made = Path(os.environ['GOBIN'], 'server'); made.write_text('#!/bin/sh'); made.chmod(0o755)"
 
 
-def test_named_file_comes_first(environ: dict[str, str], tmp_path: Path) -> None:
+def test_order_of_the_search(environ: dict[str, str], tmp_path: Path) -> None:
     """`LIVEKIT_SERVER_BIN` beats PATH, PATH beats the cache, and without them the result is `None`."""
     places = {
         "LIVEKIT_SERVER_BIN": program(tmp_path / "my server", ""),
@@ -126,7 +126,7 @@ def test_failed_build(environ: dict[str, str], tmp_path: Path) -> None:
     assert find_livekit_server(environ) is None
 
 
-def test_server_without_a_binary_says_how_to_get_one(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_without_a_binary(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting a server without an executable is an error with the ways to get one."""
     monkeypatch.delenv("LIVEKIT_SERVER_BIN", raising=False)
     for name, value in environ.items():

@@ -109,7 +109,7 @@ def test_several_agents_are_all_dispatched(
     assert [("", "from the room config"), ("clerk", ""), ("interpreter", interpreter.metadata)] == listed
 
 
-def test_deployment_reaches_its_own_workers(
+def test_deployment(
     agents_server: LiveKitServer, workers: dict[str, Worker], voice_server: MossVoiceServerSync, room: str
 ) -> None:
     """A deployment dispatches the workers that registered with it, not production's of the same name."""

@@ -34,7 +34,7 @@ PUBLISHING = {
 
 
 @pytest.mark.parametrize(("grants", "expected"), PUBLISHING.values(), ids=PUBLISHING.keys())
-def test_server_takes_the_granted_sources_only(
+def test_publish_sources(
     grants: ParticipantGrants,
     expected: tuple[str, ...],
     livekit_server: LiveKitServer,
@@ -60,9 +60,7 @@ def test_server_takes_the_granted_sources_only(
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_own_metadata_changes_only_with_the_grant(
-    allowed: bool, livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_own_metadata(allowed: bool, livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """Name, metadata and attributes can be changed after joining with `can_update_own_metadata`, and only then."""
     token = voice.create_participant_token(
         ParticipantInfo("user-42", "Ada", "as minted", {"role": "guest"}),
@@ -150,7 +148,7 @@ def test_data_needs_the_grant(livekit_server: LiveKitServer, voice: MossVoiceSer
     assert [b"later, by another", b"with the right"] == asyncio.run(main())
 
 
-def test_hidden_participant_is_unseen(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
+def test_hidden_participant(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """The others do not see a hidden participant, who is in the room and sees them."""
     tokens = {
         name: voice.create_participant_token(

@@ -34,7 +34,7 @@ def at(now: int, claims: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", ASKED.values(), ids=ASKED.keys())
-def test_lint_says_what_the_server_does(case: Case, livekit_server: LiveKitServer, room: str) -> None:
+def test_findings_agree_with_the_server(case: Case, livekit_server: LiveKitServer, room: str) -> None:
     """Each token that the server rejects has an error or a warning; the others join."""
     now = int(time.time())
     claims = at(now, changed(case.changes))

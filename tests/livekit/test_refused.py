@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[Callable[[MossVoiceServerSync], str], str, dict[str, An
 
 
 @pytest.mark.parametrize(("call_ours", "field", "claims", "expected"), REFUSED.values(), ids=REFUSED.keys())
-def test_server_refuses_what_we_refuse_to_sign(
+def test_server_rejects_the_same_values(
     call_ours: Callable[[MossVoiceServerSync], str],
     field: str,
     claims: dict[str, Any],
@@ -139,9 +139,7 @@ def test_server_refuses_what_we_refuse_to_sign(
     assert expected == refused_status(livekit_server.url, token)
 
 
-def test_lone_surrogate_would_become_another_identity(
-    livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_lone_surrogate(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """LiveKit reads half a surrogate pair as U+FFFD, so that two users could become one: our library rejects it."""
     with pytest.raises(InvalidArgument) as refused:
         voice.create_participant_token(ParticipantInfo("user-\ud83c"), room)
@@ -152,9 +150,7 @@ def test_lone_surrogate_would_become_another_identity(
         assert "user-\ufffd" == signal.joined.participant.identity
 
 
-def test_attribute_of_none_would_become_empty(
-    livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_attribute_that_is_none(livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """LiveKit reads an attribute that is None as an empty text: our library rejects it."""
     with pytest.raises(InvalidArgument) as refused:
         voice.create_participant_token(ParticipantInfo("user-42", attributes={"plan": None}), room)  # type: ignore[dict-item]
@@ -166,9 +162,7 @@ def test_attribute_of_none_would_become_empty(
 
 
 @pytest.mark.parametrize("source", ["MICROPHONE", "mic", "unknown"])
-def test_misspelled_source_would_silence_the_participant(
-    source: str, livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_misspelled_source(source: str, livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """A publish source that LiveKit does not know, or in capitals, matches no track: our library rejects it."""
     with pytest.raises(InvalidArgument) as refused:
         ParticipantGrants(can_publish_sources=(source,))
@@ -183,9 +177,7 @@ def test_misspelled_source_would_silence_the_participant(
 
 
 @pytest.mark.parametrize("deployment", ["blue_green", "blue green", "b" * 65])
-def test_bad_deployment_would_lose_the_agent(
-    deployment: str, livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str
-) -> None:
+def test_bad_deployment(deployment: str, livekit_server: LiveKitServer, voice: MossVoiceServerSync, room: str) -> None:
     """LiveKit silently drops a dispatch with a bad deployment name: our library rejects it."""
     with pytest.raises(InvalidArgument) as refused:
         AgentDispatch("agent", deployment=deployment)

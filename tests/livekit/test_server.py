@@ -120,7 +120,7 @@ def test_keys_are_in_no_file(livekit_binary: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT, signal.SIGTERM], ids=["KILL", "QUIT", "TERM"])
-def test_killed_parent_takes_the_server_along(number: int, livekit_binary: Path) -> None:
+def test_server_ends_with_a_killed_parent(number: int, livekit_binary: Path) -> None:
     """When the process that started a server is killed, the server ends and its folder is removed."""
     code = f"""
 import time
@@ -212,7 +212,7 @@ def test_starting_twice_is_an_error(own_server: LiveKitServer) -> None:
         LiveKitServer().restart()
 
 
-def test_server_that_ends_by_itself_is_reported(tmp_path: Path) -> None:
+def test_server_that_exits(tmp_path: Path) -> None:
     """The error has the exit status and the end of the log, with the secret and tokens masked."""
     broken = stand_in(
         tmp_path / "broken",

@@ -23,7 +23,7 @@ def test_end(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     assert rooms.end("room") is None
 
 
-def test_end_goes_on_when_people_cannot_be_removed(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+def test_end_after_a_failed_removal(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """The deletion disconnects everyone, so a failed removal does not stop it."""
     livekit.join("room", "user-42")
     livekit.queue(FaultResponse(), 400)
@@ -47,7 +47,7 @@ def test_end_older_than(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     assert ["support-new", "other-old"] == list(livekit.rooms)
 
 
-def test_end_older_than_goes_on_after_a_failure(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+def test_end_older_than_with_a_failure(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """One room that LiveKit refuses to end is reported and does not stop the others."""
     for number in range(3):
         livekit.add_room(f"room-{number}", created_at=NOW)
@@ -62,7 +62,7 @@ def test_end_older_than_goes_on_after_a_failure(livekit: FakeLiveKit, rooms: Pla
     )
 
 
-def test_end_older_than_takes_rooms_of_any_name(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+def test_end_older_than_with_any_room_name(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """A room whose name no API token can contain is reported, and does not stop the others."""
     for name in ("room\nbreak", "room"):
         livekit.add_room(name, created_at=NOW)
@@ -75,7 +75,7 @@ def test_end_older_than_takes_rooms_of_any_name(livekit: FakeLiveKit, rooms: Pla
     )
 
 
-def test_end_older_than_lists_until_nothing_is_left(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+def test_end_older_than_lists_again(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """A hundred and twenty rooms, of which a list shows a part only: all are ended."""
     for number in range(120):
         livekit.add_room(f"room-{number:03}", created_at=NOW)
@@ -86,7 +86,7 @@ def test_end_older_than_lists_until_nothing_is_left(livekit: FakeLiveKit, rooms:
     assert () == livekit.rooms
 
 
-def test_end_older_than_reports_what_it_ended_when_livekit_fails(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+def test_end_older_than_when_livekit_fails(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """LiveKit fails when the rooms are listed again: those that were ended are returned all the same."""
     livekit.add_room("room", created_at=NOW)
     livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(), 400)

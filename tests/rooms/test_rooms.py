@@ -182,7 +182,7 @@ def test_dispatch_that_no_worker_accepted_is_replaced(kind: type[Server]) -> Non
         assert (AGENT,) == livekit.dispatches("room")
 
 
-def test_dispatch_whose_response_is_lost_is_found(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
+def test_lost_response(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """The dispatch exists although the response broke off: it is returned."""
     livekit.join("room", "user-42")
     livekit.queue(FaultResponse(), FaultResponse(), FaultResponse(truncate=5))

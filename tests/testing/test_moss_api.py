@@ -113,7 +113,7 @@ REFUSED: list[tuple[str, str, dict[str, str], Any, int]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "query", "body", "status"), REFUSED)
-def test_what_the_api_refuses(
+def test_errors_of_the_routes(
     client: Client, method: str, path: str, query: dict[str, str], body: Any, status: int
 ) -> None:
     """A wrong method, agent or query; nothing is stored."""

@@ -45,7 +45,7 @@ def test_clock_after_the_with() -> None:
     assert tokens[0]["nbf"] == 1_000_000 < tokens[1]["nbf"]
 
 
-def test_everything_can_be_compared(moss_server: MossVoiceServerSync) -> None:
+def test_assert_token_with_all_arguments(moss_server: MossVoiceServerSync) -> None:
     """A token passes when all arguments match."""
     agents: list[AgentDispatch | str] = ["plain", AgentDispatch("other", "metadata", "blue", {"key": "value"})]
     grants = ParticipantGrants(can_publish=False, can_publish_sources=("microphone",), hidden=True)
@@ -66,7 +66,7 @@ def test_everything_can_be_compared(moss_server: MossVoiceServerSync) -> None:
     assert "ada" == claims["sub"]
 
 
-def test_absences_can_be_compared(moss_server: MossVoiceServerSync) -> None:
+def test_assert_token_with_absent_claims(moss_server: MossVoiceServerSync) -> None:
     """`None` and empty mean that the claim is absent."""
     token = moss_server.create_participant_token(ParticipantInfo("ada"), "hall")
     assert_token(token, name=None, metadata=None, attributes=None, agents=(), grants=None, ttl=900)

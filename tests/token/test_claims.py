@@ -57,7 +57,7 @@ def test_least_token_byte_for_byte() -> None:
     assert expected == written()
 
 
-def test_what_is_not_said_is_left_out() -> None:
+def test_absent_values_make_no_claims() -> None:
     """None and empty texts leave no claim behind; empty attributes stay, as they do in livekit-api."""
     bare = claims()
 
@@ -259,7 +259,7 @@ def test_agents_may_be_a_generator() -> None:
     assert [] == list(agents)
 
 
-def test_error_in_a_generator_of_agents_goes_through() -> None:
+def test_exception_in_a_generator_of_agents() -> None:
     """An exception in the caller's generator is not changed."""
 
     def agents() -> Any:

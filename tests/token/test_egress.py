@@ -164,7 +164,7 @@ def test_egress_that_contains_itself_is_refused() -> None:
     assert refused(ring)[0] == "room.room"
 
 
-def test_one_field_has_a_spelling_of_its_own() -> None:
+def test_spelling_of_ali_oss() -> None:
     """Protobuf spells `aliOSS` in its own way; the usual spelling is accepted as well."""
     assert claim({"tracks": {"ali_oss": {"bucket": "b"}}}) == {"tracks": {"aliOSS": {"bucket": "b"}}}
 

@@ -37,7 +37,7 @@ def test_empty_room_config_is_an_empty_claim() -> None:
     assert [{}, {}, {}] == [claim({}), claim(RoomConfiguration()), claim({"name": "", "agents": [], "tags": {}})]
 
 
-def test_agents_come_in_the_order_of_the_arguments() -> None:
+def test_order_of_agents() -> None:
     """`agent_name` comes first, then `agents`, then the room config's own."""
     expected = [{"agentName": name} for name in ("first", "second", "third", "fourth")]
 
@@ -48,7 +48,7 @@ def test_agents_come_in_the_order_of_the_arguments() -> None:
         assert {"agents": expected} == claim(room_config, [AgentDispatch("second")], "first")
 
 
-def test_agent_says_all_its_fields_and_no_empty_ones() -> None:
+def test_fields_of_an_agent() -> None:
     """An agent's metadata, deployment and attributes are in the claim when they say something."""
     full = AgentDispatch("a", '{"x": 1}', "blue", {"k": ""})
 

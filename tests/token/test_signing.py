@@ -76,7 +76,7 @@ def test_head_begins_every_payload_with_the_key() -> None:
         assert {"iss": key, "nbf": 5} == json.loads(head + "5}")
 
 
-def test_fingerprint_tells_keys_apart_and_nothing_of_the_secret() -> None:
+def test_fingerprint_is_of_the_key_only() -> None:
     """The fingerprint is 12 hexadecimal digits of the key's hash, the same for any secret."""
     expected = hashlib.sha256(b"APIexample").hexdigest()[:12]
 
@@ -84,7 +84,7 @@ def test_fingerprint_tells_keys_apart_and_nothing_of_the_secret() -> None:
     assert expected != signer(key="APIother").fingerprint
 
 
-def test_signers_are_alike_when_key_and_secret_are() -> None:
+def test_equal_signers() -> None:
     """A new secret under an old key id is another signer; the same pair is the same signer."""
     for secret, key, expected in [
         (SECRET, KEY, True),
