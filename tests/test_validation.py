@@ -125,6 +125,7 @@ def test_length_counts_in_bytes() -> None:
 
 def test_other_types_are_rejected() -> None:
     """A value that is not a str: the error has its type, not its value; a mapping or list must be encoded first."""
+    value: Any
     for value in (None, 5, True, 1.5, b"bytes", bytearray(b"bytes"), ("a",), ["a"], {"a": 1}, MappingProxyType({})):
         expected = f"identity must be a str, not {type(value).__name__}"
         assert ("identity", expected) == refused(_validation.label, "identity", value)
