@@ -64,19 +64,20 @@ OWNERS = {
     "google": {"_token.room_config"},
 }
 
-# The rules are pure: no I/O, clock, environment or threads. They may use this part of the standard library: of `_json` one
-# C function, see _token.json_string; of `datetime` the types, because IMPURE_CALLS has its clock.
+# The rules are pure: no I/O, clock, environment or threads. They may use this part of the standard library: of `_hashlib` and
+# `_json` one C function, see _token.signing and _token.json_string; of `datetime` the types, because IMPURE_CALLS has its clock.
 PURE_MODULES = """
-_json __future__ base64 binascii collections dataclasses datetime email enum functools hashlib hmac http
+_hashlib _json __future__ base64 binascii collections dataclasses datetime email enum functools hashlib hmac http
 ipaddress itertools json math operator re string types typing unicodedata urllib warnings
 """
 IMPURE_CALLS = "breakpoint exec eval input now open print today urandom utcnow"
 PURE = """
 errors grants credentials _duration _escape _json _jwt _livekit_credentials _secret _urls _validation
-_token _credentials.config _credentials.events _credentials.fetch _credentials.response _credentials.state
+_token _credentials.config _credentials.events _credentials.fetch _credentials.response _credentials.source
+_credentials.state _credentials.wording
 _http.flow _http.model _livekit_api.agents _livekit_api.call _livekit_api.models _livekit_api.operations
 _livekit_api.parse _livekit_api.webhook _session_reports.models _session_reports.pages
-_session_reports.parse _endpoint.cors _endpoint.decide _endpoint.openapi
+_endpoint.cors _endpoint.decide _endpoint.openapi
 _endpoint.parse _endpoint.refusal _endpoint.responses _inspect
 """
 

@@ -29,7 +29,8 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, ParticipantInfo
 from moss_voice_server._credentials.config import config
-from moss_voice_server._credentials.fetch import fetch
+from moss_voice_server._credentials.fetch import fetch, limits
+from moss_voice_server._http.flow import Timing
 from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Sealed, Secret
 from moss_voice_server.credentials import RefreshPolicy
@@ -652,11 +653,9 @@ def test_no_object_leaves_the_process(server_class: ServerClass, moss: FakeMoss)
 
 def test_values_of_the_fetch() -> None:
     """The values between the rules and the HTTP client show neither the key nor the response's body."""
-    policy = RefreshPolicy()
     asked = config(Secret("project"), Secret(KEY), Secret("agent"), Secret("https://moss.example"))
-    exchange = fetch(
-        asked, policy, attempts=3, budget=8, etag="", mono=lambda: 0.0, wall=lambda: 0.0, uniform=lambda low, high: low
-    )
+    timing = Timing(lambda: 0.0, lambda: 0.0, lambda low, _high: low)
+    exchange = fetch(asked, limits(RefreshPolicy(), 3, 8), timing)
     attempt = next(exchange)
     response = Response(503, {}, Secret(json.dumps(ERROR_BODY).encode()))
     again = exchange.send(response)

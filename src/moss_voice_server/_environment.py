@@ -97,31 +97,30 @@ def _shown(path: Secret[str]) -> str:
     return repr(path.reveal()) if os.sep in path.reveal() else "(path not shown: it has no directory)"
 
 
+_DAMAGE: tuple[tuple[Callable[[str], bool], str, str], ...] = (
+    (
+        lambda text: bool({text.strip()[:1], text.strip()[-1:]} & {*_QUOTES}),
+        "begins or ends with a quotation mark",
+        "remove the quotation marks",
+    ),
+    (lambda text: text != text.strip(), "begins or ends with whitespace or a newline", "remove the whitespace"),
+    (
+        lambda text: any(not char.isprintable() and not "\ud800" <= char <= "\udfff" for char in text),
+        "contains a control character, a newline or a byte order mark",
+        "write the value again",
+    ),
+    (
+        lambda text: any("\ud800" <= char <= "\udfff" for char in text),
+        "contains bytes that are not UTF-8",
+        "write the value again",
+    ),
+)
+
+
 def _check(field: str, what: str, value: Secret[str]) -> None:
-    for is_damaged, problem, remedy in (
-        (_has_quotes, "begins or ends with a quotation mark", "remove the quotation marks"),
-        (_has_outer_whitespace, "begins or ends with whitespace or a newline", "remove the whitespace"),
-        (_has_unprintable, "contains a control character, a newline or a byte order mark", "write the value again"),
-        (_is_not_utf8, "contains bytes that are not UTF-8", "write the value again"),
-    ):
-        if is_damaged(value):
+    for is_damaged, problem, remedy in _DAMAGE:
+        if is_damaged(value.reveal()):
             raise InvalidArgument(f"{what} {problem}", field=field, remedy=remedy)
-
-
-def _has_quotes(value: Secret[str]) -> bool:
-    return value.reveal().strip()[:1] in (*_QUOTES,) or value.reveal().strip()[-1:] in (*_QUOTES,)
-
-
-def _has_outer_whitespace(value: Secret[str]) -> bool:
-    return value.reveal() != value.reveal().strip()
-
-
-def _is_not_utf8(value: Secret[str]) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in value.reveal())
-
-
-def _has_unprintable(value: Secret[str]) -> bool:
-    return any(not char.isprintable() and not "\ud800" <= char <= "\udfff" for char in value.reveal())
 
 
 def listed(names: Sequence[str]) -> str:

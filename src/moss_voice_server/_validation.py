@@ -51,7 +51,7 @@ def plain_secret(value: Secret[Any]) -> Secret[Any]:
     return value if plain_str(value.reveal()) is None else Secret(plain_str(value.reveal()))
 
 
-def label(field: str, value: Any, *, blank: bool = False, limit: int = LABEL_LIMIT) -> str:
+def label(field: str, value: object, *, blank: bool = False, limit: int = LABEL_LIMIT) -> str:
     """A short text that people and logs see: no control characters, at most `limit` bytes, not blank unless `blank`."""
     checked = text(field, value, limit=limit)
     if not blank and not checked.strip():
@@ -67,12 +67,12 @@ def label(field: str, value: Any, *, blank: bool = False, limit: int = LABEL_LIM
     return checked
 
 
-def agent(field: str, value: Any) -> str:
+def agent(field: str, value: object) -> str:
     """An agent's name. The empty name dispatches unnamed workers; a blank one would dispatch none."""
     return label(field, value, blank=plain_str(value) == "")
 
 
-def text(field: str, value: Any, *, limit: int, display_name: str = "") -> str:
+def text(field: str, value: object, *, limit: int, display_name: str = "") -> str:
     """Any text that UTF-8 can encode, at most `limit` bytes; `display_name` replaces the field's name in the error."""
     name = display_name or field
     checked = plain_str(value)
@@ -98,7 +98,7 @@ def text(field: str, value: Any, *, limit: int, display_name: str = "") -> str:
     return checked
 
 
-def attributes(field: str, value: Any, *, limit: int = ATTRIBUTES_LIMIT) -> dict[str, str]:
+def attributes(field: str, value: object, *, limit: int = ATTRIBUTES_LIMIT) -> dict[str, str]:
     """A mapping of str to str, copied while it is checked; at most `limit` bytes of keys and values together."""
     if not isinstance(value, Mapping):
         raise InvalidArgument(f"{field} must be a mapping of str to str, not {type(value).__name__}", field=field)
@@ -127,7 +127,7 @@ def attributes(field: str, value: Any, *, limit: int = ATTRIBUTES_LIMIT) -> dict
     return checked
 
 
-def deployment(field: str, value: Any) -> str:
+def deployment(field: str, value: object) -> str:
     """The name of an agent's deployment. LiveKit skips a dispatch with an invalid one, without an error."""
     checked = text(field, value, limit=DEPLOYMENT_LIMIT)
     if not _DEPLOYMENT.fullmatch(checked):
@@ -139,21 +139,21 @@ def deployment(field: str, value: Any) -> str:
     return checked
 
 
-def boolean(field: str, value: Any) -> bool:
+def boolean(field: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, bool):
         raise InvalidArgument(f"{field} must be True or False, not {type(value).__name__}", field=field)
     return bool(value)
 
 
-def integer(field: str, value: Any, lowest: int = 0, highest: int = 2**32 - 1) -> int:
+def integer(field: str, value: object, lowest: int = 0, highest: int = 2**32 - 1) -> int:
     """A whole number in a range; the default is that of an unsigned number of 32 bits."""
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
         raise InvalidArgument(f"{field} must be a whole number from {lowest} to {highest}", field=field)
     return int(value)
 
 
-def number(field: str, value: Any) -> float:
+def number(field: str, value: object) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= 1.7e308:
         raise InvalidArgument(f"{field} must be a finite number", field=field)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ._http import drivers
 from ._livekit_api import agents, operations
-from ._livekit_api.access import ServerAccess
+from ._livekit_api.access import access
 from ._livekit_api.models import Dispatch, DispatchStatus, EndedRooms, Participant, Room
 from ._secret import Sealed
 
@@ -44,7 +44,7 @@ class Rooms(Sealed):
         Args:
             names: only the rooms with these names; `None`: all.
         """
-        return drivers.run(operations.list_rooms(ServerAccess(self._server), names))
+        return drivers.run(operations.list_rooms(access(self._server), names))
 
     def participants(self, room: str) -> tuple[Participant, ...]:
         """The participants in a room, agents included.
@@ -52,7 +52,7 @@ class Rooms(Sealed):
         Raises:
             RoomNotFound: there is no such room.
         """
-        return drivers.run(operations.list_participants(ServerAccess(self._server), room))
+        return drivers.run(operations.list_participants(access(self._server), room))
 
     def ensure_agent(
         self,
@@ -83,7 +83,7 @@ class Rooms(Sealed):
         """
         name = self._server.get_agent_name() if agent is None else agent
         wanted = agents.wanted(room, name, metadata, attributes, wait)
-        return drivers.run(agents.ensure(ServerAccess(self._server), wanted, wait))
+        return drivers.run(agents.ensure(access(self._server), wanted, wait))
 
     def remove(self, room: str, identity: str) -> None:
         """Disconnects a participant. One who is not in the room is success.
@@ -91,7 +91,7 @@ class Rooms(Sealed):
         On LiveKit Cloud this revokes the participant's tokens that were minted before now or within the next minute. A
         self-hosted LiveKit server revokes nothing: a token that is still valid lets the participant join again.
         """
-        drivers.run(operations.remove(ServerAccess(self._server), room, identity))
+        drivers.run(operations.remove(access(self._server), room, identity))
 
     def end(self, room: str) -> None:
         """Disconnects everyone and deletes the room. A room that does not exist is success.
@@ -99,7 +99,7 @@ class Rooms(Sealed):
         Tokens are revoked as by `remove`, but not those of participants who have never joined: their next join creates the
         room again.
         """
-        drivers.run(operations.end_room(ServerAccess(self._server), room))
+        drivers.run(operations.end_room(access(self._server), room))
 
     def end_older_than(self, age: timedelta | float, prefix: str, *, dry_run: bool = False) -> EndedRooms:
         """Ends every room that is older and whose name has the prefix: the upper limit for the length of a call.
@@ -112,7 +112,7 @@ class Rooms(Sealed):
             prefix: how the names of the rooms begin. Not empty: an unset variable must not end every call.
             dry_run: end nothing, and return the names of the rooms that would be ended.
         """
-        return drivers.run(operations.end_older_than(ServerAccess(self._server), age, prefix, dry_run=dry_run))
+        return drivers.run(operations.end_older_than(access(self._server), age, prefix, dry_run=dry_run))
 
 
 class AsyncRooms(Sealed):
@@ -126,11 +126,11 @@ class AsyncRooms(Sealed):
 
     async def list(self, names: Iterable[str] | None = None) -> tuple[Room, ...]:
         """The rooms that exist now. See `Rooms.list`."""
-        return await drivers.run_async(operations.list_rooms(ServerAccess(self._server), names))
+        return await drivers.run_async(operations.list_rooms(access(self._server), names))
 
     async def participants(self, room: str) -> tuple[Participant, ...]:
         """The participants in a room, agents included. See `Rooms.participants`."""
-        return await drivers.run_async(operations.list_participants(ServerAccess(self._server), room))
+        return await drivers.run_async(operations.list_participants(access(self._server), room))
 
     async def ensure_agent(
         self,
@@ -144,18 +144,16 @@ class AsyncRooms(Sealed):
         """Makes sure that exactly one dispatch of the agent is live in the room. See `Rooms.ensure_agent`."""
         name = self._server.get_agent_name() if agent is None else agent
         wanted = agents.wanted(room, name, metadata, attributes, wait)
-        return await drivers.run_async(agents.ensure(ServerAccess(self._server), wanted, wait))
+        return await drivers.run_async(agents.ensure(access(self._server), wanted, wait))
 
     async def remove(self, room: str, identity: str) -> None:
         """Disconnects a participant. See `Rooms.remove`."""
-        await drivers.run_async(operations.remove(ServerAccess(self._server), room, identity))
+        await drivers.run_async(operations.remove(access(self._server), room, identity))
 
     async def end(self, room: str) -> None:
         """Disconnects everyone and deletes the room. See `Rooms.end`."""
-        await drivers.run_async(operations.end_room(ServerAccess(self._server), room))
+        await drivers.run_async(operations.end_room(access(self._server), room))
 
     async def end_older_than(self, age: timedelta | float, prefix: str, *, dry_run: bool = False) -> EndedRooms:
         """Ends every room that is older and whose name has the prefix. See `Rooms.end_older_than`."""
-        return await drivers.run_async(
-            operations.end_older_than(ServerAccess(self._server), age, prefix, dry_run=dry_run)
-        )
+        return await drivers.run_async(operations.end_older_than(access(self._server), age, prefix, dry_run=dry_run))

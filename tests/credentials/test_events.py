@@ -13,14 +13,15 @@ from moss_voice_server._credentials.events import (
     INFO,
     WARNING,
     LogEvent,
-    LoggedState,
+    Reported,
     log_event,
-    snapshot,
 )
+from moss_voice_server._credentials.fetch import TEXTS
 from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import parse
-from moss_voice_server._credentials.result import Failure, Fetched, NotModified
+from moss_voice_server._credentials.source import Fetched, NotModified
 from moss_voice_server._credentials.state import CacheState, Instant, after_failure, after_success, state_at
+from moss_voice_server._http.model import Failure
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
 from tests.support.simulation import good
@@ -30,7 +31,7 @@ POLICY = RefreshPolicy()
 MOST: Callable[[float, float], float] = max
 OUTAGE = Failure(CredentialsUnavailable, "connection refused")
 REFUSAL = Failure(CredentialsRejected, "rejected", is_rejection=True)
-EMPTY: CacheState = CacheState()
+EMPTY = CacheState[Credentials]()
 
 
 class Step(NamedTuple):
@@ -49,7 +50,7 @@ def credentials(generation: int) -> Credentials:
 
 def story(*steps: Step) -> list[LogEvent]:
     """The records of these steps, reported after each."""
-    known: LoggedState = LoggedState()
+    known = Reported()
     record, moment = EMPTY, Instant(1_800_000_000.0, 5_000.0)
     items = []
     for step in steps:
@@ -60,8 +61,8 @@ def story(*steps: Step) -> list[LogEvent]:
             record = after_success(record, NotModified(None), POLICY, moment, MOST)
         elif step.happens is not None:
             record = after_success(record, Fetched(credentials(step.happens), "", None), POLICY, moment, MOST)
-        new = snapshot(record, state_at(record, moment))
-        item = log_event(known, new, record.failure)
+        new = Reported(state_at(record, moment), record.value, record.failure)
+        item = log_event(known, new, TEXTS)
         known = new
         if item:
             items.append(item)
@@ -95,7 +96,7 @@ def test_new_secret_under_the_same_key_is_a_rotation() -> None:
     two.signer = credentials(2).signer
     two.signer.head, two.signer.fingerprint = one.signer.head, one.signer.fingerprint
 
-    item = log_event(LoggedState("fresh", one), LoggedState("fresh", two), None)
+    item = log_event(Reported("fresh", one), Reported("fresh", two), TEXTS)
 
     assert item is not None
     assert (INFO, "rotated") == (item.level, item.event)
@@ -165,8 +166,8 @@ def test_end_of_an_error_is_reported(brings: int) -> None:
 
 def test_nothing_new() -> None:
     """The same twice is no news."""
-    known = LoggedState("stale", credentials(1), is_failing=True)
-    assert log_event(known, known, None) is None
+    known = Reported("stale", credentials(1), OUTAGE)
+    assert log_event(known, known, TEXTS) is None
 
 
 def test_no_news_shows_a_key() -> None:

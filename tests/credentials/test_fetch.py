@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moss_voice_server._credentials.config import config
-from moss_voice_server._credentials.fetch import fetch
-from moss_voice_server._credentials.result import Failure, Fetched, NotModified, Result
-from moss_voice_server._http.model import Attempt, Response, TransportError
+from moss_voice_server._credentials.fetch import fetch, limits
+from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.source import Fetched, NotModified, Result
+from moss_voice_server._http.flow import Timing
+from moss_voice_server._http.model import Attempt, Failure, Response, TransportError
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
@@ -32,7 +34,7 @@ DENIALS = (401, 403, 404, 410)
 class Played(NamedTuple):
     """A whole fetch."""
 
-    result: Result
+    result: Result[Credentials]
     attempts: list[Attempt]
     took: float
 
@@ -60,16 +62,8 @@ def play(
     """Run a fetch in fake time: each request takes `takes` seconds or its whole timeout; the last answer repeats."""
     start = 1000.0
     now = start
-    flow = fetch(
-        CONFIG,
-        policy or RefreshPolicy(),
-        attempts=attempts,
-        budget=budget,
-        etag=etag,
-        mono=lambda: now,
-        wall=lambda: WALL + now - start,
-        uniform=uniform,
-    )
+    tries = limits(policy or RefreshPolicy(), attempts, budget)
+    flow = fetch(CONFIG, tries, Timing(lambda: now, lambda: WALL + now - start, uniform), etag)
     sent: list[Attempt] = []
     try:
         sent.append(next(flow))
@@ -116,7 +110,7 @@ def test_two_failures_then_success(uniform: Callable[[float, float], float], exp
 
     assert expected == played.delays
     assert isinstance(played.result, Fetched)
-    assert "agent-1" == played.result.credentials.agent_name
+    assert "agent-1" == played.result.value.agent_name
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])

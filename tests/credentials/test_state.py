@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.fetch import TEXTS
+from moss_voice_server._credentials.model import Credentials, StaticCredentials
 from moss_voice_server._credentials.response import parse
-from moss_voice_server._credentials.result import Failure, Fetched, NotModified
+from moss_voice_server._credentials.source import Fetched, NotModified
 from moss_voice_server._credentials.state import (
     CacheState,
     Instant,
@@ -21,10 +22,9 @@ from moss_voice_server._credentials.state import (
     rejittered,
     retry_delay,
     state_at,
-    static,
     status,
 )
-from moss_voice_server._credentials.wording import unusable
+from moss_voice_server._http.model import Failure
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
 from tests.support.simulation import good
@@ -36,7 +36,7 @@ LEAST: Callable[[float, float], float] = min
 MOST: Callable[[float, float], float] = max
 OUTAGE = Failure(CredentialsUnavailable, "connection refused")
 REFUSAL = Failure(CredentialsRejected, "rejected", is_rejection=True)
-EMPTY: CacheState = CacheState()
+EMPTY = CacheState[Credentials]()
 fractions = st.floats(0, 1)
 
 
@@ -57,7 +57,7 @@ def after(seconds: float, start: Instant = START) -> Instant:
 
 def fetched(
     policy: RefreshPolicy = POLICY, max_age: float | None = None, uniform: Callable[[float, float], float] = MOST
-) -> CacheState:
+) -> CacheState[Credentials]:
     """What is remembered after the first success."""
     return after_success(EMPTY, Fetched(ONE, '"v1"', max_age), policy, START, uniform)
 
@@ -161,13 +161,11 @@ def test_what_a_mint_looks_at_agrees_with_the_state(
         assert (state_at(record, now) == "fresh") is fast
 
 
-def test_by_hand_stays_fresh() -> None:
-    """Credentials that were given do not age, whatever the clocks say."""
-    record = static(ONE)
-    for moment in (START, after(10.0**9), Instant(-inf, inf)):
-        assert "fresh" == state_at(record, moment)
-    assert START.wall < record.fresh_until.wall
-    assert CredentialsStatus("fresh", None, None, None, ONE.fingerprint) == status(record, after(10.0**9))
+def test_static_credentials_stay_fresh() -> None:
+    """Credentials that were passed in do not age."""
+    kept = StaticCredentials(ONE)
+    assert (inf, inf, ONE) == kept.fast_path
+    assert CredentialsStatus("fresh", None, None, None, ONE.fingerprint) == kept.status()
 
 
 # --- success -----------------------------------------------------------------------------------------------
@@ -185,7 +183,7 @@ def test_success_forgets_failures() -> None:
 
     alone = after_success(EMPTY, Fetched(two, "", None), POLICY, after(3000.0), MOST)
     assert replace(alone, previous=ONE, replaced_at=after(3000.0)) == record
-    assert (two, after(3000.0), None, 0) == (record.credentials, record.fetched_at, record.failure, record.rejections)
+    assert (two, after(3000.0), None, 0) == (record.value, record.fetched_at, record.failure, record.rejections)
 
 
 def test_previous_value() -> None:
@@ -201,7 +199,7 @@ def test_not_modified_confirms() -> None:
     """304: the same credentials and tag, as young as if they had just come."""
     record = after_success(fetched(), NotModified(None), POLICY, after(HOUR), MOST)
 
-    assert (ONE, '"v1"', after(HOUR)) == (record.credentials, record.etag, record.fetched_at)
+    assert (ONE, '"v1"', after(HOUR)) == (record.value, record.etag, record.fetched_at)
     assert "fresh" == state_at(record, after(1.5 * HOUR))
 
 
@@ -213,7 +211,7 @@ def test_failure_keeps_the_credentials(failure: Failure) -> None:
     """Whatever went wrong, what there was goes on serving, and is as old as it was."""
     record = after_failure(fetched(), failure, POLICY, after(HOUR), MOST)
 
-    assert (ONE, START, '"v1"') == (record.credentials, record.fetched_at, record.etag)
+    assert (ONE, START, '"v1"') == (record.value, record.fetched_at, record.etag)
     assert "stale" == state_at(record, after(HOUR))
     assert "expired" == state_at(record, after(72 * HOUR))
 
@@ -289,7 +287,9 @@ def test_retry_after_is_obeyed(background: bool) -> None:
 # --- refusals ----------------------------------------------------------------------------------------------
 
 
-def refused(*moments: float, record: CacheState | None = None, policy: RefreshPolicy = POLICY) -> CacheState:
+def refused(
+    *moments: float, record: CacheState[Credentials] | None = None, policy: RefreshPolicy = POLICY
+) -> CacheState[Credentials]:
     """What is remembered after refusals at these moments."""
     record = record or fetched()
     for moment in moments:
@@ -396,8 +396,8 @@ def test_redrawn_keeps_the_rest() -> None:
     assert replace(record, refresh_after=child.refresh_after, fresh_until=child.fresh_until) == child
 
 
-@pytest.mark.parametrize("record", [EMPTY, static(ONE), refused(10)], ids=["empty", "by-hand", "refused"])
-def test_nothing_to_redraw(record: CacheState) -> None:
+@pytest.mark.parametrize("record", [EMPTY, refused(10)], ids=["empty", "refused"])
+def test_nothing_to_redraw(record: CacheState[Credentials]) -> None:
     """Where no renewal lies ahead, the child has what the parent has; a refusal is not forgotten."""
     assert record == rejittered(record, LEAST)
 
@@ -448,9 +448,11 @@ def test_status_when_empty_after_a_failure() -> None:
     ],
     ids=["empty-outage", "empty-refused", "hard-idle", "hard-outage", "rejected", "denied-then-outage"],
 )
-def test_refusal_has_the_kind_of_its_cause(record: CacheState, moment: Instant, expected: type[Exception]) -> None:
+def test_refusal_has_the_kind_of_its_cause(
+    record: CacheState[Credentials], moment: Instant, expected: type[Exception]
+) -> None:
     """What a mint raises tells an outage from a refusal, and always says why."""
-    reported = unusable(record, moment)
+    reported = TEXTS.unusable(record, moment)
 
     assert expected.__name__ == reported.error_type.__name__
     assert reported.message

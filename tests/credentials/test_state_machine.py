@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from moss_voice_server._credentials.result import Result
+from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.source import Result
 from moss_voice_server._http.flow import Flow
 from moss_voice_server._http.model import Response, TransportError
 from moss_voice_server.credentials import RefreshPolicy
@@ -94,7 +95,7 @@ class Watched(Source):
 
     under_way = 0
 
-    def run(self, flow: Flow[Result]) -> Result:
+    def run(self, flow: Flow[Result[Credentials]]) -> Result[Credentials]:
         """As `Source.drive`."""
         self.under_way += 1
         assert 1 == self.under_way

@@ -9,6 +9,7 @@ import pytest
 
 from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._credentials.cache import CredentialsCache
+from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import parse
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
@@ -25,7 +26,7 @@ class Case:
 
     simulation: Simulation
     source: Source
-    cache: CredentialsCache
+    cache: CredentialsCache[Credentials]
     server: MossVoiceServerSync
     reported: list[CredentialsStatus]
 

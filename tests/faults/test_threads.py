@@ -22,10 +22,11 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._credentials.cache import CredentialsCache
+from moss_voice_server._credentials.fetch import MossSource
+from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.refresh import Refresh
-from moss_voice_server._credentials.result import Result
 from moss_voice_server._credentials.runtime import Runtime
-from moss_voice_server._credentials.source import MossSource
+from moss_voice_server._credentials.source import Result
 from moss_voice_server._http.flow import Flow
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.errors import CredentialsNotLoaded, CredentialsUnavailable
@@ -187,7 +188,7 @@ class Turning:
         self.generation = 0
         self._world = simulation
 
-    def run(self, flow: Flow[Result]) -> Result:
+    def run(self, flow: Flow[Result[Credentials]]) -> Result[Credentials]:
         """As `Source.drive`."""
         self.generation += 1
         source = Source(self._world)
@@ -771,7 +772,7 @@ def test_mint_while_the_first_fetch_lands() -> None:
     simulation.hold = True
     source = Source(simulation)
 
-    class Finishing(CredentialsCache):
+    class Finishing(CredentialsCache[Credentials]):
         """Lets the refresh finish while `get` looks for it."""
 
         @property
@@ -785,9 +786,7 @@ def test_mint_while_the_first_fetch_lands() -> None:
         def _refresh(self, refresh: Refresh | None) -> None:
             self.__dict__["refresh_now"] = refresh
 
-    runtime, policy = simulation.runtime, RefreshPolicy()
-    moss = MossSource(CONFIG, policy, source.run, runtime)
-    cached = Finishing(moss, policy, "MossVoiceServerSync", None, runtime)
+    cached = Finishing(MossSource(CONFIG, RefreshPolicy(), source.run, simulation.runtime), "MossVoiceServerSync")
     made = server(cached)
     cached.refresh_in_background()
 

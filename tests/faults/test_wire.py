@@ -767,7 +767,7 @@ _IMPORTS = """
 import asyncio, json, logging, sys
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 import moss_voice_server._credentials.cache
-from moss_voice_server._credentials.source import MossSource
+from moss_voice_server._credentials.fetch import MossSource
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsError
 

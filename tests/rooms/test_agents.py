@@ -11,7 +11,7 @@ import pytest
 from moss_voice_server._http.flow import Pause, Steps, Timing
 from moss_voice_server._http.model import Answer, Response
 from moss_voice_server._livekit_api.agents import ensure, wanted
-from moss_voice_server._livekit_api.call import Signed
+from moss_voice_server._livekit_api.call import Access, Signed
 from moss_voice_server._livekit_api.models import Dispatch
 from moss_voice_server._secret import Secret
 from moss_voice_server.testing._livekit_api import LiveKitApi
@@ -21,33 +21,26 @@ pytestmark = pytest.mark.once
 
 
 class Memory:
-    """A LiveKit project in memory, as an `Access`; time goes by with each call."""
+    """A LiveKit project in memory, with an `Access`; time goes by with each call."""
+
+    fingerprint = "0123456789ab"
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
         self.api = LiveKitApi(Secret({}), {"clerk"}, self.tick)
         self.api._authorize = lambda *_: None  # type: ignore[method-assign]  # tokens are not what this is about
-        self.timing = Timing(lambda: 0.0, lambda: self.now, lambda low, _high: low)
+        timing = Timing(lambda: 0.0, lambda: self.now, lambda low, _high: low)
+        signed = Signed("wss://livekit.example", self, lambda _grants: Secret("token"))
+        self.access = Access(timing, lambda: signed, lambda: None, lambda: False)
 
     def tick(self) -> float:
         """A moment later."""
         self.now += 0.000_001
         return self.now
 
-    def credentials(self) -> Signed:
-        """Always the same."""
-        return Signed("wss://livekit.example", self, lambda _grants: Secret("token"))
-
     def same_as(self, other: object) -> bool:
         """Its credentials never change."""
         return self is other
-
-    def reload(self) -> None:
-        """Nothing to reload."""
-
-    def is_reloading(self) -> bool:
-        """Never."""
-        return False
 
     def answer(self, step: Any) -> Answer | None:
         """What comes back for a step."""
@@ -98,7 +91,7 @@ def test_all_get_the_same_dispatch(exists: bool, run: Any) -> None:
         if exists:
             project.api.room("room")
         agent = wanted("room", "clerk", "", None, None)
-        results = run(project, [ensure(project, agent, None) for _ in range(10)], random.Random(seed))
+        results = run(project, [ensure(project.access, agent, None) for _ in range(10)], random.Random(seed))
 
         live = [each for each in project.api.rooms["room"].dispatches.values() if each["agent_name"] == "clerk"]
         assert 1 == len(live), seed
@@ -110,6 +103,6 @@ def test_dispatches_of_other_agents_stay() -> None:
     """Another agent's dispatches, and the automatic one, are none of its business."""
     project = Memory()
     project.api.room("room", [{"agent_name": "other"}, {"agent_name": ""}])
-    interleaved(project, [ensure(project, wanted("room", "clerk", "", None, None), None)], random.Random(1))
+    interleaved(project, [ensure(project.access, wanted("room", "clerk", "", None, None), None)], random.Random(1))
 
     assert ["other", "", "clerk"] == [each["agent_name"] for each in project.api.rooms["room"].dispatches.values()]

@@ -10,10 +10,10 @@ from typing import Any
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._credentials.cache import CredentialsCache
 from moss_voice_server._credentials.config import config
+from moss_voice_server._credentials.fetch import MossSource
+from moss_voice_server._credentials.model import Credentials
 from moss_voice_server._credentials.response import FIELDS
-from moss_voice_server._credentials.result import Result
 from moss_voice_server._credentials.runtime import Runtime
-from moss_voice_server._credentials.source import MossSource
 from moss_voice_server._http.flow import Flow
 from moss_voice_server._http.model import Answer, Attempt, Response, TransportError
 from moss_voice_server._secret import Secret
@@ -97,7 +97,7 @@ class Source:
         """How many requests there were."""
         return len(self.attempts)
 
-    def run(self, flow: Flow[Result]) -> Result:
+    def run(self, flow: Flow[Any]) -> Any:
         """As `_http.drivers.run`."""
         try:
             attempt = next(flow)
@@ -108,8 +108,7 @@ class Source:
                 self._simulation.advance(min(self.takes, attempt.timeout))
                 attempt = flow.send(answer)
         except StopIteration as finished:
-            result: Result = finished.value
-            return result
+            return finished.value
 
 
 def fields(generation: int = 1) -> dict[str, str]:
@@ -140,14 +139,13 @@ def cache(
     source: Any,
     policy: RefreshPolicy | None = None,
     on_change: Callable[[CredentialsStatus], object] | None = None,
-) -> CredentialsCache:
+) -> CredentialsCache[Credentials]:
     """A real cache over a `Source`, or anything else with its `run`."""
-    policy, runtime = policy or RefreshPolicy(), simulation.runtime
-    moss = MossSource(CONFIG, policy, source.run, runtime)
-    return CredentialsCache(moss, policy, "MossVoiceServerSync", on_change, runtime)
+    moss = MossSource(CONFIG, policy or RefreshPolicy(), source.run, simulation.runtime)
+    return CredentialsCache(moss, "MossVoiceServerSync", on_change)
 
 
-def server(cached: CredentialsCache) -> MossVoiceServerSync:
+def server(cached: CredentialsCache[Credentials]) -> MossVoiceServerSync:
     """A real server over that cache, so that tokens are created by its fast path."""
     made = MossVoiceServerSync("project", "moss-project-key", "agent", "https://moss.example")
     made._use(cached, cached._runtime.clock)

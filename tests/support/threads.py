@@ -24,7 +24,7 @@ def settled(timeout: float = 30) -> None:
         time.sleep(0.005)
 
 
-def _is_busy(cache: CredentialsCache) -> bool:
+def _is_busy(cache: CredentialsCache[Any]) -> bool:
     if cache._runtime.start_thread is not Runtime().start_thread:
         return False  # the test runs its threads itself
     refreshes = [each for each in (cache._refresh, cache._last_refresh) if each is not None]

@@ -1,27 +1,29 @@
-"""Events: what the log says when the cache's state changes, one record for each change."""
+"""Events: which changes of a cache are logged and passed to `on_change`, each once, and in which words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from .._http.model import Failure
 from ..credentials import State
-from .model import Credentials
-from .result import Failure
-from .state import CacheState, is_served
-from .wording import SUSPENDED
+from .source import Cacheable
+from .state import CacheState, Instant, is_served, state_at
+from .wording import Texts
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # as in the logging module, which is not imported for four numbers
 
 
-@dataclass(frozen=True)
-class LoggedState:
-    """What the log knows."""
+class Reported(NamedTuple):
+    """What a receiver knows."""
 
     state: State = "empty"
-    credentials: Credentials | None = None
-    is_failing: bool = False
-    is_rejection: bool = False
+    value: Cacheable | None = None
+    failure: Failure | None = None
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether the latest request was rejected."""
+        return self.failure is not None and self.failure.is_rejection
 
 
 class LogEvent(NamedTuple):
@@ -32,45 +34,59 @@ class LogEvent(NamedTuple):
     text: str
 
 
-def snapshot(state: CacheState, name: State) -> LoggedState:
-    """What there is to log."""
-    is_rejection = state.failure is not None and state.failure.is_rejection
-    return LoggedState(name, state.credentials, state.failure is not None, is_rejection)
+class Reporter:
+    """Remembers what the log and `on_change` know."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+        self._logged = self._notified = Reported()
+
+    def note(self, state: CacheState[Any], now: Instant, *, is_raised: bool) -> tuple[LogEvent | None, bool]:
+        """What to log, and whether to call `on_change`; the caller holds the cache's lock.
+
+        A failure that callers get as an exception (`is_raised`) is not logged as well.
+        """
+        new = Reported(state_at(state, now), state.value, state.failure)
+        is_news = log_event(self._notified, new, self._texts) is not None
+        self._notified = new
+        if is_raised and new.failure:
+            return None, is_news
+        entry = log_event(self._logged, new, self._texts)
+        self._logged = new
+        return entry, is_news
 
 
-def log_event(old: LoggedState, new: LoggedState, failure: Failure | None) -> LogEvent | None:
+def log_event(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
     """The most serious difference between two moments, or `None`."""
-    return _problem(old, new, failure) or _progress(old, new)
+    return _problem(old, new, texts) or _progress(old, new, texts)
 
 
-def _problem(old: LoggedState, new: LoggedState, failure: Failure | None) -> LogEvent | None:
-    cause = failure.message if failure else "a refresh is due"
-    remedy = f": {failure.remedy}" if failure and failure.remedy else ""
+def _problem(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
+    cause = new.failure.message if new.failure else "a refresh is due"
+    remedy = f": {new.failure.remedy}" if new.failure and new.failure.remedy else ""
     if new.state == "rejected" and old.state != "rejected":
-        text = f"the Moss API rejected the request repeatedly, so {SUSPENDED}: {cause}"
-        return LogEvent(ERROR, "rejected", text + remedy)
+        return LogEvent(ERROR, "rejected", texts.rejected_repeatedly(cause) + remedy)
     if new.state == "expired" and old.state != "expired":
-        text = f"the cached LiveKit credentials expired, so {SUSPENDED}: {cause}"
-        return LogEvent(ERROR, "expired", text + remedy)
-    consequence = "the cached LiveKit credentials are still in use" if is_served(new.state) else SUSPENDED
+        return LogEvent(ERROR, "expired", f"the cached {texts.value} expired, so {texts.suspended}: {cause}{remedy}")
+    consequence = f"the cached {texts.value} are still in use" if is_served(new.state) else texts.suspended
     if new.is_rejection and not old.is_rejection:
         return LogEvent(ERROR, "refused", f"{cause}; {consequence}{remedy}")
-    if new.is_failing and not old.is_failing:
+    if new.failure and not old.failure:
         return LogEvent(WARNING, "outage", f"{cause}; {consequence}{remedy}")
     return None
 
 
-def _progress(old: LoggedState, new: LoggedState) -> LogEvent | None:
-    if new.credentials is None:
+def _progress(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
+    if new.value is None:
         return None
-    key = new.credentials.fingerprint
-    if old.credentials is None:
-        return LogEvent(INFO, "fetched", f"LiveKit credentials fetched, key {key}")
-    if new.credentials is not old.credentials and not new.credentials.same_as(old.credentials):
-        return LogEvent(INFO, "rotated", f"LiveKit credentials rotated, key {old.credentials.fingerprint} to {key}")
-    is_back = old.is_failing or old.state in ("expired", "rejected")
-    if is_served(new.state) and not new.is_failing and is_back:
-        return LogEvent(INFO, "recovered", f"the Moss API responds again, LiveKit credentials confirmed, key {key}")
+    key = new.value.fingerprint
+    if old.value is None:
+        return LogEvent(INFO, "fetched", f"{texts.value} fetched, key {key}")
+    if new.value is not old.value and not new.value.same_as(old.value):
+        return LogEvent(INFO, "rotated", f"{texts.value} rotated, key {old.value.fingerprint} to {key}")
+    is_back = old.failure or old.state in ("expired", "rejected")
+    if is_served(new.state) and not new.failure and is_back:
+        return LogEvent(INFO, "recovered", f"{texts.peer} responds again, {texts.value} confirmed, key {key}")
     if old.state != new.state:
-        return LogEvent(DEBUG, new.state, f"LiveKit credentials are {new.state}, key {key}")
+        return LogEvent(DEBUG, new.state, f"{texts.value} are {new.state}, key {key}")
     return None

@@ -4,89 +4,109 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from .._http.flow import TEMPORARY, Flow, RetryPolicy, Timing, with_retries
-from .._http.model import Answer, Peer, Request, Response, TransportError
+from .._http.model import Failure, Peer, Request, Response
+from .._secret import Sealed
 from ..credentials import RefreshPolicy, seconds
-from ..errors import CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
+from ..errors import CredentialsInvalid, CredentialsNotLoaded, CredentialsRejected, CredentialsUnavailable
 from .config import Config
 from .model import Credentials
-from .response import parse
-from .result import Failure, Fetched, NotModified, Result
+from .response import ParseError, parse
+from .runtime import Runtime
+from .source import Fetched, NotModified, Result
+from .wording import Texts
 
 MOSS = Peer("the Moss API", "api_url (MOSS_PLATFORM_API_URL)")
+TEXTS = Texts(
+    "LiveKit credentials",
+    MOSS.name,
+    "token creation is suspended",
+    CredentialsUnavailable,
+    CredentialsRejected,
+    CredentialsNotLoaded,
+)
 _MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may set the age at which a refresh is due
 
 
-def fetch(
-    config: Config,
-    policy: RefreshPolicy,
-    *,
-    attempts: int,
-    budget: float,
-    etag: str,
-    mono: Callable[[], float],
-    wall: Callable[[], float],
-    uniform: Callable[[float, float], float],
-) -> Flow[Result]:
-    """At most `attempts` attempts within `budget` seconds; `etag` is that of the cached credentials, or ""."""
-    conditional = (("If-None-Match", etag),) if etag else ()
-    request = Request(
-        MOSS,
-        "GET",
-        config.url,
-        headers=conditional,
-        # The ID is hidden too: users swap it with the key.
-        secret_headers=(("X-Project-Id", config.project_id), ("X-Project-Key", config.project_key)),
-    )
-    limits = RetryPolicy(attempts, seconds(policy.attempt_timeout), budget, seconds(policy.max_retry_after))
-    result, effort = yield from with_retries(
-        request,
-        lambda answer: _classify(answer, config, is_conditional=bool(etag)),
-        limits,
-        Timing(mono, wall, uniform),
-    )
-    if not isinstance(result, Failure):
+class MossSource(Sealed):
+    """The Moss API as the source of a cache. `run` sends what a flow asks for and returns its result."""
+
+    texts = TEXTS
+
+    def __init__(
+        self, config: Config, policy: RefreshPolicy, run: Callable[[Flow[Any]], Any], runtime: Runtime
+    ) -> None:
+        self.config = config
+        self.policy = policy
+        self.run = run
+        self.runtime = runtime
+
+    def prepare(self) -> None:
+        """Imports the HTTP client."""
+        from .._http import drivers as _drivers  # noqa: F401  # imported for its effect
+
+    def fetch(self, attempts: int, budget: float, etag: str) -> Result[Credentials]:
+        """Makes at most `attempts` requests within `budget` seconds; `etag` is that of the cached credentials, or ""."""
+        clock = self.runtime.clock
+        timing = Timing(clock.monotonic, clock.time, self.runtime.uniform)
+        result: Result[Credentials] = self.run(fetch(self.config, limits(self.policy, attempts, budget), timing, etag))
         return result
-    count = f" ({effort.attempts} attempts)" if effort.attempts > 1 else ""
-    return result._replace(message=result.message + count, retry_after=effort.retry_after)
 
 
-def _classify(answer: Answer, config: Config, *, is_conditional: bool) -> tuple[Result, bool]:
-    """What an answer means, and whether another attempt may bring a better one."""
-    if isinstance(answer, Response):
-        if answer.is_success:
-            return _success(answer)
-        if answer.status == 304 and is_conditional:
-            return NotModified(_max_age(answer)), False
-    return failed(answer, config, config.url)
+def limits(policy: RefreshPolicy, attempts: int, budget: float) -> RetryPolicy:
+    """How often and how long to try."""
+    return RetryPolicy(attempts, seconds(policy.attempt_timeout), budget, seconds(policy.max_retry_after))
 
 
-def failed(answer: Answer, config: Config, url: str) -> tuple[Failure, bool]:
+def get(config: Config, url: str, **options: Any) -> Request:
+    """A GET request to the Moss API."""
+    # The ID is hidden too: users swap it with the key.
+    secret = (("X-Project-Id", config.project_id), ("X-Project-Key", config.project_key))
+    return Request(MOSS, "GET", url, secret_headers=secret, **options)
+
+
+def fetch(config: Config, policy: RetryPolicy, timing: Timing, etag: str = "") -> Flow[Result[Credentials]]:
+    """The credentials, or why there are none; `etag` is that of the cached credentials, or ""."""
+    request = get(config, config.url, headers=(("If-None-Match", etag),) if etag else ())
+
+    def classify(response: Response) -> tuple[Result[Credentials], bool]:
+        if response.is_success:
+            return _success(response)
+        if response.status == 304 and etag:
+            return NotModified(_max_age(response)), False
+        return failed(response, config, config.url)
+
+    result: Result[Credentials] = yield from with_retries(request, classify, CredentialsUnavailable, policy, timing)
+    return result
+
+
+def failed(response: Response, config: Config, url: str) -> tuple[Failure, bool]:
     """Why the Moss API returned nothing of use for a request to `url`, and whether another attempt may succeed."""
-    if isinstance(answer, TransportError):
-        message = f"request to the Moss API failed: {answer.message}"
-        return Failure(CredentialsUnavailable, message, answer.remedy), answer.retry
-    status = answer.status
+    status = response.status
     if 300 <= status < 400:
-        return _redirected(answer, config), False
+        return _redirected(response, config), False
     if status in _REJECTIONS:
         message, remedy = _REJECTIONS[status]
         message = message.format(url=url.partition("?")[0])
         return Failure(CredentialsRejected, f"{message} (HTTP {status})", remedy, is_rejection=True), False
-    return _server_error(status), status in TEMPORARY
+    message = f"the Moss API returned HTTP {status}"
+    if status in TEMPORARY:
+        return Failure(CredentialsUnavailable, message, "retry later; this error is temporary"), True
+    return Failure(CredentialsUnavailable, message, f"check {MOSS.setting} and MOSS_VOICE_AGENT_ID"), False
 
 
-def _success(response: Response) -> tuple[Result, bool]:
+def _success(response: Response) -> tuple[Result[Credentials], bool]:
     if response.is_compressed:
         return _invalid("it is compressed, although no compression was requested"), False
     if response.is_truncated:
         return _invalid("it is too long"), False
     parsed = parse(response.body)
-    if isinstance(parsed, Credentials):
-        return Fetched(parsed, _etag(response), _max_age(response)), False
-    return _invalid(parsed.message), not parsed.is_complete
+    if isinstance(parsed, ParseError):
+        return _invalid(parsed.message), not parsed.is_complete
+    return Fetched(parsed, _etag(response), _max_age(response)), False
 
 
 def _invalid(reason: str) -> Failure:
@@ -97,15 +117,6 @@ def _invalid(reason: str) -> Failure:
     )
 
 
-def _server_error(status: int) -> Failure:
-    remedy = (
-        "retry later; this error is temporary"
-        if status in TEMPORARY
-        else f"check {MOSS.setting} and MOSS_VOICE_AGENT_ID"
-    )
-    return Failure(CredentialsUnavailable, f"the Moss API returned HTTP {status}", remedy)
-
-
 def _redirected(response: Response, config: Config) -> Failure:
     try:
         host = urlsplit(response.headers.get("location", "")).hostname or ""
@@ -113,8 +124,7 @@ def _redirected(response: Response, config: Config) -> Failure:
         host = ""
     # The server chose this text: show it only if it is a plain host name.
     is_secret = any(value.reveal().lower() in host for value in (config.project_id, config.project_key))
-    is_shown = _HOST.fullmatch(host) is not None and not is_secret
-    target = f" to {host}" if is_shown else ""
+    target = f" to {host}" if _HOST.fullmatch(host) and not is_secret else ""
     return Failure(
         CredentialsInvalid,
         f"the Moss API returned HTTP {response.status}, a redirect{target}; it is not followed, to protect the project key",
@@ -124,22 +134,13 @@ def _redirected(response: Response, config: Config) -> Failure:
 
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _REJECTIONS = {
-    401: (
-        "the Moss API rejected the project ID and key",
-        "check MOSS_PROJECT_ID and MOSS_PROJECT_KEY",
-    ),
+    401: ("the Moss API rejected the project ID and key", "check MOSS_PROJECT_ID and MOSS_PROJECT_KEY"),
     403: (
         "the Moss API denied this project access to the voice agent",
         "check MOSS_PROJECT_ID and MOSS_VOICE_AGENT_ID",
     ),
-    404: (
-        "voice agent not found at {url}",
-        f"check MOSS_VOICE_AGENT_ID, and the path in {MOSS.setting}",
-    ),
-    410: (
-        "the voice agent was deleted",
-        "create a new one in Moss and set MOSS_VOICE_AGENT_ID",
-    ),
+    404: ("voice agent not found at {url}", f"check MOSS_VOICE_AGENT_ID, and the path in {MOSS.setting}"),
+    410: ("the voice agent was deleted", "create a new one in Moss and set MOSS_VOICE_AGENT_ID"),
 }
 
 

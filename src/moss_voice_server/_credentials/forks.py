@@ -5,25 +5,15 @@ from __future__ import annotations
 import os
 import weakref
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 from .. import _clock
 from .refresh import THREAD_EXIT_TIMEOUT
 
+if TYPE_CHECKING:
+    from .refresher import Refresher
 
-class ForkAware(Protocol):
-    """What a fork asks of a cache."""
-
-    def before_fork(self, deadline: float) -> None:
-        """In the parent, before the fork."""
-        ...
-
-    def after_fork(self) -> None:
-        """In the child."""
-        ...
-
-
-registered: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+registered: weakref.WeakSet[Refresher[Any]] = weakref.WeakSet()
 """The caches of this process."""
 
 

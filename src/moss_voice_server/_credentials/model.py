@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from .._secret import Sealed, Secret
 from .._token.signing import Signer
 from .._urls import check_url
 from .._validation import plain_secret
 from ..errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from ..credentials import CredentialsStatus
 
 # What LiveKit's own keys look like, and what any HTTP header or file can carry.
 _API_KEY = re.compile(r"[\x21-\x7e]{1,512}")
@@ -77,3 +81,38 @@ def _check_text(name: str, value: Secret[Any]) -> None:
         raise InvalidArgument(f"{name} begins or ends with whitespace", field=name, remedy="remove the whitespace")
     if any("\ud800" <= char <= "\udfff" for char in value.reveal()):
         raise InvalidArgument(f"{name} contains a lone surrogate, which UTF-8 cannot encode", field=name, remedy=_COPY)
+
+
+class StaticCredentials(Sealed):
+    """The interface of `CredentialsCache` for credentials that were passed in: always fresh, never refreshed."""
+
+    is_refreshing = False
+    source = None
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self.fast_path = (inf, inf, credentials)
+
+    def get(self) -> Credentials:
+        """The credentials."""
+        return self._credentials
+
+    peek = get
+
+    def recent(self) -> list[Credentials]:
+        """The credentials: there are no earlier ones."""
+        return [self._credentials]
+
+    def status(self) -> CredentialsStatus:
+        """Always fresh, without an age."""
+        from ..credentials import CredentialsStatus
+
+        return CredentialsStatus("fresh", None, None, None, self._credentials.fingerprint)
+
+    def refresh(self) -> None:
+        """Does nothing: there is no source."""
+
+    async def refresh_async(self) -> None:
+        """Does nothing: there is no source."""
+
+    refresh_in_background = recheck = close = refresh

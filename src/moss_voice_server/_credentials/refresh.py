@@ -12,7 +12,7 @@ from .. import _clock
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .result import Failure
+    from .._http.model import Failure
     from .state import Instant
 
 THREAD_EXIT_TIMEOUT = 0.2  # seconds that callers, and a fork, allow a finished thread to leave the system

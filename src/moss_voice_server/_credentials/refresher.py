@@ -6,56 +6,50 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Generic
 
-from .. import _clock
 from .._secret import Sealed
-from ..credentials import CredentialsStatus, RefreshPolicy, seconds
-from . import forks, wording
-from .model import Credentials
+from ..credentials import CredentialsStatus, seconds
+from . import forks
+from .events import Reporter
 from .refresh import Refresh
-from .report import Reporter
-from .result import Result
-from .runtime import Runtime, background_threads_run
-from .source import MossSource
-from .state import NEVER, CacheState, Instant, after, after_failure, rejittered, retry_delay, state_at
+from .runtime import background_threads_run
+from .source import Result, Source, Value
+from .state import NEVER, CacheState, Instant, after, after_failure, rejittered, retry_delay, state_at, status
 
 _INLINE_BUDGET = 2.5  # seconds that a mint may take for a fetch where background threads do not run
 
 
-class Refresher(Sealed):
-    """Holds the state of the credentials, and replaces it after each refresh.
+class Refresher(Sealed, Generic[Value]):
+    """Holds the state of the value, and replaces it after each refresh.
 
     There is no resident thread. A refresh runs on a thread that ends with it, or on the caller's where none can be started.
 
     Args:
-        source: fetches the credentials.
-        policy: when credentials are stale and expired, and how often and how long a fetch may try.
+        source: fetches the value; it also has the policy, the texts and the runtime.
         owner: the class that users see, for texts.
         on_change: called with the new status after each change that `events` knows, on the thread that noticed it.
-        runtime: clock, random numbers and threads.
     """
 
-    fast_path: tuple[float, float, Credentials | None]
-    """Until when, on the wall and the monotonic clock, which credentials are fresh. A plain tuple, read by each mint."""
+    fast_path: tuple[float, float, Value | None]
+    """Until when, on the wall and the monotonic clock, which value is fresh. A plain tuple, read by each mint."""
 
     def __init__(
         self,
-        source: MossSource,
-        policy: RefreshPolicy,
+        source: Source[Value],
         owner: str,
         on_change: Callable[[CredentialsStatus], object] | None = None,
-        runtime: Runtime | None = None,
     ) -> None:
-        self.state = CacheState()
+        self.state = CacheState[Value]()
         self.source = source
-        self._policy = policy
+        self._policy, self._runtime, self._texts = source.policy, source.runtime, source.texts
         self._owner = owner
-        self._runtime = runtime or Runtime(_clock.current)
+        self._on_change = on_change
         self._is_closed = False
         self._rechecked_at = NEVER
         self._refresh: Refresh | None = None
         self._last_refresh: Refresh | None = None
-        self._reporter = Reporter(on_change)
+        self._reporter = Reporter(source.texts)
         # Reentrant, because a signal handler runs in the middle of anything, and may create a token.
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -63,14 +57,14 @@ class Refresher(Sealed):
         forks.registered.add(self)
 
     @property
-    def state(self) -> CacheState:
+    def state(self) -> CacheState[Value]:
         """All that is remembered."""
         return self._state
 
     @state.setter
-    def state(self, state: CacheState) -> None:
+    def state(self, state: CacheState[Value]) -> None:
         self._state = state
-        self.fast_path = (*state.fresh_until, state.credentials)
+        self.fast_path = (*state.fresh_until, state.value)
 
     @property
     def is_refreshing(self) -> bool:
@@ -98,9 +92,8 @@ class Refresher(Sealed):
                 if now.since(self._refresh.started) < self._lost_after():
                     self._refresh.is_awaited |= not background
                     return self._refresh
-                self.state = after_failure(
-                    self.state, wording.lost(), self._policy, self._refresh.started, self._runtime.uniform
-                )
+                lost, started = self._texts.lost(), self._refresh.started
+                self.state = after_failure(self.state, lost, self._policy, started, self._runtime.uniform)
                 self._refresh = None
             if background and (self._is_closed or (not is_recheck and state_at(self.state, now) == "fresh")):
                 return None
@@ -145,15 +138,15 @@ class Refresher(Sealed):
         if not refresh.take():
             return
         refresh.thread_ids.append(threading.get_native_id())
-        result: Result = wording.interrupted()
+        result: Result[Value] = self._texts.interrupted()
         try:
             result = self.source.fetch(attempts, budget, self.state.etag)
         except Exception as error:  # noqa: BLE001  # a custom transport raises anything, with anything in its text
-            result = wording.crashed(error)
+            result = self._texts.crashed(error)
         finally:
             self._finish(refresh, result)
 
-    def _finish(self, refresh: Refresh, result: Result) -> None:
+    def _finish(self, refresh: Refresh, result: Result[Value]) -> None:
         self._last_refresh = refresh
         with self._lock:
             # The result of a refresh that was given up must not replace a newer one.
@@ -175,13 +168,27 @@ class Refresher(Sealed):
             with self._lock:
                 if self._refresh is refresh:
                     self._refresh = None
-            refresh.finish(wording.interrupted())
+            refresh.finish(self._texts.interrupted())
 
     def _report(self, *, is_raised: bool = False) -> None:
+        """Logs what has changed, and calls `on_change`; the caller holds no lock."""
         now = self._now()
         with self._lock:
-            change = self._reporter.note(self.state, now, is_raised=is_raised)
-        self._reporter.emit(change)
+            entry, is_news = self._reporter.note(self.state, now, is_raised=is_raised)
+            shown = status(self.state, now)
+        if entry is None and not is_news:
+            return
+        import logging  # late: a token of static credentials does not need it
+
+        logger = logging.getLogger("moss_voice_server")
+        if entry is not None:
+            extra = {"moss_event": entry.event, "moss_state": shown.state, "moss_key": shown.fingerprint}
+            logger.log(entry.level, "%s", entry.text, extra=extra)
+        if is_news and self._on_change is not None:
+            try:
+                self._on_change(shown)
+            except Exception as error:  # noqa: BLE001  # the application's code must not stop a refresh
+                logger.error("on_change raised %s: correct the callback", type(error).__name__)
 
     def _reset_after_fork(self) -> None:
         """A fork made outside of Python (uWSGI) runs no hooks: compares process IDs before the lock is used."""
@@ -199,7 +206,7 @@ class Refresher(Sealed):
             self._last_refresh = None  # the system may reuse that thread's ID
 
     def after_fork(self) -> None:
-        """In the child: the lock may be held and the refresh belongs to the parent; the credentials stay."""
+        """In the child: the lock may be held and the refresh belongs to the parent; the value stays."""
         self._lock = threading.RLock()
         self._refresh = self._last_refresh = None
         self.state = rejittered(self.state, self._runtime.uniform)

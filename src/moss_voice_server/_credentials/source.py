@@ -1,54 +1,69 @@
-"""Source: the Moss API, as the cache uses it."""
+"""Source: what a cache can keep, where it gets it, and what a fetch brings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from .._http.flow import Flow
-from .._secret import Sealed
-from ..credentials import RefreshPolicy
-from .config import Config
-from .fetch import fetch
-from .result import Result
-from .runtime import Runtime
+from .._http.model import Failure
+
+if TYPE_CHECKING:
+    from ..credentials import RefreshPolicy
+    from .runtime import Runtime
+    from .wording import Texts
 
 
-class MossSource(Sealed):
-    """The Moss API. `run` sends what a `fetch` requests, and returns its result."""
+class Cacheable(Protocol):
+    """What a cache can keep: LiveKit credentials, or another value that its source may replace."""
 
-    def __init__(
-        self,
-        config: Config,
-        policy: RefreshPolicy,
-        run: Callable[[Flow[Any]], Any],
-        runtime: Runtime,
-    ) -> None:
-        self.config = config
-        self.policy = policy
-        self.run = run
-        self.runtime = runtime
+    @property
+    def fingerprint(self) -> str:
+        """Tells values apart in logs, and reveals nothing secret."""
+        ...
+
+    def same_as(self, other: Any) -> bool:
+        """Whether nothing has changed."""
+        ...
+
+
+Value = TypeVar("Value", bound=Cacheable)
+
+
+@dataclass(frozen=True)
+class Fetched(Generic[Value]):
+    """A value from the source."""
+
+    value: Value
+    etag: str = ""
+    """Its entity tag (RFC 9110, section 8.8.3); "" for none."""
+    max_age: float | None = None
+    """Seconds until the next refresh, as the source requests; `None`: as the policy says."""
+
+
+@dataclass(frozen=True)
+class NotModified:
+    """The cached value is the current one (RFC 9110, section 15.4.5)."""
+
+    max_age: float | None = None
+
+
+Result = Fetched[Value] | NotModified | Failure
+
+
+class Source(Protocol[Value]):
+    """Where a cache gets its value."""
+
+    texts: Texts
+    policy: RefreshPolicy
+    runtime: Runtime
 
     def prepare(self) -> None:
-        """Imports the HTTP client.
+        """Imports what `fetch` needs.
 
         A cache calls this on the caller's thread: an import on the fetching thread could leave the import lock held in a
         child that is forked meanwhile.
         """
-        from .._http import drivers as _drivers  # noqa: F401  # imported for its effect
 
-    def fetch(self, attempts: int, budget: float, etag: str) -> Result:
-        """Makes at most `attempts` requests within `budget` seconds; `etag` is that of the cached credentials, or ""."""
-        result: Result = self.run(
-            fetch(
-                self.config,
-                self.policy,
-                attempts=attempts,
-                budget=budget,
-                etag=etag,
-                mono=self.runtime.clock.monotonic,
-                wall=self.runtime.clock.time,
-                uniform=self.runtime.uniform,
-            )
-        )
-        return result
+    def fetch(self, attempts: int, budget: float, etag: str) -> Result[Value]:
+        """Makes at most `attempts` requests within `budget` seconds; `etag` is that of the cached value, or ""."""
+        ...

@@ -6,7 +6,7 @@
                                                                                  │
     any ── `max_rejections` in a row over `rejection_window` ──▶ rejected ───────┘
 
-Fresh or stale credentials are served. One rejection makes fresh credentials stale: they are still served, and a refresh is due.
+A fresh or stale value is served. One rejection makes a fresh value stale: it is still served, and a refresh is due.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
+from .._http.model import Failure
 from ..credentials import CredentialsStatus, RefreshPolicy, State, seconds
-from .model import Credentials
-from .result import Failure, Fetched, NotModified, Result
+from .source import Fetched, NotModified, Result, Value
 
 Uniform = Callable[[float, float], float]
 
@@ -33,10 +33,10 @@ MAX_FOREGROUND_BACKOFF = 30.0
 # After a rejection only a person can help: long enough to stop a retry loop, short enough to test a corrected key.
 REJECTED_FOREGROUND_BACKOFF = (1.0, 5.0)
 
-# No caller waits while the cached credentials are served, so an outage is asked about rarely: at most every 10 minutes.
+# No caller waits while the cached value is served, so an outage is asked about rarely: at most every 10 minutes.
 BACKGROUND_BACKOFF = 30.0
 MAX_BACKGROUND_BACKOFF = 600.0
-# Nothing is served in this state: ask often enough to notice within a minute that the Moss API accepts the key again.
+# Nothing is served in this state: ask often enough to notice within a minute that requests are accepted again.
 REJECTED_BACKGROUND_BACKOFF = (30.0, 60.0)
 
 
@@ -59,10 +59,10 @@ NEVER = Instant(-inf, -inf)
 
 
 @dataclass(frozen=True)
-class CacheState:
+class CacheState(Generic[Value]):
     """All that the cache remembers. It is replaced as a whole, so a reader always sees one generation."""
 
-    credentials: Credentials | None = None
+    value: Value | None = None
     fetched_at: Instant = NEVER
     refresh_after: float = 0.0
     """Seconds after `fetched_at` when a refresh is due; drawn at random from the upper half of `max_refresh_after`."""
@@ -82,36 +82,33 @@ class CacheState:
     """Rejections in a row."""
     first_rejected_at: Instant = NEVER
     is_rejected: bool = False
-    previous: Credentials | None = None
-    """The credentials before these, if they were others."""
+    previous: Value | None = None
+    """The value before this one, if it was another."""
     replaced_at: Instant = NEVER
     fresh_until: Instant = NEVER
-    """The credentials are fresh until either clock gets here: all that a mint looks at."""
+    """The value is fresh until either clock gets here: all that a mint looks at."""
 
 
-def static(credentials: Credentials) -> CacheState:
-    """Credentials that were passed in and not fetched: they stay fresh."""
-    return CacheState(credentials, refresh_after=inf, fresh_until=Instant(inf, inf))
-
-
-def state_at(state: CacheState, now: Instant) -> State:
+def state_at(state: CacheState[Any], now: Instant) -> State:
     """Which of the five states it is."""
-    if state.credentials is None:
+    if state.value is None:
         return "empty"
     if state.is_rejected:
         return "rejected"
-    age = 0.0 if state.refresh_after == inf else now.since(state.fetched_at)
+    age = now.since(state.fetched_at)
     if age >= state.expire_after:
         return "expired"
     return "stale" if age >= state.refresh_after or state.rejections else "fresh"
 
 
 def is_served(name: State) -> bool:
-    """Whether credentials in this state may be used."""
+    """Whether a value in this state may be used."""
     return name in ("fresh", "stale")
 
 
-def after(state: CacheState, result: Result, policy: RefreshPolicy, now: Instant, uniform: Uniform) -> CacheState:
+def after(
+    state: CacheState[Value], result: Result[Value], policy: RefreshPolicy, now: Instant, uniform: Uniform
+) -> CacheState[Value]:
     """The state after a refresh."""
     if isinstance(result, Failure):
         return after_failure(state, result, policy, now, uniform)
@@ -119,27 +116,27 @@ def after(state: CacheState, result: Result, policy: RefreshPolicy, now: Instant
 
 
 def after_success(
-    state: CacheState,
-    result: Fetched | NotModified,
+    state: CacheState[Value],
+    result: Fetched[Value] | NotModified,
     policy: RefreshPolicy,
     now: Instant,
     uniform: Uniform,
-) -> CacheState:
-    """The state after new credentials, or after the confirmation of the cached ones."""
+) -> CacheState[Value]:
+    """The state after a new value, or after the confirmation of the cached one."""
     expire_after = inf if policy.expire_after is None else seconds(policy.expire_after)
     longest = seconds(policy.refresh_after) if result.max_age is None else result.max_age
     max_refresh_after = min(longest, expire_after)
     refresh_after = max_refresh_after * uniform(*_JITTER)
-    old = state.credentials
-    new = result.credentials if isinstance(result, Fetched) else old
+    old = state.value
+    new = old if isinstance(result, NotModified) else result.value
     is_replaced = new is not None and old is not None and not new.same_as(old)
     return CacheState(
-        credentials=new,
+        value=new,
         fetched_at=now,
         refresh_after=refresh_after,
         max_refresh_after=max_refresh_after,
         expire_after=expire_after,
-        etag=result.etag if isinstance(result, Fetched) else state.etag,
+        etag=state.etag if isinstance(result, NotModified) else result.etag,
         previous=old if is_replaced else state.previous,
         replaced_at=now if is_replaced else state.replaced_at,
         fresh_until=_later(now, refresh_after),
@@ -147,15 +144,15 @@ def after_success(
 
 
 def after_failure(
-    state: CacheState, failure: Failure, policy: RefreshPolicy, now: Instant, uniform: Uniform
-) -> CacheState:
-    """The state after a failure. The cached credentials stay, whatever the failure was."""
+    state: CacheState[Value], failure: Failure, policy: RefreshPolicy, now: Instant, uniform: Uniform
+) -> CacheState[Value]:
+    """The state after a failure. The cached value stays, whatever the failure was."""
     rejections = state.rejections + 1 if failure.is_rejection else 0
     first = state.first_rejected_at if state.rejections and failure.is_rejection else now
-    # Only a success ends this state: a failure of another kind does not show that the Moss API accepts the key again.
+    # Only a success ends this state: a failure of another kind does not show that requests are accepted again.
     is_rejected = state.is_rejected or (
         rejections >= policy.max_rejections
-        and state.credentials is not None
+        and state.value is not None
         and now.since(first) >= seconds(policy.rejection_window)
     )
     failures = state.failures + 1
@@ -188,15 +185,15 @@ def backoff(failures: int, first: float, longest: float, uniform: Uniform) -> fl
     return min(longest, first * 2.0 ** min(failures - 1, _LONGEST_EXPONENT)) * uniform(*_JITTER)
 
 
-def rejittered(state: CacheState, uniform: Uniform) -> CacheState:
+def rejittered(state: CacheState[Value], uniform: Uniform) -> CacheState[Value]:
     """The state of a forked child, with its own random refresh time: the children of one parent must not all ask at once."""
-    if state.credentials is None or state.refresh_after == inf or state.rejections or state.is_rejected:
+    if state.value is None or state.rejections or state.is_rejected:
         return state
     refresh_after = state.max_refresh_after * uniform(*_JITTER)
     return replace(state, refresh_after=refresh_after, fresh_until=_later(state.fetched_at, refresh_after))
 
 
-def retry_delay(state: CacheState, now: Instant, *, background: bool) -> float:
+def retry_delay(state: CacheState[Any], now: Instant, *, background: bool) -> float:
     """Seconds before another refresh may start, in the background or for a caller that waits."""
     if state.failure is None:
         return 0.0
@@ -205,7 +202,7 @@ def retry_delay(state: CacheState, now: Instant, *, background: bool) -> float:
     return max(0.0, delay - now.since(state.failed_at))
 
 
-def status(state: CacheState, now: Instant) -> CredentialsStatus:
+def status(state: CacheState[Any], now: Instant) -> CredentialsStatus:
     """What an operator may see."""
     name = state_at(state, now)
     is_due = name in ("stale", "expired", "rejected") or (name == "empty" and state.failure is not None)
@@ -214,7 +211,7 @@ def status(state: CacheState, now: Instant) -> CredentialsStatus:
         age=None if state.fetched_at == NEVER else now.since(state.fetched_at),
         last_error=state.failure.error_type.__name__ if state.failure else None,
         next_attempt_in=retry_delay(state, now, background=True) if is_due else None,
-        fingerprint=state.credentials.fingerprint if state.credentials else None,
+        fingerprint=None if state.value is None else state.value.fingerprint,
     )
 
 

@@ -6,12 +6,13 @@ import json
 import random
 import time
 
-from .._credentials.fetch import fetch
+from .._credentials.fetch import fetch, limits
+from .._credentials.model import Credentials
 from .._credentials.response import FIELDS
-from .._credentials.result import Failure, Fetched, Result
+from .._credentials.source import Fetched, Result
 from .._escape import escape
-from .._http.flow import Flow
-from .._http.model import Response, TransportError
+from .._http.flow import Flow, Timing
+from .._http.model import Failure, Response, TransportError
 from .._livekit_credentials import LiveKitCredentials
 from ..credentials import RefreshPolicy
 from ..errors import CredentialsInvalid
@@ -25,16 +26,8 @@ def judge(found: Found) -> Verdict:
     target, options = found.target("moss"), found.options
     if not found.is_reached("moss"):
         return skip("the Moss API was not reached")
-    flow = fetch(
-        need(found.config),
-        RefreshPolicy(attempt_timeout=options.timeout),
-        attempts=1,
-        budget=options.timeout,
-        etag="",
-        mono=time.monotonic,
-        wall=options.now,
-        uniform=random.uniform,
-    )
+    policy = limits(RefreshPolicy(attempt_timeout=options.timeout), attempts=1, budget=options.timeout)
+    flow = fetch(need(found.config), policy, Timing(time.monotonic, options.now, random.uniform))
     attempt = next(flow)
     before = options.now()
     from .._http.client import send
@@ -56,11 +49,11 @@ def judge(found: Found) -> Verdict:
     return ok(f"{target.origin}: HTTP 200; agent {name}, LiveKit at {url}")
 
 
-def _result(flow: Flow[Result], response: Response) -> Result:
+def _result(flow: Flow[Result[Credentials]], response: Response) -> Result[Credentials]:
     """What the library makes of the response; only one attempt was allowed."""
     while True:
         try:
             flow.send(response)
         except StopIteration as finished:
-            result: Result = finished.value
+            result: Result[Credentials] = finished.value
             return result

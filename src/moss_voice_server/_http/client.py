@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
 import anyio
@@ -80,10 +80,14 @@ def uses_async_client(transport: AsyncTransport | None) -> bool:
 
 
 def _exchange(attempt: Attempt, transport: SyncTransport | None, trace: Deadline, body: BodyReader) -> Answer:
-    client = _new_client(httpx2.Client, attempt, transport and _NonClosingTransport(transport))
+    client = _new_client(httpx2.Client, attempt, transport)
     if isinstance(client, TransportError):
         return client
-    with client, client.stream(**_arguments(attempt.request, trace)) as response:
+    # A custom transport is used for many requests, and closed by its owner.
+    with (
+        client if transport is None else nullcontext(),
+        client.stream(**_arguments(attempt.request, trace)) as response,
+    ):
         if body.is_wanted(response):
             body.read(response.iter_bytes())
         return body.response(response)
@@ -92,10 +96,13 @@ def _exchange(attempt: Attempt, transport: SyncTransport | None, trace: Deadline
 async def _exchange_async(
     attempt: Attempt, transport: AsyncTransport | None, trace: OpenedStreams, body: BodyReader
 ) -> Answer:
-    client = _new_client(httpx2.AsyncClient, attempt, transport and _NonClosingAsyncTransport(transport))
+    client = _new_client(httpx2.AsyncClient, attempt, transport)
     if isinstance(client, TransportError):
         return client
-    async with client, client.stream(**_arguments(attempt.request, trace)) as response:
+    async with (
+        client if transport is None else nullcontext(),
+        client.stream(**_arguments(attempt.request, trace)) as response,
+    ):
         if body.is_wanted(response):
             await body.read_async(response.aiter_bytes())
         return body.response(response)
@@ -148,23 +155,3 @@ class _SecretHeaders(Sealed, httpx2.Auth):
             stream=request.stream,
             extensions=request.extensions,
         )
-
-
-class _NonClosingTransport(httpx2.BaseTransport):
-    """A custom transport: used for many requests, and closed by its owner."""
-
-    def __init__(self, transport: httpx2.BaseTransport) -> None:
-        self._transport = transport
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        return self._transport.handle_request(request)
-
-
-class _NonClosingAsyncTransport(httpx2.AsyncBaseTransport):
-    """The same for an async transport."""
-
-    def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
-        self._transport = transport
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        return await self._transport.handle_async_request(request)

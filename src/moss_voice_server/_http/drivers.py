@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -20,11 +21,15 @@ Result = TypeVar("Result")
 
 def run(steps: Steps[Result], transport: SyncTransport | None = None) -> Result:
     """Runs a flow, or several with pauses, on this thread."""
+    return _drive(steps, lambda attempt: send(attempt, transport))
+
+
+def _drive(steps: Steps[Result], answer: Callable[[Attempt], Answer]) -> Result:
     try:
         step = next(steps)
         while True:
             time.sleep(step.delay)
-            step = steps.send(send(step, transport) if isinstance(step, Attempt) else None)
+            step = steps.send(answer(step) if isinstance(step, Attempt) else None)
     except StopIteration as finished:
         result: Result = finished.value
         return result
@@ -63,13 +68,14 @@ def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport | None = None)
     if asyncio_is_running() and threads_are_green():
         return run_on_native_thread(lambda: run_on_own_loop(flow, transport))
     if asyncio_is_running():  # no thread could be started, and a coroutine waits for this call
-        problem = TransportError("no thread can be started, and an async transport needs one", may_have_arrived=False)
-        return _failed(flow, problem)
+        problem = TransportError("no thread can be started, and an async transport needs one")
+        return _drive(flow, lambda _: problem)
     # Not the loop of the application's policy: uvloop resolves names on threads that delay the end of the process.
     try:
         loop = _Loop()
     except OSError as error:
-        return _failed(flow, error)
+        reason = error
+        return _drive(flow, lambda attempt: setup_error(reason, attempt.request, own_transport=True))
     try:
         try:
             loop.set_default_executor(DaemonExecutor())
@@ -80,22 +86,6 @@ def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport | None = None)
         raise
     except BaseException as interruption:  # noqa: BLE001  # raised again: asyncio lets it pass by `send_async`
         raise strip_traceback(interruption) from None
-
-
-def _failed(flow: Flow[Result], problem: TransportError | OSError) -> Result:
-    """The result of a flow whose every attempt meets this problem."""
-    try:
-        attempt = next(flow)
-        while True:
-            answer: Answer = (
-                problem
-                if isinstance(problem, TransportError)
-                else setup_error(problem, attempt.request, own_transport=True)
-            )
-            attempt = flow.send(answer)
-    except StopIteration as finished:
-        result: Result = finished.value
-        return result
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

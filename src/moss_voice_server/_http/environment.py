@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import ssl
-from collections.abc import Iterator
 
 import httpx2
 
@@ -15,7 +14,6 @@ NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 TOO_MANY_FILES = TransportError(
     "too many open files in this process",
     "raise the limit of open files (ulimit -n), or find what leaves them open",
-    may_have_arrived=False,
 )
 
 
@@ -51,8 +49,6 @@ def setup_error(error: Exception, request: Request, *, own_transport: bool) -> T
     return found or TransportError(
         f"the HTTP client could not be created ({type(error).__name__})",
         "check the proxy and TLS variables of the environment",
-        cause=type(error).__name__,
-        may_have_arrived=False,
     )
 
 
@@ -62,16 +58,14 @@ def _proxy_error() -> TransportError | None:
         try:
             httpx2.HTTPTransport(proxy=value if "://" in value else f"http://{value}", verify=False).close()
         except ImportError:
-            return _setup(
+            return TransportError(
                 f"{name} names a SOCKS proxy, and the package socksio is not installed",
                 f"install it with `pip install socksio`, or unset {name}",
-                "ImportError",
             )
-        except Exception as error:  # noqa: BLE001  # the client names its reasons in many ways, the value among them
-            return _setup(
+        except Exception:  # noqa: BLE001  # the client names its reasons in many ways, the value among them
+            return TransportError(
                 f"{name} is not a valid proxy URL",
                 f"set {name} to a URL such as http://proxy.example:3128, or unset it",
-                type(error).__name__,
             )
     return None
 
@@ -83,24 +77,14 @@ def _trust_store_error() -> TransportError | None:
         if isinstance(error, OSError) and error.errno in NO_MORE_FILES:
             return TOO_MANY_FILES
         names = " or ".join(_set("ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")) or "the system's trust store"
-        return _setup(
+        return TransportError(
             f"TLS could not be set up: {names} cannot be read",
             f"correct {names}: it must name a readable PEM file",
-            type(error).__name__,
         )
     return None
 
 
-def _setup(message: str, remedy: str, cause: str) -> TransportError:
-    return TransportError(message, remedy, cause=cause, may_have_arrived=False)
-
-
 def _set(*names: str) -> list[str]:
     """The variables that are set and not empty, in either case; the lower-case one wins where both are set (as in urllib)."""
-    return list(_found(names))
-
-
-def _found(names: tuple[str, ...]) -> Iterator[str]:
-    for name in names:
-        spelled = [each for each in (name, name.upper()) if os.environ.get(each)]
-        yield from spelled[:1]
+    spelled = ([each for each in (name, name.upper()) if os.environ.get(each)] for name in names)
+    return [found[0] for found in spelled if found]

@@ -37,8 +37,6 @@ class _Kind(NamedTuple):
     message: str
     remedy: str
     retry: bool = True
-    is_sent: bool = True
-    """Whether the server may have received the request, if the connection stood."""
     phase: str = ""
     """The only phase in which it means this; empty: any."""
 
@@ -60,16 +58,16 @@ _KINDS = (
     _Kind(OverflowError, "invalid port", "correct {setting}", retry=False, phase="connect"),
     _Kind(ConnectionRefusedError, "connection refused", _HOST),
     _Kind(ssl.SSLError, "TLS error", "check that {setting} names the port of a TLS server"),
-    _Kind(httpx2.ProxyError, "the proxy refused the request", "check the proxy's log", is_sent=False),
+    _Kind(httpx2.ProxyError, "the proxy refused the request", "check the proxy's log"),
     _Kind(ConnectionResetError, "connection reset by the server", _LATER),
     _Kind(httpx2.ConnectError, "connection failed", _HOST),
-    _Kind(httpx2.LocalProtocolError, *_INVALID, retry=False, is_sent=False),
-    _Kind(UnicodeError, *_INVALID, retry=False, is_sent=False),
+    _Kind(httpx2.LocalProtocolError, *_INVALID, retry=False),
+    _Kind(UnicodeError, *_INVALID, retry=False),
     _Kind(httpx2.RemoteProtocolError, "incomplete or invalid HTTP response", _URL),
     _Kind(httpx2.NetworkError, "connection lost", _LATER),
     _Kind(httpx2.DecodingError, "the response could not be decoded", _URL, retry=False),
-    _Kind(httpx2.InvalidURL, "invalid URL", "correct {setting}", retry=False, is_sent=False),
-    _Kind(httpx2.UnsupportedProtocol, "unsupported URL scheme", "correct {setting}", retry=False, is_sent=False),
+    _Kind(httpx2.InvalidURL, "invalid URL", "correct {setting}", retry=False),
+    _Kind(httpx2.UnsupportedProtocol, "unsupported URL scheme", "correct {setting}", retry=False),
     _Kind(httpx2.TransportError, "the request could not be sent", _LATER),
     _Kind(OSError, "connection lost", _LATER),
 )
@@ -96,20 +94,18 @@ def transport_error(error: Exception, attempt: Attempt, progress: Progress, *, o
     if kind is None:
         who = "the custom transport" if own_transport else "the HTTP client"
         remedy = "correct the transport" if own_transport else "report this error to moss-voice-server"
-        return TransportError(f"{who} raised {type(error).__name__}", remedy, cause=type(error).__name__)
-    arrived = kind.is_sent and progress.phase not in ("connect", "handshake")
+        return TransportError(f"{who} raised {type(error).__name__}", remedy)
     proxy = "" if own_transport else _proxy(attempt.request, progress)
     message, remedy = _described(kind, found, attempt, proxy if progress.phase == "connect" else "")
     if proxy:
         message += f" (proxy from {proxy})"
         remedy += f"; if {attempt.request.peer.name} needs no proxy, {no_proxy_remedy()}"
-    return TransportError(message, remedy, kind.retry, kind.error.__name__, arrived)
+    return TransportError(message, remedy, kind.retry)
 
 
 def _classify(error: Exception, chain: list[BaseException], phase: str) -> tuple[_Kind | None, BaseException]:
     if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
-        kind = httpx2.ConnectTimeout if phase in _TIMEOUTS else httpx2.ReadTimeout
-        return _Kind(kind, *_TIMEOUTS.get(phase, _TIMEOUT)), error
+        return _Kind(type(error), *_TIMEOUTS.get(phase, _TIMEOUT)), error
     for each in _KINDS:
         found = next((cause for cause in chain if isinstance(cause, each.error)), None)
         if found is not None and each.phase in ("", phase):

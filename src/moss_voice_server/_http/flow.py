@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeVar
 
-from .model import Answer, Attempt, Request, Response, TransportError
+from ..errors import MossVoiceError
+from .model import Answer, Attempt, Failure, Request, Response, TransportError
 
 Result = TypeVar("Result")
 Flow = Generator[Attempt, Answer, Result]
@@ -50,43 +51,40 @@ class Timing(NamedTuple):
     uniform: Callable[[float, float], float]
 
 
-class Effort(NamedTuple):
-    """What a result took."""
-
-    attempts: int
-    retry_after: float | None
-    """Seconds that the server asked the client to wait, within `RetryPolicy.max_retry_after`."""
-
-
 def with_retries(
     request: Request,
-    classify: Callable[[Answer], tuple[Result, bool]],
+    classify: Callable[[Response], tuple[Result, bool]],
+    unavailable: type[MossVoiceError],
     policy: RetryPolicy,
     timing: Timing,
-) -> Flow[tuple[Result, Effort]]:
+) -> Flow[Result | Failure]:
     """Sends the request until `classify` says that a retry does not help, or the policy ends it.
 
-    `classify` returns the result of an answer, and whether another attempt may bring a better one.
+    `classify` returns what a response means, and whether another attempt may bring a better one. Without a response, the
+    failure has the class `unavailable`. The text of a failure says how many attempts were made.
     """
     end = timing.mono() + policy.total_timeout
     delay, number = 0.0, 1
     while True:
         timeout = min(policy.attempt_timeout, end - timing.mono() - delay)
         answer = yield Attempt(request, delay, timeout)
-        result, retry = classify(answer)
-        requested = _requested_delay(answer, policy, timing) if retry else None
+        result: Result | Failure
+        requested = None
+        if isinstance(answer, TransportError):
+            message = f"request to {request.peer.name} failed: {answer.message}"
+            result, retry = Failure(unavailable, message, answer.remedy), answer.retry
+        else:
+            result, retry = classify(answer)
+            asked = retry_after(answer, timing.wall()) if retry else None
+            requested = None if asked is None else min(asked, policy.max_retry_after)
         delay = min(_MAX_BACKOFF, _FIRST_BACKOFF * 2 ** (number - 1)) * timing.uniform(0.5, 1.0)
         delay = max(delay, requested or 0.0)
         if not retry or number == policy.attempts or end - timing.mono() - delay < _SHORTEST_ATTEMPT:
-            return result, Effort(number, requested)
+            if not isinstance(result, Failure):
+                return result
+            count = f" ({number} attempts)" if number > 1 else ""
+            return result._replace(message=result.message + count, retry_after=requested)
         number += 1
-
-
-def _requested_delay(answer: Answer, policy: RetryPolicy, timing: Timing) -> float | None:
-    if isinstance(answer, TransportError):
-        return None
-    requested = retry_after(answer, timing.wall())
-    return None if requested is None else min(requested, policy.max_retry_after)
 
 
 def retry_after(response: Response, now: float) -> float | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._secret import Secret
+from ..errors import MossVoiceError
 
 SMALL_BODY = 64 * 1024  # bytes; credentials and LiveKit's responses have less than a few thousand
 LARGE_BODY = 8 * 1024 * 1024  # bytes; for lists of session reports
@@ -78,10 +79,24 @@ class TransportError(NamedTuple):
     remedy: str = ""
     retry: bool = False
     """Whether another attempt may succeed."""
-    cause: str = ""
-    """The class name of the exception behind it."""
-    may_have_arrived: bool = True
-    """Whether the server may have received the request."""
 
 
 Answer = Response | TransportError
+
+
+class Failure(NamedTuple):
+    """Why a request has no result. A value, because an exception would collect the frames of every thread that raises it."""
+
+    error_type: type[MossVoiceError]
+    message: str
+    remedy: str = ""
+    retry_after: float | None = None
+    """Seconds that the server asks callers to wait."""
+    is_rejection: bool = False
+    """Whether the server rejected the request's credentials, so that repeating it is no help."""
+
+    def error(self, retry_after: float | None = None) -> MossVoiceError:
+        """A new exception for one caller; `retry_after` replaces the failure's own."""
+        delay = self.retry_after if retry_after is None else retry_after
+        options: dict[str, Any] = {} if delay is None else {"retry_after": delay}
+        return self.error_type(self.message, remedy=self.remedy, **options)

@@ -1,4 +1,4 @@
-"""Access: the credentials and the clocks of a server object, as operations use them."""
+"""Access: the clocks and the credentials of a server object, as operations use them."""
 
 from __future__ import annotations
 
@@ -7,40 +7,29 @@ from typing import TYPE_CHECKING
 from .. import _clock
 from .._credentials.runtime import Runtime
 from .._http.flow import Timing
-from .._secret import Sealed, Secret
+from .._secret import Secret
 from .._token.api_claims import api_payload
 from ..grants import ApiGrants
-from .call import Signed
+from .call import Access, Signed
 
 if TYPE_CHECKING:
-    from .._credentials.model import Credentials
     from .._server import MossVoiceServer, MossVoiceServerSync
 
 _TOKEN_TTL = 60  # seconds
 
 
-class ServerAccess(Sealed):
-    """Implements `call.Access`."""
+def access(server: MossVoiceServer | MossVoiceServerSync) -> Access:
+    """What the operations on a server's rooms use."""
+    now, cache = server._clock.time, server._cache
 
-    def __init__(self, server: MossVoiceServer | MossVoiceServerSync) -> None:
-        self._server = server
-        # The clock for deadlines is real: a test that freezes the server's clock must not wait forever.
-        self.timing = Timing(_clock.elapsed, server._clock.time, Runtime(_clock.current).uniform)
-
-    def credentials(self) -> Signed:
-        """The credentials of this moment; a CredentialsError if there are none."""
-        current: Credentials = self._server._usable(self._server._clock.time())
-        now, signer = self._server._clock.time, current.signer
+    def credentials() -> Signed:
+        current = server._usable(now())
 
         def token(grants: ApiGrants) -> Secret[str]:
-            return Secret(signer.sign(api_payload(signer.head, now(), grants, _TOKEN_TTL)))
+            return Secret(current.signer.sign(api_payload(current.signer.head, now(), grants, _TOKEN_TTL)))
 
         return Signed(current.url, current, token)
 
-    def reload(self) -> None:
-        """Starts a refresh of the credentials in the background, unless one was started a moment ago."""
-        self._server._cache.recheck()
-
-    def is_reloading(self) -> bool:
-        """Whether a refresh is in progress."""
-        return self._server._cache.is_refreshing
+    # The clock for deadlines is real: a test that freezes the server's clock must not wait forever.
+    timing = Timing(_clock.elapsed, now, Runtime(_clock.current).uniform)
+    return Access(timing, credentials, cache.recheck, lambda: cache.is_refreshing)

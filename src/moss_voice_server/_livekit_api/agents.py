@@ -7,17 +7,18 @@ deletes the others, and all keep the same one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import _validation
 from .._duration import format_duration
 from .._http.flow import Pause, Steps
+from .._http.model import Failure
 from ..errors import AgentNotDispatched, InvalidArgument, LiveKitUnavailable, RoomNotFound
 from ..grants import ApiGrants
 from . import parse
-from .call import BUDGET, Access, Call, Failure, call, succeed
+from .call import BUDGET, Access, Call, call, succeed
 from .models import Dispatch, Participant
 
 SERVICE = "AgentDispatchService"
@@ -46,7 +47,7 @@ class Wanted(NamedTuple):
     attributes: dict[str, str]
 
 
-def wanted(room: Any, agent: Any, metadata: Any, attributes: Mapping[str, str] | None, wait: Any) -> Wanted:
+def wanted(room: object, agent: object, metadata: object, attributes: Mapping[str, str] | None, wait: object) -> Wanted:
     """Checks the arguments of `ensure_agent`.
 
     Raises:
@@ -95,21 +96,19 @@ def _agents(access: Access, room: str, end: float) -> Steps[list[Participant]]:
 
 
 def _not_dispatched(dispatch: Dispatch, wait: float) -> AgentNotDispatched:
-    name, waited = dispatch.agent_name, f"agent {dispatch.agent_name!r} did not join within {format_duration(wait)}"
-    if dispatch.status == "failed":
-        return AgentNotDispatched(f"the job of agent {name!r} failed", remedy="read the log of the agent's worker")
-    if dispatch.status == "ended":
-        return AgentNotDispatched(
-            f"the job of agent {name!r} ended before it joined", remedy="read the log of the agent's worker"
-        )
-    if dispatch.status == "running":
-        return AgentNotDispatched(
-            f"{waited}; a worker accepted the job", remedy="read the log of the agent's worker, or wait longer"
-        )
-    return AgentNotDispatched(
-        f"{waited}; no worker accepted the job",
-        remedy=f"start a worker with agent_name={name!r} and the same LiveKit keys",
-    )
+    name = dispatch.agent_name
+    waited = f"agent {name!r} did not join within {format_duration(wait)}"
+    read_the_log = "read the log of the agent's worker"
+    message, remedy = {
+        "failed": (f"the job of agent {name!r} failed", read_the_log),
+        "ended": (f"the job of agent {name!r} ended before it joined", read_the_log),
+        "running": (f"{waited}; a worker accepted the job", f"{read_the_log}, or wait longer"),
+        "pending": (
+            f"{waited}; no worker accepted the job",
+            f"start a worker with agent_name={name!r} and the same LiveKit keys",
+        ),
+    }[dispatch.status]
+    return AgentNotDispatched(message, remedy=remedy)
 
 
 def _ensure(access: Access, agent: Wanted, end: float) -> Steps[Dispatch]:
@@ -147,34 +146,29 @@ def _dispatches(access: Access, agent: Wanted, end: float) -> Steps[Listed]:
     """The dispatches of this agent in the room."""
     listing = Call(SERVICE, "ListDispatch", {"room": agent.room}, _admin(agent.room))
     reply = yield from succeed(access, listing, end)
-    found = [
-        fields
+    listed = [
+        (parse.created_ns(fields), parse.dispatch(fields), fields)
         for fields in parse.items(reply.fields, "agent_dispatches")
-        if parse.text(fields, "id")
-        and parse.dispatch(fields).agent_name == agent.agent
-        and not parse.is_deleted(fields)
+        if not parse.is_deleted(fields)
     ]
-    # The same order for every process.
-    found.sort(key=lambda fields: (parse.created_ns(fields), parse.dispatch(fields).id))
-    lost = set(_overdue(found, reply.date))
-    if any(each.id in lost and each.status == "running" for each in map(parse.dispatch, found)):
+    found = [each for each in listed if each[1].id and each[1].agent_name == agent.agent]
+    found.sort(key=lambda each: (each[0], each[1].id))  # the same order for every process
+    lost = {dispatch.id for _, dispatch, fields in found if _is_overdue(dispatch, fields, reply.date)}
+    if any(dispatch.id in lost and dispatch.status == "running" for _, dispatch, _ in found):
         present = {each.identity for each in (yield from _agents(access, agent.room, end))}
-        lost -= {each.id for each in map(parse.dispatch, found) if each.agent_identity in present}
-    rest = [each for each in map(parse.dispatch, found) if each.id not in lost]
+        lost -= {dispatch.id for _, dispatch, _ in found if dispatch.agent_identity in present}
+    rest = [dispatch for _, dispatch, _ in found if dispatch.id not in lost]
     return Listed(
         live=[each for each in rest if each.status in ("pending", "running")],
-        lost=[each for each in map(parse.dispatch, found) if each.id in lost],
+        lost=[dispatch for _, dispatch, _ in found if dispatch.id in lost],
         not_lost=rest,
     )
 
 
-def _overdue(found: list[dict[str, Any]], now: float | None) -> Iterator[str]:
-    """The dispatches whose agent should be in the room by now; `now` is by LiveKit's clock, as their own times are."""
-    for fields in found:
-        dispatch = parse.dispatch(fields)
-        since = parse.created_ns(fields) if dispatch.status == "pending" else parse.started_ns(fields)
-        if now is not None and dispatch.status in ("pending", "running") and now - since / 1e9 > _LOST_AFTER:
-            yield dispatch.id
+def _is_overdue(dispatch: Dispatch, fields: dict[str, object], now: float | None) -> bool:
+    """Whether its agent should be in the room by now; `now` is by LiveKit's clock, as the dispatch's own times are."""
+    since = parse.created_ns(fields) if dispatch.status == "pending" else parse.started_ns(fields)
+    return now is not None and dispatch.status in ("pending", "running") and now - since / 1e9 > _LOST_AFTER
 
 
 def _admin(room: str) -> ApiGrants:

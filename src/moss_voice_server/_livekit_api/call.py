@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from json import dumps
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from .._credentials.source import Cacheable
 from .._http.flow import TEMPORARY, Pause, RetryPolicy, Steps, Timing, http_date, with_retries
-from .._http.model import LARGE_BODY, Answer, Peer, Request, TransportError
+from .._http.model import LARGE_BODY, Failure, Peer, Request, Response
 from .._secret import Secret
-from ..errors import LiveKitRejected, LiveKitUnavailable, RoomError, RoomNotFound
+from ..errors import LiveKitRejected, LiveKitUnavailable, RoomNotFound
 from ..grants import ApiGrants
 from .parse import json_object
 
@@ -20,37 +21,25 @@ _SHORTEST_CALL = 0.05  # seconds
 _RELOAD_POLL = 0.02  # seconds between two looks whether the credentials have been refreshed
 
 
-class Access(Protocol):
-    """The credentials and the clocks that an operation uses."""
-
-    @property
-    def timing(self) -> Timing:
-        """Clocks and random numbers."""
-
-    def credentials(self) -> Signed:
-        """The credentials of this moment; a CredentialsError if there are none."""
-
-    def reload(self) -> None:
-        """Starts a refresh of the credentials in the background, unless one was started a moment ago."""
-
-    def is_reloading(self) -> bool:
-        """Whether a refresh is in progress."""
-
-
-class Generation(Protocol):
-    """Tells generations of credentials apart."""
-
-    def same_as(self, other: Any) -> bool:
-        """Whether nothing has changed."""
-
-
 class Signed(NamedTuple):
     """One generation of credentials."""
 
     url: str
-    generation: Generation
+    credentials: Cacheable
     token: Callable[[ApiGrants], Secret[str]]
     """A new API token of one minute."""
+
+
+class Access(NamedTuple):
+    """The clocks and the credentials that an operation uses."""
+
+    timing: Timing
+    credentials: Callable[[], Signed]
+    """The credentials of this moment; a CredentialsError if there are none."""
+    reload: Callable[[], None]
+    """Starts a refresh of the credentials in the background, unless one was started a moment ago."""
+    is_reloading: Callable[[], bool]
+    """Whether a refresh is in progress."""
 
 
 class Call(NamedTuple):
@@ -72,34 +61,18 @@ class Reply(NamedTuple):
     """When LiveKit sent it, in seconds since 1970 by LiveKit's clock."""
 
 
-class Failure(NamedTuple):
-    """Why a call failed. A value, so that no frame with a token or a response travels with it."""
-
-    error_type: type[RoomError]
-    message: str
-    remedy: str = ""
-    retry_after: float | None = None
-    is_unauthenticated: bool = False
-
-    def error(self) -> RoomError:
-        """A new exception."""
-        if self.error_type is LiveKitUnavailable:
-            return LiveKitUnavailable(self.message, remedy=self.remedy, retry_after=self.retry_after)
-        return self.error_type(self.message, remedy=self.remedy)
-
-
 def call(access: Access, wanted: Call, end: float) -> Steps[Reply | Failure]:
     """The response of a call that ends by `end` on the monotonic clock, or why there is none."""
     credentials = access.credentials()
     result = yield from _send(access, credentials, wanted, end)
-    if not isinstance(result, Failure) or not result.is_unauthenticated:
+    if not isinstance(result, Failure) or not result.is_rejection:
         return result
     # The API key was rotated, or revoked.
     access.reload()
     while access.is_reloading() and access.timing.mono() < end:
         yield Pause(_RELOAD_POLL)
     current = access.credentials()
-    if current.generation.same_as(credentials.generation):
+    if current.credentials.same_as(credentials.credentials):
         return result
     return (yield from _send(access, current, wanted, end))
 
@@ -122,11 +95,7 @@ def _send(access: Access, credentials: Signed, wanted: Call, end: float) -> Step
     if left < _SHORTEST_CALL:
         return Failure(LiveKitUnavailable, "LiveKit did not respond in time", "retry later")
     policy = RetryPolicy(_ATTEMPTS if wanted.is_repeatable else 1, _ATTEMPT_TIMEOUT, left, _MAX_RETRY_AFTER)
-    result, effort = yield from with_retries(_request(credentials, wanted), _classify, policy, timing)
-    if not isinstance(result, Failure):
-        return result
-    count = f" ({effort.attempts} attempts)" if effort.attempts > 1 else ""
-    return result._replace(message=result.message + count, retry_after=effort.retry_after)
+    return (yield from with_retries(_request(credentials, wanted), _classify, LiveKitUnavailable, policy, timing))
 
 
 def _request(credentials: Signed, wanted: Call) -> Request:
@@ -135,15 +104,11 @@ def _request(credentials: Signed, wanted: Call) -> Request:
         "POST",
         f"{api_url(credentials.url)}/twirp/livekit.{wanted.service}/{wanted.method}",
         headers=(("Content-Type", "application/json"),),
-        secret_headers=(("Authorization", _bearer(credentials.token(wanted.grants))),),
+        secret_headers=(("Authorization", Secret(f"Bearer {credentials.token(wanted.grants).reveal()}")),),
         body=Secret(dumps(wanted.fields).encode()),
         max_body=LARGE_BODY,
         reads_error_body=True,
     )
-
-
-def _bearer(token: Secret[str]) -> Secret[str]:
-    return Secret(f"Bearer {token.reveal()}")
 
 
 def api_url(url: str) -> str:
@@ -151,19 +116,17 @@ def api_url(url: str) -> str:
     return ("http" + url[2:] if url.startswith("ws") else url).rstrip("/")
 
 
-def _classify(answer: Answer) -> tuple[Reply | Failure, bool]:
-    """What an answer means, and whether another attempt may bring a better one."""
-    if isinstance(answer, TransportError):
-        return Failure(LiveKitUnavailable, f"request to LiveKit failed: {answer.message}", answer.remedy), answer.retry
-    if answer.is_success:
-        if answer.is_compressed or answer.is_truncated:
-            reason = "it is too long" if answer.is_truncated else "it is compressed, although that was not requested"
-            return _unusable(reason), False
-        fields = json_object(answer.body)
-        if fields is None:
-            return _unusable("it is not a JSON object"), True
-        return Reply(fields, http_date(answer.headers.get("date", ""))), False
-    return _error(answer.status, _code(answer.body)), answer.status in TEMPORARY
+def _classify(response: Response) -> tuple[Reply | Failure, bool]:
+    """What a response means, and whether another attempt may bring a better one."""
+    if not response.is_success:
+        return _error(response.status, _code(response.body)), response.status in TEMPORARY
+    if response.is_compressed or response.is_truncated:
+        reason = "it is too long" if response.is_truncated else "it is compressed, although that was not requested"
+        return _unusable(reason), False
+    fields = json_object(response.body)
+    if fields is None:
+        return _unusable("it is not a JSON object"), True
+    return Reply(fields, http_date(response.headers.get("date", ""))), False
 
 
 def _code(body: Secret[bytes]) -> str:
@@ -186,7 +149,7 @@ def _unusable(reason: str) -> Failure:
 def _error(status: int, code: str) -> Failure:
     if status == 401:
         remedy = "check that the LiveKit API key and secret are current"
-        return Failure(LiveKitRejected, "LiveKit rejected the API token (HTTP 401)", remedy, is_unauthenticated=True)
+        return Failure(LiveKitRejected, "LiveKit rejected the API token (HTTP 401)", remedy, is_rejection=True)
     if status == 404 and code == "not_found":
         return Failure(RoomNotFound, "LiveKit found no such room, participant or dispatch")
     if status in TEMPORARY:

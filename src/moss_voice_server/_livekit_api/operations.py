@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 from .. import _validation
 from .._http.flow import Steps
+from .._http.model import Failure
 from ..errors import InvalidArgument, MossVoiceError, RoomNotFound
 from ..grants import ApiGrants
 from . import parse
-from .call import BUDGET, Access, Call, Failure, Reply, call, succeed
+from .call import BUDGET, Access, Call, Reply, call, succeed
 from .models import EndedRooms, Participant, Room
 
 _RESERVED = 4.0  # seconds of an operation's budget that stay for deleting the room itself
@@ -120,7 +120,7 @@ def _is_older(room: Room, limit: float) -> bool:
     return room.created_at is not None and room.created_at.timestamp() <= limit
 
 
-def _age(age: Any) -> float:
+def _age(age: object) -> float:
     seconds = age.total_seconds() if isinstance(age, timedelta) else age
     longest = timedelta.max.total_seconds()
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= longest:

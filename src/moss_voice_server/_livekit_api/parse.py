@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from .._json import InvalidJSON, decode
 from .._secret import Secret
@@ -16,7 +15,7 @@ _AGENT_NAME = "lk.agent_name"  # the attribute that livekit-server sets, pkg/age
 _SECRET_FIELDS = frozenset({"turn_password", "turnPassword"})
 
 
-def json_object(body: Secret[bytes]) -> dict[str, Any] | None:
+def json_object(body: Secret[bytes]) -> dict[str, object] | None:
     """The JSON object in a body, without the fields that are secret; `None` if the body is anything else.
 
     Nothing is raised, because the exception's frames would hold the body.
@@ -28,19 +27,19 @@ def json_object(body: Secret[bytes]) -> dict[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: object) -> object:
     if isinstance(value, dict):
         return {name: _without_secrets(each) for name, each in value.items() if name not in _SECRET_FIELDS}
     return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
-def items(fields: Any, name: str) -> list[dict[str, Any]]:
+def items(fields: object, name: str) -> list[dict[str, object]]:
     """The objects in the list of this name."""
     listed = fields.get(name) if isinstance(fields, dict) else None
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
-def room(fields: dict[str, Any]) -> Room:
+def room(fields: dict[str, object]) -> Room:
     """A room, from the server API (snake_case) or a webhook (camelCase)."""
     return Room(
         name=text(fields, "name"),
@@ -52,7 +51,7 @@ def room(fields: dict[str, Any]) -> Room:
     )
 
 
-def participant(fields: dict[str, Any]) -> Participant:
+def participant(fields: dict[str, object]) -> Participant:
     """A participant, from the server API or a webhook."""
     attributes = _texts(fields, "attributes")
     return Participant(
@@ -67,7 +66,7 @@ def participant(fields: dict[str, Any]) -> Participant:
     )
 
 
-def dispatch(fields: dict[str, Any]) -> Dispatch:
+def dispatch(fields: dict[str, object]) -> Dispatch:
     """A dispatch, from the server API."""
     status, identity = _progress(fields)
     return Dispatch(
@@ -82,25 +81,25 @@ def dispatch(fields: dict[str, Any]) -> Dispatch:
     )
 
 
-def created_ns(fields: dict[str, Any]) -> int:
+def created_ns(fields: dict[str, object]) -> int:
     """When a dispatch was created, in nanoseconds since 1970."""
-    return number(_object(fields, "state"), "created_at")
+    return number(mapping(fields, "state"), "created_at")
 
 
-def is_deleted(fields: dict[str, Any]) -> bool:
+def is_deleted(fields: dict[str, object]) -> bool:
     """Whether a dispatch was deleted."""
-    return number(_object(fields, "state"), "deleted_at") > 0
+    return number(mapping(fields, "state"), "deleted_at") > 0
 
 
-def started_ns(fields: dict[str, Any]) -> int:
+def started_ns(fields: dict[str, object]) -> int:
     """When the latest job of a dispatch was started, in nanoseconds since 1970; else, when it was created."""
-    jobs = items(_object(fields, "state"), "jobs")
-    return max([created_ns(fields), *(number(_object(job, "state"), "started_at") for job in jobs)])
+    jobs = items(mapping(fields, "state"), "jobs")
+    return max([created_ns(fields), *(number(mapping(job, "state"), "started_at") for job in jobs)])
 
 
-def _progress(fields: dict[str, Any]) -> tuple[DispatchStatus, str]:
+def _progress(fields: dict[str, object]) -> tuple[DispatchStatus, str]:
     """The status of a dispatch and the identity of its agent, from its jobs: a restarted agent has several."""
-    states = [_object(job, "state") for job in items(_object(fields, "state"), "jobs")]
+    states = [mapping(job, "state") for job in items(mapping(fields, "state"), "jobs")]
     statuses = [text(state, "status") or "JS_PENDING" for state in states]
     if "JS_RUNNING" in statuses:
         return "running", text(states[statuses.index("JS_RUNNING")], "participant_identity")
@@ -117,7 +116,7 @@ def moment(seconds: float) -> datetime | None:
         return None
 
 
-def number(fields: dict[str, Any], name: str) -> int:
+def number(fields: dict[str, object], name: str) -> int:
     """An integer of 64 bits, which LiveKit sends as a number or as a string; 0 if there is none."""
     value = _field(fields, name)
     try:
@@ -127,25 +126,26 @@ def number(fields: dict[str, Any], name: str) -> int:
     return found if abs(found) < 2**63 else 0
 
 
-def _moment(fields: dict[str, Any], milliseconds: str, seconds: str) -> datetime | None:
+def _moment(fields: dict[str, object], milliseconds: str, seconds: str) -> datetime | None:
     return moment(number(fields, milliseconds) / 1000 or number(fields, seconds))
 
 
-def _field(fields: dict[str, Any], name: str) -> Any:
+def _field(fields: dict[str, object], name: str) -> object:
     first, *rest = name.split("_")
     return fields.get(name, fields.get(first + "".join(part.capitalize() for part in rest)))
 
 
-def text(fields: dict[str, Any], name: str) -> str:
+def text(fields: dict[str, object], name: str) -> str:
     """A text; "" if there is none."""
     value = _field(fields, name)
     return value if isinstance(value, str) else ""
 
 
-def _texts(fields: dict[str, Any], name: str) -> dict[str, str]:
-    return {key: value for key, value in _object(fields, name).items() if isinstance(value, str)}
+def _texts(fields: dict[str, object], name: str) -> dict[str, str]:
+    return {key: value for key, value in mapping(fields, name).items() if isinstance(value, str)}
 
 
-def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
+def mapping(fields: dict[str, object], name: str) -> dict[str, object]:
+    """An object; empty if there is none."""
     value = _field(fields, name)
     return value if isinstance(value, dict) else {}

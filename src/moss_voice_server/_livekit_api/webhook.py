@@ -51,18 +51,15 @@ def receive(
     fields = parse.json_object(raw)
     if fields is None:
         raise WebhookRejected("the webhook's body is not a JSON object", remedy="check that LiveKit is the sender")
+    room, participant = fields.get("room"), fields.get("participant")
     return WebhookEvent(
         id=parse.text(fields, "id"),
         event=parse.text(fields, "event"),
         created_at=parse.moment(parse.number(fields, "created_at")),
-        room=_model(fields, "room", parse.room),
-        participant=_model(fields, "participant", parse.participant),
+        room=parse.room(room) if isinstance(room, dict) else None,
+        participant=parse.participant(participant) if isinstance(participant, dict) else None,
         raw=fields,
     )
-
-
-def _model(fields: dict[str, Any], name: str, read: Callable[[dict[str, Any]], Any]) -> Any:
-    return read(fields[name]) if isinstance(fields.get(name), dict) else None
 
 
 def _extra_signers(webhook_keys: Secret[Any]) -> list[Signer]:
@@ -108,10 +105,8 @@ def _token(authorization: Secret[Any]) -> _jwt.Token:
             code="missing_authorization",
             remedy="pass the header as it arrived, and check that no proxy removes it",
         )
-    problem = ""
-    if not isinstance(authorization.reveal(), str) or len(authorization.reveal()) > _MAX_TOKEN:
-        problem = "not a JWT of a usual length"
-    else:
+    problem = "not a JWT of a usual length"
+    if isinstance(authorization.reveal(), str) and len(authorization.reveal()) <= _MAX_TOKEN:
         try:
             return _jwt.read(authorization.reveal())
         except _jwt.InvalidToken:

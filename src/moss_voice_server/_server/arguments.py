@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from .._credentials.cache import CredentialsCache
+    from .._credentials.model import Credentials
     from .._credentials.runtime import Runtime
     from ..credentials import RefreshPolicy
     from .base import BaseServer, OnChange
@@ -47,24 +48,23 @@ def new_cache(
     transport: Any,
     on_change: OnChange | None,
     runtime: Runtime | None = None,
-) -> CredentialsCache:
+) -> CredentialsCache[Credentials]:
     """The cache of a server whose four positional arguments are these."""
     from .._credentials.cache import CredentialsCache
     from .._credentials.config import config
+    from .._credentials.fetch import MossSource
     from .._credentials.runtime import Runtime
-    from .._credentials.source import MossSource
 
     project_id, project_key, voice_agent_id, api_url = arguments
     if api_url.reveal() is None:
         api_url = default_api_url(process_environ(None))
-    runtime = runtime or Runtime(_clock.current)
     source = MossSource(
         config(project_id, project_key, voice_agent_id, api_url),
         policy,
         lambda flow: server._run(flow, transport),
-        runtime,
+        runtime or Runtime(_clock.current),
     )
-    return CredentialsCache(source, policy, type(server).__name__, on_change, runtime)
+    return CredentialsCache(source, type(server).__name__, on_change)
 
 
 def check_callback(on_change: object) -> None:

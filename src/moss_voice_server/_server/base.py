@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .._clock import Clock
     from .._credentials.cache import CredentialsCache
-    from .._credentials.static import StaticCredentials
+    from .._credentials.model import Credentials, StaticCredentials
     from .._http.flow import Flow
     from .._session_reports.iterate import Reader
     from .._token.signing import Signer
@@ -85,7 +85,7 @@ class BaseServer(Minter):
 
     __str__ = __repr__
 
-    def _use(self, cache: CredentialsCache | StaticCredentials, clock: Clock | None = None) -> None:
+    def _use(self, cache: CredentialsCache[Credentials] | StaticCredentials, clock: Clock | None = None) -> None:
         self._cache = cache
         self._clock = clock or _clock.current
         self._warned = ""
@@ -105,8 +105,7 @@ class BaseServer(Minter):
         """
         hidden_url, key, secret, agent = hide(url, api_key, api_secret, agent_name)
         del url, api_key, api_secret, agent_name
-        from .._credentials.model import validated
-        from .._credentials.static import StaticCredentials
+        from .._credentials.model import StaticCredentials, validated
 
         server = cls.__new__(cls)
         server._use(StaticCredentials(validated(hidden_url, key, secret, agent)))

@@ -14,14 +14,13 @@ from ..grants import AgentDispatch, ApiGrants, ConnectionDetails, ParticipantGra
 if TYPE_CHECKING:
     from .._clock import Clock
     from .._credentials.cache import CredentialsCache
-    from .._credentials.model import Credentials
-    from .._credentials.static import StaticCredentials
+    from .._credentials.model import Credentials, StaticCredentials
 
 
 class Minter(Sealed):
     """What needs the credentials and a clock only: nothing here waits or does I/O."""
 
-    _cache: CredentialsCache | StaticCredentials
+    _cache: CredentialsCache[Credentials] | StaticCredentials
     _clock: Clock
 
     def create_participant_token(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from .. import _clock
-from .._credentials.result import Failure
-from .._credentials.source import MossSource
+from .._credentials.fetch import MossSource
 from .._http.flow import Timing
+from .._http.model import Failure
 from .._http.threads import run_in_thread
 from .._secret import Sealed
 from ..errors import CredentialsUnavailable
 from .models import SessionReport
-from .pages import LIMIT, Query, page
-from .parse import selected
+from .pages import LIMIT, Query, page, selected
 
 
 class Reader(Sealed):
@@ -23,8 +22,8 @@ class Reader(Sealed):
         CredentialsUnavailable: the credentials do not come from the Moss API.
     """
 
-    def __init__(self, source: MossSource | None, query: Query, wall: Callable[[], float]) -> None:
-        if source is None:
+    def __init__(self, source: object, query: Query, wall: Callable[[], float]) -> None:
+        if not isinstance(source, MossSource):
             raise CredentialsUnavailable(
                 "a server with static credentials has no Moss project",
                 remedy="create the server with create() or from_env()",
@@ -46,7 +45,7 @@ class Reader(Sealed):
         source = self._source
         received = source.run(page(source.config, self._query, self._number, source.policy, self._timing))
         if isinstance(received, Failure):
-            raise received.error(received.retry_after)
+            raise received.error()
         known = len(self._seen)
         reports = list(selected(received, self._query, self._seen))
         self._number += 1

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .._credentials.config import Config
-from .._credentials.fetch import MOSS, failed
-from .._credentials.result import Failure
-from .._http.flow import Flow, RetryPolicy, Timing, with_retries
-from .._http.model import LARGE_BODY, Answer, Request, Response
+from .._credentials.fetch import MOSS, failed, get, limits
+from .._http.flow import Flow, Timing, with_retries
+from .._http.model import LARGE_BODY, Failure, Response
 from .._json import InvalidJSON, decode
 from .._validation import label
 from ..credentials import RefreshPolicy, seconds
-from ..errors import CredentialsInvalid, InvalidArgument
+from ..errors import CredentialsInvalid, CredentialsUnavailable, InvalidArgument
+from .models import SessionReport, report
 
 LIMIT = 100
 """Reports in a page."""
@@ -29,7 +30,7 @@ class Query(NamedTuple):
     room_name: str | None
 
 
-def query(since: Any, until: Any, room_name: Any, now: float) -> Query:
+def query(since: object, until: object, room_name: object, now: float) -> Query:
     """Checks the arguments of `session_reports`."""
     start = _aware("since", since)
     # Not before `since`, which may be a time by Moss's clock.
@@ -41,7 +42,7 @@ def query(since: Any, until: Any, room_name: Any, now: float) -> Query:
     return Query(start, end, None if room_name is None else label("room_name", room_name))
 
 
-def _aware(argument: str, value: Any) -> datetime:
+def _aware(argument: str, value: object) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidArgument(
             f"{argument} must be a datetime with a time zone", field=argument, remedy="write datetime.now(timezone.utc)"
@@ -54,36 +55,30 @@ def _aware(argument: str, value: Any) -> datetime:
 
 def page(
     config: Config, wanted: Query, number: int, policy: RefreshPolicy, timing: Timing
-) -> Flow[list[dict[str, Any]] | Failure]:
+) -> Flow[list[dict[str, object]] | Failure]:
     """One page, or why there is none."""
     base, _, agent = config.url.rpartition("/get-voice-agent?")
     # The API filters by whole days: a day more on each side, so that its time zone does not matter.
     start, end = _day(wanted.since, -_DAY), _day(wanted.until, _DAY)
     url = f"{base}/session-reports?{agent}&start={start}&end={end}&limit={LIMIT}&page={number}"
-    request = Request(
-        MOSS,
-        "GET",
-        url,
-        secret_headers=(("X-Project-Id", config.project_id), ("X-Project-Key", config.project_key)),
-        max_body=LARGE_BODY,
-    )
-    limits = RetryPolicy(
-        policy.attempts,
-        seconds(policy.attempt_timeout),
-        seconds(policy.total_timeout),
-        seconds(policy.max_retry_after),
-    )
+    tries = limits(policy, policy.attempts, seconds(policy.total_timeout))
 
-    def classify(answer: Answer) -> tuple[list[dict[str, Any]] | Failure, bool]:
-        if isinstance(answer, Response) and answer.is_success:
-            return _reports(answer)
-        return failed(answer, config, url)
+    def classify(response: Response) -> tuple[list[dict[str, object]] | Failure, bool]:
+        return _reports(response) if response.is_success else failed(response, config, url)
 
-    result, effort = yield from with_retries(request, classify, limits, timing)
-    if not isinstance(result, Failure):
-        return result
-    count = f" ({effort.attempts} attempts)" if effort.attempts > 1 else ""
-    return result._replace(message=result.message + count, retry_after=effort.retry_after)
+    return with_retries(get(config, url, max_body=LARGE_BODY), classify, CredentialsUnavailable, tries, timing)
+
+
+def selected(listed: list[dict[str, object]], wanted: Query, seen: set[str]) -> Iterator[SessionReport]:
+    """The reports of a page that were requested and have not been seen: pages move while reports are stored."""
+    for fields in listed:
+        found = report(fields)
+        if found.id and found.id in seen:
+            continue
+        seen.add(found.id)
+        in_time = found.created_at is None or wanted.since <= found.created_at < wanted.until
+        if in_time and wanted.room_name in (None, found.room_name):
+            yield found
 
 
 def _day(moment: datetime, offset: timedelta) -> date:
@@ -93,7 +88,7 @@ def _day(moment: datetime, offset: timedelta) -> date:
         return moment.date()
 
 
-def _reports(response: Response) -> tuple[list[dict[str, Any]] | Failure, bool]:
+def _reports(response: Response) -> tuple[list[dict[str, object]] | Failure, bool]:
     if response.is_compressed or response.is_truncated:
         reason = "is compressed" if response.is_compressed else f"is longer than {LARGE_BODY} bytes"
         return _invalid(reason), False

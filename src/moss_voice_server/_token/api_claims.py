@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import InvalidArgument
 from ..grants import ApiGrants
 from .claims import API_TTL, lifetime
@@ -20,7 +18,7 @@ _VIDEO = {
 }
 
 
-def api_payload(head: str, now: float, grants: ApiGrants, ttl: Any) -> bytes:
+def api_payload(head: str, now: float, grants: ApiGrants, ttl: object) -> bytes:
     """The JSON payload of an API token: the claims that `livekit-api` makes for the same grants."""
     if not isinstance(grants, ApiGrants):
         raise InvalidArgument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import _validation
 from ..errors import InvalidArgument
@@ -33,8 +33,8 @@ def payload(
     agent_name: str | None,
     ttl: timedelta | float,
     grants: ParticipantGrants | None,
-    agents: Any,
-    room_config: Any,
+    agents: object,
+    room_config: object,
 ) -> bytes:
     """The JSON payload of a token, checked.
 
@@ -109,7 +109,7 @@ JOIN_TTL = TtlRange(MIN_TTL, MAX_TTL, "choose 1 minute to 24 hours; a session do
 API_TTL = TtlRange(10, 10 * 60, "choose 10 seconds to 10 minutes")
 
 
-def lifetime(ttl: Any, field: str = "ttl", allowed: TtlRange = JOIN_TTL) -> float:
+def lifetime(ttl: object, field: str = "ttl", allowed: TtlRange = JOIN_TTL) -> float:
     """A token's lifetime in seconds, from a `timedelta` or a number of seconds."""
     seconds: float
     if isinstance(ttl, timedelta):
@@ -125,7 +125,7 @@ def lifetime(ttl: Any, field: str = "ttl", allowed: TtlRange = JOIN_TTL) -> floa
     return float(seconds)
 
 
-def _checked_labels(identity: Any, room_name: Any, name: Any, agent_name: Any) -> tuple[str, str, str, str]:
+def _checked_labels(identity: object, room_name: object, name: object, agent_name: object) -> tuple[str, str, str, str]:
     """The four labels as JSON strings; the last two "" if they are absent."""
     checked = (
         _validation.label("identity", identity),
@@ -141,13 +141,13 @@ def _is_surely_fine(text: str) -> bool:
     return len(text) <= _SURELY_SHORT and text.isascii()
 
 
-def _metadata(metadata: Any) -> str:
+def _metadata(metadata: object) -> str:
     if type(metadata) is not str or not _is_surely_fine(metadata):
         metadata = _validation.text("metadata", metadata, limit=_validation.METADATA_LIMIT)
     return f',"metadata":{json_string(metadata)}' if metadata else ""
 
 
-def _attributes(attributes: Any) -> str:
+def _attributes(attributes: object) -> str:
     if type(attributes) is dict:
         try:
             # One JSON string for each key: with fewer of them, two keys would be the same name in JSON.
@@ -163,7 +163,7 @@ def _attributes(attributes: Any) -> str:
     )
 
 
-def _room(agent: str, agent_name: Any, agents: Any, room_config: Any) -> str:
+def _room(agent: str, agent_name: object, agents: object, room_config: object) -> str:
     """The claim `roomConfig`; `agent` is the checked `agent_name` as a JSON string."""
     if room_config is None and agents == ():
         return f',"roomConfig":{{"agents":[{{"agentName":{agent}}}]}}'
@@ -174,7 +174,7 @@ def _room(agent: str, agent_name: Any, agents: Any, room_config: Any) -> str:
     return f',"roomConfig":{claim}' if claim else ""
 
 
-def _video(grants: Any) -> str:
+def _video(grants: object) -> str:
     if not isinstance(grants, ParticipantGrants):
         raise InvalidArgument(f"grants must be a ParticipantGrants, not {type(grants).__name__}", field="grants")
     return _video_json(grants)
@@ -199,7 +199,7 @@ def _video_json(grants: ParticipantGrants) -> str:
     return f'"video":{{{",".join(parts)},"room":'
 
 
-def _not_a_participant(participant: Any) -> InvalidArgument:
+def _not_a_participant(participant: object) -> InvalidArgument:
     return InvalidArgument(
         f"participant must be a ParticipantInfo, not {type(participant).__name__}",
         field="participant",
@@ -207,7 +207,7 @@ def _not_a_participant(participant: Any) -> InvalidArgument:
     )
 
 
-def _too_large(metadata: Any, attributes: Any, room_config: Any) -> InvalidArgument:
+def _too_large(metadata: object, attributes: object, room_config: object) -> InvalidArgument:
     """Names the argument that takes most of the token; the room configuration has everything that is left."""
     sizes = {
         "metadata": len(_metadata(metadata)) if metadata is not None else 0,

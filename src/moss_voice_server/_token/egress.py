@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import _validation
 from ..errors import InvalidArgument
 
-Check = Callable[[str, Any], Any]
+Check = Callable[[str, object], object]
 
 
 class Message(NamedTuple):
@@ -27,21 +27,8 @@ class Message(NamedTuple):
 
 # What must not be in a token, as its holder can read it. livekit/protocol auth/grants.go checks the first four and streams
 # ("in a future version, we'll reject"); the others are not in that check.
-_CREDENTIALS = frozenset(
-    [
-        "secret",
-        "credentials",
-        "accountkey",
-        "sessiontoken",
-        "assumeroleexternalid",
-        "password",
-        "stream",
-        "streamoutputs",
-        "urls",
-        "webhooks",
-        "signingkey",
-    ]
-)
+_NAMES = "secret credentials accountkey sessiontoken assumeroleexternalid password stream streamoutputs urls webhooks signingkey"
+_CREDENTIALS = frozenset(_NAMES.split())
 USER_IN_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 
 
@@ -56,15 +43,15 @@ def camel(name: str) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
-def egress(field: str, value: Any) -> dict[str, Any]:
+def egress(field: str, value: object) -> dict[str, object]:
     """The wire form of a `RoomEgress`."""
     return _message(ROOM_EGRESS, field, value)
 
 
-def _message(message: Message, field: str, value: Any) -> dict[str, Any]:
+def _message(message: Message, field: str, value: object) -> dict[str, object]:
     if not isinstance(value, Mapping):
         raise InvalidArgument(f"{field} must be a mapping, not {type(value).__name__}", field=field)
-    wire: dict[str, Any] = {}
+    wire: dict[str, object] = {}
     for key, item in value.items():
         name = _field_name(message, field, key, item)
         path = f"{field}.{key}"
@@ -79,7 +66,7 @@ def _message(message: Message, field: str, value: Any) -> dict[str, Any]:
     return {name: item for name, item in wire.items() if item is not None}
 
 
-def _field_name(message: Message, field: str, key: Any, value: Any) -> str:
+def _field_name(message: Message, field: str, key: object, value: object) -> str:
     """The field in snake_case, from either of the two spellings that LiveKit reads."""
     given = _validation.plain_str(key)
     if given is None:
@@ -107,14 +94,14 @@ def _credentials(field: str) -> InvalidArgument:
     )
 
 
-def _text(field: str, value: Any) -> str:
+def _text(field: str, value: object) -> str:
     checked = _validation.text(field, value, limit=_validation.METADATA_LIMIT)
     if USER_IN_URL.match(checked):
         raise _credentials(field)
     return checked
 
 
-def _texts(field: str, value: Any) -> dict[str, str]:
+def _texts(field: str, value: object) -> dict[str, str]:
     checked = _validation.attributes(field, value)
     for key, item in checked.items():
         if USER_IN_URL.match(item):
@@ -122,13 +109,13 @@ def _texts(field: str, value: Any) -> dict[str, str]:
     return checked
 
 
-def _list(check: Check, field: str, value: Any) -> list[Any]:
+def _list(check: Check, field: str, value: object) -> list[object]:
     if not isinstance(value, (list, tuple)):
         raise InvalidArgument(f"{field} must be a list, not {type(value).__name__}", field=field)
     return [check(f"{field}[{index}]", item) for index, item in enumerate(value)]
 
 
-def _one_of(names: tuple[str, ...], field: str, value: Any) -> str:
+def _one_of(names: tuple[str, ...], field: str, value: object) -> str:
     """A name of an enumeration; protobuf's number for it is accepted as well."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
         return names[value]
@@ -138,17 +125,27 @@ def _one_of(names: tuple[str, ...], field: str, value: Any) -> str:
     return found
 
 
-def _never(field: str, _value: Any) -> Any:
+def _never(field: str, _value: object) -> object:
     raise _credentials(field)
 
 
-def _secret(field: str, value: Any) -> Any:
+def _secret(field: str, value: object) -> object:
     """An empty value, which a message with all its defaults has; everything else is refused by `is_credential`."""
     return _list(_never, field, value) if isinstance(value, (list, tuple)) else _text(field, value)
 
 
-def _enumeration(*names: str) -> Check:
-    return partial(_one_of, names)
+def _message_of(
+    checks: dict[str, Check] | None = None, *groups: tuple[str, ...], text: str = "", refused: str = "", **more: Check
+) -> Message:
+    """A message from the names of its texts, those of its secrets, and the checks of its other fields."""
+    return Message(
+        {**dict.fromkeys(text.split(), _text), **dict.fromkeys(refused.split(), _secret), **(checks or {}), **more},
+        groups,
+    )
+
+
+def _enumeration(names: str) -> Check:
+    return partial(_one_of, tuple(names.split()))
 
 
 def _of(message: Message) -> Check:
@@ -162,103 +159,66 @@ def _list_of(check: Check) -> Check:
 _boolean, _uint32 = _validation.boolean, _validation.integer
 _int32 = partial(_validation.integer, lowest=-(2**31), highest=2**31 - 1)
 
-_PROXY = Message({"url": _text, "username": _text, "password": _secret})
-_S3 = Message(
-    {
-        "access_key": _text,
-        "secret": _secret,
-        "session_token": _secret,
-        "assume_role_arn": _text,
-        "assume_role_external_id": _secret,
-        "region": _text,
-        "endpoint": _text,
-        "bucket": _text,
-        "force_path_style": _boolean,
-        "metadata": _texts,
-        "tagging": _text,
-        "content_disposition": _text,
-        "proxy": _of(_PROXY),
-    }
+_PROXY = _of(_message_of(text="url username", refused="password"))
+_S3 = _message_of(
+    text="access_key assume_role_arn region endpoint bucket tagging content_disposition",
+    refused="secret session_token assume_role_external_id",
+    force_path_style=_boolean,
+    metadata=_texts,
+    proxy=_PROXY,
 )
-_GCP = Message({"credentials": _secret, "bucket": _text, "proxy": _of(_PROXY)})
-_AZURE = Message({"account_name": _text, "account_key": _secret, "container_name": _text})
-_ALI_OSS = Message({"access_key": _text, "secret": _secret, "region": _text, "endpoint": _text, "bucket": _text})
-_STORAGE: dict[str, Check] = {"s3": _of(_S3), "gcp": _of(_GCP), "azure": _of(_AZURE), "aliOSS": _of(_ALI_OSS)}
-_ONE_STORAGE = (tuple(_STORAGE),)
-_FILE = Message(
-    {
-        "file_type": _enumeration("DEFAULT_FILETYPE", "MP4", "OGG", "MP3"),
-        "filepath": _text,
-        "disable_manifest": _boolean,
-        **_STORAGE,
-    },
+_GCP = _message_of(text="bucket", refused="credentials", proxy=_PROXY)
+_AZURE = _message_of(text="account_name container_name", refused="account_key")
+_ALI_OSS = _message_of(text="access_key region endpoint bucket", refused="secret")
+_STORAGE = {"s3": _of(_S3), "gcp": _of(_GCP), "azure": _of(_AZURE), "aliOSS": _of(_ALI_OSS)}
+_ONE_STORAGE = tuple(_STORAGE)
+_OUTPUT = {**_STORAGE, "disable_manifest": _boolean}
+_FILE = _message_of(_OUTPUT, _ONE_STORAGE, text="filepath", file_type=_enumeration("DEFAULT_FILETYPE MP4 OGG MP3"))
+_SEGMENTS = _message_of(
+    _OUTPUT,
     _ONE_STORAGE,
+    text="filename_prefix playlist_name live_playlist_name",
+    protocol=_enumeration("DEFAULT_SEGMENTED_FILE_PROTOCOL HLS_PROTOCOL HLS_FMP4_PROTOCOL"),
+    segment_duration=_uint32,
+    filename_suffix=_enumeration("INDEX TIMESTAMP"),
 )
-_SEGMENTS = Message(
-    {
-        "protocol": _enumeration("DEFAULT_SEGMENTED_FILE_PROTOCOL", "HLS_PROTOCOL", "HLS_FMP4_PROTOCOL"),
-        "filename_prefix": _text,
-        "playlist_name": _text,
-        "live_playlist_name": _text,
-        "segment_duration": _uint32,
-        "filename_suffix": _enumeration("INDEX", "TIMESTAMP"),
-        "disable_manifest": _boolean,
-        **_STORAGE,
-    },
+_IMAGES = _message_of(
+    _OUTPUT,
     _ONE_STORAGE,
+    text="filename_prefix",
+    capture_interval=_uint32,
+    width=_int32,
+    height=_int32,
+    filename_suffix=_enumeration("IMAGE_SUFFIX_INDEX IMAGE_SUFFIX_TIMESTAMP IMAGE_SUFFIX_NONE_OVERWRITE"),
+    image_codec=_enumeration("IC_DEFAULT IC_JPEG"),
 )
-_IMAGES = Message(
-    {
-        "capture_interval": _uint32,
-        "width": _int32,
-        "height": _int32,
-        "filename_prefix": _text,
-        "filename_suffix": _enumeration("IMAGE_SUFFIX_INDEX", "IMAGE_SUFFIX_TIMESTAMP", "IMAGE_SUFFIX_NONE_OVERWRITE"),
-        "image_codec": _enumeration("IC_DEFAULT", "IC_JPEG"),
-        "disable_manifest": _boolean,
-        **_STORAGE,
-    },
-    _ONE_STORAGE,
+_NUMBERS = "width height depth framerate audio_bitrate audio_frequency video_bitrate audio_quality video_quality"
+_ENCODING = _message_of(
+    dict.fromkeys(_NUMBERS.split(), _int32),
+    audio_codec=_enumeration("DEFAULT_AC OPUS AAC AC_MP3"),
+    video_codec=_enumeration("DEFAULT_VC H264_BASELINE H264_MAIN H264_HIGH VP8"),
+    key_frame_interval=_validation.number,
 )
-_ENCODING = Message(
-    {
-        **dict.fromkeys(("width", "height", "depth", "framerate"), _int32),
-        "audio_codec": _enumeration("DEFAULT_AC", "OPUS", "AAC", "AC_MP3"),
-        **dict.fromkeys(("audio_bitrate", "audio_frequency"), _int32),
-        "video_codec": _enumeration("DEFAULT_VC", "H264_BASELINE", "H264_MAIN", "H264_HIGH", "VP8"),
-        "video_bitrate": _int32,
-        "key_frame_interval": _validation.number,
-        **dict.fromkeys(("audio_quality", "video_quality"), _int32),
-    }
-)
-_SIZES = ("H264_720P_30", "H264_720P_60", "H264_1080P_30", "H264_1080P_60")
-_OPTIONS: dict[str, Check] = {
-    "preset": _enumeration(*_SIZES, *(f"PORTRAIT_{size}" for size in _SIZES), "PASSTHROUGH"),
-    "advanced": _of(_ENCODING),
-}
+_PRESETS = """H264_720P_30 H264_720P_60 H264_1080P_30 H264_1080P_60 PORTRAIT_H264_720P_30 PORTRAIT_H264_720P_60
+    PORTRAIT_H264_1080P_30 PORTRAIT_H264_1080P_60 PASSTHROUGH"""
+_OPTIONS = {"preset": _enumeration(_PRESETS), "advanced": _of(_ENCODING)}
 _ONE_OPTION = tuple(_OPTIONS)
-_ROOM = Message(
-    {
-        "room_name": _text,
-        "layout": _text,
-        "audio_only": _boolean,
-        "audio_mixing": _enumeration("DEFAULT_MIXING", "DUAL_CHANNEL_AGENT", "DUAL_CHANNEL_ALTERNATE"),
-        "video_only": _boolean,
-        "custom_base_url": _text,
-        "file": _of(_FILE),
-        "stream": _never,
-        "segments": _of(_SEGMENTS),
-        **_OPTIONS,
-        "file_outputs": _list_of(_of(_FILE)),
-        "stream_outputs": _list_of(_never),
-        "segment_outputs": _list_of(_of(_SEGMENTS)),
-        "image_outputs": _list_of(_of(_IMAGES)),
-        "webhooks": _list_of(_never),
-    },
-    (_ONE_OPTION, ("file", "stream", "segments")),
+_OUTPUTS = {**_OPTIONS, "file_outputs": _list_of(_of(_FILE)), "segment_outputs": _list_of(_of(_SEGMENTS))}
+_ROOM = _message_of(
+    _OUTPUTS,
+    _ONE_OPTION,
+    ("file", "stream", "segments"),
+    text="room_name layout custom_base_url",
+    audio_only=_boolean,
+    video_only=_boolean,
+    audio_mixing=_enumeration("DEFAULT_MIXING DUAL_CHANNEL_AGENT DUAL_CHANNEL_ALTERNATE"),
+    file=_of(_FILE),
+    stream=_never,
+    segments=_of(_SEGMENTS),
+    stream_outputs=_list_of(_never),
+    image_outputs=_list_of(_of(_IMAGES)),
+    webhooks=_list_of(_never),
 )
-_PARTICIPANT = Message(
-    {**_OPTIONS, "file_outputs": _list_of(_of(_FILE)), "segment_outputs": _list_of(_of(_SEGMENTS))}, (_ONE_OPTION,)
-)
-_TRACKS = Message({"filepath": _text, "disable_manifest": _boolean, **_STORAGE}, _ONE_STORAGE)
-ROOM_EGRESS = Message({"room": _of(_ROOM), "participant": _of(_PARTICIPANT), "tracks": _of(_TRACKS)})
+_PARTICIPANT = _message_of(_OUTPUTS, _ONE_OPTION)
+_TRACKS = _message_of(_OUTPUT, _ONE_STORAGE, text="filepath")
+ROOM_EGRESS = _message_of(room=_of(_ROOM), participant=_of(_PARTICIPANT), tracks=_of(_TRACKS))

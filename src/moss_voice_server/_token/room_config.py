@@ -17,7 +17,7 @@ _RESTART_POLICIES = ("JRP_ON_FAILURE", "JRP_NEVER")
 _MAX_AGENTS = 1000  # more do not fit into a token; an endless iterator ends here
 
 
-def room_config_json(agent_name: str, agents: Any, room_config: Any) -> str:
+def room_config_json(agent_name: str, agents: object, room_config: object) -> str:
     """The claim, or "" for none; agents in the order `agent_name`, `agents`, the room configuration's own."""
     config: dict[str, Any] = {} if room_config is None else _config(room_config)
     dispatches = ([{"agentName": agent_name}] if agent_name else []) + _listed(agents) + config.pop("agents", [])
@@ -29,13 +29,13 @@ def room_config_json(agent_name: str, agents: Any, room_config: Any) -> str:
 
 
 @lru_cache(maxsize=1)
-def _encoder() -> Callable[[Any], str]:
+def _encoder() -> Callable[[object], str]:
     from json import JSONEncoder  # most tokens do without
 
     return JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def _sequence(field: str, value: Any, of: str) -> list[Any]:
+def _sequence(field: str, value: object, of: str) -> list[object]:
     """The items, bounded."""
     if isinstance(value, (str, bytes, AgentDispatch, Mapping)) or not isinstance(value, Iterable):
         raise InvalidArgument(f"{field} must be a list of {of}, not {type(value).__name__}", field=field)
@@ -45,7 +45,7 @@ def _sequence(field: str, value: Any, of: str) -> list[Any]:
     return items
 
 
-def _listed(agents: Any) -> list[dict[str, Any]]:
+def _listed(agents: object) -> list[dict[str, object]]:
     dispatches = []
     for index, each in enumerate(_sequence("agents", agents, "names and AgentDispatch values")):
         field = f"agents[{index}]"
@@ -65,7 +65,7 @@ def _listed(agents: Any) -> list[dict[str, Any]]:
     return dispatches
 
 
-def _dispatch(field: str, agent: AgentDispatch) -> dict[str, Any]:
+def _dispatch(field: str, agent: AgentDispatch) -> dict[str, object]:
     """The wire form, checked again: attributes may have changed since, and a subclass may have skipped the check."""
     values = {
         "agent_name": agent.agent_name,
@@ -76,7 +76,7 @@ def _dispatch(field: str, agent: AgentDispatch) -> dict[str, Any]:
     return _agent(field, values)
 
 
-def _config(room_config: Any) -> dict[str, Any]:
+def _config(room_config: object) -> dict[str, object]:
     """The wire form of a mapping in snake_case or of a protobuf message, every field checked."""
     if not isinstance(room_config, Mapping):
         room_config = _from_message(room_config)
@@ -85,7 +85,7 @@ def _config(room_config: Any) -> dict[str, Any]:
     return {name: value for name, value in wire.items() if value or name == "egress"}
 
 
-def _from_message(message: Any) -> dict[str, Any]:
+def _from_message(message: Any) -> dict[str, object]:
     descriptor = getattr(message, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) != _MESSAGE or isinstance(message, type):
         raise InvalidArgument(
@@ -97,8 +97,8 @@ def _from_message(message: Any) -> dict[str, Any]:
     return dict(MessageToDict(message, preserving_proto_field_name=True))
 
 
-def _fields(table: Mapping[str, Check], where: str, values: Mapping[Any, Any]) -> dict[str, Any]:
-    wire: dict[str, Any] = {}
+def _fields(table: Mapping[str, Check], where: str, values: Mapping[Any, object]) -> dict[str, object]:
+    wire: dict[str, object] = {}
     for key, value in values.items():
         name = _validation.plain_str(key)
         check = None if name is None else table.get(name)
@@ -114,11 +114,11 @@ def _fields(table: Mapping[str, Check], where: str, values: Mapping[Any, Any]) -
     return wire
 
 
-def _agents(field: str, value: Any) -> list[dict[str, Any]]:
+def _agents(field: str, value: object) -> list[dict[str, object]]:
     return [_agent(f"{field}[{index}]", each) for index, each in enumerate(_sequence(field, value, "mappings"))]
 
 
-def _agent(field: str, value: Any) -> dict[str, Any]:
+def _agent(field: str, value: object) -> dict[str, object]:
     if isinstance(value, AgentDispatch):
         return _dispatch(field, value)
     if not isinstance(value, Mapping):
@@ -126,7 +126,7 @@ def _agent(field: str, value: Any) -> dict[str, Any]:
     return {name: item for name, item in _fields(AGENT_FIELDS, field, value).items() if item}
 
 
-def _restart_policy(field: str, value: Any) -> str:
+def _restart_policy(field: str, value: object) -> str:
     """LiveKit's name for the policy, or protobuf's number; the default is omitted."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(_RESTART_POLICIES):
         value = _RESTART_POLICIES[value]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from hashlib import sha256
 
 from .._secret import Sealed, Secret
 from .json_string import json_string
+
+try:  # OpenSSL's function alone: hashlib would load the other algorithms for the first token
+    from _hashlib import openssl_sha256 as sha256
+except ImportError:  # an interpreter without OpenSSL
+    from hashlib import sha256
 
 # base64url of {"alg":"HS256","typ":"JWT"}: the only header there is, so no caller can choose another algorithm.
 _HEADER = b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."

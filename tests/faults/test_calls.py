@@ -1,0 +1,104 @@
+"""Rooms and session reports meet the faults of the table too: both classes report each of them alike, to the letter."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server._http import flow
+from moss_voice_server._livekit_api import call
+from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.errors import CredentialsUnavailable, LiveKitUnavailable, MossVoiceError
+from tests.faults.conftest import Authority
+from tests.faults.table import FAULTS, KEY, MARK, Fault, Place
+from tests.rooms.plain import PlainRooms, Server
+from tests.support.errors import caught
+from tests.support.secret_scan import spilled
+
+SECRET = "a-secret-of-more-than-32-bytes-for-tests"
+ATTEMPTS, TIMEOUT = 2, 0.3
+SINCE = datetime(2026, 11, 28, tzinfo=timezone.utc)
+CLASSES = (MossVoiceServerSync, MossVoiceServer)
+
+
+def list_rooms(kind: type[Server], arguments: dict[str, str]) -> None:
+    """Asks LiveKit's server API, as if the faulty server were LiveKit."""
+    PlainRooms(kind.from_livekit(arguments["api_url"], "key", SECRET)).list()
+
+
+def read_reports(kind: type[Server], arguments: dict[str, str]) -> None:
+    """Asks the Moss API for session reports."""
+    server = kind(**arguments, refresh=RefreshPolicy(attempts=ATTEMPTS, attempt_timeout=TIMEOUT))
+    if isinstance(server, MossVoiceServerSync):
+        list(server.session_reports(SINCE))
+        return
+
+    async def read() -> None:
+        async for _ in server.session_reports(SINCE):
+            pass
+
+    asyncio.run(read())
+
+
+class Report(NamedTuple):
+    """What a class reports of a fault."""
+
+    kind: type[MossVoiceError]
+    code: str
+    text: str
+    remedy: str
+    retry_after: float | None
+    attempts: int
+
+
+def reported(
+    ask: Callable[[type[Server], dict[str, str]], None], kind: type[Server], fault: Fault, place: Place
+) -> Report:
+    """The fault, met by this class."""
+    with fault.serve(place) as target:
+        error = caught(lambda: ask(kind, target.arguments))
+        assert isinstance(error, MossVoiceError), error
+        assert [] == spilled(error, [KEY, SECRET, MARK])
+        text = re.sub(r":[0-9]{4,5}\b", ":port", str(error))
+        after = getattr(error, "retry_after", None)
+        return Report(type(error), error.code, text, error.remedy, after, target.seen())
+
+
+@pytest.mark.parametrize(
+    ("ask", "unavailable"), [(list_rooms, LiveKitUnavailable), (read_reports, CredentialsUnavailable)]
+)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_fault_is_reported_alike(
+    ask: Callable[[type[Server], dict[str, str]], None],
+    unavailable: type[MossVoiceError],
+    fault: Fault,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Class, code, text, remedy, attempts and time to wait of both classes are equal; what failed below HTTP says so."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    monkeypatch.setattr(flow, "_FIRST_BACKOFF", 0.0)
+    monkeypatch.setattr(call, "_ATTEMPTS", ATTEMPTS)
+    monkeypatch.setattr(call, "_ATTEMPT_TIMEOUT", TIMEOUT)
+    place = Place(authority.ca, tmp_path, monkeypatch)
+
+    first, second = (reported(ask, kind, fault, place) for kind in CLASSES)
+
+    if fault.is_racy:
+        second = second._replace(text=first.text, remedy=first.remedy)
+    assert first == second
+    assert first.text.endswith(f": {first.remedy}")
+    if fault.kind is CredentialsUnavailable and "HTTP" not in fault.message:
+        assert (unavailable, fault.attempts) == (first.kind, first.attempts)
+    assert MARK not in caplog.text
