@@ -114,13 +114,13 @@ class CredentialsCache(Refresher[Value]):
 
     async def refresh_async(self) -> None:
         """The same for a coroutine, under asyncio or trio."""
-        from .._http.threads import asyncio_is_running, run_in_thread
+        from .._http.threads import asyncio_is_running, run_in_thread, wait_on_loop
 
         if not asyncio_is_running():
             await run_in_thread(self.refresh)
             return
         refresh = self._join()
-        await refresh.wait_async(self._wait_limit())
+        await wait_on_loop(refresh.done, self._wait_limit())
         await refresh.wait_for_thread_exit_async(_clock.elapsed() + THREAD_EXIT_TIMEOUT)
         self._raise_if_failed(refresh)
 

@@ -27,6 +27,7 @@ TEXTS = Texts(
     CredentialsUnavailable,
     CredentialsRejected,
     CredentialsNotLoaded,
+    "create it with {owner}.create() or {owner}.from_env(), or call refresh() first",
 )
 _MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may set the age at which a refresh is due
 

@@ -60,12 +60,6 @@ class Refresh:
 
         wait([self.done], timeout)
 
-    async def wait_async(self, timeout: float) -> None:
-        """The same on asyncio's event loop."""
-        from .._http.threads import wait_on_loop
-
-        await wait_on_loop(self.done, timeout)
-
     def wait_for_thread_exit(self, deadline: float) -> None:
         """Waits until the thread has left the system, at most until `deadline` on the `elapsed` clock; see `_is_exiting`."""
         while self._is_exiting() and _clock.elapsed() < deadline:

@@ -22,10 +22,12 @@ class Texts(NamedTuple):
     unavailable: type[MossVoiceError]
     rejected: type[MossVoiceError]
     not_loaded: type[MossVoiceError]
+    first_steps: str
+    """What to do before the first use; `{owner}` is the class that users see."""
 
     def before_first_refresh(self, owner: str) -> Failure:
         """Nothing was fetched yet; `owner` is the class that users see."""
-        remedy = f"create it with {owner}.create() or {owner}.from_env(), or call refresh() first"
+        remedy = self.first_steps.format(owner=owner)
         return Failure(self.not_loaded, f"{owner} has not fetched its {self.value} yet", remedy)
 
     def closed(self, owner: str) -> Failure:

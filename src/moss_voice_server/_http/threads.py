@@ -96,7 +96,7 @@ async def run_in_thread(function: Callable[[], Result]) -> Result:
     return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
 
 
-async def wait_on_loop(future: Future[Any], timeout: float | None = None) -> None:
+async def wait_on_loop(future: Future[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109  # no exception
     """Waits on asyncio's event loop until another thread has finished a future; raises nothing, whatever its result.
 
     `asyncio.wrap_future` does not wake the loop on Python 3.14 where gevent runs that thread's code on the loop's own thread.

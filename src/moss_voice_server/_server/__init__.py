@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .._secret import Secret
@@ -133,7 +134,7 @@ class MossVoiceServer(BaseServer):
         """
         from .._session_reports.iterate import iterate_async
 
-        return iterate_async(self._report_reader(since, until, room_name))
+        return iterate_async(self._report_pages(since, until, room_name))
 
     async def aclose(self) -> None:
         """Stops refreshing; the cached credentials stay in use until they expire. May be called twice."""
@@ -205,9 +206,7 @@ class MossVoiceServerSync(BaseServer):
         self, since: datetime, until: datetime | None = None, room_name: str | None = None
     ) -> Iterator[SessionReport]:
         """Moss's session reports. See `MossVoiceServer.session_reports`."""
-        from .._session_reports.iterate import iterate
-
-        return iterate(self._report_reader(since, until, room_name))
+        return chain.from_iterable(self._report_pages(since, until, room_name))
 
     def close(self) -> None:
         """Stops refreshing. See `MossVoiceServer.aclose`."""

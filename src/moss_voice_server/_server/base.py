@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .._credentials.cache import CredentialsCache
     from .._credentials.model import Credentials, StaticCredentials
     from .._http.flow import Flow
-    from .._session_reports.iterate import Reader
+    from .._session_reports.models import SessionReport
     from .._token.signing import Signer
     from ..credentials import CredentialsStatus, RefreshPolicy
     from ..webhooks import WebhookEvent
@@ -166,11 +166,13 @@ class BaseServer(Minter):
     def _webhook_signers(self) -> list[Signer]:
         return [credentials.signer for credentials in self._cache.recent()]
 
-    def _report_reader(self, since: datetime, until: datetime | None, room_name: str | None) -> Reader:
-        from .._session_reports.iterate import Reader
+    def _report_pages(
+        self, since: datetime, until: datetime | None, room_name: str | None
+    ) -> Iterator[list[SessionReport]]:
+        from .._session_reports.iterate import pages
         from .._session_reports.pages import query
 
-        return Reader(self._cache.source, query(since, until, room_name, self._clock.time()), self._clock.time)
+        return pages(self._cache.source, query(since, until, room_name, self._clock.time()), self._clock.time)
 
     def _warn_if_weak(self) -> None:
         signer = self._cache.peek().signer

@@ -115,7 +115,7 @@ def _list(check: Check, field: str, value: object) -> list[object]:
     return [check(f"{field}[{index}]", item) for index, item in enumerate(value)]
 
 
-def _one_of(names: tuple[str, ...], field: str, value: object) -> str:
+def one_of(names: tuple[str, ...], field: str, value: object) -> str:
     """A name of an enumeration; protobuf's number for it is accepted as well."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
         return names[value]
@@ -145,7 +145,7 @@ def _message_of(
 
 
 def _enumeration(names: str) -> Check:
-    return partial(_one_of, tuple(names.split()))
+    return partial(one_of, tuple(names.split()))
 
 
 def _of(message: Message) -> Check:

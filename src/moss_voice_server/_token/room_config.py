@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from .. import _validation
 from ..errors import InvalidArgument
 from ..grants import AgentDispatch
-from .egress import Check, camel, egress
+from .egress import Check, camel, egress, one_of
 
 _MESSAGE = "livekit.RoomConfiguration"
 _RESTART_POLICIES = ("JRP_ON_FAILURE", "JRP_NEVER")
@@ -67,13 +68,7 @@ def _listed(agents: object) -> list[dict[str, object]]:
 
 def _dispatch(field: str, agent: AgentDispatch) -> dict[str, object]:
     """The wire form, checked again: attributes may have changed since, and a subclass may have skipped the check."""
-    values = {
-        "agent_name": agent.agent_name,
-        "metadata": agent.metadata,
-        "deployment": agent.deployment,
-        "attributes": agent.attributes,
-    }
-    return _agent(field, values)
+    return _agent(field, {each.name: getattr(agent, each.name) for each in fields(AgentDispatch)})
 
 
 def _config(room_config: object) -> dict[str, object]:
@@ -127,14 +122,8 @@ def _agent(field: str, value: object) -> dict[str, object]:
 
 
 def _restart_policy(field: str, value: object) -> str:
-    """LiveKit's name for the policy, or protobuf's number; the default is omitted."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(_RESTART_POLICIES):
-        value = _RESTART_POLICIES[value]
-    name = _validation.plain_str(value)
-    if name not in _RESTART_POLICIES:
-        raise InvalidArgument(
-            f"{field} is unknown to LiveKit", field=field, remedy=f"use {', '.join(_RESTART_POLICIES)}"
-        )
+    """LiveKit's name for the policy; the default is omitted."""
+    name = one_of(_RESTART_POLICIES, field, value)
     return "" if name == _RESTART_POLICIES[0] else name
 
 
