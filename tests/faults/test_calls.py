@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -20,8 +18,10 @@ from moss_voice_server.errors import CredentialsUnavailable, LiveKitUnavailable,
 from tests.faults.conftest import Authority
 from tests.faults.table import FAULTS, KEY, MARK, Fault, Place
 from tests.rooms.plain import PlainRooms, Server
-from tests.support.errors import caught
+from tests.support.errors import Facts, caught, facts
 from tests.support.secret_scan import spilled
+
+pytestmark = pytest.mark.once
 
 SECRET = "a-secret-of-more-than-32-bytes-for-tests"
 ATTEMPTS, TIMEOUT = 2, 0.3
@@ -48,28 +48,14 @@ def read_reports(kind: type[Server], arguments: dict[str, str]) -> None:
     asyncio.run(read())
 
 
-class Report(NamedTuple):
-    """What a class reports of a fault."""
-
-    kind: type[MossVoiceError]
-    code: str
-    text: str
-    remedy: str
-    retry_after: float | None
-    attempts: int
-
-
 def reported(
     ask: Callable[[type[Server], dict[str, str]], None], kind: type[Server], fault: Fault, place: Place
-) -> Report:
+) -> Facts:
     """The fault, met by this class."""
     with fault.serve(place) as target:
         error = caught(lambda: ask(kind, target.arguments))
-        assert isinstance(error, MossVoiceError), error
         assert [] == spilled(error, [KEY, SECRET, MARK])
-        text = re.sub(r":[0-9]{4,5}\b", ":port", str(error))
-        after = getattr(error, "retry_after", None)
-        return Report(type(error), error.code, text, error.remedy, after, target.seen())
+        return facts(error, target.seen())
 
 
 @pytest.mark.parametrize(

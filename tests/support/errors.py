@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from moss_voice_server.errors import InvalidArgument
+from moss_voice_server.errors import InvalidArgument, MossVoiceError
 
 
 def caught(call: Callable[[], object]) -> Exception:
@@ -44,3 +45,21 @@ def everything(error: BaseException) -> str:
                 shown += [f"{name} = {value!r}" for name, value in step.tb_frame.f_locals.items()]
             step = step.tb_next
     return "\n".join([*shown, *traceback.format_exception(error)])
+
+
+class Facts(NamedTuple):
+    """What a fault is reported as: comparable between the two classes, whatever port the server had."""
+
+    kind: type[BaseException]
+    code: str
+    text: str
+    remedy: str
+    retry_after: float | None
+    attempts: int
+
+
+def facts(error: BaseException, attempts: int) -> Facts:
+    """The facts of an error of ours."""
+    assert isinstance(error, MossVoiceError), error
+    text = re.sub(r":[0-9]{4,5}\b", ":port", str(error))
+    return Facts(type(error), error.code, text, error.remedy, getattr(error, "retry_after", None), attempts)
