@@ -73,7 +73,15 @@ def provider() -> Iterator[ThreadingHTTPServer]:
 class KeySource:
     """Where the keys come from."""
 
-    texts = Texts("signing keys", "the provider", "logins are rejected", *[KeysUnavailable] * 3, "call refresh() first")
+    texts = Texts(
+        "signing keys",
+        "the provider",
+        "logins are rejected",
+        KeysUnavailable,
+        KeysUnavailable,
+        KeysUnavailable,
+        "call refresh() first",
+    )
 
     def __init__(self, port: int, runtime: Runtime) -> None:
         self.policy, self.runtime = RefreshPolicy(attempts=1), runtime

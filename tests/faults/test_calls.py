@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,12 +30,12 @@ SINCE = datetime(2026, 11, 28, tzinfo=timezone.utc)
 CLASSES = (MossVoiceServerSync, MossVoiceServer)
 
 
-def list_rooms(kind: type[Server], arguments: dict[str, str]) -> None:
+def list_rooms(kind: type[Server], arguments: Any) -> None:
     """Asks LiveKit's server API, as if the faulty server were LiveKit."""
     PlainRooms(kind.from_livekit(arguments["api_url"], "key", SECRET)).list()
 
 
-def read_reports(kind: type[Server], arguments: dict[str, str]) -> None:
+def read_reports(kind: type[Server], arguments: Any) -> None:
     """Asks the Moss API for session reports."""
     server = kind(**arguments, refresh=RefreshPolicy(attempts=ATTEMPTS, attempt_timeout=TIMEOUT))
     if isinstance(server, MossVoiceServerSync):
@@ -48,9 +49,7 @@ def read_reports(kind: type[Server], arguments: dict[str, str]) -> None:
     asyncio.run(read())
 
 
-def reported(
-    ask: Callable[[type[Server], dict[str, str]], None], kind: type[Server], fault: Fault, place: Place
-) -> Facts:
+def reported(ask: Callable[[type[Server], Any], None], kind: type[Server], fault: Fault, place: Place) -> Facts:
     """The fault, met by this class."""
     with fault.serve(place) as target:
         error = caught(lambda: ask(kind, target.arguments))
@@ -63,7 +62,7 @@ def reported(
 )
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_fault_is_reported_alike(
-    ask: Callable[[type[Server], dict[str, str]], None],
+    ask: Callable[[type[Server], Any], None],
     unavailable: type[MossVoiceError],
     fault: Fault,
     authority: Authority,
