@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .._secret import Secret
@@ -206,7 +205,7 @@ class MossVoiceServerSync(BaseServer):
         self, since: datetime, until: datetime | None = None, room_name: str | None = None
     ) -> Iterator[SessionReport]:
         """Moss's session reports. See `MossVoiceServer.session_reports`."""
-        return chain.from_iterable(self._report_pages(since, until, room_name))
+        return (report for page in self._report_pages(since, until, room_name) for report in page)
 
     def close(self) -> None:
         """Stops refreshing. See `MossVoiceServer.aclose`."""
