@@ -89,7 +89,8 @@ class Refresher(Sealed, Generic[Value]):
         with self._lock:
             now = self._now()
             if self._refresh is not None:
-                if now.since(self._refresh.started) < self._lost_after():
+                lost_after = seconds(self._policy.total_timeout) + seconds(self._policy.attempt_timeout)
+                if now.since(self._refresh.started) < lost_after:
                     self._refresh.is_awaited |= not background
                     return self._refresh
                 lost, started = self._texts.lost(), self._refresh.started
@@ -103,9 +104,6 @@ class Refresher(Sealed, Generic[Value]):
             refresh.is_awaited = not background
             self._refresh = refresh
             return refresh
-
-    def _lost_after(self) -> float:
-        return seconds(self._policy.total_timeout) + seconds(self._policy.attempt_timeout)
 
     def _start(self, refresh: Refresh, *, background: bool) -> None:
         attempts, budget = self._policy.attempts, seconds(self._policy.total_timeout)

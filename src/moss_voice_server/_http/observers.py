@@ -38,12 +38,8 @@ def _suppress_tracing() -> Callable[[], None]:
             current = context.set_value(each, True, current)
         token = context.attach(current)
     except Exception:  # noqa: BLE001  # not imported, half imported or replaced: there is nothing to suppress
-        return _nothing
+        return lambda: None
     return lambda: context.detach(token)
-
-
-def _nothing() -> None:
-    pass
 
 
 class _EventNamesOnly(logging.Filter):

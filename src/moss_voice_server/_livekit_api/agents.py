@@ -126,20 +126,18 @@ def _ensure(access: Access, agent: Wanted, end: float) -> Steps[Dispatch]:
         yield Pause(_SETTLE)
         listed = yield from _dispatches(access, agent, end)
         if not listed.live:
-            raise result.error() if isinstance(result, Failure) else _deleted(agent)
+            if isinstance(result, Failure):
+                raise result.error()
+            raise AgentNotDispatched(
+                f"the dispatch of agent {agent.agent!r} was deleted at once",
+                remedy="find the process that deletes dispatches or ends the room",
+            )
     for superfluous in [*listed.live[1:], *listed.lost]:
         fields = {"room": agent.room, "dispatch_id": superfluous.id}
         removed = yield from call(access, Call(SERVICE, "DeleteDispatch", fields, _admin(agent.room)), end)
         if isinstance(removed, Failure) and removed.error_type is not RoomNotFound:
             raise removed.error()
     return listed.live[0]
-
-
-def _deleted(agent: Wanted) -> AgentNotDispatched:
-    return AgentNotDispatched(
-        f"the dispatch of agent {agent.agent!r} was deleted at once",
-        remedy="find the process that deletes dispatches or ends the room",
-    )
 
 
 def _dispatches(access: Access, agent: Wanted, end: float) -> Steps[Listed]:

@@ -23,7 +23,7 @@ _MAX_TOKEN = 8192  # characters; LiveKit's token has about 300
 def receive(
     body: Secret[Any],
     authorization: Secret[Any],
-    signers: Callable[[], Iterable[Signer]],
+    signers: Iterable[Signer],
     webhook_keys: Secret[Any],
     now: float,
     on_unknown_key: Callable[[], None],
@@ -38,7 +38,7 @@ def receive(
     extra = _extra_signers(webhook_keys)
     read = _token(authorization)
     head = f'{{"iss":{json_string(_issuer(read))},"nbf":'
-    found = [signer for signer in (*extra, *signers()) if signer.head == head]
+    found = [signer for signer in (*extra, *signers) if signer.head == head]
     if not found:
         on_unknown_key()
         raise WebhookRejected(

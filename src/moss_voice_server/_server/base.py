@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .._credentials.model import Credentials, StaticCredentials
     from .._http.flow import Flow
     from .._session_reports.models import SessionReport
-    from .._token.signing import Signer
     from ..credentials import CredentialsStatus, RefreshPolicy
     from ..webhooks import WebhookEvent
 
@@ -161,10 +160,8 @@ class BaseServer(Minter):
         del body, authorization, webhook_keys
         from .._livekit_api.webhook import receive
 
-        return receive(hidden_body, token, self._webhook_signers, keys, self._clock.time(), self._cache.recheck)
-
-    def _webhook_signers(self) -> list[Signer]:
-        return [credentials.signer for credentials in self._cache.recent()]
+        signers = [credentials.signer for credentials in self._cache.recent()]
+        return receive(hidden_body, token, signers, keys, self._clock.time(), self._cache.recheck)
 
     def _report_pages(
         self, since: datetime, until: datetime | None, room_name: str | None

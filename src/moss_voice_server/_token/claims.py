@@ -49,7 +49,11 @@ def payload(
         identity, name = participant.identity, participant.name
         metadata, attributes = participant.metadata, participant.attributes
     except AttributeError:
-        raise _not_a_participant(participant) from None
+        raise InvalidArgument(
+            f"participant must be a ParticipantInfo, not {type(participant).__name__}",
+            field="participant",
+            remedy="write ParticipantInfo(identity=...)",
+        ) from None
     # All labels at one look, as JSON strings. A backslash means that a character had to be escaped; a label that begins
     # with a visible character is not blank; and what is this short in ASCII is short enough in bytes.
     who = room = called = agent = together = ""
@@ -197,14 +201,6 @@ def _video_json(grants: ParticipantGrants) -> str:
     if grants.can_publish_sources:
         parts.append(f'"canPublishSources":[{",".join(map(json_string, grants.can_publish_sources))}]')
     return f'"video":{{{",".join(parts)},"room":'
-
-
-def _not_a_participant(participant: object) -> InvalidArgument:
-    return InvalidArgument(
-        f"participant must be a ParticipantInfo, not {type(participant).__name__}",
-        field="participant",
-        remedy="write ParticipantInfo(identity=...)",
-    )
 
 
 def _too_large(metadata: object, attributes: object, room_config: object) -> InvalidArgument:
