@@ -49,7 +49,7 @@ def read_reports(kind: type[Server], arguments: Any) -> None:
     asyncio.run(read())
 
 
-HARMLESS = {list_rooms: "wrong field", read_reports: "cut off"}
+HARMLESS: dict[Callable[..., None], str] = {list_rooms: "wrong field", read_reports: "cut off"}
 """The fault of the credentials' response that is none of the other call's: its response is a short JSON object."""
 
 
