@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._endpoint.asgi import call_on_loop_with
 from ._endpoint.calls import call_now, is_nonblocking, run
 from ._endpoint.handler import Incoming, TokenEndpoint
-from ._endpoint.parse import incomplete, too_large
+from ._endpoint.parse import incomplete, may_have_body, too_large
 from ._endpoint.refusal import status_of
 from ._endpoint.responses import Response
 from ._endpoint.wsgi import incoming, read_body
@@ -128,20 +128,23 @@ def _roll_back() -> None:
 def _read(request: Any, limit: int) -> bytes:
     environ = getattr(request, "environ", None)
     length = request.META.get("CONTENT_LENGTH")
-    is_chunked = bool(request.META.get("HTTP_TRANSFER_ENCODING"))
-    if environ is not None and not length and not hasattr(request, "_body"):
+    version = getattr(request, "scope", {}).get("http_version") or request.META.get("SERVER_PROTOCOL", "")[5:]
+    may_come = may_have_body(bool(request.META.get("HTTP_TRANSFER_ENCODING")), version)
+    if environ is not None and not length and not getattr(request, "_body", b""):
         # Under WSGI Django reads a body without a length, one in chunks, as an empty body.
         request._body = read_body(environ, limit)  # where Django keeps it
     try:
+        if (length or may_come) and getattr(request, "_read_started", False) and not hasattr(request, "_body"):
+            raise RawPostDataException  # a middleware has read the request as a file
         # Django keeps `body` for middlewares before and for authorize. Without a length it could be huge.
         body: bytes = request.body if length or hasattr(request, "_body") else request.read(limit + 1)
     except RequestDataTooBig:  # longer than the application's own limit
         raise too_large() from None
-    except (UnreadablePostError, RawPostDataException):  # the latter: a middleware has read the request as a file
+    except (UnreadablePostError, RawPostDataException):
         raise incomplete() from None
     if len(body) > limit:
         raise too_large()
-    if len(body) < int(length or is_chunked):
+    if len(body) < int(length or may_come):
         raise incomplete()
     return body
 

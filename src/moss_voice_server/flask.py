@@ -113,7 +113,7 @@ def _has_error_handler(failure: Exception) -> bool:
 def _read(current: Request, limit: int) -> bytes:
     kept: bytes | None = getattr(current, "_cached_data", None)  # where Werkzeug keeps a body that a hook has read
     if current.content_length is None:
-        if kept is None:
+        if not kept:  # Werkzeug reads a body in chunks as an empty one where the server does not say where it ends
             kept = current._cached_data = read_body(current.environ, limit)
         if len(kept) > limit:
             raise too_large()

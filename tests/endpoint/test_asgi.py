@@ -313,14 +313,26 @@ NOT_ARRIVED: dict[str, tuple[dict[str, str | None], bytes]] = {
     "less than the length": ({"content-length": "26"}, b"{}"),
     "nothing in chunks": ({"content-length": None, "transfer-encoding": "chunked"}, b""),
     "nothing after an upgrade": ({"content-length": "2", "upgrade": "h2c"}, b""),
+    "nothing over HTTP/2": ({"content-length": None, "http_version": "2"}, b""),
+    "nothing over HTTP/3": ({"content-length": None, "http_version": "3"}, b""),
 }
 
 
 @pytest.mark.parametrize(("headers", "body"), NOT_ARRIVED.values(), ids=NOT_ARRIVED.keys())
 def test_a_body_that_was_announced_and_did_not_arrive(headers: dict[str, str | None], body: bytes) -> None:
     """A request that was lost on its way, as to a middleware that has read it, gets no token for another room."""
-    answer = asgi_answer(asyncio.run(asgi_call(APP, http_scope(Request(headers)), [chunk(body, False)])))
+    version = headers.get("http_version") or "1.1"
+    sent_headers = {name: value for name, value in headers.items() if name != "http_version"}
+    scope = http_scope(Request(sent_headers)) | {"http_version": version}
+    answer = asgi_answer(asyncio.run(asgi_call(APP, scope, [chunk(body, False)])))
     assert (400, "body_incomplete") == (answer.status, answer.json["error"])
+
+
+@pytest.mark.parametrize(("length", "body"), [("0", b""), (None, b"{}")])
+def test_http2(length: str | None, body: bytes) -> None:
+    """Browsers announce an empty body with a length of 0; a body without a length arrives whole."""
+    scope = http_scope(Request({"content-length": length})) | {"http_version": "2"}
+    assert 201 == asgi_answer(asyncio.run(asgi_call(APP, scope, [chunk(body, False)]))).status
 
 
 def test_below_trio(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,6 +230,23 @@ def test_others_may_read_the_body(reader: str) -> None:
     assert {b'{"room_name": "r"}'} == set(seen)
 
 
+@pytest.mark.parametrize("read", ["get_data", "get_json", "stream"])
+def test_a_hook_before_that_sees_no_chunks(read: str) -> None:
+    """Werkzeug reads a body in chunks as an empty one where the server does not say where it ends: that is no request."""
+    app = app_with(token_blueprint(SERVER, authorize=allow_guests()))
+
+    @app.before_request
+    def look() -> None:
+        if read == "stream":
+            request.stream.read()
+        else:
+            getattr(request, read)(**({"silent": True} if read == "get_json" else {}))
+
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    answer = post(app, json=None, data=b"{}", content_type="application/json", environ_overrides=environ)
+    assert (411, "length_required") == (answer.status_code, answer.json["error"])
+
+
 class Reset(io.BytesIO):
     """A connection that is reset while it is read; gunicorn lets the error through."""
 

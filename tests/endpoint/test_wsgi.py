@@ -97,6 +97,18 @@ INPUTS: dict[str, tuple[dict[str, Any], int]] = {
         {"wsgi.input": Endless(), "CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked"},
         411,
     ),
+    "over HTTP/2 without a length, below a server that does not deliver it": (
+        {"wsgi.input": Endless(), "CONTENT_LENGTH": None, "SERVER_PROTOCOL": "HTTP/2"},
+        411,
+    ),
+    "nothing over HTTP/2": (
+        {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": None, "SERVER_PROTOCOL": "HTTP/2.0", "wsgi.input_terminated": True},
+        400,
+    ),
+    "nothing over HTTP/2, as announced": (
+        {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0", "SERVER_PROTOCOL": "HTTP/2"},
+        201,
+    ),
     "nothing in chunks": (
         {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
         400,

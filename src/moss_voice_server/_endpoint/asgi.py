@@ -15,7 +15,7 @@ import anyio.to_thread
 from ..errors import CredentialsError
 from .calls import NEVER_AWAITABLE, is_nonblocking
 from .handler import Call, Incoming, TokenEndpoint
-from .parse import incomplete, too_large
+from .parse import incomplete, may_have_body, too_large
 from .refusal import Headers
 
 Scope = MutableMapping[str, Any]
@@ -76,11 +76,11 @@ def incoming(scope: Scope, receive: Receive, request: Any = None) -> Incoming:
         scope["method"],
         scope.get("path", ""),
         headers,
-        partial(_read_body, receive, headers),
+        partial(_read_body, receive, headers, scope.get("http_version", "1.1")),
     )
 
 
-async def _read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+async def _read_body(receive: Receive, headers: Mapping[str, str], http_version: str, limit: int) -> bytes:
     """The whole body.
 
     Raises:
@@ -95,7 +95,7 @@ async def _read_body(receive: Receive, headers: Mapping[str, str], limit: int) -
                 body += message.get("body", b"")
     if len(body) > limit:
         raise too_large()
-    announced = int(headers.get("content-length") or "transfer-encoding" in headers)
+    announced = int(headers.get("content-length") or may_have_body("transfer-encoding" in headers, http_version))
     if message["type"] != "http.request" or message.get("more_body") or len(body) < announced:
         raise incomplete()
     return body

@@ -65,6 +65,11 @@ def incomplete() -> Refusal:
     return Refusal(400, "body_incomplete", hint="check whether a proxy, a middleware or the server consumed the body")
 
 
+def may_have_body(is_chunked: bool, http_version: str) -> bool:
+    """Whether a body may come although no length is announced: in chunks, or over HTTP/2, where nothing else announces it."""
+    return is_chunked or http_version.startswith(("2", "3"))
+
+
 def _is_json(content_type: str) -> bool:
     return (
         re.fullmatch(r"application/json\s*(;\s*charset\s*=\s*\"?utf-8\"?\s*)?", content_type.strip(), re.I) is not None

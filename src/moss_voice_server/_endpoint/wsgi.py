@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .handler import Incoming
-from .parse import incomplete, too_large
+from .parse import incomplete, may_have_body, too_large
 from .refusal import Refusal
 
 Environ = dict[str, Any]
@@ -45,18 +45,19 @@ def read_body(environ: Environ, limit: int) -> bytes:
             raise incomplete()
         return body
     is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING"))
+    may_come = may_have_body(is_chunked, environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"))
     if environ.get("wsgi.input_terminated"):
         body = _read_from(environ["wsgi.input"].read, limit + 1)
     elif is_chunked and hasattr(sys.modules.get("uwsgi"), "chunked_read"):
         uwsgi: Any = sys.modules["uwsgi"]  # it offers such a body only through its own module
         body = _read_from(lambda _wanted: uwsgi.chunked_read(), limit + 1)
-    elif is_chunked:
-        raise Refusal(411, "length_required", hint="this server does not decode chunked request bodies")
+    elif may_come:
+        raise Refusal(411, "length_required", hint="this server does not deliver request bodies without a length")
     else:
         return b""  # without a length, reading could wait without end
     if len(body) > limit:
         raise too_large()
-    if is_chunked and not body:
+    if may_come and not body:
         raise incomplete()
     return body
 
