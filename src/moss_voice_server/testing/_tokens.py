@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -89,16 +89,18 @@ def assert_token(
         compared.append(("agents", wanted, (claims.get("roomConfig") or {}).get("agents") or []))
     if grants is not _ANY:
         compared.append(("grants", {**_expected(grants=grants)["video"], "room": video.get("room")}, video))
-    differences = [
-        f"{what}: expected {expected!r}, the token says {found!r}"
-        for what, expected, found in compared
-        if expected is not _ANY and expected != found
-    ]
+    differences = list(_differences(compared))
     if api_secret is not _ANY and not is_signed(parts, api_secret):
         differences.append("signature: not created with this api_secret")
     if differences:
         raise AssertionError("\n".join(["the token differs:", *(f"  {line}" for line in differences)]))
     return claims
+
+
+def _differences(compared: Iterable[tuple[str, Any, Any]]) -> Iterator[str]:
+    for what, expected, found in compared:
+        if expected is not _ANY and expected != found:
+            yield f"{what}: expected {expected!r}, the token says {found!r}"
 
 
 def _expected(grants: ParticipantGrants | None = None, agents: Iterable[AgentDispatch | str] = ()) -> dict[str, Any]:
