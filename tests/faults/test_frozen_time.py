@@ -171,7 +171,7 @@ def test_children_end_in_frozen_time(tmp_path: Path) -> None:
     with freezegun_freeze(), log.open("ab") as file:
         child = GuardedProcess(["/bin/sh", "-c", script], tmp_path, Secret({}), file)
         while "ready" not in log.read_text():
-            assert child.poll() is None
+            assert child.process.poll() is None
         child.end(0.8)
-    assert child.poll() is not None
+    assert child.process.poll() is not None
     assert log.read_text().count("again") > 1
