@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
@@ -36,18 +35,11 @@ def refused(check: Callable[..., object], *args: Any, **keywords: Any) -> tuple[
     return error.field, str(error)
 
 
-# Arguments.
-
-
 def test_arguments_become_one_request() -> None:
-    """The four arguments become a project, a key and the URL of the voice agent's credentials."""
+    """The four arguments become a project, a key and the URL of the voice agent's credentials; the default is 0.1.0's."""
     url = "https://moss.example/api/voice-agent/get-voice-agent?voice_agent_id=agent-1"
 
     assert ("project-1", "key-1", url) == made()
-
-
-def test_default_url_is_that_of_0_1_0() -> None:
-    """The default URL is the one of 0.1.0."""
     assert "https://service.usemoss.dev" == DEFAULT_API_URL
 
 
@@ -65,7 +57,7 @@ QUOTED = {
 
 def test_voice_agent_id_is_quoted_as_in_0_1_0() -> None:
     """Any ID is quoted in the URL exactly as 0.1.0 quotes it (recorded from its own requests)."""
-    for agent, quoted in QUOTED.items():
+    for agent, quoted in {**QUOTED, "x" * 512: "x" * 512}.items():
         assert quoted == made(voice_agent_id=agent)[2].partition("?voice_agent_id=")[2]
 
 
@@ -81,12 +73,9 @@ def test_api_url_may_have_a_path() -> None:
         assert f"{expected}/api/voice-agent/get-voice-agent?voice_agent_id=agent-1" == made(api_url=base)[2]
 
 
-VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
-
-
 def test_visible_ascii_is_accepted() -> None:
     """Project ID and key are 1 to 512 visible ASCII characters: any of them."""
-    for value in ["x", VISIBLE, "x" * 512, "sk_live_0123=="]:
+    for value in ["x", "".join(map(chr, range(0x21, 0x7F))), "x" * 512]:
         for field in ["project_id", "project_key"]:
             assert value == made(**{field: value})[field == "project_key"]
 
@@ -95,24 +84,15 @@ DAMAGED: list[tuple[Any, str]] = [
     ("", "is empty"),
     (None, "is empty"),
     (5, "must be a str, not int"),
-    (True, "must be a str, not bool"),
     (b"hunter2", "must be a str, not bytes"),
-    (["hunter2"], "must be a str, not list"),
     ("hunter2\n", "begins or ends with whitespace"),
-    (" hunter2", "begins or ends with whitespace"),
     ("hunter2\u00a0", "begins or ends with whitespace"),
     ("\r\n", "begins or ends with whitespace"),
-    (" ", "begins or ends with whitespace"),
-    ("hun ter2", "must be 1 to 512 visible ASCII characters"),
-    ("hun\nter2", "must be 1 to 512 visible ASCII characters"),
     ("hun\0ter2", "must be 1 to 512 visible ASCII characters"),
-    ("hunter2\x7f", "must be 1 to 512 visible ASCII characters"),
     ("hünter2", "must be 1 to 512 visible ASCII characters"),
+    ("hunter2\x7f", "must be 1 to 512 visible ASCII characters"),
     ("\ufeffhunter2", "must be 1 to 512 visible ASCII characters"),
-    ("hunter2\u200b", "must be 1 to 512 visible ASCII characters"),
-    ("hunter2\ud800", "must be 1 to 512 visible ASCII characters"),
     ("hunter2" * 74, "must be 1 to 512 visible ASCII characters"),
-    ("hunter2" * 1500, "must be 1 to 512 visible ASCII characters"),
 ]
 
 
@@ -128,16 +108,10 @@ def test_damaged_project_id_or_key_is_refused() -> None:
 
 def test_bad_voice_agent_id_is_refused() -> None:
     """An empty id, another type, control characters and absurd length are refused by name."""
-    for value in ["", " ", "\t\n", None, 5, b"agent", "a\nb", "a\0", "a\x85", "\ud800", "\u2028a", "x" * 513]:
+    for value in ["", " ", None, 5, "a\nb", "a\x85", "\ud800", "\u2028a", "x" * 513]:
         name, text = refused(made, voice_agent_id=value)
 
         assert ("voice_agent_id", True) == (name, text.startswith("voice_agent_id (MOSS_VOICE_AGENT_ID) "))
-
-
-@pytest.mark.parametrize("value", ["x" * 512, "inner space", "ünï/🎤"])
-def test_any_printable_voice_agent_id_is_taken(value: str) -> None:
-    """An id is any printable text of up to 512 characters."""
-    assert value == unquote(made(voice_agent_id=value)[2].partition("?voice_agent_id=")[2])
 
 
 def test_bad_api_url_is_refused() -> None:

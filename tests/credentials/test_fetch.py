@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -102,61 +102,35 @@ def test_etag_is_sent_back() -> None:
 
 # --- how often, when, how long -----------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize(("uniform", "expected"), [(LEAST, [0.0, 0.25, 0.5]), (MOST, [0.0, 0.5, 1.0])])
-def test_two_failures_then_success(uniform: Callable[[float, float], float], expected: list[float]) -> None:
-    """503, 503, 200: three requests, the second after 0.25 to 0.5 seconds, the third after 0.5 to 1."""
-    played = play(503, 503, good(), uniform=uniform)
-
-    assert expected == played.delays
-    assert isinstance(played.result, Fetched)
-    assert "agent-1" == played.result.value.agent_name
-
-
-@pytest.mark.parametrize("attempts", [1, 2, 3])
-def test_no_more_attempts_than_allowed(attempts: int) -> None:
-    """A server that stays down gets `attempts` requests, and one in the background."""
-    played = play(503, attempts=attempts)
-
-    assert attempts == len(played.attempts)
-    assert CredentialsUnavailable is played.failure.error_type
-
-
-def test_delays_grow_to_four_seconds() -> None:
-    """The backoff is half a second, doubling up to four."""
-    played = play(503, attempts=8, budget=100.0)
-
-    assert [0.0, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0] == played.delays
+SLOW = TransportError("no answer in time", retry=True)
+# Answers, options of `play`, and the attempts: delays and timeouts.
+PLANS: dict[str, tuple[tuple[Any, ...], dict[str, Any], list[float], list[float]]] = {
+    "the shortest delays": ((503, 503, good()), {"uniform": LEAST}, [0.0, 0.25, 0.5], [5.0, 5.0, 5.0]),
+    "the longest delays": ((503, 503, good()), {}, [0.0, 0.5, 1.0], [5.0, 5.0, 5.0]),
+    "one attempt": ((503,), {"attempts": 1}, [0.0], [5.0]),
+    "two attempts": ((503,), {"attempts": 2}, [0.0, 0.5], [5.0, 5.0]),
+    "doubling up to four seconds": (
+        (503,), {"attempts": 8, "budget": 100.0}, [0.0, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0], [5.0] * 8
+    ),
+    "a server that hangs": ((SLOW,), {"takes": 99.0}, [0.0, 0.5], [5.0, 2.5]),
+    "a shorter attempt": ((SLOW,), {"takes": 99.0, "policy": RefreshPolicy(attempt_timeout=1.5)}, [0.0, 0.5, 1.0], [1.5] * 3),
+    "the budget of a mint": ((503,), {"attempts": 1, "budget": 2.5}, [0.0], [2.5]),
+    "frozen during a request": (
+        (503,), {"takes": 9_999.0, "policy": RefreshPolicy(attempt_timeout=9_999)}, [0.0], [8.0]
+    ),
+}  # fmt: skip
 
 
-def test_budget_ends_it() -> None:
-    """A server that hangs: five seconds, then what is left of eight, and no third request."""
-    played = play(TransportError("no answer in time", retry=True), takes=99.0)
+@pytest.mark.parametrize(("answers", "options", "delays", "timeouts"), PLANS.values(), ids=PLANS)
+def test_attempts(
+    answers: tuple[Any, ...], options: dict[str, Any], delays: list[float], timeouts: list[float]
+) -> None:
+    """The delay before each request and its timeout, within the attempts and the budget."""
+    played = play(*answers, **options)
 
-    assert [0.0, 0.5] == played.delays
-    assert [5.0, 2.5] == [each.timeout for each in played.attempts]
-    assert 8.0 == played.took
-
-
-def test_attempt_timeout_comes_from_the_policy() -> None:
-    """`RefreshPolicy.attempt_timeout` bounds each request."""
-    played = play(TransportError("", retry=True), takes=99.0, policy=RefreshPolicy(attempt_timeout=1.5))
-
-    assert [1.5, 1.5, 1.5] == [each.timeout for each in played.attempts]
-
-
-def test_small_budget_bounds_the_first_attempt() -> None:
-    """Where a mint refreshes by itself, it has 2.5 seconds in all."""
-    played = play(503, attempts=1, budget=2.5)
-
-    assert [2.5] == [each.timeout for each in played.attempts]
-
-
-def test_frozen_in_the_middle() -> None:
-    """A process that was frozen during a request makes no further one after its total timeout."""
-    played = play(503, takes=9_999.0, policy=RefreshPolicy(attempt_timeout=9_999), budget=8.0)
-
-    assert 1 == len(played.attempts)
+    assert delays == played.delays
+    assert timeouts == [each.timeout for each in played.attempts]
+    assert (Fetched if len(answers) == 3 else Failure) is type(played.result)
 
 
 @given(
@@ -177,13 +151,9 @@ def test_frozen_in_the_middle() -> None:
 def test_limits_hold_for_every_answer(
     replies: list[Response | TransportError | int], attempts: int, budget: float, takes: float, fraction: float
 ) -> None:
-    """No more requests than allowed, none after the total timeout, no timeout of zero, no negative delay."""
+    """No more requests than allowed, none after the total timeout, and valid delays and timeouts."""
     played = play(
-        *replies,
-        attempts=attempts,
-        budget=budget,
-        takes=takes,
-        uniform=lambda low, high: low + fraction * (high - low),
+        *replies, attempts=attempts, budget=budget, takes=takes, uniform=lambda low, high: low + fraction * (high - low)
     )
 
     assert 1 <= len(played.attempts) <= attempts
@@ -196,41 +166,31 @@ def test_limits_hold_for_every_answer(
 # --- what each status means --------------------------------------------------------------------------------
 
 
-def test_temporary_status_is_retried() -> None:
-    """Timeouts, overload and server errors are retried, and do not count as a rejection."""
-    for code in RETRIED:
+STATUSES: list[tuple[tuple[int, ...], int, Any, str]] = [
+    (RETRIED, 3, CredentialsUnavailable, ""),
+    (DENIALS, 1, CredentialsRejected, "MOSS_"),
+    # A wrong request or a wrong server: no retry, and no rejection.
+    ((400, 402, 405, 406, 409, 415, 418, 422, 451, 499, 501, 505, 511, 599, 600, 999), 1, CredentialsUnavailable, ""),
+]
+
+
+@pytest.mark.parametrize(("codes", "attempts", "kind", "remedy"), STATUSES)
+def test_status(codes: tuple[int, ...], attempts: int, kind: Any, remedy: str) -> None:
+    """Only temporary errors are retried; only wrong settings are a rejection."""
+    for code in codes:
         played = play(code)
 
-        assert 3 == len(played.attempts)
-        assert CredentialsUnavailable is played.failure.error_type
+        assert attempts == len(played.attempts)
+        assert kind is played.failure.error_type
         assert str(code) in played.failure.message
-
-
-def test_rejection_is_not_retried() -> None:
-    """401, 403, 404 and 410: the settings are wrong, so a retry does not help."""
-    for code in DENIALS:
-        played = play(code)
-
-        assert 1 == len(played.attempts)
-        assert CredentialsRejected is played.failure.error_type
-        assert "MOSS_" in played.failure.remedy
+        assert remedy in played.failure.remedy
         # A path in MOSS_PLATFORM_API_URL may be the cause of a 404.
         shown = "https://moss.example/base/api/voice-agent/get-voice-agent (HTTP" in played.failure.message
         assert shown is (code == 404)
 
 
-def test_other_errors_are_not_retried() -> None:
-    """The rest of 4xx, 501 and 505 mean a wrong request or a wrong server: no retry, and no rejection."""
-    for code in [400, 402, 405, 406, 409, 415, 418, 422, 451, 499, 501, 505, 511, 599, 600, 999]:
-        played = play(code)
-
-        assert 1 == len(played.attempts)
-        assert CredentialsUnavailable is played.failure.error_type
-        assert str(code) in played.failure.message
-
-
 def test_redirect_is_not_followed() -> None:
-    """A redirect is an error without a retry; it names the status and the host, and nothing else of the URL."""
+    """It is an error without a retry, and names the status and the host, and nothing else of the URL."""
     for code in [300, 301, 302, 303, 305, 307, 308, 399]:
         target = "https://user:pw@elsewhere.example:8443/path?key=query#fragment"
         played = play(status(code, location=target))
@@ -239,11 +199,8 @@ def test_redirect_is_not_followed() -> None:
         assert f"HTTP {code}, a redirect to elsewhere.example;" in played.failure.message
         for part in ("user", "pw@", "8443", "/path", "query", "fragment"):
             assert part not in played.failure.message
-
-
-def test_redirect_to_an_invalid_host_names_none() -> None:
-    """The server's text is shown only if it is a plain host name, and never if it contains the key."""
-    for location in [
+    # The host is shown only if it is plain, and never if it contains the key.
+    hosts = [
         "",
         "/relative",
         "https://[half",
@@ -251,24 +208,17 @@ def test_redirect_to_an_invalid_host_names_none() -> None:
         "https://h\x1b[31m/",
         "https://ö/",
         "//" + "h" * 300,
-    ]:
-        failure = play(status(302, location=location)).failure
-
-        assert "HTTP 302, a redirect; it is not followed" in failure.message
+    ]
+    for location in hosts:
+        assert "HTTP 302, a redirect; it is not followed" in play(status(302, location=location)).failure.message
 
 
 def test_not_modified() -> None:
-    """304 to a conditional request is a success without new credentials, and may set the age of the next refresh."""
+    """304 to a conditional request is a success, and may set the next refresh; else there is nothing that it confirms."""
     assert NotModified(None) == play(304, etag='"v1"').result
     assert NotModified(600.0) == play(status(304, cache_control="max-age=600"), etag='"v1"').result
-
-
-def test_not_modified_to_an_unconditional_request() -> None:
-    """304 to an unconditional request is an error without a retry: there is nothing that it could confirm."""
     played = play(304)
-
-    assert 1 == len(played.attempts)
-    assert isinstance(played.result, Failure)
+    assert (1, Failure) == (len(played.attempts), type(played.result))
 
 
 @given(code=st.integers(100, 999), body=st.binary(max_size=50))
@@ -317,53 +267,36 @@ def test_retry_after_counts_for_every_retried_status() -> None:
         assert [0.0, 2.0] == play(status(code, retry_after="2"), good()).delays
 
 
-def test_retry_after_beyond_the_budget() -> None:
-    """A delay beyond the total timeout ends the fetch; the failure says when to retry, five minutes at most."""
-    for value in [
-        "3600",
-        "301",
-        "9999999999",
-        "9" * 400,
-        formatdate(WALL + 9000, usegmt=True),
-        "Fri, 31 Dec 9999 23:59:59 GMT",
-    ]:
-        played = play(status(429, retry_after=value))
-
-        assert 1 == len(played.attempts)
-        assert 0.0 == played.took
-        assert 300.0 == played.failure.retry_after
+# Header, options of `play`, and what the failure says.
+BEYOND: list[tuple[str, dict[str, Any], float | None]] = [
+    *((value, {}, 300.0) for value in ("3600", "301", "9999999999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT")),
+    (formatdate(WALL + 9000, usegmt=True), {}, 300.0),
+    ("20", {}, 20.0),
+    ("2", {"attempts": 1}, 2.0),  # a single attempt does not wait
+    ("3600", {"policy": RefreshPolicy(max_retry_after=60)}, 60.0),
+    (formatdate(WALL - 60, usegmt=True), {"attempts": 1}, None),
+]
 
 
-def test_retry_after_just_beyond_the_budget() -> None:
-    """Twenty seconds are more than eight: the failure says twenty."""
-    played = play(status(503, retry_after="20"))
+@pytest.mark.parametrize(("value", "options", "expected"), BEYOND)
+def test_retry_after_of_a_failure(value: str, options: dict[str, Any], expected: float | None) -> None:
+    """A delay beyond the total timeout ends the fetch; the failure says when to retry, within the policy's maximum."""
+    played = play(status(503, retry_after=value), **options)
 
     assert 1 == len(played.attempts)
-    assert 20.0 == played.failure.retry_after
+    assert 0.0 == played.took
+    assert expected == played.failure.retry_after
 
 
-def test_retry_after_in_the_background() -> None:
-    """A single attempt does not wait; its failure has the delay."""
-    assert 2.0 == play(status(503, retry_after="2"), attempts=1).failure.retry_after
-
-
-def test_retry_after_is_capped_by_the_policy() -> None:
-    """`max_retry_after` limits the delay between attempts and that of the failure."""
+def test_retry_after_is_capped_and_not_always_there() -> None:
+    """`max_retry_after` also limits the delay between attempts; a rejection has none."""
     policy = RefreshPolicy(max_retry_after=60)
-
-    assert 60.0 == play(status(429, retry_after="3600"), policy=policy).failure.retry_after
     assert [0.0, 60.0] == play(status(429, retry_after="90"), good(), policy=policy, budget=1000.0).delays
+    for failed in (503, status(403, retry_after="60"), TransportError("gone", retry=True)):
+        assert play(failed).failure.retry_after is None
 
 
-def test_failure_without_retry_after() -> None:
-    """Without a valid Retry-After, or after a rejection, the failure has none."""
-    assert play(503).failure.retry_after is None
-    assert play(status(503, retry_after=formatdate(WALL - 60, usegmt=True)), attempts=1).failure.retry_after is None
-    assert play(status(403, retry_after="60")).failure.retry_after is None
-    assert play(TransportError("gone", retry=True)).failure.retry_after is None
-
-
-# --- the answer --------------------------------------------------------------------------------------------
+# --- the response ------------------------------------------------------------------------------------------
 
 
 def test_broken_response_is_retried() -> None:
@@ -395,17 +328,11 @@ def test_complete_but_invalid_response_is_not_retried() -> None:
 
 
 def test_long_or_compressed_response_is_an_error() -> None:
-    """More than 64 KiB, or any compression, is an error without a retry."""
-    too_long = Response(200, {}, Secret(b""), is_truncated=True)
-    compressed = good(content_encoding="gzip")
-
-    for played in (play(too_long), play(compressed)):
+    """More than 64 KiB, or any compression but `identity`, is an error without a retry."""
+    for answer_ in (Response(200, {}, Secret(b""), is_truncated=True), good(content_encoding="gzip")):
+        played = play(answer_)
         assert 1 == len(played.attempts)
         assert CredentialsInvalid is played.failure.error_type
-
-
-def test_identity_is_no_compression() -> None:
-    """`Content-Encoding: identity` means no compression."""
     assert isinstance(play(good(content_encoding="Identity")).result, Fetched)
 
 

@@ -12,16 +12,9 @@ from typing import Any
 import pytest
 
 from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy, seconds
-from moss_voice_server.errors import InvalidArgument
+from tests.support.errors import refused
 
 TIMES = ["refresh_after", "expire_after", "attempt_timeout", "total_timeout", "rejection_window", "max_retry_after"]
-
-
-def refused(**fields: Any) -> tuple[str, str]:
-    """The field and the text of the error."""
-    with pytest.raises(InvalidArgument) as caught:
-        RefreshPolicy(**fields)
-    return caught.value.field, str(caught.value)
 
 
 def test_defaults() -> None:
@@ -64,14 +57,14 @@ def test_bad_time_is_refused() -> None:
             if (name, value) == ("expire_after", None) or (name == "rejection_window" and value in (0, timedelta(0))):
                 assert value == getattr(RefreshPolicy(**{name: value}), name)
             else:
-                assert name == refused(**{name: value})[0]
+                assert name == refused(RefreshPolicy, **{name: value})[0]
 
 
 def test_bad_number_is_refused() -> None:
     """A count is an integer of at least 1."""
     for name in ["attempts", "max_rejections"]:
         for value in [0, -1, 1.5, True, "3", None]:
-            assert name == refused(**{name: value})[0]
+            assert name == refused(RefreshPolicy, **{name: value})[0]
 
 
 def test_timeouts_are_at_most_a_day() -> None:
@@ -79,12 +72,12 @@ def test_timeouts_are_at_most_a_day() -> None:
     for name in ["attempt_timeout", "total_timeout"]:
         for value in [86_400.1, 1e10, timedelta.max]:
             assert 86_400 == getattr(RefreshPolicy(**{name: 86_400}), name)
-            assert name == refused(**{name: value})[0]
+            assert name == refused(RefreshPolicy, **{name: value})[0]
 
 
 def test_refresh_after_beyond_expire_after_is_refused() -> None:
     """Credentials must not expire before their refresh; equal times, and no expiry, are allowed."""
-    assert "refresh_after" == refused(refresh_after=61, expire_after=60)[0]
+    assert "refresh_after" == refused(RefreshPolicy, refresh_after=61, expire_after=60)[0]
     assert 60 == RefreshPolicy(refresh_after=60, expire_after=60).refresh_after
     assert timedelta.max == RefreshPolicy(refresh_after=timedelta.max, expire_after=None).refresh_after
 

@@ -1,4 +1,4 @@
-"""Answer: the Moss API's JSON becomes credentials, or one sentence that names the field and repeats nothing."""
+"""Response: the Moss API's JSON becomes credentials, or an error that names the field and shows no value."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CLAIMS = b'{"sub":"user-42"}'
 
 
 def parsed(content: Any) -> Credentials | ParseError:
-    """What becomes of a JSON answer."""
+    """The result of a JSON response."""
     return parse(Secret(json.dumps(content).encode()))
 
 
 def usable(content: Any) -> Credentials:
-    """The credentials in an answer that has some."""
+    """The credentials in a valid response."""
     found = parsed(content)
     assert isinstance(found, Credentials)
     return found
@@ -39,7 +39,7 @@ def usable(content: Any) -> Credentials:
 # What is taken.
 
 
-def test_answer_becomes_credentials() -> None:
+def test_response_becomes_credentials() -> None:
     """Address, agent name and a signer for key and secret are what is cached."""
     found = usable(GOOD)
 
@@ -51,19 +51,10 @@ def test_answer_becomes_credentials() -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    """Whatever else the API says, of any type, is no reason to fail."""
+    """Other fields of any type are ignored."""
     extra: Any
     for extra in [{"id": 5}, {"a": [{"b": None}], "": 1.5e300}, {"é": "\ud800"}, {"big": 10**4000}]:
         assert usable({**extra, **GOOD}).same_as(usable(GOOD))
-
-
-def test_white_space_and_order_do_not_count() -> None:
-    """JSON's own freedoms are taken: order, whitespace, escapes."""
-    text = json.dumps(dict(reversed(GOOD.items())), indent=4).replace("wss", "\\u0077ss")
-    found = parse(Secret(f" \r\n\t{text}\n".encode()))
-
-    assert isinstance(found, Credentials)
-    assert found.same_as(usable(GOOD))
 
 
 TAKEN: list[tuple[str, str]] = [
@@ -83,8 +74,8 @@ TAKEN: list[tuple[str, str]] = [
 ]
 
 
-def test_any_good_value_is_taken() -> None:
-    """Values that LiveKit takes are taken; a short secret too, for 0.1.0 took it."""
+def test_any_good_value_is_accepted() -> None:
+    """Values that LiveKit accepts are accepted; a short secret too, as in 0.1.0."""
     for field, value in TAKEN:
         assert not usable(GOOD).same_as(usable({**GOOD, field: value}))
 
@@ -104,65 +95,43 @@ def test_credentials_are_the_same_when_all_four_are() -> None:
         assert not usable(GOOD).same_as(usable({**GOOD, field: f"{GOOD[field]}x"}))
 
 
-# What is not.
+# What is not. `tests/test_json.py` has the table of invalid JSON, `tests/test_validation.py` that of values.
 
 BROKEN = {
     "nothing": b"",
     "HTML": b"<!doctype html><title>hunter2</title>",
-    "text": b"hunter2",
     "half": json.dumps(GOOD).encode()[:-1],
-    "two": json.dumps(GOOD).encode() * 2,
-    "byte order mark": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
-    "UTF-16": json.dumps(GOOD).encode("utf-16"),
     "no UTF-8": b'{"voice_agent_url": "hunter2\xff"}',
-    "UTF-8 of a surrogate": b'{"voice_agent_url": "\xed\xa0\x80"}',
-    "single quotes": b"{'voice_agent_url': 'hunter2'}",
-    "trailing comma": b'{"voice_agent_url": "hunter2",}',
-    "comment": b'{} // "hunter2"',
-    "control character": b'{"voice_agent_url": "hunter2\n"}',
 }
 
 
-def test_what_is_no_json_may_be_asked_for_again() -> None:
-    """What is no JSON may have been damaged on its way: it is not whole."""
+def test_what_is_no_json_may_be_fetched_again() -> None:
+    """It may have been damaged on its way."""
     for body in BROKEN.values():
         assert ParseError("it is not JSON", is_complete=False) == parse(Secret(body))
 
 
-def test_absurd_nesting_is_an_answer_too() -> None:
-    """Nesting beyond what the interpreter can follow is an error, and no crash."""
-    for depth in [5_000, 20_000]:
-        for opening in ["[", '{"a":']:
-            found = parse(Secret((opening * depth).encode()))
+def test_absurd_nesting_is_an_error() -> None:
+    """Nesting that the interpreter cannot follow is an error, and no crash."""
+    for opening in ["[", '{"a":']:
+        found = parse(Secret((opening * 20_000).encode()))
 
-            # Python 3.13 follows further than its predecessors, and finds the end missing.
-            assert found in (ParseError("it is nested too deeply", True), ParseError("it is not JSON", False))
-
-
-ODD = {
-    "duplicate field": '{"voice_agent_url": "hunter2", "voice_agent_url": "wss://h"}',
-    "duplicate inside": '{"a": {"b": 1, "b": 1}}',
-    "NaN": '{"a": NaN}',
-    "Infinity": '{"a": [Infinity]}',
-    "-Infinity": '{"voice_agent_url": -Infinity}',
-}
+        # Python 3.13 follows further than its predecessors, and finds the end missing.
+        assert found in (ParseError("it is nested too deeply", True), ParseError("it is not JSON", False))
 
 
 def test_doubtful_json_is_refused() -> None:
-    """A field that comes twice has no meaning, and JSON has no NaN: asking again would bring the same."""
-    for body in ODD.values():
+    """A field that comes twice has no meaning, and JSON has no NaN: another fetch would bring the same."""
+    for body in ['{"voice_agent_url": "hunter2", "voice_agent_url": "wss://h"}', '{"a": NaN}']:
         found = parse(Secret(body.encode()))
         assert isinstance(found, ParseError)
         assert found.is_complete
 
 
 KINDS: list[tuple[Any, str]] = [
-    ([], "array"),
     ([GOOD], "array"),
     ("hunter2", "string"),
     (5, "number"),
-    (1.5, "number"),
-    (True, "boolean"),
     (False, "boolean"),
     (None, "null"),
 ]
@@ -193,30 +162,21 @@ BAD: list[tuple[str, str, str]] = [
     ("voice_agent_url", "", "is empty"),
     ("voice_agent_url", "hunter2", "is not a URL"),
     ("voice_agent_url", "ws://hunter2.example", "must begin with wss://"),
-    ("voice_agent_url", "http://hunter2.example", "must begin with wss://"),
-    ("voice_agent_url", "javascript:hunter2", "is not a URL"),
     ("voice_agent_url", "wss://user:hunter2@host.example", "contains whitespace"),
-    ("voice_agent_url", "wss://host.example?hunter2", "contains whitespace"),
-    ("voice_agent_url", " wss://hunter2.example", "contains whitespace"),
     ("voice_agent_api_key", "", "must be 1 to 512 visible ASCII characters"),
-    ("voice_agent_api_key", "hünter2", "must be 1 to 512 visible ASCII characters"),
-    ("voice_agent_api_key", "hun ter2", "must be 1 to 512 visible ASCII characters"),
     ("voice_agent_api_key", "x" * 513, "must be 1 to 512 visible ASCII characters"),
     ("voice_agent_api_key", "hunter2\n", "begins or ends with whitespace"),
     ("voice_agent_api_secret", "", "is empty"),
-    ("voice_agent_api_secret", " ", "begins or ends with whitespace"),
-    ("voice_agent_api_secret", "hunter2\n", "begins or ends with whitespace"),
     ("voice_agent_api_secret", "\u00a0hunter2", "begins or ends with whitespace"),
     ("voice_agent_api_secret", "hunter2\ud800", "contains a lone surrogate"),
     ("voice_agent_name", "", "is empty"),
-    ("voice_agent_name", " hunter2", "begins or ends with whitespace"),
     ("voice_agent_name", "\t", "begins or ends with whitespace"),
     ("voice_agent_name", "hunter2\udfff", "contains a lone surrogate"),
 ]
 
 
 def test_bad_value_is_named_without_itself() -> None:
-    """A value that cannot be used is named by field and reason, and not shown; a retry would bring the same."""
+    """An invalid value is named by field and reason, and not shown; another fetch would bring the same."""
     for field, value, reason in BAD:
         found = parsed({**GOOD, field: value})
 
@@ -234,10 +194,10 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.binary(max_size=80) | JSON.map(lambda content: json.dumps(content).encode()))
-def test_any_bytes_are_an_answer(body: bytes) -> None:
-    """Whatever arrives, there is an outcome and never an exception."""
+def test_any_bytes_have_a_result(body: bytes) -> None:
+    """Whatever arrives, there is a result and never an exception."""
     found = parse(Secret(body))
 
     assert isinstance(found, (Credentials, ParseError))

@@ -30,31 +30,31 @@ SECRETS = ("moss-project-key", "secret-", "BODY")
 
 
 class Model:
-    """What must be remembered, and the rules over it, as plainly as they can be said; times are those of two clocks."""
+    """The state and the rules in their simplest form; times are those of two clocks."""
 
     def __init__(self, random: float) -> None:
         self.random = random
         self.generation = 0
         self.fetched: tuple[float, float] | None = None
         self.failed_at: tuple[float, float] | None = None
-        self.failures = self.refusals = 0
-        self.refused_since = (0.0, 0.0)
-        self.denied = False
+        self.failures = self.rejections = 0
+        self.rejected_since = (0.0, 0.0)
+        self.is_rejected = False
 
     def draw(self, low: float, high: float) -> float:
         """A random number that is pinned."""
         return low + self.random * (high - low)
 
     def state(self, now: tuple[float, float]) -> str:
-        """Which of the five states it is."""
+        """One of the five states."""
         if self.fetched is None:
             return "empty"
-        if self.denied:
+        if self.is_rejected:
             return "rejected"
         age = since(now, self.fetched)
         if age >= 72 * HOUR:
             return "expired"
-        return "stale" if self.refusals or age >= self.draw(HOUR / 2, HOUR) else "fresh"
+        return "stale" if self.rejections or age >= self.draw(HOUR / 2, HOUR) else "fresh"
 
     def wait(self, now: tuple[float, float], background: bool) -> float:
         """Seconds before the next request is allowed."""
@@ -62,9 +62,9 @@ class Model:
             return 0.0
         if background and self.state(now) in ("fresh", "stale"):
             wait = self.draw(0.5, 1) * min(600.0, 30.0 * 2 ** (self.failures - 1))
-        elif background and self.denied:
+        elif background and self.is_rejected:
             wait = self.draw(30, 60)
-        elif self.refusals:
+        elif self.rejections:
             wait = self.draw(1, 5)
         else:
             wait = self.draw(0.5, 1) * min(30.0, 2.0 ** (self.failures - 1))
@@ -75,28 +75,28 @@ class Model:
         self.__init__(self.random)  # type: ignore[misc]  # a success forgets everything
         self.generation, self.fetched = generation, now
 
-    def failure(self, now: tuple[float, float], refused: bool) -> None:
-        """After a failure, a refusal or another."""
-        if not self.refusals:
-            self.refused_since = now
-        self.refusals = self.refusals + 1 if refused else 0
+    def failure(self, now: tuple[float, float], rejected: bool) -> None:
+        """After a failure, a rejection or another."""
+        if not self.rejections:
+            self.rejected_since = now
+        self.rejections = self.rejections + 1 if rejected else 0
         self.failures, self.failed_at = self.failures + 1, now
-        if self.fetched and self.refusals >= 3 and since(now, self.refused_since) >= 600:
-            self.denied = True
+        if self.fetched and self.rejections >= 3 and since(now, self.rejected_since) >= 600:
+            self.is_rejected = True
 
 
 def since(now: tuple[float, float], then: tuple[float, float]) -> float:
-    """Seconds gone by: what the clock says that has gone on further."""
+    """Seconds since then, by the clock that has advanced further."""
     return max(now[0] - then[0], now[1] - then[1], 0.0)
 
 
-class Watched(Source):
-    """A source that sees to it that there is never more than one exchange at a time."""
+class SingleSource(Source):
+    """A source that checks that there is only one fetch at a time."""
 
     under_way = 0
 
     def run(self, flow: Flow[Result[Credentials]]) -> Result[Credentials]:
-        """As `Source.drive`."""
+        """As `Source.run`."""
         self.under_way += 1
         assert 1 == self.under_way
         try:
@@ -114,16 +114,16 @@ class Life(RuleBasedStateMachine):
 
     @initialize(random=st.sampled_from([0.0, 0.25, 1.0]), created=st.booleans())
     def start(self, random: float, created: bool) -> None:
-        """A server that has its credentials, or has not been created yet."""
+        """A server that has its credentials, or has not fetched yet."""
         self.simulation = Simulation(random)
-        self.source = Watched(self.simulation)
+        self.source = SingleSource(self.simulation)
         self.cache = cache(self.simulation, self.source, RefreshPolicy())
         self.server = server(self.cache)
         self.model = Model(random)
         self.sent = 1
         self.kind = "ok"
-        self.began: tuple[float, float] | None = None  # when the renewal that is waited for took off
-        self.parked: list[bool] = []  # of those that are held back: whether it is the one that is waited for
+        self.began: tuple[float, float] | None = None  # when the current renewal started
+        self.parked: list[bool] = []  # for each renewal that is held back: whether it is the current one
         if created:
             self.server.refresh()
             self.model.success(self.now, 1)
@@ -134,14 +134,14 @@ class Life(RuleBasedStateMachine):
         return self.simulation.wall, self.simulation.mono
 
     def is_lost(self) -> bool:
-        """Whether the renewal that is waited for has taken too long."""
+        """Whether the current renewal has taken too long."""
         return self.began is not None and since(self.now, self.began) >= LOST
 
     # What the source does.
 
     @rule(kind=st.sampled_from(list(ATTEMPTS)))
     def answers(self, kind: str) -> None:
-        """What the source says from here on; `ok` brings another generation each time."""
+        """What the source answers from now on; `ok` brings another generation each time."""
         self.kind = kind
         self.sent += kind == "ok"
         replies: dict[str, Response | TransportError] = {
@@ -179,7 +179,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(hold=st.booleans())
     def threads(self, hold: bool) -> None:
-        """Whether renewals from here on stay under way or are carried out at once."""
+        """Whether renewals that start from now on stay in progress or run at once."""
         self.simulation.hold = hold
 
     @rule()
@@ -191,14 +191,14 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def lose(self) -> None:
-        """The threads are gone without a trace."""
+        """The threads never run again."""
         self.simulation.lose()
         self.parked = []
 
     @precondition(lambda self: self.parked)
     @rule()
-    def land(self) -> None:
-        """The oldest renewal that was held back is carried out."""
+    def finish(self) -> None:
+        """The oldest renewal that was held back runs."""
         self.simulation.run()
         if self.parked.pop(0):  # one that was given up changes nothing
             self.began = None
@@ -207,22 +207,22 @@ class Life(RuleBasedStateMachine):
     # What callers do.
 
     def give_up(self) -> None:
-        """A renewal that takes too long counts as a failure at the time when it began."""
+        """A renewal that takes too long counts as a failure at the time when it started."""
         if self.is_lost():
             assert self.began is not None
-            self.model.failure(self.began, refused=False)
+            self.model.failure(self.began, rejected=False)
             self.parked, self.began = [False] * len(self.parked), None
 
     def count(self) -> None:
-        """What an exchange that has just ended means."""
+        """The effect of a fetch that has just ended."""
         if self.kind == "ok":
             self.model.success(self.now, self.sent)
         else:
-            self.model.failure(self.now, refused=self.kind == "rejected")
+            self.model.failure(self.now, rejected=self.kind == "rejected")
 
     @rule()
     def mint(self) -> None:
-        """A token is asked for."""
+        """Creates a token."""
         before, started, state = self.source.count, self.simulation.started, self.model.state(self.now)
         if state == "fresh":
             assert f"key-{self.model.generation}" == mint(self.server)
@@ -250,11 +250,11 @@ class Life(RuleBasedStateMachine):
         requests = 1 if due and not self.simulation.hold else 0
         assert (requests, int(bool(due))) == (self.source.count - before, self.simulation.started - started)
 
-    # A call that waits would wait in earnest for what the test itself holds back.
+    # A call that waits would wait for what the test itself holds back.
     @precondition(lambda self: self.began is None or self.is_lost())
     @rule()
     def refresh(self) -> None:
-        """Credentials are asked for now."""
+        """Refreshes now."""
         hold, self.simulation.hold = self.simulation.hold, False
         before = self.source.count
         self.give_up()
@@ -296,13 +296,13 @@ class Life(RuleBasedStateMachine):
         assert shown.next_attempt_in is None or shown.next_attempt_in >= 0
 
     @invariant()
-    def never_serves_past_hard(self) -> None:
-        """72 hours by either clock, and it is over."""
+    def never_serves_expired(self) -> None:
+        """At 72 hours by either clock the credentials expire."""
         if self.model.fetched and since(self.now, self.model.fetched) >= 72 * HOUR:
             assert self.server.status().state in ("expired", "rejected")
 
     def teardown(self) -> None:
-        """Whatever has happened: once the source is well, time and minting alone bring it back."""
+        """Whatever has happened: once the source works, time and minting alone are enough to recover."""
         logging.getLogger("moss_voice_server").disabled = False
         self.simulation.hold = False
         self.simulation.lose()
@@ -320,7 +320,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=300,
+    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     phases=[phase for phase in Phase if phase is not Phase.explain],

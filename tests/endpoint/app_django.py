@@ -1,17 +1,19 @@
 """Django: the application of `policy` as views, for WSGI (`app`) and ASGI (`asgi_app`) servers."""
 
+# mypy: allow-untyped-calls
+# Django ships no types.
+
 from __future__ import annotations
 
 import inspect
 from typing import Any
 
 import django
-from django.conf import settings as django_settings
+from django.conf import settings
 from django.core import asgi, wsgi
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest
-from django.urls import include as django_include
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from django.utils.decorators import sync_and_async_middleware
 
 from moss_voice_server import ParticipantInfo
@@ -19,14 +21,6 @@ from moss_voice_server.django import token_view
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from tests.endpoint import policy
 from tests.endpoint.policy_names import LEAK
-
-# Django has no types of its own.
-settings: Any = django_settings
-sync_and_async: Any = sync_and_async_middleware
-setup: Any = django.setup
-include: Any = django_include
-wsgi_application: Any = wsgi.get_wsgi_application
-asgi_application: Any = asgi.get_asgi_application
 
 settings.configure(
     ALLOWED_HOSTS=["*"],
@@ -42,7 +36,7 @@ settings.configure(
         f"{__name__}.reader",
     ],
 )
-setup()
+django.setup()
 
 
 def _refuse(status: int) -> None:
@@ -53,35 +47,27 @@ def _refuse(status: int) -> None:
 _REFUSALS = {400: SuspiciousOperation(LEAK), 403: PermissionDenied(LEAK), 404: Http404(LEAK)}
 
 
-def plain(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """A plain authorize."""
-    return policy.decide(request.headers.get("Authorization", ""), token_request, _refuse)
+AUTHORIZERS = policy.authorizers(lambda request: request.headers.get("Authorization", ""), _refuse)
 
 
-async def waiting(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """An async authorize."""
-    return policy.decide(request.headers.get("Authorization", ""), token_request, _refuse)
-
-
-def sees(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """An authorize that looks at the body itself, as where requests are signed."""
+def body_in_metadata(request: HttpRequest, token_request: TokenRequest) -> Any:
+    """An authorize that reads the body itself, as where requests are signed."""
     return Admission(ParticipantInfo("ada", None, request.body.decode()), room=token_request.room_name)
 
 
-async def sees_async(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """The same, async."""
-    return sees(request, token_request)
-
-
-def matched(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """An authorize that looks at the variables in the path."""
+def path_in_metadata(request: HttpRequest, token_request: TokenRequest) -> Any:
+    """An authorize that reads the variables in the path."""
     match: Any = request.resolver_match
     return Admission(ParticipantInfo("ada", None, f"{[*match.args]} {match.kwargs}"))
 
 
-async def matched_async(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """The same, async."""
-    return matched(request, token_request)
+def _modes(authorize: Any) -> dict[str, Any]:
+    """The same function, plain and async."""
+
+    async def waiting(request: HttpRequest, token_request: TokenRequest) -> Any:
+        return authorize(request, token_request)
+
+    return {"sync": authorize, "async": waiting}
 
 
 def _look(request: HttpRequest) -> None:
@@ -92,7 +78,7 @@ def _look(request: HttpRequest) -> None:
 
 
 def _reader(get_response: Any) -> Any:
-    """A middleware that looks at the body before everybody else, where the path says so."""
+    """A middleware that reads the body before the view, where the path says so."""
 
     async def for_async(request: HttpRequest) -> Any:
         _look(request)
@@ -105,29 +91,22 @@ def _reader(get_response: Any) -> Any:
     return for_async if inspect.iscoroutinefunction(get_response) else for_sync
 
 
-reader = sync_and_async(_reader)
+reader = sync_and_async_middleware(_reader)
 
 
 _views = [
     path(where.removeprefix("/"), token_view(server, csrf_exempt=True, **options))
-    for where, server, options in policy.every_route({"sync": plain, "async": waiting})
+    for where, server, options in policy.every_route(AUTHORIZERS)
 ]
-urlpatterns = [
-    *_views,
-    path("below/", include(_views)),
-    *(
-        path(f"{where}/{mode}", token_view(policy.FIXED, authorize=authorize, csrf_exempt=True))
-        for where in ("body", "body-before", "body-consumed")
-        for mode, authorize in (("sync", sees), ("async", sees_async))
-    ),
-    *(
-        make(f"{mode}/{where}", token_view(policy.FIXED, authorize=authorize, csrf_exempt=True), more)
-        for mode, authorize in (("sync", matched), ("async", matched_async))
-        for make, where, more in ((path, "<slug:tenant>/named", {"plan": "pro"}), (re_path, r"(\w+)/unnamed", None))
-    ),
-    path("checked", token_view(policy.FIXED, authorize=plain)),
-    path("checked-async", token_view(policy.FIXED, authorize=waiting)),
-]
+urlpatterns = [*_views, path("below/", include(_views))]
+for mode, authorize in _modes(body_in_metadata).items():
+    view = token_view(policy.FIXED, authorize=authorize, csrf_exempt=True)
+    urlpatterns += [path(f"{where}/{mode}", view) for where in ("body", "body-before", "body-consumed")]
+for mode, authorize in _modes(path_in_metadata).items():
+    view = token_view(policy.FIXED, authorize=authorize, csrf_exempt=True)
+    urlpatterns += [path(f"{mode}/<slug:tenant>/named", view, {"plan": "pro"}), re_path(rf"{mode}/(\w+)/unnamed", view)]
+for mode, authorize in AUTHORIZERS.items():
+    urlpatterns.append(path(f"checked/{mode}", token_view(policy.FIXED, authorize=authorize)))
 
-app = policy.wsgi(wsgi_application())
-asgi_app = policy.asgi(asgi_application())
+app = policy.wsgi(wsgi.get_wsgi_application())
+asgi_app = policy.asgi(asgi.get_asgi_application())

@@ -1,4 +1,4 @@
-"""Calls: an ASGI or a WSGI application called without any server, where a test says each message itself."""
+"""Calls an ASGI or a WSGI application without a server, so that a test controls each message."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import io
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from tests.endpoint.wire import Answer, Request
+from tests.support.wire import Answer, Request
 
 Message = dict[str, Any]
 
 
 def http_scope(request: Request, path: str = "/", **more: Any) -> Message:
-    """What an ASGI server says of a request; only headers that are given, and the usual type."""
+    """The scope of a request, with its own headers and the content type only."""
     headers = {"content-type": "application/json", **{name.lower(): value for name, value in request.headers.items()}}
     return {
         "type": "http",
@@ -37,7 +37,7 @@ def http_scope(request: Request, path: str = "/", **more: Any) -> Message:
 async def asgi_call(
     app: Any, scope: Message, receive: Iterable[Message] | Callable[[], Awaitable[Message]]
 ) -> list[Message]:
-    """Calls an application once, and returns what it sent. After the last message the client is gone."""
+    """Calls an application once, and returns what it sent. After the last message the client disconnects."""
     sent: list[Message] = []
     messages = iter(()) if callable(receive) else iter(receive)
 
@@ -56,14 +56,14 @@ async def asgi_call(
 
 
 async def asgi_ask(app: Any, request: Request, path: str = "/") -> Answer:
-    """One request to an ASGI application."""
+    """The response of an ASGI application."""
     body = request.as_sent(path).partition(b"\r\n\r\n")[2]
     sent = await asgi_call(app, http_scope(request, path), [{"type": "http.request", "body": body, "more_body": False}])
     return asgi_answer(sent)
 
 
 def asgi_answer(sent: list[Message]) -> Answer:
-    """The answer that was sent."""
+    """The response in these messages."""
     assert "http.response.start" == sent[0]["type"]
     assert {"http.response.body"} == {message["type"] for message in sent[1:]}
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in sent[0]["headers"])
@@ -76,7 +76,7 @@ def ask_asgi(app: Any, request: Request, path: str = "/") -> Answer:
 
 
 def environ(request: Request, path: str = "/", **more: Any) -> dict[str, Any]:
-    """What a WSGI server says of a request."""
+    """The environ of a request."""
     body = request.as_sent(path).partition(b"\r\n\r\n")[2]
     headers = {name.lower(): value for name, value in request.headers.items() if value is not None}
     made: dict[str, Any] = {
@@ -102,12 +102,12 @@ def environ(request: Request, path: str = "/", **more: Any) -> dict[str, Any]:
 
 
 def ask_wsgi(app: Any, environ: dict[str, Any]) -> Answer:
-    """One request to a WSGI application."""
+    """The response of a WSGI application."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         started.append((status, headers))
-        return started.append  # type: ignore[return-value]  # nobody writes
+        return started.append  # type: ignore[return-value]  # no application writes
 
     content = app(environ, start_response)
     try:

@@ -22,9 +22,14 @@ class Fakes(NamedTuple):
     odd: FakeMoss
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that share the programs run one after another, so that not every process of a parallel run starts them."""
+    items.sort(key=lambda item: "all_frameworks" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def fakes() -> Iterator[Fakes]:
-    """One that answers, one that is down, one that refuses, one that answers with nonsense."""
+    """One that works, one that is down, one that rejects, one that returns nonsense."""
     with _fake() as healthy, _fake() as down, _fake() as refuses, _fake() as odd:
         down.set_default(503)
         refuses.set_default(401)

@@ -1,7 +1,7 @@
 """Policy: one application's rules, the same in every framework: who is admitted, and the routes that it opens.
 
-A test names what `authorize` is to do in the Authorization header: `Bearer ada`. Each route is one token endpoint with
-options of its own, at `/sync/<route>` with a plain `authorize` and at `/async/<route>` with an async one.
+A test names what `authorize` is to do in the Authorization header: `Bearer ada`. Each route is one token endpoint
+with its own options, at `/sync/<route>` with a plain `authorize` and at `/async/<route>` with an async one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
@@ -25,46 +26,36 @@ from moss_voice_server.rate_limit import RateLimiter
 from tests.endpoint.policy_names import APP, LEAK, MODES
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
-WHO: ContextVar[str] = ContextVar("who", default="nobody")
-"""Set outside of every framework, from the header X-Who; what a tracing library would do."""
+WHO: ContextVar[str] = ContextVar("who", default="-")
+"""Set outside of every framework, from the header X-Who, as a tracing library would."""
 
 ADA = ParticipantInfo("ada", "Ada")
 KEY = b"a key of at least sixteen bytes"
 
 
 class Asked(NamedTuple):
-    """What a rule may look at, and the framework's own way to refuse."""
+    """What a rule may look at, and the framework's exceptions for a status."""
 
     token_request: TokenRequest
     refuse: Callable[[int], Any]
     """Raises what the framework raises for a status."""
 
 
-async def anywhere(room: str) -> bool:
+async def any_room(room: str) -> bool:
     """Async by mistake: its coroutine is true."""
     return True
 
 
-def refusal(asked: Asked) -> Admission:
-    """A refusal that is raised."""
-    raise Denied(403, "trial_over")
-
-
-def failure(asked: Asked) -> Admission:
-    """The app's own trouble, with something in it that is nobody's business."""
-    raise RuntimeError(LEAK)
-
-
-class Elsewhere(Exception):
+class ServiceError(Exception):
     """What clients of other services raise: urllib's and Google's have `code`, OpenAI's and Azure's `status_code`."""
 
-    def __init__(self, code: Any) -> None:
+    def __init__(self, code: int) -> None:
         super().__init__(LEAK)
         self.code = self.status_code = code
 
 
-class Unusual(Elsewhere):
-    """What frameworks raise: Starlette's has `detail` as well, Werkzeug's `get_response`; with a status of the app's own."""
+class FrameworkError(ServiceError):
+    """What frameworks raise: Starlette's also has `detail`, Werkzeug's `get_response`; with a status of the application."""
 
     detail = LEAK
 
@@ -82,20 +73,10 @@ def raising(error: Exception) -> Callable[[Asked], Admission]:
     return rule
 
 
-def unfinished(asked: Asked) -> Admission:
-    """What a generator would end with."""
-    raise StopIteration(LEAK)
-
-
-def too_early(asked: Asked) -> Admission:
-    """As where `dispatch=(server.get_agent_name(),)` is said before there are credentials."""
-    raise CredentialsUnavailable(LEAK, retry_after=7)
-
-
 def seen(asked: Asked) -> Admission:
-    """Says back what it was told, so that a test can see it."""
+    """Returns the request in the metadata, so that a test can see it."""
     token_request = asked.token_request
-    told = [
+    fields = [
         token_request.room_name,
         token_request.participant_name,
         token_request.participant_identity,
@@ -104,7 +85,7 @@ def seen(asked: Asked) -> Admission:
         [[agent.agent_name, agent.metadata, agent.deployment] for agent in token_request.agents],
     ]
     return Admission(
-        ParticipantInfo("ada", None, json.dumps(told)),
+        ParticipantInfo("ada", None, json.dumps(fields)),
         allowed_rooms=lambda room: True,
         allowed_agents=[agent.agent_name for agent in token_request.agents],
         client_may_set=("name", "attributes", "agent_metadata", "agent_deployment"),
@@ -113,15 +94,9 @@ def seen(asked: Asked) -> Admission:
 
 RULES: dict[str, Any] = {
     "ada": Admission(ADA),
-    "automatic": Admission(ADA, agents=()),
-    "room": Admission(ADA, room="lobby"),
     "pattern": Admission(ADA, allowed_rooms=re.compile("team-[a-z]+")),
-    "function": Admission(ADA, allowed_rooms=lambda room: room.endswith("!")),
-    "async-function": Admission(ADA, allowed_rooms=anywhere),  # type: ignore[arg-type]  # the mistake
-    "sets": Admission(
-        ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_may_set=("name", "metadata", "attributes")
-    ),
-    "agents": Admission(ADA, agents=("helper",), allowed_agents=("helper", "scribe")),
+    "async-function": Admission(ADA, allowed_rooms=any_room),  # type: ignore[arg-type]  # the mistake
+    "sets": Admission(ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_may_set=("name", "attributes")),
     "dispatch": Admission(ADA, agents=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
     "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),
     "session": lambda asked: Admission(ParticipantInfo(session_identity("ada", KEY)), rate_limit_key="ada"),
@@ -129,27 +104,21 @@ RULES: dict[str, Any] = {
     "context": lambda asked: Admission(ParticipantInfo("ada", None, WHO.get())),
     "agent-name": lambda asked: Admission(ADA, agents=(NAMED.get_agent_name(),)),
     "process": lambda asked: Admission(ParticipantInfo("ada", None, str(os.getpid()))),
-    # refusals
-    "denied-raised": refusal,
-    "denied-returned": Denied(403, "trial_over"),
+    # Refusals.
+    "denied-raised": raising(Denied(403, "trial_over")),
     "rejected": Denied(),
-    "unauthenticated": Denied(401),
-    "unusual-404": raising(Unusual(404)),
-    "unusual-429": raising(Unusual(429)),
-    "framework-401": lambda asked: asked.refuse(401),
-    "framework-403": lambda asked: asked.refuse(403),
-    "framework-400": lambda asked: asked.refuse(400),
-    "framework-404": lambda asked: asked.refuse(404),
-    # mistakes of the app
-    "fails": failure,
-    "stops": unfinished,
-    "elsewhere-404": raising(Elsewhere(404)),
-    "unusual-500": raising(Unusual(500)),
+    "unusual-429": raising(FrameworkError(429)),
+    **{f"framework-{status}": partial(lambda status, asked: asked.refuse(status), status) for status in (400, 401, 403, 404)},
+    # Mistakes of the application.
+    "fails": raising(RuntimeError(LEAK)),
+    "stops": raising(StopIteration(LEAK)),
+    "elsewhere-404": raising(ServiceError(404)),
+    "unusual-500": raising(FrameworkError(500)),
     "none": None,
-    "true": True,
     "blank-identity": Admission(ParticipantInfo(" ")),
-    "credentials": too_early,
-}
+    # As where `agents=(server.get_agent_name(),)` is evaluated before there are credentials.
+    "credentials": raising(CredentialsUnavailable(LEAK, retry_after=7)),
+}  # fmt: skip
 
 
 def decide(authorization: str, token_request: TokenRequest, refuse: Callable[[int], Any]) -> Any:
@@ -158,17 +127,28 @@ def decide(authorization: str, token_request: TokenRequest, refuse: Callable[[in
     if scheme != "Bearer" or name not in RULES:
         raise Denied(401)
     rule = RULES[name]
-    is_rule = callable(rule) and not isinstance(rule, type)
-    return rule(Asked(token_request, refuse)) if is_rule else rule
+    return rule(Asked(token_request, refuse)) if callable(rule) else rule
+
+
+def authorizers(header: Callable[[Any], str], refuse: Callable[[int], Any]) -> dict[str, Callable[..., Any]]:
+    """A plain and an async `authorize`: how a framework's request shows the header, and how the framework refuses."""
+
+    def plain(request: Any, token_request: TokenRequest) -> Any:
+        return decide(header(request), token_request, refuse)
+
+    async def waiting(request: Any, token_request: TokenRequest) -> Any:
+        return decide(header(request), token_request, refuse)
+
+    return {"sync": plain, "async": waiting}
 
 
 # Servers.
 
 
-def constructed(face: Any, variable: str) -> Any:
+def constructed(kind: Any, variable: str) -> Any:
     """A server that was only constructed, for the Moss API whose arguments are in the environment."""
     arguments = json.loads(os.environ[variable])
-    return face(**arguments, refresh=RefreshPolicy(attempts=1))
+    return kind(**arguments, refresh=RefreshPolicy(attempts=1))
 
 
 FIXED = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET, "helper")
@@ -176,50 +156,35 @@ FIXED_SYNC = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET, "helper"
 
 
 NAMED: Any = constructed(MossVoiceServerSync, "MOSS")
-"""Its agent's name is asked for by the rule of that name, before anybody has fetched it."""
-
-
-def chosen(request: Any) -> Any:
-    """A server that is looked up for each request."""
-    return FIXED_SYNC
+"""The rule `agent-name` needs its agent's name before it has fetched."""
 
 
 def nowhere(request: Any) -> Any:
-    """A look-up that fails."""
+    """A lookup that fails."""
     raise KeyError(LEAK)
-
-
-def always_this(server: Any) -> Callable[[Any], Any]:
-    """A look-up that finds one server, which was only constructed."""
-    return lambda request: server
 
 
 # Hooks.
 
 
-def three(identity: str) -> float:
-    """Says to wait a little, to all but Ada."""
-    return 0 if identity == "ada" else 2.5
-
-
-async def always(identity: str) -> float:
-    """Says to wait half a minute, async."""
+async def half_a_minute(identity: str) -> float:
+    """An async limiter that lets nothing pass."""
     return 30
 
 
 def broken(identity: Any) -> float:
-    """A limiter, or an audit, that has trouble of its own."""
+    """A limiter, or an audit, that fails."""
     raise RuntimeError(LEAK)
 
 
-def told(event: Any) -> None:
-    """An audit that writes the event down."""
+def log_event(event: Any) -> None:
+    """An audit that logs the event."""
     logging.getLogger("tests.events").info("%s", json.dumps([*vars(event).values()]))
 
 
-async def told_async(event: Any) -> None:
+async def log_event_async(event: Any) -> None:
     """The same, async."""
-    told(event)
+    log_event(event)
 
 
 class Route(NamedTuple):
@@ -231,23 +196,22 @@ class Route(NamedTuple):
 
 
 def routes() -> dict[str, Route]:
-    """All of them, made anew for each mode."""
+    """All of them, new for each mode."""
+    later = constructed(MossVoiceServerSync, "MOSS")
     return {
-        "token": Route(),
+        "token": Route(options={"on_token": log_event}),
         "sync-class": Route(FIXED_SYNC),
-        "chosen": Route(chosen),
+        "chosen": Route(lambda request: FIXED_SYNC),
         "nowhere": Route(nowhere),
         "cors": Route(options={"allow_origins": [APP, "http://localhost:5173"]}),
         "limited": Route(options={"rate_limiter": RateLimiter("3/hour")}),
         "limited-sessions": Route(options={"rate_limiter": RateLimiter("3/hour")}),
         "limited-guesses": Route(options={"rate_limiter": RateLimiter("3/hour")}),
-        "limited-plain": Route(options={"rate_limiter": three}),
-        "limited-async": Route(options={"rate_limiter": always}),
+        "limited-plain": Route(options={"rate_limiter": lambda key: 30}),
+        "limited-async": Route(options={"rate_limiter": half_a_minute}),
         "limited-broken": Route(options={"rate_limiter": broken}),
-        "audited": Route(options={"on_token": told}),
-        "audited-async": Route(options={"on_token": told_async}),
+        "audited-async": Route(options={"on_token": log_event_async}),
         "audited-broken": Route(options={"on_token": broken}),
-        "camel": Route(options={"response_keys": "camel"}),
         "both": Route(options={"response_keys": "both"}),
         "guests": Route(guests=True),
         "limited-guests": Route(guests=True, options={"rate_limiter": RateLimiter("3/hour")}),
@@ -257,7 +221,7 @@ def routes() -> dict[str, Route]:
         "late": Route(constructed(MossVoiceServer, "MOSS")),
         "late-sync": Route(constructed(MossVoiceServerSync, "MOSS")),
         "late-named": Route(NAMED),
-        "late-chosen": Route(always_this(constructed(MossVoiceServerSync, "MOSS"))),
+        "late-chosen": Route(lambda request: later),
     }
 
 
@@ -276,7 +240,7 @@ def asgi(app: Any) -> Any:
     """Sets the context variable, as a tracing library would."""
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
-        WHO.set(dict(scope.get("headers", ())).get(b"x-who", b"nobody").decode())
+        WHO.set(dict(scope.get("headers", ())).get(b"x-who", b"-").decode())
         await app(scope, receive, send)
 
     return wrapped
@@ -286,7 +250,7 @@ def wsgi(app: Any) -> Any:
     """The same."""
 
     def wrapped(environ: Any, start_response: Any) -> Any:
-        WHO.set(environ.get("HTTP_X_WHO", "nobody"))
+        WHO.set(environ.get("HTTP_X_WHO", "-"))
         return app(environ, start_response)
 
     return wrapped

@@ -1,10 +1,10 @@
-"""Names that the applications and the tests share; importing `policy` itself would make a server of the test process."""
+"""Names that the applications and the tests share; importing `policy` itself would create servers in the test process."""
 
 MODES = ("sync", "async")
-"""The two kinds of `authorize` that each application has, as its paths name them."""
+"""The two kinds of `authorize` of each application, as in its paths."""
 
 APP = "https://app.example"
-"""The origin whose pages may ask at the route `cors`."""
+"""The origin that the route `cors` allows."""
 
-LEAK = "what-nobody-outside-may-read"
+LEAK = "text-of-the-application"
 """In the text of everything that the applications raise."""

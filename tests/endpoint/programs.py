@@ -1,11 +1,8 @@
-"""Programs: every adapter's application in a server program of its own, on a loopback port that is free."""
+"""Programs: every adapter's application in a server program, on a loopback port, and what it has logged."""
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,19 +10,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from moss_voice_server.testing import FakeMoss
-from tests.endpoint.wire import LONGEST, Request, ask
+from tests.support.server_programs import running
+from tests.support.wire import Answer, Request, ask
 
-ROOT = Path(__file__).parent.parent.parent
-UVICORN = [sys.executable, "-m", "tests.endpoint.serve_asgi"]
+UVICORN = [sys.executable, "-m", "tests.endpoint.serve_asgi", "{fd}"]
 # One worker, one request at a time: two requests of a test can never race.
-GUNICORN = [sys.executable, "-m", "gunicorn", "--workers=1"]
+GUNICORN = [sys.executable, "-m", "gunicorn", "--bind=fd://{fd}", "--workers=1"]
 COMMANDS = {
-    "asgi-uvicorn": [*UVICORN, "tests.endpoint.app_asgi:app", "{fd}", "on"],
-    "fastapi-uvicorn": [*UVICORN, "tests.endpoint.app_fastapi:app", "{fd}", "on"],
-    "wsgi-gunicorn": [*GUNICORN, "--bind=fd://{fd}", "tests.endpoint.app_wsgi:app"],
-    "flask-gunicorn": [*GUNICORN, "--bind=fd://{fd}", "tests.endpoint.app_flask:app"],
-    "django-gunicorn": [*GUNICORN, "--bind=fd://{fd}", "tests.endpoint.app_django:app"],
-    "django-uvicorn": [*UVICORN, "tests.endpoint.app_django:asgi_app", "{fd}", "off"],
+    "asgi-uvicorn": [*UVICORN, "on", "tests.endpoint.app_asgi:app"],
+    "fastapi-uvicorn": [*UVICORN, "on", "tests.endpoint.app_fastapi:app"],
+    "wsgi-gunicorn": [*GUNICORN, "tests.endpoint.app_wsgi:app"],
+    "flask-gunicorn": [*GUNICORN, "tests.endpoint.app_flask:app"],
+    "django-gunicorn": [*GUNICORN, "tests.endpoint.app_django:app"],
+    "django-uvicorn": [*UVICORN, "off", "tests.endpoint.app_django:asgi_app"],
 }
 
 
@@ -34,11 +31,11 @@ class Program(NamedTuple):
 
     name: str
     port: int
-    process: subprocess.Popen[bytes]
+    pid: int
     log: Path
 
-    def ask(self, path: str, request: Request) -> Any:
-        """One exchange with it."""
+    def ask(self, path: str, request: Request) -> Answer:
+        """Sends one request on a new connection."""
         return ask(self.port, path, request)
 
     @property
@@ -47,46 +44,19 @@ class Program(NamedTuple):
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
     @property
-    def told(self) -> list[dict[str, Any]]:
-        """Of that, what we have logged."""
-        return [record for record in self.records if record["logger"].startswith("moss_voice_server")]
-
-    @property
     def workers(self) -> list[int]:
-        """The process ids of those that answer: the children, where it has any."""
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-        return [int(child) for child in children] or [pid]
+        """The process IDs of its workers: the children, where it has any."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
+        return [int(child) for child in children] or [self.pid]
 
 
 @contextmanager
-def running(name: str, command: list[str], folder: Path, environ: Mapping[str, str]) -> Iterator[Program]:
-    """A server program, `{fd}` in its command replaced by a socket that listens already.
-
-    So there is no moment at which its port could be taken, and a request that comes too early waits for the start.
-    """
+def started(name: str, command: list[str], folder: Path, environ: Mapping[str, str]) -> Iterator[Program]:
+    """A server program that starts; a request that is sent too early waits for it."""
     log = folder / f"{name}.log"
     log.touch()
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, (folder / f"{name}.out").open("wb") as out:
-        port = listening.getsockname()[1]
-        process = subprocess.Popen(
-            [part.format(fd=listening.fileno()) for part in command],
-            cwd=folder,
-            env={**os.environ, **environ, "PYTHONPATH": str(ROOT), "ENDPOINT_LOG": str(log)},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            pass_fds=[listening.fileno()],
-        )
-    try:
-        yield Program(name, port, process, log)
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
+    with running(command, folder / f"{name}.out", {**environ, "ENDPOINT_LOG": str(log)}) as program:
+        yield Program(name, program.port, program.process.pid, log)
 
 
 @contextmanager
@@ -94,20 +64,20 @@ def all_running(folder: Path, environ: Mapping[str, str]) -> Iterator[dict[str, 
     """One program for each adapter, all of them answering."""
     with ExitStack() as stack:
         programs = {
-            name: stack.enter_context(running(name, command, folder, environ)) for name, command in COMMANDS.items()
+            name: stack.enter_context(started(name, command, folder, environ)) for name, command in COMMANDS.items()
         }
         for program in programs.values():
-            await_answer(program, folder)
+            await_answer(program)
         yield programs
 
 
-def await_answer(program: Program, folder: Path) -> None:
-    """Waits until a program answers at all; says what it printed when it does not."""
+def await_answer(program: Program) -> None:
+    """Waits until a program answers; shows what it printed when it does not."""
     try:
         answer = program.ask("/sync/token", Request(method="GET"))
     except OSError as error:
-        printed = (folder / f"{program.name}.out").read_text(encoding="utf-8", errors="replace")
-        raise AssertionError(f"{program.name} does not answer within {LONGEST} s: {error!r}\n{printed}") from error
+        printed = program.log.with_suffix(".out").read_text(encoding="utf-8", errors="replace")
+        raise AssertionError(f"{program.name} does not answer: {error!r}\n{printed}") from error
     assert answer.status == 405, answer
 
 

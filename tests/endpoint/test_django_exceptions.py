@@ -1,4 +1,4 @@
-"""Django: what hangs on an exception that leaves a view: transactions, the signal, and middlewares that hear of it."""
+"""Django: what depends on an exception that leaves a view: transactions, the signal, and middlewares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("django")
 ROOT = Path(__file__).parent.parent.parent
 
-# In a program of its own: Django's settings are a process's.
+# A separate program: Django has one settings object per process.
 PROGRAM = """
 import json, sys
 import django
@@ -29,13 +29,13 @@ from moss_voice_server.django import token_view
 from moss_voice_server.endpoint import Admission, Denied
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
-heard = []
+seen = []
 
 class Middleware:
     def __init__(self, get_response): self.get_response = get_response
     def __call__(self, request): return self.get_response(request)
     def process_exception(self, request, error):
-        heard.append("middleware")
+        seen.append("middleware")
         return HttpResponse("mine", status=418) if isinstance(error, KeyError) else None
 
 settings.configure(
@@ -78,12 +78,12 @@ def rest_view(request):
         return HttpResponse("handled", status=418)
 
 urlpatterns = [path("t", view), path("rest", rest_view)]
-got_request_exception.connect(lambda **more: heard.append("signal"), weak=False)
+got_request_exception.connect(lambda **more: seen.append("signal"), weak=False)
 client = Client(raise_request_exception=False)
 found = {}
 RULES = "granted forbidden denied room known crash limiter limiter-forbids server no-server".split()
 for rule in RULES:
-    heard.clear()
+    seen.clear()
     body = {"room_name": "r"} if rule == "room" else {}
     url = "/rest" if "rest" in sys.argv else "/t"
     response = client.post(url, json.dumps(body), content_type="application/json", headers={"x-rule": rule})
@@ -91,13 +91,13 @@ for rule in RULES:
         cursor.execute("select count(*) from minutes")
         count = cursor.fetchone()[0]
         cursor.execute("delete from minutes")
-    found[rule] = [response.status_code, count, list(heard)]
+    found[rule] = [response.status_code, count, list(seen)]
 print(json.dumps(found))
 """
 
 
 def run(*arguments: str) -> dict[str, Any]:
-    """Status, rows that were committed, and who heard of an exception, by rule."""
+    """Status, committed rows, and what received the exception, by rule."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
@@ -114,7 +114,7 @@ def test_transactions() -> None:
     assert {"granted": [201, 1, []], **refused, **crashed} == run()
 
 
-def test_middlewares_hear_of_exceptions() -> None:
+def test_middlewares_receive_exceptions() -> None:
     """An exception leaves the view where a middleware has process_exception, and may be answered by it."""
     found = run("middleware")
     assert [418, 0, ["middleware"]] == found["known"]

@@ -19,18 +19,21 @@ from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.fastapi import token_router
 from moss_voice_server.testing import FakeMoss
 from tests.endpoint.calls import asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
-from tests.endpoint.wire import Answer, bearer
-from tests.endpoint.wire import Request as Asked
 from tests.support.tokens import API_KEY, API_SECRET, URL
+from tests.support.wire import Answer, bearer
+from tests.support.wire import Request as Sent
 
 SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
 PATH = "/voice/token"
+ROOM = {"room_name": "r"}
+BODY = {"type": "http.request", "body": b"{}", "more_body": False}
+ADA = Admission(ParticipantInfo("ada"))
 oauth2 = OAuth2PasswordBearer(tokenUrl="login")
 
 
 @dataclass
 class User:
-    """Somebody who is signed in."""
+    """A user who is signed in."""
 
     name: str
 
@@ -38,8 +41,11 @@ class User:
 def user_of(token: Annotated[str, Depends(oauth2)]) -> User:
     """The user of a token, as in FastAPI's own tutorial."""
     if token == "expired":
-        raise HTTPException(401, "this text is the app's own", {"WWW-Authenticate": "Bearer"})
+        raise HTTPException(401, "a text of the app", {"WWW-Authenticate": "Bearer"})
     return User(token)
+
+
+CurrentUser = Annotated[User, Depends(user_of)]
 
 
 def app_with(authorize: Callable[..., Any], server: Any = SERVER, **options: Any) -> FastAPI:
@@ -50,49 +56,49 @@ def app_with(authorize: Callable[..., Any], server: Any = SERVER, **options: Any
 
 
 def post(app: Any, path: str = PATH, **sent: Any) -> Answer:
-    """One POST."""
-    return ask_asgi(app, Asked(**sent), path)
+    """The response to one POST."""
+    return ask_asgi(app, Sent(**sent), path)
 
 
-CurrentUser = Annotated[User, Depends(user_of)]
-
-
-def admitted(user: User, token_request: TokenRequest) -> Admission:
-    """The user, in the room that the client names."""
-    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+def post_with_query(app: Any, query: bytes, headers: dict[str, str] | None = None) -> Answer:
+    """The response to one POST to a path with a query."""
+    scope = http_scope(Sent(headers or {}), PATH, query_string=query)
+    return asgi_answer(asyncio.run(asgi_call(app, scope, [BODY])))
 
 
 # Everything that a dependency may be.
 
 
 def by_user(user: CurrentUser) -> Admission:
-    """A plain one, with a dependency of its own."""
+    """A plain one, with its own dependency."""
     return Admission(ParticipantInfo(user.name))
 
 
-async def by_user_async(user: CurrentUser, token_request: TokenRequest) -> Admission:
-    """An async one, which looks at the request."""
-    return admitted(user, token_request)
+def plain(user: CurrentUser, token_request: TokenRequest) -> Admission:
+    """One that looks at the token request: the user, in the room that the client names."""
+    return Admission(ParticipantInfo(user.name), room=token_request.room_name)
+
+
+async def asynchronous(user: CurrentUser, token_request: TokenRequest) -> Admission:
+    """The same, async."""
+    return plain(user, token_request)
 
 
 def old_style(token_request: TokenRequest, request: Request, user: User = Depends(user_of)) -> Admission:  # noqa: B008  # as FastAPI had it
-    """With defaults instead of Annotated."""
-    return admitted(user, token_request)
+    """With a default instead of Annotated."""
+    return plain(user, token_request)
 
 
 class Authorizer:
-    """An object, configured when the application is made."""
-
-    def __init__(self, room: str) -> None:
-        self.room = room
+    """An object."""
 
     def __call__(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         """As a plain dependency."""
-        return Admission(ParticipantInfo(user.name), room=token_request.room_name or self.room)
+        return plain(user, token_request)
 
     async def method(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         """As an async dependency."""
-        return self(user, token_request)
+        return plain(user, token_request)
 
 
 class AsyncAuthorizer:
@@ -100,11 +106,11 @@ class AsyncAuthorizer:
 
     async def __call__(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         """As an async dependency."""
-        return admitted(user, token_request)
+        return plain(user, token_request)
 
 
 def logged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator of the application's own, for async functions."""
+    """A decorator of the application, for async functions."""
 
     @wraps(function)
     async def wrapper(*arguments: Any, **keywords: Any) -> Any:
@@ -113,288 +119,40 @@ def logged(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-async def configured(suffix: str, user: CurrentUser, token_request: TokenRequest) -> Admission:
-    """One that is given its configuration by `partial`."""
-    return admitted(user, token_request)
+def configured(suffix: str, user: CurrentUser, token_request: TokenRequest) -> Admission:
+    """One that gets its configuration by `partial`."""
+    return plain(user, token_request)
 
 
-def configured_plain(suffix: str, user: CurrentUser, token_request: TokenRequest) -> Admission:
-    """The same, plain."""
-    return admitted(user, token_request)
+async def configured_async(suffix: str, user: CurrentUser, token_request: TokenRequest) -> Admission:
+    """The same, async."""
+    return plain(user, token_request)
 
 
 def returns_coroutine(user: CurrentUser, token_request: TokenRequest) -> Any:
     """Not async itself."""
-    return by_user_async(user, token_request)
+    return asynchronous(user, token_request)
 
 
 def optional(user: CurrentUser, token_request: TokenRequest | None) -> Admission:
-    """With a request that could be absent, and never is."""
+    """With a token request that could be absent, and never is."""
     assert token_request is not None
-    return admitted(user, token_request)
+    return plain(user, token_request)
 
 
 def annotated(user: CurrentUser, token_request: Annotated[TokenRequest, "the client's"]) -> Admission:
-    """With a request that has more to say."""
-    return admitted(user, token_request)
-
-
-DEPENDENCIES: dict[str, Callable[..., Any]] = {
-    "async function": by_user_async,
-    "defaults": old_style,
-    "object": Authorizer("lobby"),
-    "async object": AsyncAuthorizer(),
-    "async method": Authorizer("lobby").method,
-    "decorated": logged(by_user_async),
-    "partial": partial(configured_plain, "x"),
-    "partial of an async function": partial(configured, suffix="x"),
-    "partial of an object": partial(Authorizer("lobby")),
-    "a function that returns a coroutine": returns_coroutine,
-    "an optional request": optional,
-    "an annotated request": annotated,
-}
-
-
-@pytest.mark.parametrize("authorize", DEPENDENCIES.values(), ids=DEPENDENCIES.keys())
-def test_every_kind_of_dependency(authorize: Callable[..., Any]) -> None:
-    """Whatever FastAPI takes as a dependency decides, with its own dependencies and the request."""
-    app = app_with(authorize)
-    claims = post(app, headers=bearer("ada"), json={"room_name": "r"}).claims
-    assert ("ada", "r") == (claims["sub"], claims["video"]["room"])
-    assert "schemas" not in app.openapi()["components"]  # FastAPI itself reads no body
-    assert 401 == post(app).status
-    assert 401 == post(app, headers=bearer("expired")).status
-
-
-def test_a_dependency_that_does_not_look_at_the_wish() -> None:
-    """Without a parameter for the request there is none to forget: the rules hold all the same."""
-    app = app_with(by_user)
-    assert 201 == post(app, headers=bearer("ada")).status
-    assert "room_not_allowed" == post(app, headers=bearer("ada"), json={"room_name": "r"}).json["error"]
-
-
-def test_parameters_of_its_own() -> None:
-    """Headers, cookies and queries are parameters as ever; what is missing or wrong in them is a 422 in our words."""
-
-    def authorize(x_tenant: Annotated[int, Header()], seat: int, session: Annotated[str, Cookie()] = "") -> Admission:
-        return Admission(ParticipantInfo(f"{x_tenant}-{seat}-{session}"))
-
-    app = app_with(authorize)
-    answer = with_query(app, {"x-tenant": "7", "cookie": "session=s"}, b"seat=3")
-    assert "7-3-s" == answer.claims["sub"]
-    wrong: list[tuple[dict[str, str], bytes]] = [
-        ({}, b"seat=3"),
-        ({"x-tenant": "seven"}, b"seat=3"),
-        ({"x-tenant": "7"}, b"seat=x"),
-    ]
-    for headers, query in wrong:
-        answer = with_query(app, headers, query)
-        assert (422, b'{"error":"refused","message":"The request was refused."}') == (answer.status, answer.body)
-
-
-def with_query(app: Any, headers: dict[str, str], query: bytes) -> Answer:
-    """One POST to a path with a query."""
-    scope = http_scope(Asked(headers), PATH, query_string=query)
-    body = {"type": "http.request", "body": b"{}", "more_body": False}
-    return asgi_answer(asyncio.run(asgi_call(app, scope, [body])))
-
-
-@pytest.mark.parametrize("asynchronous", [True, False])
-def test_what_partial_gave_is_no_parameter(asynchronous: bool) -> None:
-    """What the application has given by `partial` cannot be said in the query, as it could with a plain dependency."""
-
-    def plain(tenant: str, role: str = "guest") -> Admission:
-        return Admission(ParticipantInfo(f"{tenant}-{role}"))
-
-    async def waiting(tenant: str, role: str = "guest") -> Admission:
-        return plain(tenant, role)
-
-    app = app_with(partial(waiting if asynchronous else plain, tenant="acme"))
-    assert "acme-guest" == with_query(app, {}, b"tenant=other").claims["sub"]
-    assert "acme-admin" == with_query(app, {}, b"tenant=other&role=admin").claims["sub"]  # a parameter as ever
-    assert ["role"] == [each["name"] for each in app.openapi()["paths"][PATH]["post"]["parameters"]]
-
-
-@pytest.mark.parametrize(
-    ("refusal", "status", "code"),
-    [
-        (HTTPException(401), 401, "unauthenticated"),
-        (HTTPException(403, {"secret": "x"}), 403, "forbidden"),
-        (HTTPException(404), 404, "refused"),
-        (HTTPException(429, headers={"Retry-After": "9"}), 429, "refused"),
-        (Denied(403, "trial_over"), 403, "trial_over"),
-    ],
-    ids=["401", "403", "404", "429", "Denied"],
-)
-def test_refusals_of_sub_dependencies(refusal: Exception, status: int, code: str) -> None:
-    """Whoever refuses, authorize or something that it depends on, in FastAPI's way or ours: the answer is ours."""
-
-    async def gate() -> None:
-        raise refusal
-
-    def authorize(gate: Annotated[None, Depends(gate)]) -> Admission:
-        return Admission(ParticipantInfo("ada"))
-
-    answer = post(app_with(authorize))
-    assert (status, code) == (answer.status, answer.json["error"])
-    assert "secret" not in repr(answer)
-
-
-def test_dependencies_that_yield() -> None:
-    """A sub-dependency that opens something closes it when the answer was made, also after a refusal."""
-    events: list[str] = []
-
-    async def database() -> AsyncIterator[str]:
-        events.append("open")
-        try:
-            yield "db"
-        finally:
-            events.append("close")
-
-    def authorize(database: Annotated[str, Depends(database)], token_request: TokenRequest) -> Admission:
-        events.append(database)
-        if token_request.room_name:
-            raise Denied
-        return Admission(ParticipantInfo("ada"))
-
-    app = app_with(authorize)
-    assert [201, 403] == [post(app).status, post(app, json={"room_name": "r"}).status]
-    assert ["open", "db", "close"] * 2 == events
-
-
-class AppError(Exception):
-    """An exception of the application's own."""
-
-
-REFUSALS: dict[str, tuple[Exception | None, int, str]] = {
-    "granted": (None, 201, ""),
-    "HTTPException": (HTTPException(403), 403, "HTTPException"),
-    "Denied": (Denied(), 403, "Denied"),
-    "known to the app": (AppError(), 418, "AppError"),
-    "a crash": (ZeroDivisionError(), 500, "ZeroDivisionError"),
-}
-
-
-@pytest.mark.parametrize("scope", ["function", "request"])
-@pytest.mark.parametrize(("failure", "status", "seen"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_transactions_end_as_in_an_ordinary_route(
-    failure: Exception | None, status: int, seen: str, scope: str
-) -> None:
-    """A dependency that commits after `yield` sees what authorize raised, and so rolls back."""
-    events: list[str] = []
-
-    def database() -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            events.append(type(error).__name__)
-            raise
-        events.append("")
-
-    def authorize(database: Annotated[None, Depends(database)]) -> Admission:
-        if failure is not None:
-            raise failure
-        return Admission(ParticipantInfo("ada"))
-
-    async def ordinary(admission: Annotated[Admission, Depends(authorize)]) -> None:
-        """A route of the application's own."""
-
-    app = app_with(authorize)
-    app.add_api_route("/ordinary", ordinary, methods=["POST"])
-    app.add_exception_handler(AppError, lambda request, error: Response("mine", 418))
-    assert status == post(app).status
-    if failure is None or not isinstance(
-        failure, (Denied, ZeroDivisionError)
-    ):  # there Starlette has no response at all
-        post(app, "/ordinary")
-        assert [seen] * 2 == events
-    assert seen == events[0]
-
-
-@pytest.mark.parametrize(
-    ("token_request", "status"), [({"room_name": "r"}, 403), ({}, 503)], ids=["not allowed", "no credentials"]
-)
-def test_no_commit_without_a_token(token_request: dict[str, str], status: int) -> None:
-    """A request that authorize admits and that gets no token all the same is an exception to dependencies as well."""
-    events: list[str] = []
-
-    async def database() -> AsyncIterator[None]:
-        try:
-            yield
-        except Exception:
-            events.append("rolled back")
-            raise
-        events.append("committed")
-
-    def authorize(database: Annotated[None, Depends(database)]) -> Admission:
-        return Admission(ParticipantInfo("ada"))
-
-    with FakeMoss() as moss:
-        moss.set_default(503)
-        server = MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1)) if status == 503 else SERVER
-        assert status == post(app_with(authorize, server), json=token_request).status
-    assert ["rolled back"] == events
-
-
-def test_a_crash_is_raised_on() -> None:
-    """The server's log and error trackers hear of a crash; the client has the endpoint's response."""
-
-    def authorize() -> Admission:
-        raise ZeroDivisionError
-
-    sent: list[Any] = []
-
-    async def scenario() -> None:
-        async def receive() -> Any:
-            return {"type": "http.request", "body": b"{}", "more_body": False}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        whole: Any = app_with(authorize)
-        await whole(http_scope(Asked(), PATH), receive, send)
-
-    with pytest.raises(ZeroDivisionError):
-        asyncio.run(scenario())
-    answer = asgi_answer(sent)
-    assert (500, "internal_error") == (answer.status, answer.json["error"])
-
-
-def test_the_apps_words() -> None:
-    """What the application's or FastAPI's own handlers answer is answered by them."""
-
-    def authorize(x_status: Annotated[int, Header()]) -> Admission:
-        raise HTTPException(x_status, headers={"Location": "/login"})
-
-    app = app_with(authorize)
-    for status in (302, 503):
-        answer = post(app, headers={"x-status": str(status)})
-        assert (status, ["detail"]) == (answer.status, list(answer.json))
-
-
-def test_headers_that_the_client_needs_are_kept() -> None:
-    """When to retry and how to authenticate is said by whoever refuses."""
-
-    def authorize(x_status: Annotated[int, Header()]) -> Admission:
-        raise HTTPException(
-            x_status, headers={"Retry-After": "7", "WWW-Authenticate": 'Basic realm="voice"', "X-Other": "no"}
-        )
-
-    app = app_with(authorize)
-    for status in (401, 429):
-        answer = post(app, headers={"x-status": str(status)})
-        told = [answer.header(name) for name in ("retry-after", "www-authenticate", "x-other")]
-        assert (status, ["7", 'Basic realm="voice"', None]) == (answer.status, told)
+    """With a token request in Annotated."""
+    return plain(user, token_request)
 
 
 def yields(user: CurrentUser, token_request: TokenRequest) -> Iterator[Admission]:
-    """An authorize with something to close."""
-    yield admitted(user, token_request)
+    """With something to close."""
+    yield plain(user, token_request)
 
 
 async def yields_async(user: CurrentUser, token_request: TokenRequest) -> AsyncIterator[Admission]:
     """The same, async."""
-    yield admitted(user, token_request)
+    yield plain(user, token_request)
 
 
 class Yields:
@@ -405,86 +163,52 @@ class Yields:
         yield from yields(user, token_request)
 
 
-@pytest.mark.parametrize("authorize", [yields, yields_async, Yields(), partial(yields), partial(yields_async)])
-def test_an_authorize_that_yields(authorize: Callable[..., Any]) -> None:
-    """A generator is a dependency like any other."""
-    claims = post(app_with(authorize), headers=bearer("ada"), json={"room_name": "r"}).claims
-    assert ("ada", "r") == (claims["sub"], claims["video"]["room"])
-    assert 401 == post(app_with(authorize)).status
-
-
-def test_a_catch_all_behind_the_endpoint() -> None:
-    """Every method at the path is the endpoint's, whatever the application mounts behind it."""
-    app = app_with(by_user)
-    app.mount("/", app_with(by_user, path="/other"))
-    assert [405, 405, 401] == [post(app, method=method).status for method in ("GET", "OPTIONS", "POST")]
-    assert 1 == sum(getattr(route, "path", "") == PATH for route in token_router(SERVER, authorize=by_user).routes)
-
-
-def test_background_tasks_run() -> None:
-    """A task that a dependency leaves for after the answer runs after the answer."""
-    done: list[str] = []
-
-    def authorize(tasks: BackgroundTasks) -> Admission:
-        tasks.add_task(done.append, "told")
-        return Admission(ParticipantInfo("ada"))
-
-    assert 201 == post(app_with(authorize)).status
-    assert ["told"] == done
-
-
-def test_the_body_can_be_seen() -> None:
-    """A dependency that reads the body itself, to check a signature, finds it."""
-    seen: list[bytes] = []
-
-    async def authorize(request: Request, token_request: TokenRequest) -> Admission:
-        seen.append(await request.body())
-        return Admission(ParticipantInfo("ada"))
-
-    assert 201 == post(app_with(authorize), body=b'{ "room_config": {} }').status
-    assert [b'{ "room_config": {} }'] == seen
-
-
-def test_dependencies_are_not_asked_for_nonsense() -> None:
-    """Neither a wrong method nor a broken body reaches the application's dependencies."""
-    asked: list[str] = []
-
-    def authorize() -> Admission:
-        asked.append("asked")
-        return Admission(ParticipantInfo("ada"))
-
-    app = app_with(authorize)
-    statuses = [
-        post(app, method="GET"),
-        post(app, body=b"x"),
-        post(app, headers={"content-type": "text/plain"}),
-        post(app),
-    ]
-    assert [405, 400, 415, 201] == [answer.status for answer in statuses]
-    assert ["asked"] == asked
-
-
-# The application around it.
-
-
-def test_dependency_overrides() -> None:
-    """Tests of an application replace what authorize depends on, as FastAPI has it."""
-    app = app_with(by_user)
-    app.dependency_overrides[user_of] = lambda: User("somebody else")
-    assert "somebody else" == post(app).claims["sub"]
+DEPENDENCIES: dict[str, Callable[..., Any]] = {
+    "function": plain,
+    "async function": asynchronous,
+    "defaults": old_style,
+    "object": Authorizer(),
+    "async object": AsyncAuthorizer(),
+    "async method": Authorizer().method,
+    "decorated": logged(asynchronous),
+    "partial": partial(configured, "x"),
+    "partial of an async function": partial(configured_async, suffix="x"),
+    "partial of an object": partial(Authorizer()),
+    "a function that returns a coroutine": returns_coroutine,
+    "an optional request": optional,
+    "an annotated request": annotated,
+    "generator": yields,
+    "async generator": yields_async,
+    "an object that yields": Yields(),
+    "partial of a generator": partial(yields),
+    "partial of an async generator": partial(yields_async),
+}
 
 
 @pytest.mark.parametrize("authorize", DEPENDENCIES.values(), ids=DEPENDENCIES)
-def test_authorize_itself_is_overridden(authorize: Callable[..., Any]) -> None:
-    """Or authorize itself, by the name that the application knows it by, whatever kind of function it is."""
+def test_every_kind_of_dependency(authorize: Callable[..., Any]) -> None:
+    """Whatever FastAPI takes as a dependency decides, with its own dependencies and the token request; tests override it."""
     app = app_with(authorize)
-    app.dependency_overrides[authorize] = lambda: Admission(ParticipantInfo("somebody else"))
-    assert "somebody else" == post(app).claims["sub"]
-    app.dependency_overrides = {by_user: lambda: Admission(ParticipantInfo("nobody"))}
+    claims = post(app, headers=bearer("ada"), json=ROOM).claims
+    assert ("ada", "r") == (claims["sub"], claims["video"]["room"])
+    assert "schemas" not in app.openapi()["components"]  # FastAPI itself reads no body
+    assert [401, 401] == [post(app).status, post(app, headers=bearer("expired")).status]
+    app.dependency_overrides[authorize] = lambda: Admission(ParticipantInfo("eve"))
+    assert "eve" == post(app).claims["sub"]
+    app.dependency_overrides = {by_user: lambda: ADA}
     assert 401 == post(app).status
+    app.dependency_overrides = {user_of: lambda: User("eve")}
+    assert "eve" == post(app).claims["sub"]
 
 
-def test_an_authorize_that_cannot_be_a_key() -> None:
+def test_dependency_without_the_token_request() -> None:
+    """The rules hold all the same."""
+    app = app_with(by_user)
+    assert 201 == post(app, headers=bearer("ada")).status
+    assert "room_not_allowed" == post(app, headers=bearer("ada"), json=ROOM).json["error"]
+
+
+def test_dependency_without_a_hash() -> None:
     """An object that has no hash cannot be overridden, but can decide."""
 
     @dataclass
@@ -497,48 +221,260 @@ def test_an_authorize_that_cannot_be_a_key() -> None:
     assert "lobby" == post(app_with(Rooms("lobby"))).claims["video"]["room"]
 
 
+def test_other_parameters() -> None:
+    """Headers, cookies and queries are parameters as ever; one that is missing or wrong is a 422 of the endpoint."""
+
+    def authorize(x_tenant: Annotated[int, Header()], seat: int, session: Annotated[str, Cookie()] = "") -> Admission:
+        return Admission(ParticipantInfo(f"{x_tenant}-{seat}-{session}"))
+
+    app = app_with(authorize)
+    assert "7-3-s" == post_with_query(app, b"seat=3", {"x-tenant": "7", "cookie": "session=s"}).claims["sub"]
+    for headers, query in (({}, b"seat=3"), ({"x-tenant": "seven"}, b"seat=3"), ({"x-tenant": "7"}, b"seat=x")):
+        answer = post_with_query(app, query, headers)
+        assert (422, b'{"error":"refused","message":"The request was refused."}') == (answer.status, answer.body)
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_arguments_of_partial_are_not_parameters(is_async: bool) -> None:
+    """A client cannot set them in the query, as it could with a plain dependency."""
+
+    def authorize(tenant: str, role: str = "guest") -> Admission:
+        return Admission(ParticipantInfo(f"{tenant}-{role}"))
+
+    async def waiting(tenant: str, role: str = "guest") -> Admission:
+        return authorize(tenant, role)
+
+    app = app_with(partial(waiting if is_async else authorize, tenant="acme"))
+    assert "acme-guest" == post_with_query(app, b"tenant=other").claims["sub"]
+    assert "acme-admin" == post_with_query(app, b"tenant=other&role=admin").claims["sub"]  # a parameter as ever
+    assert ["role"] == [each["name"] for each in app.openapi()["paths"][PATH]["post"]["parameters"]]
+
+
+def of_the_other_frameworks(request, token_request) -> Admission:  # type: ignore[no-untyped-def]
+    """What Flask, Django, ASGI and WSGI call; FastAPI would read both from the query."""
+    return Admission(ParticipantInfo("ada"), room=token_request.room_name)
+
+
+async def half_annotated(*, token_request) -> Admission:  # type: ignore[no-untyped-def]
+    """Without the annotation of its token request only."""
+    return Admission(ParticipantInfo("ada"), room=token_request.room_name)
+
+
+UNANNOTATED = [
+    (of_the_other_frameworks, "request"),
+    (half_annotated, "token_request"),
+    (partial(lambda realm, token_request: realm, "realm"), "token_request"),
+]
+
+
+@pytest.mark.parametrize(("authorize", "name"), UNANNOTATED)
+def test_parameters_need_annotations(authorize: Callable[..., Any], name: str) -> None:
+    """FastAPI would take them from the query, and refuse every request: refused when the router is made."""
+    with pytest.raises(InvalidArgument, match=f"authorize's parameter {name} has no annotation") as caught:
+        token_router(SERVER, authorize=authorize)
+    assert "authorize" == caught.value.field
+
+
+def test_parameters_that_need_none() -> None:
+    """Other names may be of the query; what is bound, or has a dependency as its default, is not a parameter."""
+    token_router(SERVER, authorize=lambda tenant: Admission(ParticipantInfo(tenant)))
+    token_router(SERVER, authorize=partial(of_the_other_frameworks, request=None, token_request=None))
+    token_router(SERVER, authorize=lambda request=Depends(oauth2): ADA)  # noqa: B008  # as FastAPI had it
+
+
 class Body(BaseModel):
     """What an application might read of a request."""
 
     room_name: str | None = None
 
 
-def wished(token_request: TokenRequest) -> str | None:
-    """A sub-dependency: FastAPI would read the body into its request, unchecked."""
+def reads_a_body(body: Body) -> Admission:
+    """An authorize that has its own body."""
+    return ADA
+
+
+def room_of(token_request: TokenRequest) -> str | None:
+    """A sub-dependency: FastAPI would parse the body into its token request, unchecked."""
     return token_request.room_name
 
 
-def reads_a_body(body: Body) -> Admission:
-    """An authorize that has a body of its own."""
-    return Admission(ParticipantInfo("ada"))
-
-
-def depends_on_a_body(room: Annotated[str | None, Depends(wished)]) -> Admission:
+def depends_on_a_body(room: Annotated[str | None, Depends(room_of)]) -> Admission:
     """An authorize whose dependency has one."""
     return Admission(ParticipantInfo("ada"), room=room)
 
 
 @pytest.mark.parametrize("authorize", [reads_a_body, depends_on_a_body])
-def test_a_second_reading_of_the_body_is_refused(authorize: Callable[..., Any]) -> None:
-    """The body is the request's, which was checked: who would read it once more is told when the application is made."""
-    with pytest.raises(InvalidArgument, match="request: TokenRequest") as caught:
+def test_second_body_is_refused(authorize: Callable[..., Any]) -> None:
+    """The body is the token request: another reader of it is an error when the application is made."""
+    with pytest.raises(InvalidArgument) as caught:
         app_with(authorize)
     assert "authorize" == caught.value.field
+    assert "token_request: TokenRequest" in caught.value.remedy
 
 
-def test_what_dependencies_say_in_the_answers_headers() -> None:
-    """A session that a dependency renews reaches the browser; what is ours to say stays as it is."""
+# Refusals, exceptions and what depends on them.
+
+
+REFUSALS: list[tuple[Exception, int, str, str | None]] = [
+    (HTTPException(401), 401, "unauthenticated", "Bearer"),
+    (HTTPException(401, headers={"WWW-Authenticate": 'Basic realm="v"'}), 401, "unauthenticated", 'Basic realm="v"'),
+    (HTTPException(403, {"secret": "x"}), 403, "forbidden", None),
+    (HTTPException(404), 404, "refused", None),
+    (HTTPException(429, headers={"Retry-After": "9", "X-Other": "secret"}), 429, "refused", "9"),
+    (Denied(403, "trial_over"), 403, "trial_over", None),
+]
+
+
+@pytest.mark.parametrize(("refusal", "status", "code", "header"), REFUSALS)
+def test_refusals_of_sub_dependencies(refusal: Exception, status: int, code: str, header: str | None) -> None:
+    """Authorize or a dependency of it refuses, in FastAPI's way or ours: the response is ours, with the headers that count."""
+
+    async def gate() -> None:
+        raise refusal
+
+    def authorize(gate: Annotated[None, Depends(gate)]) -> Admission:
+        return ADA
+
+    answer = post(app_with(authorize))
+    assert (status, code) == (answer.status, answer.json["error"])
+    assert header == (answer.header("www-authenticate") or answer.header("retry-after"))
+    assert "secret" not in repr(answer)
+
+
+def transaction(events: list[str]) -> Callable[..., Any]:
+    """A dependency that commits after `yield`; the end is one of the events."""
+
+    async def database() -> AsyncIterator[None]:
+        try:
+            yield
+        except Exception as error:
+            events.append(type(error).__name__)
+            raise
+        events.append("committed")
+
+    return database
+
+
+ENDS: list[tuple[Any, dict[str, str], int, str]] = [
+    (ADA, {}, 201, "committed"),
+    (Denied(), {}, 403, "Denied"),
+    (ADA, ROOM, 403, "Refusal"),
+    (ADA, {}, 503, "CredentialsUnavailable"),
+]
+
+
+@pytest.mark.parametrize(("decision", "token_request", "status", "seen"), ENDS)
+def test_only_a_token_commits(decision: Any, token_request: dict[str, str], status: int, seen: str) -> None:
+    """A request without a token is an exception to dependencies; `test_app_functions.py` has the other exceptions."""
+    events: list[str] = []
+
+    def authorize(database: Annotated[None, Depends(transaction(events))]) -> Any:
+        return decision
+
+    with FakeMoss() as moss:
+        moss.set_default(503)
+        server = MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1)) if status == 503 else SERVER
+        assert status == post(app_with(authorize, server), json=token_request).status
+    assert [seen] == events
+
+
+def test_crash_is_raised_on() -> None:
+    """The server's log and error trackers learn of a crash; the client gets the endpoint's response."""
+
+    def authorize() -> Admission:
+        raise ZeroDivisionError
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return BODY
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def call() -> None:
+        app: Any = app_with(authorize)
+        await app(http_scope(Sent(), PATH), receive, send)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(call())
+    answer = asgi_answer(sent)
+    assert (500, "internal_error") == (answer.status, answer.json["error"])
+
+
+def test_redirect() -> None:
+    """FastAPI answers it."""
+
+    def authorize() -> Admission:
+        raise HTTPException(302, headers={"Location": "/login"})
+
+    answer = post(app_with(authorize))
+    assert (302, "/login") == (answer.status, answer.header("location"))
+
+
+def test_handlers_of_the_app_do_not_replace_our_responses() -> None:
+    """Its exception handlers are for its own routes, and `debug` shows nothing."""
+    app = FastAPI(debug=True)
+    app.include_router(token_router(SERVER, authorize=by_user))
+
+    @app.exception_handler(401)
+    @app.exception_handler(Exception)
+    async def page(request: Request, error: Exception) -> Any:
+        raise AssertionError
+
+    assert "unauthenticated" == post(app).json["error"]
+
+
+# What else dependencies do.
+
+
+def test_background_tasks_run() -> None:
+    """A task that a dependency leaves runs after the response."""
+    done: list[str] = []
+
+    def authorize(tasks: BackgroundTasks) -> Admission:
+        tasks.add_task(done.append, "mail")
+        return ADA
+
+    assert 201 == post(app_with(authorize)).status
+    assert ["mail"] == done
+
+
+def test_body_can_be_read() -> None:
+    """A dependency that reads the body itself, to check a signature, finds it; and so does a middleware."""
+    seen: list[bytes] = []
+
+    async def authorize(request: Request, token_request: TokenRequest) -> Admission:
+        seen.append(await request.body())
+        return ADA
+
+    app = app_with(authorize)
+
+    @app.middleware("http")
+    async def look(request: Request, call_next: Any) -> Any:
+        seen.append(await request.body())
+        return await call_next(request)
+
+    assert 201 == post(app, body=b'{ "room_config": {} }').status
+    assert [b'{ "room_config": {} }'] * 2 == seen
+
+
+def test_headers_of_dependencies() -> None:
+    """A session that a dependency renews reaches the browser; our own headers stay as they are."""
 
     def authorize(response: Response, token_request: TokenRequest) -> Admission:
         response.set_cookie("session", "renewed")
         response.headers.update({"cache-control": "public", "content-length": "7", "x-own": "1"})
-        return Admission(ParticipantInfo("ada"))
+        return ADA
 
     app = app_with(authorize)
-    for answer in (post(app), post(app, json={"room_name": "r"})):
+    for answer in (post(app), post(app, json=ROOM)):
         said = [answer.header(name) for name in ("set-cookie", "x-own", "cache-control", "content-type")]
         assert ["session=renewed; Path=/; SameSite=lax", "1", "no-store", "application/json"] == said
         assert str(len(answer.body)) == answer.header("content-length")
+
+
+# Routing.
 
 
 def test_prefixes_and_nesting() -> None:
@@ -552,91 +488,88 @@ def test_prefixes_and_nesting() -> None:
     inner.include_router(token_router(SERVER, authorize=by_user, path="/t"), prefix="/own")
     app = FastAPI()
     app.include_router(inner, prefix="/outer")
-    path = "/outer/inner/own/t"
     opened = bearer("ada") | {"x-gate": "open"}
-    assert [201, 403, 405] == [
-        post(app, path, headers=opened).status,
-        post(app, path, headers=bearer("ada") | {"x-gate": "shut"}).status,
-        post(app, path, headers=opened, method="PUT").status,
-    ]
+    for outer, path in ((app, "/outer/inner/own/t"), (FastAPI(), "/sub/outer/inner/own/t")):
+        if outer is not app:
+            outer.mount("/sub", app)  # a FastAPI application in another one
+        assert [201, 403, 405] == [
+            post(outer, path, headers=opened).status,
+            post(outer, path, headers=bearer("ada") | {"x-gate": "shut"}).status,
+            post(outer, path, headers=opened, method="PUT").status,
+        ]
 
 
-def test_below_another_application() -> None:
-    """A FastAPI application with the endpoint can be mounted in another one."""
-    app = FastAPI()
-    app.mount("/sub", app_with(by_user))
-    assert 201 == post(app, f"/sub{PATH}", headers=bearer("ada")).status
+def test_catch_all_behind_the_endpoint() -> None:
+    """Every method at the path is the endpoint's, whatever the application mounts behind it."""
+    app = app_with(by_user)
+    app.mount("/", app_with(by_user, path="/other"))
+    assert [405, 405, 401] == [post(app, method=method).status for method in ("GET", "OPTIONS", "POST")]
+    assert 1 == sum(getattr(route, "path", "") == PATH for route in token_router(SERVER, authorize=by_user).routes)
 
 
 def test_several_endpoints() -> None:
-    """Endpoints for two agents in one application do not know of each other."""
+    """Endpoints for two agents in one application are independent, and described without clashing."""
     other = MossVoiceServerSync.from_livekit("wss://other.example", API_KEY, API_SECRET)
     app = FastAPI()
-    app.include_router(token_router(SERVER, authorize=by_user, path="/one"))
-    app.include_router(token_router(other, authorize=allow_guests(), path="/two"))
-    answers = [post(app, "/one", headers=bearer("ada")), post(app, "/two")]
+    router = token_router(SERVER, authorize=by_user, path="/t")
+    app.include_router(router, prefix="/a")
+    app.include_router(router, prefix="/b")
+    app.include_router(token_router(other, authorize=allow_guests(), path="/c"))
+    answers = [post(app, "/a/t", headers=bearer("ada")), post(app, "/c")]
     assert [URL, "wss://other.example"] == [answer.json["server_url"] for answer in answers]
-    assert ["ada", True] == [answers[0].claims["sub"], answers[1].claims["sub"].startswith("guest-")]
-    assert 401 == post(app, "/one").status
+    assert ["ada", "guest"] == [answer.claims["sub"].partition("-")[0] for answer in answers]
+    assert 401 == post(app, "/b/t").status
+    paths = app.openapi()["paths"]
+    assert ["/a/t", "/b/t", "/c"] == list(paths)
+    assert 3 == len({path["post"]["operationId"] for path in paths.values()})
 
 
-def test_the_apps_handlers_do_not_replace_our_answers() -> None:
-    """Exception handlers of the application are for its own routes, and `debug` shows nothing."""
-    app = FastAPI(debug=True)
-    app.include_router(token_router(SERVER, authorize=by_user))
+def test_openapi() -> None:
+    """The endpoint is in the application's description, with its security, its body and its responses."""
 
-    @app.exception_handler(401)
-    @app.exception_handler(Exception)
-    async def page(request: Request, error: Exception) -> Any:
-        raise AssertionError
+    def authorize(user: CurrentUser, key: Annotated[str, Depends(APIKeyHeader(name="X-Key"))]) -> Admission:
+        return ADA
 
-    assert b'{"error":"unauthenticated","message":"Authentication required."}' == post(app).body
-
-
-def test_middlewares_of_the_app() -> None:
-    """Starlette's own middleware, which reads and replays messages, leaves the body to us."""
-    app = app_with(by_user_async)
-
-    @app.middleware("http")
-    async def look(request: Request, call_next: Any) -> Any:
-        assert b"room_name" in await request.body()
-        return await call_next(request)
-
-    claims = post(app, headers=bearer("ada"), json={"room_name": "r"}).claims
-    assert "r" == claims["video"]["room"]
+    described = app_with(authorize, allow_origins=["https://app.example"]).openapi()
+    assert {"post"} == set(described["paths"][PATH])
+    operation = described["paths"][PATH]["post"]
+    assert [{"OAuth2PasswordBearer": []}, {"APIKeyHeader": []}] == operation["security"]
+    assert {"OAuth2PasswordBearer", "APIKeyHeader"} == set(described["components"]["securitySchemes"])
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    names = [f"participant_{name}" for name in ("name", "identity", "metadata", "attributes")]
+    assert ["room_name", *names, "room_config"] == list(body["properties"])
+    statuses = ["201", "400", "401", "403", "413", "415", "422", "429", "500", "503"]
+    assert statuses == sorted(operation["responses"])
+    created = operation["responses"]["201"]["content"]["application/json"]["schema"]
+    assert ["server_url", "participant_token"] == created["required"]
 
 
 # The start.
 
-START = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-
-
-def started(app: FastAPI) -> list[Any]:
-    """Starts an application, asks for a token in the middle, and stops it."""
-    return asyncio.run(_started(app))
-
-
-async def _started(app: FastAPI) -> list[Any]:
-    messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    state: dict[str, Any] = {}
-    whole: Any = app
-    running = asyncio.ensure_future(whole({"type": "lifespan", "state": state}, messages.get, sent.put))
-    messages.put_nowait(START[0])
-    said = [(await sent.get())["type"]]
-    answer = await asgi_ask(app, Asked(bearer("ada")), PATH)
-    messages.put_nowait(START[1])
-    said.append((await sent.get())["type"])
-    await running
-    return [*said, answer]
-
-
 COMPLETE = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-@pytest.mark.parametrize("face", [MossVoiceServer, MossVoiceServerSync])
-def test_the_start_fetches(face: Any) -> None:
-    """A server that was only constructed is fetched when the application starts, next to the application's own lifespan."""
+def started(app: Any) -> tuple[list[str], Answer]:
+    """Starts an application, requests a token and stops it: what it reported, and the response."""
+
+    async def run() -> tuple[list[str], Answer]:
+        messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        running = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, messages.get, sent.put))
+        messages.put_nowait({"type": "lifespan.startup"})
+        said = [(await sent.get())["type"]]
+        answer = await asgi_ask(app, Sent(bearer("ada")), PATH)
+        messages.put_nowait({"type": "lifespan.shutdown"})
+        said.append((await sent.get())["type"])
+        await running
+        return said, answer
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", [MossVoiceServer, MossVoiceServerSync])
+def test_start_fetches(kind: Any) -> None:
+    """A server that was only constructed fetches when the application starts, beside the application's own lifespan."""
     events: list[str] = []
 
     @asynccontextmanager
@@ -647,14 +580,14 @@ def test_the_start_fetches(face: Any) -> None:
 
     with FakeMoss() as moss:
         app = FastAPI(lifespan=lifespan)
-        app.include_router(token_router(face(**moss.arguments), authorize=by_user))
-        *said, answer = started(app)
+        app.include_router(token_router(kind(**moss.arguments), authorize=by_user))
+        said, answer = started(app)
         assert (COMPLETE, 201, 1) == (said, answer.status, moss.count)
-        assert ["start", "stop"] == events
+    assert ["start", "stop"] == events
 
 
-def test_the_servers_own_context_in_the_lifespan() -> None:
-    """The lifespan of 0.1.0's documentation: the application makes the server, and a function finds it for each request."""
+def test_server_made_in_the_lifespan() -> None:
+    """As in 0.1.0's documentation: the application makes the server, and a function finds it for each request."""
     with FakeMoss() as moss:
 
         @asynccontextmanager
@@ -664,57 +597,14 @@ def test_the_servers_own_context_in_the_lifespan() -> None:
 
         app = FastAPI(lifespan=lifespan)
         app.include_router(token_router(lambda request: request.app.state.voice_server, authorize=by_user))
-        *said, answer = started(app)
+        said, answer = started(app)
         assert (COMPLETE, 201) == (said, answer.status)
 
 
-def test_a_start_without_credentials() -> None:
-    """An outage of Moss does not keep the application from starting: only this endpoint says 503 meanwhile."""
+def test_start_without_credentials() -> None:
+    """An outage of Moss does not keep the application from starting: only this endpoint answers 503 meanwhile."""
     with FakeMoss() as moss:
         moss.set_default(503)
         server = MossVoiceServer(**moss.arguments, refresh=RefreshPolicy(attempts=1))
-        *said, answer = started(app_with(by_user, server))
+        said, answer = started(app_with(by_user, server))
         assert (COMPLETE, 503) == (said, answer.status)
-
-
-# OpenAPI.
-
-
-def test_openapi() -> None:
-    """The endpoint is in the application's description, with its security, its body and its answers."""
-
-    def authorize(user: CurrentUser, key: Annotated[str, Depends(APIKeyHeader(name="X-Key"))]) -> Admission:
-        return Admission(ParticipantInfo("ada"))
-
-    described = app_with(authorize, allow_origins=["https://app.example"]).openapi()
-    assert {"post"} == set(described["paths"][PATH])
-    operation = described["paths"][PATH]["post"]
-    assert [{"OAuth2PasswordBearer": []}, {"APIKeyHeader": []}] == operation["security"]
-    assert {"OAuth2PasswordBearer", "APIKeyHeader"} == set(described["components"]["securitySchemes"])
-    body = operation["requestBody"]["content"]["application/json"]["schema"]
-    assert [
-        "room_name",
-        "participant_name",
-        "participant_identity",
-        "participant_metadata",
-        "participant_attributes",
-        "room_config",
-    ] == list(body["properties"])
-    statuses = ["201", "400", "401", "403", "413", "415", "422", "429", "500", "503"]
-    assert statuses == sorted(operation["responses"])
-    assert ["server_url", "participant_token"] == operation["responses"]["201"]["content"]["application/json"][
-        "schema"
-    ]["required"]
-
-
-def test_openapi_of_several() -> None:
-    """Two endpoints, one of them below two prefixes, are described without clashing."""
-    app = FastAPI()
-    router = token_router(SERVER, authorize=by_user, path="/t")
-    app.include_router(router, prefix="/a")
-    app.include_router(router, prefix="/b")
-    app.include_router(token_router(SERVER, authorize=by_user_async, path="/c"))
-    described = app.openapi()
-    assert ["/a/t", "/b/t", "/c"] == list(described["paths"])
-    names = [described["paths"][path]["post"]["operationId"] for path in described["paths"]]
-    assert 3 == len(set(names))

@@ -1,4 +1,4 @@
-"""The handler called directly, for what no client can cause on purpose."""
+"""The handler, called directly: what a client cannot cause."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from moss_voice_server._endpoint.responses import Response
 from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.testing import FakeMoss, decode_token
+from moss_voice_server.wsgi import token_app
 
 HEADERS = {"content-type": "application/json"}
 
 
 def admit(request: Any, token_request: Any) -> Admission:
-    """Everybody is Ada."""
+    """Admits every request as Ada."""
     return Admission(ParticipantInfo("ada"))
 
 
@@ -35,38 +36,52 @@ def handled(endpoint: TokenEndpoint) -> Response:
     return response
 
 
-@pytest.mark.parametrize("answer", [True, False])
-def test_limiter_that_says_yes_or_no_is_a_mistake(answer: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """A bool is not a number of seconds, though `True` may mean "go on": the log says so, and there is no token."""
-    server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+SERVER = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+
+
+@pytest.mark.parametrize("name", ["authorize", "rate_limiter", "on_token"])
+@pytest.mark.parametrize("value", ["ada", 7, True])
+def test_hooks_are_functions(name: str, value: Any) -> None:
+    """What cannot be called is refused when the endpoint is made; authorize is required."""
     with pytest.raises(InvalidArgument) as caught:
-        handled(TokenEndpoint(server, admit, rate_limiter=lambda key: answer))
+        TokenEndpoint(SERVER, **{"authorize": admit, name: value})
+    assert name == caught.value.field
+    with pytest.raises(TypeError, match="authorize"):
+        token_app(SERVER)  # type: ignore[call-arg]  # that it is missing is the point
+    with pytest.raises(InvalidArgument):
+        token_app(SERVER, authorize=None)  # type: ignore[arg-type]  # the same
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_bool_of_a_limiter_is_a_mistake(answer: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """`True` may mean "go on", or one second to wait: the log says so, and there is no token."""
+    with pytest.raises(InvalidArgument) as caught:
+        handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: answer))
     assert ("rate_limiter", True) == (caught.value.field, "return the seconds to wait" in caplog.messages[0])
 
 
 @pytest.mark.parametrize(("wait", "seconds"), [(float("inf"), "86400"), (0.2, "1"), (7.5, "8"), (1e300, "86400")])
-def test_any_wait_is_told_in_whole_seconds(wait: float, seconds: str) -> None:
-    """At least one second and at most a day, also where the limiter says never."""
-    server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
-    reply = handled(TokenEndpoint(server, admit, rate_limiter=lambda key: wait))
+def test_wait_is_whole_seconds(wait: float, seconds: str) -> None:
+    """At least one second and at most a day, also where the limiter returns infinity."""
+    reply = handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: wait))
     assert (429, seconds) == (reply.status, dict(reply.headers)["retry-after"])
 
 
 def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that are exchanged while an answer is made do not send the new token to the old server."""
+    """Where the credentials rotate while a response is made, the new token is not sent to the old server."""
     with FakeMoss(url="wss://old.example") as moss:
         server = MossVoiceServerSync.create(**moss.arguments)
         mint = server.create_connection_details
         minted: list[Any] = []
 
-        def exchange_and_mint(*arguments: Any, **keywords: Any) -> Any:
+        def rotate_and_mint(*arguments: Any, **keywords: Any) -> Any:
             if not minted:
                 moss.rotate(url="wss://new.example")
                 server.refresh()
             minted.append(mint(*arguments, **keywords))
             return minted[-1]
 
-        monkeypatch.setattr(server, "create_connection_details", exchange_and_mint)
+        monkeypatch.setattr(server, "create_connection_details", rotate_and_mint)
         reply = handled(TokenEndpoint(server, admit))
     answer = json.loads(reply.body)
     key = decode_token(answer["participant_token"])["iss"]
@@ -76,9 +91,8 @@ def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("returned", [None, True, {"participant": "ada"}, Denied, "ada"], ids=repr)
 def test_only_an_admission_admits(returned: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Any other value that authorize returns is a mistake of the application."""
-    server = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
     with pytest.raises(InvalidArgument) as caught:
-        handled(TokenEndpoint(server, lambda request, token_request: returned))
+        handled(TokenEndpoint(SERVER, lambda request, token_request: returned))
     assert ("authorize", True) == (caught.value.field, "return an Admission or raise Denied" in caplog.messages[0])
 
 
@@ -107,5 +121,5 @@ class WerkzeugLike(ServiceError):
     ("status", "found"), [(404, 404), (429, 429), (499, None), (500, None), ("404", None), (None, None)]
 )
 def test_status_of_a_frameworks_exception(kind: type[ServiceError], status: Any, found: int | None) -> None:
-    """A 4xx status that HTTP defines is a refusal where the exception is a framework's, and nowhere else."""
+    """A 4xx status that HTTP defines is a refusal if the exception is a framework's, and only then."""
     assert (found, None) == (status_of(kind(status)), status_of(ServiceError(status)))

@@ -1,4 +1,4 @@
-"""Limits: who asks too often waits, and how long he is told."""
+"""Limits: the ready rate limiter and custom ones, in every framework and alone."""
 
 from __future__ import annotations
 
@@ -10,112 +10,91 @@ from limits.storage import MemoryStorage
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.rate_limit import RateLimiter
 from tests.endpoint.frameworks import AllFrameworks
-from tests.endpoint.wire import Request, bearer
+from tests.support.wire import Request, bearer
 
 ADA = Request(bearer("ada"))
 TOO_MANY = (429, b'{"error":"rate_limited","message":"Too many requests: try again later."}', "some")
 
 
-def test_the_ready_limiter(all_frameworks: AllFrameworks) -> None:
-    """Three an hour: three tokens, then 429 with a wait; somebody else, and another route, are not touched."""
+def test_ready_limiter(all_frameworks: AllFrameworks) -> None:
+    """Three an hour: three tokens, then 429 with the wait; another route is not affected."""
     assert [201] * 3 == [all_frameworks(ADA, "limited").status for _ in range(3)]
     said = all_frameworks(ADA, "limited")
     assert TOO_MANY == (said.status, said.body, said.headers["retry-after"])
     assert 201 == all_frameworks(ADA, "token").status
     for target in all_frameworks.targets:
-        wait = target.ask("limited", ADA).header("retry-after")
-        assert wait is not None
-        assert 0 < int(wait) <= 3600
+        assert 0 < int(str(target.ask("limited", ADA).header("retry-after"))) <= 3600
 
 
-def test_guests_are_counted_by_their_address(all_frameworks: AllFrameworks) -> None:
-    """A guest is somebody new each time, and is limited all the same, whatever it says of its own address."""
+def test_guests_are_limited_by_their_ip_address(all_frameworks: AllFrameworks) -> None:
+    """A guest has a new identity each time, and is limited all the same, whatever its headers say."""
     for target in all_frameworks.targets:
         assert [201] * 3 == [target.ask("limited-guests", Request()).status for _ in range(3)]
-    said = all_frameworks(Request(), "limited-guests")
-    assert TOO_MANY == (said.status, said.body, said.headers["retry-after"])
-    elsewhere = Request({"x-real-ip": "198.51.100.1", "forwarded": "for=198.51.100.1"})
-    assert 429 == all_frameworks(elsewhere, "limited-guests").status
+    for headers in ({}, {"x-real-ip": "198.51.100.1", "forwarded": "for=198.51.100.1"}):
+        said = all_frameworks(Request(headers), "limited-guests")
+        assert TOO_MANY == (said.status, said.body, said.headers["retry-after"])
 
 
-def test_sessions_are_counted_by_what_the_app_says(all_frameworks: AllFrameworks) -> None:
-    """An identity that is new for each session does not start a new count, where the app names its user."""
-    session = Request(bearer("session"))
-    assert [201] * 3 + [429] == [all_frameworks.targets[0].ask("limited-sessions", session).status for _ in range(4)]
+COUNTED = {
+    # An identity that is new for each session does not start a new count, where the app sets `rate_limit_key`.
+    "limited-sessions": (Request(bearer("session")), [201] * 3 + [429]),
+    # Guessing room names counts as well.
+    "limited-guesses": (Request(bearer("pattern"), json={"room_name": "lobby"}), [403] * 3 + [429]),
+}
 
 
-def test_what_is_refused_counts(all_frameworks: AllFrameworks) -> None:
-    """Guessing room names is limited like anything else."""
-    guess = Request(bearer("pattern"), json={"room_name": "lobby"})
-    assert [403] * 3 + [429] == [all_frameworks.targets[0].ask("limited-guesses", guess).status for _ in range(4)]
+@pytest.mark.parametrize("route", COUNTED)
+def test_what_counts(all_frameworks: AllFrameworks, route: str) -> None:
+    """Requests are counted by `rate_limit_key`, whatever becomes of them."""
+    request, statuses = COUNTED[route]
+    assert statuses == [all_frameworks.targets[0].ask(route, request).status for _ in statuses]
 
 
-def test_a_limiter_of_the_apps_own(all_frameworks: AllFrameworks) -> None:
-    """A plain or an async function says how many seconds to wait, which are told as whole ones."""
-    assert 201 == all_frameworks(ADA, "limited-plain").status
+@pytest.mark.parametrize("route", ["limited-plain", "limited-async"])
+def test_custom_limiter(all_frameworks: AllFrameworks, route: str) -> None:
+    """A plain or an async function returns how many seconds to wait."""
     for target in all_frameworks.targets:
-        answer = target.ask("limited-async", ADA)
+        answer = target.ask(route, ADA)
         assert (429, "30") == (answer.status, answer.header("retry-after"))
 
 
-def test_a_limiter_that_fails_lets_nobody_in(all_frameworks: AllFrameworks) -> None:
-    """Without an answer from the limiter there is no token, and the log says so."""
-    before = {name: len(program.told) for name, program in all_frameworks.programs.items()}
-    assert 500 == all_frameworks(ADA, "limited-broken").status
-    for name, program in all_frameworks.programs.items():
-        assert ["ERROR"] * 2 == [record["level"] for record in program.told[before[name] :]]
+# The ready one, without a framework.
 
 
-# The ready one by itself.
-
-
-def test_a_session_is_not_limited_by_default() -> None:
-    """React's hook asks when the page is shown, at the end, and after each lost connection: ten a minute let it."""
+def test_default_limit() -> None:
+    """React's hook sends a request at the start, at the end, and after each lost connection: ten a minute allow that."""
     limit = RateLimiter()
     assert [0.0] * 10 == [limit("ada") for _ in range(10)]
     assert 1 <= limit("ada") <= 60
     assert 0.0 == limit("bob")
 
 
-def test_two_limiters_count_for_themselves() -> None:
-    """In memory each limiter, as each process, has counts of its own."""
-    one, other = RateLimiter("1/hour"), RateLimiter("1/hour")
-    assert [0.0, 0.0] == [one("ada"), other("ada")]
-    assert one("ada") > 0
-    assert other("ada") > 0
-
-
 @pytest.mark.parametrize("identity", ["a/b", "a:b", "é", "🎤" * 64, " "])
 def test_every_identity_has_a_count(identity: str) -> None:
-    """No identity is mistaken for another, whatever separator the storage uses."""
+    """No identity is mistaken for another, whatever separator the storage uses; two limiters in memory count apart."""
     limit = RateLimiter("1/hour")
     assert 0.0 == limit(identity)
     assert limit(identity) > 0
     assert [0.0, 0.0] == [limit("a"), limit("b")]
+    assert 0.0 == RateLimiter("1/hour")(identity)
 
 
-def test_a_rate_that_cannot_be_read() -> None:
-    """A mistake in the rate shows at once."""
-    with pytest.raises(InvalidArgument) as refused:
-        RateLimiter("ten a minute")
-    assert "rate" == refused.value.field
-
-
-def test_a_storage_that_cannot_work() -> None:
-    """A storage for event loops, or an unknown one, is refused at once and never counts for nothing."""
+def test_unusable_rate_and_storage() -> None:
+    """A mistake shows at once: a rate that cannot be read, an unknown storage, or one for event loops."""
     import limits.errors
 
+    for field, arguments in (("rate", {"rate": "ten a minute"}), ("storage", {"storage": "async+memory://"})):
+        with pytest.raises(InvalidArgument) as caught:
+            RateLimiter(**arguments)
+        assert field == caught.value.field
     with pytest.raises(limits.errors.ConfigurationError):
         RateLimiter(storage="nowhere://")
-    with pytest.raises(InvalidArgument) as caught:
-        RateLimiter(storage="async+memory://")
-    assert "storage" == caught.value.field
 
 
-class Elsewhere(MemoryStorage):
-    """Stands in for Redis: the library finds it by its scheme, and all who name it share its counts."""
+class SharedStorage(MemoryStorage):
+    """Stands in for Redis: the library finds it by its scheme, and all instances share their counts."""
 
-    STORAGE_SCHEME: ClassVar[list[str]] = ["elsewhere"]  # type: ignore[misc]  # the library's own is shared as well
+    STORAGE_SCHEME: ClassVar[list[str]] = ["shared"]  # type: ignore[misc]  # the library's own is shared as well
     shared: ClassVar[MemoryStorage] = MemoryStorage()
 
     def incr(self, *arguments: Any, **keywords: Any) -> int:
@@ -131,9 +110,9 @@ class Elsewhere(MemoryStorage):
         return self.shared.get_expiry(key)
 
 
-def test_a_shared_storage() -> None:
-    """Limiters that name one storage count together; it may be slow, so it is kept off the event loop."""
-    one, other = RateLimiter("2/hour", "elsewhere://"), RateLimiter("2/hour", "elsewhere://")
+def test_shared_storage() -> None:
+    """Limiters that name one storage count together; it may be slow, so it is called off the event loop."""
+    one, other = RateLimiter("2/hour", "shared://"), RateLimiter("2/hour", "shared://")
     assert [0.0, 0.0] == [one("ada"), other("ada")]
     assert one("ada") > 0
     assert [False, False, True] == [one.is_nonblocking, other.is_nonblocking, RateLimiter().is_nonblocking]

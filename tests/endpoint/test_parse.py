@@ -1,4 +1,4 @@
-"""Request: which bodies are token requests, what they request, and why the others are none."""
+"""Parse: which bodies are token requests, what they contain, and why the others are refused."""
 
 from __future__ import annotations
 
@@ -17,17 +17,6 @@ from moss_voice_server.endpoint import TokenRequest
 from moss_voice_server.grants import AgentDispatch
 
 QUICK = settings(deadline=None, max_examples=80)
-CODES = {
-    (400, "invalid_json"),
-    (400, "too_deep"),
-    (400, "unknown_field"),
-    (400, "invalid_field"),
-    (422, "invalid_value"),
-    (422, "too_many_agents"),
-    (422, "duplicate_agent"),
-    (403, "attribute_not_allowed"),
-    (403, "room_config_not_allowed"),
-}
 
 
 def body(**fields: Any) -> bytes:
@@ -36,7 +25,7 @@ def body(**fields: Any) -> bytes:
 
 
 def agents(*entries: Any) -> bytes:
-    """A body that asks for agents."""
+    """A body that requests agents."""
     return body(room_config={"agents": list(entries)})
 
 
@@ -61,23 +50,8 @@ CLIENTS = {
     ),
     "C++, an agent that is set but empty": (b'{"room_config":{"agents":[{}]}}', NOTHING),
     "protobuf's JSON, every default written out": (
-        body(
-            room_name=None,
-            participant_attributes={},
-            room_config={
-                "name": "",
-                "emptyTimeout": 0,
-                "departureTimeout": 0,
-                "maxParticipants": 0,
-                "egress": None,
-                "minPlayoutDelay": 0,
-                "maxPlayoutDelay": 0,
-                "syncStreams": False,
-                "agents": [],
-                "metadata": "",
-                "tags": {},
-            },
-        ),
+        b'{"room_name":null,"participant_attributes":{},"room_config":{"name":"","emptyTimeout":0,"maxParticipants":0,'
+        b'"egress":null,"minPlayoutDelay":0,"syncStreams":false,"agents":[],"metadata":"","tags":{}}}',
         NOTHING,
     ),
     "protobuf's JSON in camelCase": (
@@ -93,47 +67,36 @@ CLIENTS = {
 
 @pytest.mark.parametrize(("sent", "expected"), CLIENTS.values(), ids=CLIENTS.keys())
 def test_requests_of_the_clients(sent: bytes, expected: TokenRequest) -> None:
-    """Each of LiveKit's clients is understood as it writes."""
+    """The requests of each of LiveKit's clients are accepted as they are."""
     assert expected == parse(sent)
 
 
+TEXT = '"' + "[{" * 50 + "\\"
+ATTRIBUTES = {f"a{i}": "" for i in range(32)}
 ACCEPTED = {
-    "white space around": (b' \n{ "room_name" : "r" }\t', TokenRequest("r")),
+    "whitespace around": (b' \n{ "room_name" : "r" }\t', TokenRequest("r")),
     "null room config": (b'{"room_config":null}', NOTHING),
     "null agents": (b'{"room_config":{"agents":null}}', NOTHING),
     "null fields": (b'{"room_name":null,"participant_attributes":null}', NOTHING),
-    "texts of white space are absent": (b'{"room_name":" \\t\\n","participant_metadata":"\\u2003"}', NOTHING),
+    "blank texts are absent": (b'{"room_name":" \\t\\n","participant_metadata":"\\u2003"}', NOTHING),
     "outer space is kept": (b'{"room_name":" r "}', TokenRequest(" r ")),
-    "an attribute may be empty": (b'{"participant_attributes":{"a":""}}', TokenRequest(participant_attributes={"a": ""})),
-    "metadata may hold control characters": (
-        b'{"participant_metadata":"a\\u0000\\nb"}',
-        TokenRequest(participant_metadata="a\0\nb"),
-    ),
-    "escaped and plain letters are the same": (b'{"room_name":"\\u00e9"}', TokenRequest("é")),
-    "a pair of surrogates is one character": (b'{"room_name":"\\ud83c\\udfa4"}', TokenRequest("🎤")),
-    "plain UTF-8": ('{"room_name":"🎤"}'.encode(), TokenRequest("🎤")),
+    "control characters in metadata": (b'{"participant_metadata":"a\\u0000\\nb"}', TokenRequest(participant_metadata="a\0\nb")),
+    "a pair of surrogates": (b'{"room_name":"\\ud83c\\udfa4"}', TokenRequest("🎤")),
     "256 bytes": (body(room_name="é" * 128), TokenRequest("é" * 128)),
     "4 KiB of metadata": (body(participant_metadata="m" * 4096), TokenRequest(participant_metadata="m" * 4096)),
-    "32 attributes": (
-        body(participant_attributes={f"a{i}": "" for i in range(32)}),
-        TokenRequest(participant_attributes={f"a{i}": "" for i in range(32)}),
-    ),
+    "32 attributes": (body(participant_attributes=ATTRIBUTES), TokenRequest(participant_attributes=ATTRIBUTES)),
     "4 KiB of attributes": (
-        body(participant_attributes={"a" * 96: "v" * 4000}),
-        TokenRequest(participant_attributes={"a" * 96: "v" * 4000}),
+        body(participant_attributes={"a" * 96: "v" * 4000}), TokenRequest(participant_attributes={"a" * 96: "v" * 4000})
     ),
-    "an attribute that only looks like LiveKit's": (
-        body(participant_attributes={"lk": "1", "lkx.y": "2", "my.lk.z": "3"}),
-        TokenRequest(participant_attributes={"lk": "1", "lkx.y": "2", "my.lk.z": "3"}),
+    "attributes that look like LiveKit's": (
+        body(participant_attributes={"lk": "1", "my.lk.z": "3"}), TokenRequest(participant_attributes={"lk": "1", "my.lk.z": "3"})
     ),
     "eight agents": (
-        agents(*({"agent_name": f"a{i}"} for i in range(8))),
-        TokenRequest(agents=tuple(AgentDispatch(f"a{i}") for i in range(8))),
+        agents(*({"agent_name": f"a{i}"} for i in range(8))), TokenRequest(agents=tuple(AgentDispatch(f"a{i}") for i in range(8)))
     ),
-    "blank agents are nobody": (agents({}, {"agent_name": " "}, {"agent_name": None}, {"metadata": ""}), NOTHING),
+    "blank agents are ignored": (agents({}, {"agent_name": " "}, {"agent_name": None}, {"metadata": ""}), NOTHING),
     "an agent without a name, with metadata": (agents({"metadata": "m"}), TokenRequest(agents=(AgentDispatch("", "m"),))),
-    "brackets in a text are no depth": (body(room_name="[{" * 50), TokenRequest("[{" * 50)),
-    "a quote and brackets in a text": (body(room_name='"' + "[" * 50 + "\\"), TokenRequest('"' + "[" * 50 + "\\")),
+    "a quote and brackets in a text": (body(room_name=TEXT), TokenRequest(TEXT)),
     "eight levels": (b'{"room_config":{"new":[[[[[[]]]]]]}}', NOTHING),
     "many brackets, side by side": (b'{"room_config":{"new":[[],[],[],[],[],[],[],[],[]]}}', NOTHING),
     "an endless number in a field that is not read": (b'{"room_config":{"new":1e999999}}', NOTHING),
@@ -146,179 +109,117 @@ def test_accepted(sent: bytes, expected: TokenRequest) -> None:
     assert expected == parse(sent)
 
 
-REFUSED = {
-    # not JSON, or not one object
-    "white space": (b" ", (400, "invalid_json")),
-    "half an object": (b'{"room_name":"r"', (400, "invalid_json")),
-    "two objects": (b"{}{}", (400, "invalid_json")),
-    "an object and a NUL": (b"{}\0", (400, "invalid_json")),
-    "a list": (b"[]", (400, "invalid_json")),
-    "a text": (b'"room"', (400, "invalid_json")),
-    "null": (b"null", (400, "invalid_json")),
-    "a form": (b"room_name=r", (400, "invalid_json")),
-    "a comment": (b"{/**/}", (400, "invalid_json")),
-    "single quotes": (b"{'room_name':'r'}", (400, "invalid_json")),
-    "a comma too many": (b'{"room_name":"r",}', (400, "invalid_json")),
-    "a raw line break in a text": (b'{"room_name":"a\nb"}', (400, "invalid_json")),
-    "byte order mark": (b'\xef\xbb\xbf{"room_name":"r"}', (400, "invalid_json")),
-    "UTF-16": ('{"room_name":"r"}'.encode("utf-16"), (400, "invalid_json")),
-    "Latin-1": ('{"room_name":"é"}'.encode("latin-1"), (400, "invalid_json")),
-    "an overlong slash": (b'{"room_name":"\xc0\xaf"}', (400, "invalid_json")),
-    "a surrogate in UTF-8": (b'{"room_name":"\xed\xa0\x80"}', (400, "invalid_json")),
-    "NaN": (b'{"room_config":{"new":NaN}}', (400, "invalid_json")),
-    "Infinity": (b'{"room_config":{"new":-Infinity}}', (400, "invalid_json")),
-    "a number of 5,000 digits": (b'{"room_config":{"new":' + b"1" * 5000 + b"}}", (400, "invalid_json")),
-    "a field twice": (b'{"room_name":"a","room_name":"b"}', (400, "invalid_json")),
-    "a field twice, once escaped": (b'{"room_name":"a","room\\u005fname":"b"}', (400, "invalid_json")),
-    "a field twice, deep inside": (b'{"room_config":{"new":{"a":1,"a":1}}}', (400, "invalid_json")),
-    # too deep
-    "nine levels": (b'{"room_config":{"new":[[[[[[[]]]]]]]}}', (400, "too_deep")),
-    "10,000 levels of lists": (b"[" * 10_000 + b"]" * 10_000, (400, "too_deep")),
-    "10,000 levels, never closed": (b"[" * 10_000, (400, "too_deep")),
-    "10,000 levels of objects": (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, (400, "too_deep")),
-    "closing brackets first": (b"]" * 100 + b"[" * 20, (400, "invalid_json")),
-    # fields
-    "an unknown field": (body(room="r"), (400, "unknown_field")),
-    "an unknown field that says nothing": (body(can_publish=None), (400, "unknown_field")),
-    "camelCase at the top": (body(roomName="r"), (400, "unknown_field")),
-    "a token of the client's own": (body(participant_token="x"), (400, "unknown_field")),
-    "a surrogate as a field": (b'{"\\ud800":1}', (400, "unknown_field")),
-    "__proto__": (b'{"__proto__":{"room_name":"r"}}', (400, "unknown_field")),
-    "a number as a name": (body(participant_name=7), (400, "invalid_field")),
-    "a list as a room": (body(room_name=["r"]), (400, "invalid_field")),
-    "true as an identity": (body(participant_identity=True), (400, "invalid_field")),
-    "an object as metadata": (body(participant_metadata={}), (400, "invalid_field")),
-    "attributes as a list": (body(participant_attributes=[]), (400, "invalid_field")),
-    "attributes as a text": (body(participant_attributes=""), (400, "invalid_field")),
-    "a number as an attribute": (body(participant_attributes={"a": 1}), (400, "invalid_field")),
-    "null as an attribute": (body(participant_attributes={"a": None}), (400, "invalid_field")),
-    # values
-    "a room of 257 bytes": (body(room_name="r" * 257), (422, "invalid_value")),
-    "a room of 258 bytes in 129 letters": (body(room_name="é" * 129), (422, "invalid_value")),
-    "a room with NUL": (body(room_name="a\0"), (422, "invalid_value")),
-    "a name with a line break": (body(participant_name="a\nb"), (422, "invalid_value")),
-    "an identity with a lone surrogate": (b'{"participant_identity":"a\\ud800"}', (422, "invalid_value")),
-    "metadata with a lone surrogate": (b'{"participant_metadata":"\\udfff"}', (422, "invalid_value")),
-    "an attribute's key with a lone surrogate": (b'{"participant_attributes":{"\\ud800":""}}', (422, "invalid_value")),
-    "an attribute's value with a lone surrogate": (b'{"participant_attributes":{"a":"\\udead"}}', (422, "invalid_value")),
-    "4,097 bytes of metadata": (body(participant_metadata="m" * 4097), (422, "invalid_value")),
-    "33 attributes": (body(participant_attributes={f"a{i}": "" for i in range(33)}), (422, "invalid_value")),
-    "4,097 bytes of attributes": (body(participant_attributes={"a" * 97: "v" * 4000}), (422, "invalid_value")),
-    "LiveKit's own attribute": (body(participant_attributes={"lk.agent.state": "x"}), (403, "attribute_not_allowed")),
-    "LiveKit's own attribute in capitals": (body(participant_attributes={"LK.x": ""}), (403, "attribute_not_allowed")),
-    "LiveKit's own attribute with a Kelvin sign": (
-        body(participant_attributes={"l\u212a.x": ""}),
-        (403, "attribute_not_allowed"),
-    ),
-    # the room configuration
-    "room config as a list": (body(room_config=[{}]), (400, "invalid_field")),
-    "room config as a text": (body(room_config="{}"), (400, "invalid_field")),
-    "agents as an object": (body(room_config={"agents": {"agent_name": "a"}}), (400, "invalid_field")),
-    "agents as an empty object": (body(room_config={"agents": {}}), (400, "invalid_field")),
-    "agents as an empty text": (body(room_config={"agents": ""}), (400, "invalid_field")),
-    "agents as false": (body(room_config={"agents": False}), (400, "invalid_field")),
-    "an agent as a text": (agents("helper"), (400, "invalid_field")),
-    "an agent as null": (agents(None), (400, "invalid_field")),
-    "an agent's name as a number": (agents({"agent_name": 1}), (400, "invalid_field")),
-    "an agent's metadata as an object": (agents({"agent_name": "a", "metadata": {}}), (400, "invalid_field")),
-    "both spellings of a field": (body(room_config={"syncStreams": False, "sync_streams": False}), (400, "invalid_field")),
-    "both spellings of an agent's name": (agents({"agent_name": "a", "agentName": "b"}), (400, "invalid_field")),
-    "an agent's name with a line break": (agents({"agent_name": "a\n"}), (422, "invalid_value")),
-    "an agent's name of 257 bytes": (agents({"agent_name": "a" * 257}), (422, "invalid_value")),
-    "4,097 bytes of an agent's metadata": (agents({"agent_name": "a", "metadata": "m" * 4097}), (422, "invalid_value")),
-    "a deployment that LiveKit would skip": (agents({"agent_name": "a", "deployment": "x_y"}), (422, "invalid_value")),
-    "nine agents": (agents(*({"agent_name": f"a{i}"} for i in range(9))), (422, "too_many_agents")),
-    "nine times nobody": (agents(*({},) * 9), (422, "too_many_agents")),
-    "an agent twice": (agents({"agent_name": "a"}, {"agent_name": "a"}), (422, "duplicate_agent")),
-    "an agent twice, in two deployments": (
-        agents({"agent_name": "a"}, {"agent_name": "a", "deployment": "x"}),
-        (422, "duplicate_agent"),
-    ),
-    **{
-        f"room config with {name}": (body(room_config={name: value}), (403, "room_config_not_allowed"))
+TOO_MANY = [{"agent_name": f"a{i}"} for i in range(9)]
+# By status and code. `tests/test_json.py` has the table of what is not JSON, `tests/test_validation.py` that of texts.
+REFUSED: dict[tuple[int, str], dict[str, bytes]] = {
+    (400, "invalid_json"): {
+        "whitespace": b" ",
+        "half an object": b'{"room_name":"r"',
+        "an object and a NUL": b"{}\0",
+        "a list": b"[]",
+        "a text": b'"room"',
+        "null": b"null",
+        "a form": b"room_name=r",
+        "a comma too many": b'{"room_name":"r",}',
+        "byte order mark": b'\xef\xbb\xbf{"room_name":"r"}',
+        "UTF-16": '{"room_name":"r"}'.encode("utf-16"),
+        "an overlong slash": b'{"room_name":"\xc0\xaf"}',
+        "a surrogate in UTF-8": b'{"room_name":"\xed\xa0\x80"}',
+        "NaN": b'{"room_config":{"new":NaN}}',
+        "a number of 5,000 digits": b'{"room_config":{"new":' + b"1" * 5000 + b"}}",
+        "a field twice, once escaped": b'{"room_name":"a","room\\u005fname":"b"}',
+        "a field twice, deep inside": b'{"room_config":{"new":{"a":1,"a":1}}}',
+        "closing brackets first": b"]" * 100 + b"[" * 20,
+    },
+    (400, "too_deep"): {
+        "nine levels": b'{"room_config":{"new":[[[[[[[]]]]]]]}}',
+        "10,000 levels of lists": b"[" * 10_000 + b"]" * 10_000,
+        "10,000 levels, never closed": b"[" * 10_000,
+        "10,000 levels of objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    },
+    (400, "unknown_field"): {
+        "an unknown field": body(room="r"),
+        "an unknown null": body(can_publish=None),
+        "camelCase at the top": body(roomName="r"),
+        "a token": body(participant_token="x"),
+        "a surrogate as a field": b'{"\\ud800":1}',
+        "__proto__": b'{"__proto__":{"room_name":"r"}}',
+    },
+    (400, "invalid_field"): {
+        "a number as a name": body(participant_name=7),
+        "a list as a room": body(room_name=["r"]),
+        "true as an identity": body(participant_identity=True),
+        "an object as metadata": body(participant_metadata={}),
+        "attributes as a list": body(participant_attributes=[]),
+        "attributes as a text": body(participant_attributes=""),
+        "a number as an attribute": body(participant_attributes={"a": 1}),
+        "null as an attribute": body(participant_attributes={"a": None}),
+        "room config as a list": body(room_config=[{}]),
+        "room config as a text": body(room_config="{}"),
+        "agents as an empty object": body(room_config={"agents": {}}),
+        "agents as an empty text": body(room_config={"agents": ""}),
+        "agents as false": body(room_config={"agents": False}),
+        "an agent as a text": agents("helper"),
+        "an agent as null": agents(None),
+        "an agent's name as a number": agents({"agent_name": 1}),
+        "an agent's metadata as an object": agents({"agent_name": "a", "metadata": {}}),
+        "both spellings of a field": body(room_config={"syncStreams": False, "sync_streams": False}),
+        "both spellings of an agent's name": agents({"agent_name": "a", "agentName": "b"}),
+    },
+    (422, "invalid_value"): {
+        "a room of 258 bytes in 129 letters": body(room_name="é" * 129),
+        "a room with NUL": body(room_name="a\0"),
+        "a name with a newline": body(participant_name="a\nb"),
+        "an identity with a lone surrogate": b'{"participant_identity":"a\\ud800"}',
+        "metadata with a lone surrogate": b'{"participant_metadata":"\\udfff"}',
+        "an attribute's key with a lone surrogate": b'{"participant_attributes":{"\\ud800":""}}',
+        "an attribute's value with a lone surrogate": b'{"participant_attributes":{"a":"\\udead"}}',
+        "4,097 bytes of metadata": body(participant_metadata="m" * 4097),
+        "33 attributes": body(participant_attributes={f"a{i}": "" for i in range(33)}),
+        "4,097 bytes of attributes": body(participant_attributes={"a" * 97: "v" * 4000}),
+        "an agent's name with a newline": agents({"agent_name": "a\n"}),
+        "an agent's name of 257 bytes": agents({"agent_name": "a" * 257}),
+        "4,097 bytes of an agent's metadata": agents({"agent_name": "a", "metadata": "m" * 4097}),
+        "a deployment that LiveKit would skip": agents({"agent_name": "a", "deployment": "x_y"}),
+    },
+    (422, "too_many_agents"): {"nine agents": agents(*TOO_MANY), "nine blank agents": agents(*({},) * 9)},
+    (422, "duplicate_agent"): {
+        "an agent twice": agents({"agent_name": "a"}, {"agent_name": "a"}),
+        "in two deployments": agents({"agent_name": "a"}, {"agent_name": "a", "deployment": "x"}),
+    },
+    (403, "attribute_not_allowed"): {
+        "LiveKit's attribute": body(participant_attributes={"lk.agent.state": "x"}),
+        "in capitals": body(participant_attributes={"LK.x": ""}),
+        "with a Kelvin sign": body(participant_attributes={"l\u212a.x": ""}),
+    },
+    (403, "room_config_not_allowed"): {
+        name: body(room_config={name: value})
         for name, value in {
-            "egress": {"room": {"file_outputs": []}},
-            "max_participants": 2,
-            "maxParticipants": 2,
-            "empty_timeout": 1,
-            "departureTimeout": 1,
-            "minPlayoutDelay": 1,
-            "max_playout_delay": 1,
-            "sync_streams": True,
-            "metadata": "m",
-            "name": "r",
-            "tags": {"a": "b"},
+            "egress": {"room": {"file_outputs": []}}, "max_participants": 2, "maxParticipants": 2, "empty_timeout": 1,
+            "departureTimeout": 1, "minPlayoutDelay": 1, "max_playout_delay": 1, "sync_streams": True, "metadata": "m",
+            "name": "r", "tags": {"a": "b"},
         }.items()
     },
 }  # fmt: skip
 
 
 def outcome(sent: bytes) -> TokenRequest | tuple[int, str]:
-    """What a body is parsed to, or the status and the code of the refusal."""
+    """The token request in a body, or the status and the code of the refusal."""
     try:
         return parse(sent)
     except Refusal as refusal:
         return refusal.status, refusal.code
 
 
-@pytest.mark.parametrize(("sent", "why"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(
+    ("sent", "why"), [pytest.param(sent, why, id=name) for why, rows in REFUSED.items() for name, sent in rows.items()]
+)
 def test_refused(sent: bytes, why: tuple[int, str]) -> None:
-    """What is no token request, or an impossible one, is refused with a status and a stable code."""
+    """What is not a token request, or an impossible one, is refused with a status and a stable code."""
     assert why == outcome(sent)
 
 
-# Over all inputs.
-
-BODIES = st.one_of(
-    st.binary(max_size=300),
-    st.text('[]{}"\\:,x \n', max_size=200).map(str.encode),
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-        max_leaves=15,
-    ).map(lambda value: json.dumps(value).encode()),
-)
-ANYTHING = st.one_of(
-    st.none(),
-    st.text(st.characters(exclude_categories=[]), max_size=8),
-    st.integers(),
-    st.floats(),
-    st.lists(st.text(max_size=3), max_size=3),
-    st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3),
-)
-AGENTS = st.lists(
-    st.dictionaries(st.sampled_from(["agent_name", "agentName", "metadata", "deployment", "new"]), ANYTHING, max_size=4)
-    | ANYTHING,
-    max_size=10,
-)
-CONFIGS = st.dictionaries(
-    st.sampled_from(["agents", "egress", "maxParticipants", "max_participants", "tags", "metadata", "name", "new"]),
-    ANYTHING | AGENTS,
-    max_size=4,
-)
-NEARLY = st.dictionaries(
-    st.sampled_from(
-        [
-            "room_name",
-            "participant_name",
-            "participant_identity",
-            "participant_metadata",
-            "participant_attributes",
-            "room_config",
-        ]
-    ),
-    ANYTHING | CONFIGS,
-    max_size=6,
-).map(lambda value: json.dumps(value).encode())
-
-
-@QUICK
-@given(BODIES | NEARLY)
-def test_every_body_is_a_token_request_or_has_a_known_code(sent: bytes) -> None:
-    """No body raises, and a refusal says no more than one of the fixed codes."""
-    found = outcome(sent)
-    assert isinstance(found, TokenRequest) or found in CODES
-
+# Over all inputs; `test_fuzz.py` sends any bytes at all to a whole application.
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(str.strip)
 KEYS = TEXTS.filter(lambda key: not key.lower().startswith("lk."))
@@ -337,7 +238,7 @@ TOKEN_REQUESTS = st.builds(
 
 
 def written(token_request: TokenRequest, camel: bool, ascii_only: bool) -> bytes:
-    """A request as a client would write it."""
+    """A token request as a client would write it."""
     name = "agentName" if camel else "agent_name"
     entries = [{name: a.agent_name, "metadata": a.metadata, "deployment": a.deployment} for a in token_request.agents]
     fields = {
@@ -354,7 +255,7 @@ def written(token_request: TokenRequest, camel: bool, ascii_only: bool) -> bytes
 @QUICK
 @given(TOKEN_REQUESTS, st.booleans(), st.booleans())
 def test_a_token_request_comes_through_unchanged(token_request: TokenRequest, camel: bool, ascii_only: bool) -> None:
-    """What a client writes within the limits is what the app is told, in either spelling and either escaping."""
+    """What a client writes within the limits arrives, in either spelling and either escaping."""
     assert token_request == parse(written(token_request, camel, ascii_only))
 
 
@@ -375,7 +276,7 @@ NESTED = st.recursive(
 @given(NESTED)
 @example([[[[[["]" * 20 + '"', [1]]]]]]])
 def test_depth_is_what_a_parser_would_reach(value: Any) -> None:
-    """Up to eight levels are read, texts do not count, and the ninth is refused."""
+    """Up to eight levels are parsed, texts do not count, and the ninth is refused."""
     found = outcome(json.dumps({"room_config": {"new": value}}).encode())
     assert ((400, "too_deep") if levels(value) > 6 else NOTHING) == found
 
@@ -391,7 +292,6 @@ def test_unbalanced_brackets_are_never_read(pair: str, opened: int, closed: int)
 
 SLOW = {
     "an open text of escaped quotes": b"[" * 9 + b'"' + b'\\"' * (4 * MAX_BODY),
-    "an open text of backslashes": b"[" * 9 + b'"' + b"\\" * (8 * MAX_BODY + 1),
     "quotes": b"[" * 9 + b'"' * (8 * MAX_BODY),
     "brackets": b"[" * (8 * MAX_BODY),
     "brackets in texts": b"[" * 9 + b'"[",' * (2 * MAX_BODY),
@@ -404,7 +304,7 @@ SLOW = {
 
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
 def test_effort_grows_no_faster_than_the_body(sent: bytes) -> None:
-    """A body eight times the allowed size is dealt with in a moment: with squared effort it would take a minute."""
+    """A body of eight times the allowed size is parsed in a moment: quadratic effort would take a minute."""
     before = time.thread_time()
     outcome(sent)
     assert time.thread_time() - before < 10
@@ -412,52 +312,27 @@ def test_effort_grows_no_faster_than_the_body(sent: bytes) -> None:
 
 # Before the body is read.
 
-PRECHECKED: dict[str, tuple[tuple[str, str, str], tuple[int, str] | None]] = {
-    "a POST of JSON": (("POST", "application/json", "2"), None),
-    "without a length": (("POST", "application/json", ""), None),
-    "of nothing": (("POST", "application/json", "0"), None),
-    "the longest": (("POST", "application/json", "16384"), None),
-    "leading zeros": (("POST", "application/json", "000002"), None),
-    "in UTF-8": (("POST", "application/json; charset=utf-8", "2"), None),
-    "in quoted UTF-8": (("POST", 'Application/JSON;charset="UTF-8"', "2"), None),
-    "space around": (("POST", " application/json ", "2"), None),
-    **{
-        method: ((method, "application/json", "2"), (405, "method_not_allowed"))
-        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "")
-    },
-    **{
-        content_type or "no type": (("POST", content_type, "2"), (415, "unsupported_media_type"))
-        for content_type in (
-            "",
-            "text/plain",
-            "application/x-www-form-urlencoded",
-            "multipart/form-data; boundary=application/json",
-            "text/plain; application/json",
-            "text/plain, application/json",
-            "application/json, text/plain",
-            "application/json; charset=latin-1",
-            "application/json\xa0; x",
-            "application/json; charset=utf-8; x=y",
-            "application/json;",
-            "application/jsonp",
-            "application/json5",
-            "application/vnd.api+json",
-            "application/ld+json",
-            "json",
-            "*/*",
-        )
-    },
-    **{
-        f"a length of {length!r}"[:40]: (("POST", "application/json", length), (413, "body_too_large"))
-        for length in ("16385", "1073741824", "9" * 18, "9" * 5000, "-1", "+1", "1_0", "0x10", "1.0", "²", "٣", "2, 2")
-    },
-}
-
-
-@pytest.mark.parametrize(("asked", "why"), PRECHECKED.values(), ids=PRECHECKED.keys())
-def test_precheck(asked: tuple[str, str, str], why: tuple[int, str] | None) -> None:
-    """A POST of JSON that is short enough goes on; everything else is refused before a byte of it is read."""
-    assert why == prechecked(*asked)
+JSON = "application/json"
+OTHER_TYPES = [
+    "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=application/json",
+    "text/plain; application/json", "application/json, text/plain", "application/json; charset=latin-1",
+    "application/json\xa0; x", "application/json; charset=utf-8; x=y", "application/json;", "application/jsonp",
+    "application/vnd.api+json", "json", "*/*",
+]  # fmt: skip
+OTHER_LENGTHS = ["16385", "1073741824", "9" * 18, "9" * 5000, "-1", "+1", "1_0", "0x10", "1.0", "²", "٣", "2, 2"]
+OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", ""]
+PRECHECKED: list[tuple[tuple[str, ...], tuple[int, str] | None]] = [
+    *((("POST", JSON, length), None) for length in ("2", "", "0", "16384", "000002")),
+    (("POST", "application/json; charset=utf-8", "2"), None),
+    (("POST", 'Application/JSON;charset="UTF-8"', "2"), None),
+    (("POST", " application/json ", "2"), None),
+    *(((method, JSON, "2"), (405, "method_not_allowed")) for method in OTHER_METHODS),
+    *((("POST", content_type, "2"), (415, "unsupported_media_type")) for content_type in OTHER_TYPES),
+    *((("POST", JSON, length), (413, "body_too_large")) for length in OTHER_LENGTHS),
+    (("POST", JSON, "2", "gzip"), (415, "unsupported_encoding")),
+    (("POST", JSON, "2", "br, identity"), (415, "unsupported_encoding")),
+    (("POST", JSON, "2", "identity"), None),
+]
 
 
 def prechecked(method: str, content_type: str, length: str, encoding: str = "") -> tuple[int, str] | None:
@@ -470,16 +345,15 @@ def prechecked(method: str, content_type: str, length: str, encoding: str = "") 
     return None
 
 
-@pytest.mark.parametrize(("encoding", "status"), [("gzip", 415), ("br, identity", 415), ("identity", None), ("", None)])
-def test_a_compressed_body_is_refused_by_its_header(encoding: str, status: int | None) -> None:
-    """A body in another encoding is not read as JSON."""
-    refused = prechecked("POST", "application/json", "2", encoding)
-    assert status == (refused and refused[0])
+@pytest.mark.parametrize(("headers", "why"), PRECHECKED, ids=lambda value: str(value)[:60])
+def test_precheck(headers: tuple[str, ...], why: tuple[int, str] | None) -> None:
+    """A POST of JSON that is short enough passes; everything else is refused before a byte of it is read."""
+    assert why == prechecked(*headers)
 
 
 @QUICK
 @given(st.text(max_size=20), st.text(max_size=40), st.text(max_size=20))
 def test_no_header_breaks_the_precheck(method: str, content_type: str, length: str) -> None:
-    """Whatever the headers hold, the request goes on or is refused."""
+    """Whatever the headers hold, the request passes or is refused."""
     found = prechecked(method, content_type, length)
     assert found is None or found[0] in (405, 413, 415)

@@ -1,9 +1,10 @@
-"""Servers: where the endpoint's credentials come from, and what is answered while there are none."""
+"""Servers: where the endpoint's credentials come from, and the response while there are none; several workers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,21 +17,22 @@ from tests.endpoint.calls import ask_wsgi
 from tests.endpoint.calls import environ as call
 from tests.endpoint.conftest import Fakes
 from tests.endpoint.frameworks import AllFrameworks, Target
-from tests.endpoint.wire import Request, bearer
+from tests.endpoint.programs import GUNICORN, await_answer, environ, started
+from tests.support.wire import Request, bearer
 
 ADA = Request(bearer("ada"))
 UNAVAILABLE = b'{"error":"unavailable","message":"Tokens are temporarily unavailable: try again later."}'
 PATIENCE = 60.0  # seconds until every program must have recovered; it takes a few
 
 
-@pytest.mark.parametrize("route", ["token", "sync-class", "chosen"])
-def test_a_server_that_is_ready(all_frameworks: AllFrameworks, route: str) -> None:
+@pytest.mark.parametrize("route", ["sync-class", "chosen"])
+def test_ready_server(all_frameworks: AllFrameworks, route: str) -> None:
     """A server of either class, or a function that finds one for a request, in an app of either kind."""
     assert "ada" == all_frameworks(ADA, route).claims["sub"]
 
 
 def recovered(targets: list[Target], ask: Callable[[Target], int]) -> None:
-    """Asks those that still say 503, until none does."""
+    """Asks the targets that still answer 503, until none does."""
     deadline = time.monotonic() + PATIENCE
     while targets := [target for target in targets if ask(target) != 201]:
         assert time.monotonic() < deadline, [target.name for target in targets]
@@ -48,38 +50,60 @@ def status(route: str, rule: str = "ada") -> Callable[[Target], int]:
     return ask
 
 
-@pytest.mark.parametrize("route", ["down", "refused", "invalid"])
-def test_no_credentials(all_frameworks: AllFrameworks, fakes: Fakes, route: str) -> None:
-    """Moss is down, refuses or talks nonsense: 503 with a wait, nothing of the reason, and tokens as soon as it is well again."""
-    said = all_frameworks(ADA, route)
-    assert (503, UNAVAILABLE, "some") == (said.status, said.body, said.headers["retry-after"])
-    fake = {"down": fakes.down, "refused": fakes.refuses, "invalid": fakes.odd}[route]
-    fake.reset()
-    recovered(all_frameworks.targets, status(route))
+def test_no_credentials(all_frameworks: AllFrameworks, fakes: Fakes) -> None:
+    """Moss is down, rejects or returns nonsense: 503 with a wait and no reason, and tokens as soon as it recovers."""
+    routes = {"down": fakes.down, "refused": fakes.refuses, "invalid": fakes.odd}
+    for route in routes:
+        said = all_frameworks(ADA, route)
+        assert (503, UNAVAILABLE, "some") == (said.status, said.body, said.headers["retry-after"])
+    for fake in routes.values():
+        fake.reset()
+    for route in routes:
+        recovered(all_frameworks.targets, status(route))
 
 
-@pytest.mark.parametrize("face", [MossVoiceServer, MossVoiceServerSync])
-def test_asking_does_not_make_us_ask(face: Any) -> None:
-    """However often clients ask meanwhile, Moss is asked as the renewal's own patience says, and not once for each."""
+@pytest.mark.parametrize("kind", [MossVoiceServer, MossVoiceServerSync])
+def test_requests_do_not_multiply_fetches(kind: Any) -> None:
+    """However many clients ask meanwhile, Moss gets only the requests that the backoff allows."""
     with FakeMoss() as moss:
         moss.set_default(503)
-        app = token_app(
-            face(**moss.arguments), authorize=lambda environ, token_request: Admission(ParticipantInfo("ada"))
-        )
+        app = token_app(kind(**moss.arguments), authorize=lambda environ, asked: Admission(ParticipantInfo("ada")))
         assert {503} == {ask_wsgi(app, call(Request())).status for _ in range(500)}
         moss.wait_for(1)
-        # The pause doubles from a second on: to ask more often than this, the 500 requests would have to take minutes.
+        # The backoff doubles from a second on: for more fetches than this, the 500 requests would have to take minutes.
         assert moss.count <= 10
 
 
 @pytest.mark.parametrize(
     ("route", "rule"), [("late", "ada"), ("late-sync", "ada"), ("late-chosen", "ada"), ("late-named", "agent-name")]
 )
-def test_a_server_that_was_only_constructed(all_frameworks: AllFrameworks, route: str, rule: str) -> None:
-    """The first request waits for the credentials; one whose authorize needs them earlier may be asked to come back."""
+def test_server_that_was_only_constructed(all_frameworks: AllFrameworks, route: str, rule: str) -> None:
+    """The first request waits for the credentials; it may get a 503 where authorize needs them earlier."""
     first = {target.name: status(route, rule)(target) for target in all_frameworks.targets}
     assert rule != "ada" or {201} == set(first.values())
     recovered(all_frameworks.targets, status(route, rule))
     if rule == "agent-name":
         said = all_frameworks(Request(bearer(rule)), route)
         assert {"agents": [{"agentName": "example-agent"}]} == said.claims["roomConfig"]
+
+
+def test_two_workers_of_one_process(tmp_path: Path, fakes: Fakes) -> None:
+    """Workers that are forked copies never create the same room or guest, and each fetches credentials for itself."""
+    command = [*GUNICORN[:-1], "--workers=2", "--preload", "tests.endpoint.app_flask:app"]
+    with started("two", command, tmp_path, environ(*fakes)) as program:
+        await_answer(program)
+        rooms: list[str] = []
+        guests: list[str] = []
+        seen: dict[str, set[str]] = {"token": set(), "late-sync": set()}
+        deadline = time.monotonic() + PATIENCE
+        while min(map(len, seen.values())) < 2 or len(rooms) < 60:
+            assert time.monotonic() < deadline, f"only {seen} answered"
+            for route, workers in seen.items():
+                answer = program.ask(f"/sync/{route}", Request(bearer("process")))
+                assert (route, answer.status) in (("token", 201), ("late-sync", 201), ("late-sync", 503))
+                if answer.status == 201:
+                    workers.add(answer.claims["metadata"])
+                    rooms.append(answer.claims["video"]["room"])
+            guests.append(program.ask("/async/guests", Request()).claims["sub"])
+        assert {"token": set(map(str, program.workers)), "late-sync": set(map(str, program.workers))} == seen
+        assert (len(rooms), len(guests)) == (len(set(rooms)), len(set(guests)))

@@ -1,4 +1,4 @@
-"""WSGI: what only the WSGI application can get wrong: the interface's letter, inputs of all kinds, loops of others."""
+"""WSGI: the interface, inputs of all kinds, threads, and async functions."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import io
 import sys
 import threading
 import types
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.validate import validator
 
 import pytest
+from werkzeug.exceptions import abort
+from werkzeug.utils import redirect
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ask_wsgi, environ
-from tests.endpoint.wire import Request, ask, bearer, exchange
 from tests.support.green import GREEN, run_green
 from tests.support.tokens import API_KEY, API_SECRET, URL
+from tests.support.wire import Request, ask, bearer, exchange
 
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 ADA = Admission(ParticipantInfo("ada"))
@@ -31,15 +34,15 @@ APP = token_app(SERVER, authorize=lambda environ, token_request: ADA)
 @pytest.mark.parametrize(
     "request_", [Request(), Request(body=b"x"), Request(method="GET"), Request({"content-type": ""})]
 )
-def test_to_the_letter(request_: Request) -> None:
-    """The standard library's validator finds nothing to say (PEP 3333)."""
+def test_interface(request_: Request) -> None:
+    """The standard library's validator accepts the application (PEP 3333)."""
     answer = ask_wsgi(validator(APP), environ(request_))
     assert answer.status in (201, 400, 405, 415)
     assert str(len(answer.body)) == answer.header("content-length")
 
 
 def test_head_has_no_body() -> None:
-    """HEAD is answered without a body by ourselves, since not every server takes it out (RFC 9110, section 9.3.2)."""
+    """The response to HEAD has no body, since not every server removes it (RFC 9110, section 9.3.2)."""
     answer = ask_wsgi(APP, environ(Request(method="HEAD")))
     assert (405, b"", "63") == (answer.status, answer.body, answer.header("content-length"))
 
@@ -53,11 +56,11 @@ class Broken(io.BytesIO):
 
 
 class Malformed(io.BytesIO):
-    """Chunks that are none: servers have exceptions of their own for them, gunicorn's are no OSError."""
+    """Invalid chunks: servers raise their own exceptions for them, and gunicorn's is no OSError."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As a file's."""
-        raise Exception("Invalid chunk size")  # nothing more is known of a server's own
+        raise Exception("Invalid chunk size")  # a server may raise any class
 
 
 class Slow(io.BytesIO):
@@ -69,7 +72,7 @@ class Slow(io.BytesIO):
 
 
 class Endless:
-    """A connection that never ends, and counts what was taken from it."""
+    """A connection that never ends, and counts what was read from it."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -92,7 +95,7 @@ INPUTS: dict[str, tuple[dict[str, Any], int]] = {
     "an empty length, and an end": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": "", "wsgi.input_terminated": True}, 403),
     "no length, byte by byte": ({"wsgi.input": Slow(BODY), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 403),
     "no length, no end": ({"wsgi.input": Endless(), "CONTENT_LENGTH": None, "wsgi.input_terminated": True}, 413),
-    "no length, no word of an end": ({"wsgi.input": Endless(), "CONTENT_LENGTH": None}, 201),
+    "no length, no known end": ({"wsgi.input": Endless(), "CONTENT_LENGTH": None}, 201),
     "in chunks, below a server that cannot decode them": (
         {"wsgi.input": Endless(), "CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked"},
         411,
@@ -119,46 +122,43 @@ INPUTS: dict[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.parametrize(("given", "status"), INPUTS.values(), ids=INPUTS.keys())
 def test_every_kind_of_input(given: dict[str, Any], status: int) -> None:
-    """A body is read as far as it is said to go and no further; 403 is a request for a room that was read and refused."""
+    """A body is read up to its end and no further; 403 is a request for a room that was read and refused."""
     assert status == ask_wsgi(APP, environ(Request(), **given)).status
     if isinstance(given["wsgi.input"], Endless):
         assert given["wsgi.input"].taken in (0, 16385)
 
 
-WHO: ContextVar[str] = ContextVar("who", default="nobody")
+WHO: ContextVar[str] = ContextVar("who", default="-")
 
 
 async def waiting(environ: Any, token_request: TokenRequest) -> Admission:
-    """An async authorize that needs a loop, and says what it saw."""
+    """An async authorize that needs a loop, and shows the context's variable."""
     await asyncio.sleep(0)
     return Admission(ParticipantInfo("ada", None, WHO.get()))
 
 
-def later(environ: Any, token_request: TokenRequest) -> Awaitable[Admission]:
-    """Not async by itself."""
+def later(environ: Any, token_request: TokenRequest) -> Any:
+    """A plain function that returns a coroutine."""
     return waiting(environ, token_request)
 
 
 @pytest.mark.parametrize("authorize", [waiting, later])
-def test_an_async_authorize(authorize: Callable[..., Any]) -> None:
-    """An async authorize is waited for, and sees the context's variables."""
-    token = WHO.set("somebody")
-    try:
+@pytest.mark.parametrize("has_loop", [True, False])
+def test_async_authorize(authorize: Callable[..., Any], has_loop: bool) -> None:
+    """An async authorize sees the context's variables, also where a coroutine calls the application and blocks its loop."""
+
+    def call() -> None:
+        WHO.set("trace-7")
         answer = ask_wsgi(token_app(SERVER, authorize=authorize), environ(Request()))
-    finally:
-        WHO.reset(token)
-    assert "somebody" == answer.claims["metadata"]
+        assert "trace-7" == answer.claims["metadata"]
 
+    async def call_on_loop() -> None:
+        call()
 
-def test_an_async_authorize_where_a_loop_runs_already() -> None:
-    """A coroutine that calls a WSGI application blocks its loop as ever, and authorize is waited for all the same."""
-
-    async def scenario() -> None:
-        WHO.set("somebody")
-        answer = ask_wsgi(token_app(SERVER, authorize=waiting), environ(Request()))
-        assert "somebody" == answer.claims["metadata"]
-
-    asyncio.run(scenario())
+    if has_loop:
+        asyncio.run(call_on_loop())
+    else:
+        copy_context().run(call)
 
 
 GREENLETS = """
@@ -170,7 +170,7 @@ inside = []
 async def authorize(environ, request):
     assert WHO.get() == environ["who"]
     inside.append(1)
-    for _ in range(3000):  # until all of them wait here, each on a loop of its own
+    for _ in range(3000):  # until all of them wait here, each on another loop
         if len(inside) == 3:
             return ADA
         await asyncio.sleep(0.01)
@@ -186,20 +186,20 @@ assert [201] * 3 == list(run(ask, "abc"))
 
 
 @pytest.mark.parametrize("package", GREEN)
-def test_an_async_authorize_on_green_threads(package: str) -> None:
-    """They share one thread, and a thread has one loop: each waits on another one all the same, with its own context."""
+def test_async_authorize_on_green_threads(package: str) -> None:
+    """They share one thread, and a thread has one loop: each call gets another loop, with its own context."""
     run_green(package, GREENLETS)
 
 
 class Quiet(WSGIRequestHandler):
-    """Says nothing on standard error."""
+    """Writes nothing to standard error."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's own name
         """As the standard library's."""
 
 
-def test_the_standard_librarys_server() -> None:
-    """wsgiref's server, which knows neither HEAD nor chunks, serves it: one request after the other."""
+def test_server_of_the_standard_library() -> None:
+    """wsgiref's server knows neither HEAD nor chunks."""
     with WSGIServer(("127.0.0.1", 0), Quiet) as server:
         server.set_app(APP)
         thread = threading.Thread(target=server.serve_forever)
@@ -216,17 +216,15 @@ def test_the_standard_librarys_server() -> None:
 
 
 def test_threads_share_an_application() -> None:
-    """Requests on many threads at once get tokens of their own, each in a new room."""
+    """Each of many requests on several threads gets a token for a new room."""
     rooms: list[str] = []
 
     def work() -> None:
         rooms.extend(ask_wsgi(APP, environ(Request())).claims["video"]["room"] for _ in range(25))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(work)
     assert 100 == len(set(rooms))
 
 
@@ -241,24 +239,17 @@ def test_chunks_below_uwsgi(monkeypatch: pytest.MonkeyPatch, parts: list[bytes],
     assert status == ask_wsgi(APP, environ(Request(), **more)).status
 
 
-def test_a_response_of_werkzeugs() -> None:
-    """A redirect, or a response that an exception carries, is sent as it is."""
-    from werkzeug.exceptions import abort
-    from werkzeug.utils import redirect
-
-    def authorize(environ: Any, token_request: TokenRequest) -> Admission:
+def refuses(environ: Any, token_request: TokenRequest) -> Admission:
+    """With the status and the headers of the application."""
+    if environ["PATH_INFO"] == "/redirect":
         abort(redirect("/login"))
+    raise Denied(401, scheme='Basic realm="voice"')
 
-    answer = ask_wsgi(token_app(SERVER, authorize=authorize), environ(Request()))
+
+def test_refusals_of_the_application() -> None:
+    """A response that an exception carries is sent as it is; a 401 names the scheme that the application sets."""
+    app = token_app(SERVER, authorize=refuses)
+    answer = ask_wsgi(app, environ(Request(), "/redirect"))
     assert (302, "/login") == (answer.status, answer.header("location"))
-
-
-def test_another_challenge() -> None:
-    """A client that signs in with a password hears of the scheme that the application names."""
-    challenge = 'Basic realm="voice"'
-
-    def authorize(environ: Any, token_request: TokenRequest) -> Admission:
-        raise Denied(401, scheme=challenge)
-
-    answer = ask_wsgi(token_app(SERVER, authorize=authorize), environ(Request()))
-    assert (401, challenge) == (answer.status, answer.header("www-authenticate"))
+    answer = ask_wsgi(app, environ(Request()))
+    assert (401, 'Basic realm="voice"') == (answer.status, answer.header("www-authenticate"))

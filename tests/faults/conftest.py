@@ -11,7 +11,6 @@ import pytest
 import trustme
 
 from moss_voice_server.testing import FakeMoss
-from tests.support.servers import ASYNC, SYNC, ServerClass
 from tests.support.threads import settled
 
 _STEERING = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
@@ -37,13 +36,6 @@ def moss() -> Iterator[FakeMoss]:
     """A Moss API on a loopback port."""
     with FakeMoss() as fake:
         yield fake
-
-
-@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def server_class(request: pytest.FixtureRequest) -> ServerClass:
-    """Each of the two classes."""
-    chosen: ServerClass = request.param
-    return chosen
 
 
 class Authority(NamedTuple):

@@ -14,12 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from moss_voice_server.errors import (
-    CredentialsError,
-    CredentialsInvalid,
-    CredentialsRejected,
-    CredentialsUnavailable,
-)
+from moss_voice_server.errors import CredentialsError, CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
 from moss_voice_server.testing import FakeMoss
 from tests.support.fault_response import FaultResponse
 from tests.support.sockets import (
@@ -51,34 +46,39 @@ class Place(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A faulty Moss API, ready to be asked."""
+    """A faulty Moss API that runs."""
 
     arguments: dict[str, str]
     seen: Callable[[], int]
     """How many requests, or connections where it does not get as far as a request, it has seen."""
 
 
+Serve = Callable[[Place], AbstractContextManager[Target]]
+
+
 class Fault(NamedTuple):
     """One row."""
 
-    serve: Callable[[Place], AbstractContextManager[Target]]
+    serve: Serve
     kind: type[CredentialsError]
     attempts: int
     """How many of two attempts are made."""
     message: str
-    """A part of the message that tells this fault."""
+    """A part of the message."""
     remedy: str
     """A part of the remedy."""
     is_racy: bool = False
     """The client may meet it in one of several system calls, so texts differ from time to time."""
+    is_patched: bool = False
+    """It replaces a function of the process: one class after the other."""
 
 
 def arguments_for(api_url: str) -> dict[str, str]:
-    """Arguments that lead there."""
+    """The arguments of a server for that URL."""
     return {"project_id": "project", "project_key": KEY, "voice_agent_id": "agent", "api_url": api_url}
 
 
-def moss(answer: FaultResponse | int) -> Callable[[Place], AbstractContextManager[Target]]:
+def moss(answer: FaultResponse | int) -> Serve:
     """A Moss API that always answers so."""
 
     @contextmanager
@@ -91,7 +91,7 @@ def moss(answer: FaultResponse | int) -> Callable[[Place], AbstractContextManage
     return serve
 
 
-def secure(certificate: Callable[[trustme.CA], trustme.LeafCert]) -> Callable[[Place], AbstractContextManager[Target]]:
+def secure(certificate: Callable[[trustme.CA], trustme.LeafCert]) -> Serve:
     """A Moss API with this certificate; connections are counted."""
 
     @contextmanager
@@ -112,7 +112,7 @@ def own_authority(place: Place) -> Iterator[Target]:
         yield Target(fake.arguments, lambda: context.connections)
 
 
-def tcp(talk: Talk, scheme: str = "http") -> Callable[[Place], AbstractContextManager[Target]]:
+def tcp(talk: Talk, scheme: str = "http") -> Serve:
     """A TCP server; connections are counted."""
 
     @contextmanager
@@ -123,7 +123,7 @@ def tcp(talk: Talk, scheme: str = "http") -> Callable[[Place], AbstractContextMa
     return serve
 
 
-def raw(*parts: bytes) -> Callable[[Place], AbstractContextManager[Target]]:
+def raw(*parts: bytes) -> Serve:
     """A server that reads a request and sends these bytes."""
 
     def talk(client: socket.socket, _done: threading.Event) -> None:
@@ -134,7 +134,7 @@ def raw(*parts: bytes) -> Callable[[Place], AbstractContextManager[Target]]:
     return tcp(talk)
 
 
-def after_handshake(data: bytes) -> Callable[[Place], AbstractContextManager[Target]]:
+def after_handshake(data: bytes) -> Serve:
     """A TLS server that answers the request with bytes that are no TLS record of this connection."""
 
     @contextmanager
@@ -184,7 +184,7 @@ def plain_http(client: socket.socket, _done: threading.Event) -> None:
 def early_hints(client: socket.socket, done: threading.Event) -> None:
     """Interim responses (103) without end."""
     client.recv(65536)
-    while not done.is_set():
+    while not done.wait(0.01):
         client.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
 
 
@@ -241,6 +241,22 @@ RESET = "connection reset by the server"
 HANDSHAKE = "TLS handshake timed out after 0.6 seconds"
 SLOW = "timed out after 0.6 seconds"
 
+
+def slow(serve: Serve, message: str = SLOW, remedy: str = LATER) -> Fault:
+    """A fault that takes until the deadline, twice."""
+    return Fault(serve, UNAVAILABLE, 2, message, remedy)
+
+
+def broken(serve: Serve, message: str = BROKEN, remedy: str = SETTING) -> Fault:
+    """A fault that is retried, and has nothing to do with the response's content."""
+    return Fault(serve, UNAVAILABLE, 2, message, remedy)
+
+
+def invalid(serve: Serve, message: str, attempts: int = 1) -> Fault:
+    """A response whose content cannot be used."""
+    return Fault(serve, INVALID, attempts, message, SETTING)
+
+
 FAULTS: dict[str, Fault] = {
     # Statuses.
     **{
@@ -254,94 +270,72 @@ FAULTS: dict[str, Fault] = {
             (410, "MOSS_VOICE_AGENT_ID"),
         )
     },
-    "status 503": Fault(moss(503), UNAVAILABLE, 2, "HTTP 503 (2 attempts)", LATER),
+    "status 503": broken(moss(503), "HTTP 503 (2 attempts)", LATER),
     "status 429, an hour": Fault(moss(FaultResponse.retry_after("3600")), UNAVAILABLE, 1, "HTTP 429", LATER),
     "status 418": Fault(moss(418), UNAVAILABLE, 1, "HTTP 418", SETTING),
-    "status 304, unasked": Fault(moss(304), INVALID, 1, "HTTP 304, a redirect", SETTING),
+    "status 304, unasked": invalid(moss(304), "HTTP 304, a redirect"),
     # Never finished.
-    "headers trickle": Fault(moss(FaultResponse(trickle=0.1)), UNAVAILABLE, 2, SLOW, LATER),
-    "body trickles": Fault(moss(FaultResponse(trickle=0.1, trickle_from="body")), UNAVAILABLE, 2, SLOW, LATER),
-    "endless headers trickle": Fault(
-        moss(FaultResponse(trickle=0.1, endless_headers=True)), UNAVAILABLE, 2, SLOW, LATER
-    ),
-    "endless body trickles": Fault(
-        moss(FaultResponse(trickle=0.1, trickle_from="body", endless_body=True)), UNAVAILABLE, 2, SLOW, LATER
-    ),
-    "silence": Fault(moss(FaultResponse(hang=True)), UNAVAILABLE, 2, SLOW, LATER),
-    "silence after the headers": Fault(moss(FaultResponse(hang_after_headers=True)), UNAVAILABLE, 2, SLOW, LATER),
-    "interim responses without end": Fault(tcp(early_hints), UNAVAILABLE, 2, SLOW, LATER),
-    "trailers without end": Fault(tcp(endless_trailers), UNAVAILABLE, 2, SLOW, LATER),
-    "headers without end": Fault(moss(FaultResponse(endless_headers=True)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "body without end": Fault(moss(FaultResponse(endless_body=True)), INVALID, 1, "too long", SETTING),
+    "headers trickle": slow(moss(FaultResponse(trickle=0.1))),
+    "body trickles": slow(moss(FaultResponse(trickle=0.1, trickle_from="body"))),
+    "endless headers trickle": slow(moss(FaultResponse(trickle=0.1, endless_headers=True))),
+    "endless body trickles": slow(moss(FaultResponse(trickle=0.1, trickle_from="body", endless_body=True))),
+    "silence": slow(moss(FaultResponse(hang=True))),
+    "silence after the headers": slow(moss(FaultResponse(hang_after_headers=True))),
+    "interim responses without end": slow(tcp(early_hints)),
+    "trailers without end": slow(tcp(endless_trailers)),
+    "headers without end": broken(moss(FaultResponse(endless_headers=True))),
+    "body without end": invalid(moss(FaultResponse(endless_body=True)), "too long"),
     # Broken or enormous.
-    "huge": Fault(moss(FaultResponse(size=10**9)), INVALID, 1, "too long", SETTING),
-    "gzip bomb": Fault(moss(FaultResponse(gzip_bomb=200 * 10**6)), INVALID, 1, "compressed", SETTING),
-    "several encodings": Fault(
-        moss(FaultResponse(gzip_bomb=10**6, headers={"Content-Encoding": "x-gzip, gzip"})),
-        INVALID,
-        1,
-        "compressed",
-        SETTING,
+    "huge": invalid(moss(FaultResponse(size=10**9)), "too long"),
+    "gzip bomb": invalid(moss(FaultResponse(gzip_bomb=200 * 10**6)), "compressed"),
+    "several encodings": invalid(
+        moss(FaultResponse(gzip_bomb=10**6, headers={"Content-Encoding": "x-gzip, gzip"})), "compressed"
     ),
-    "longer than it is": Fault(moss(FaultResponse(content_length=10_000)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "shorter than it is": Fault(moss(FaultResponse(content_length=20)), INVALID, 2, "response cannot be used", SETTING),
-    "negative length": Fault(moss(FaultResponse(content_length=-1)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "cut off": Fault(moss(FaultResponse(truncate=30)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "cut off at once": Fault(moss(FaultResponse(truncate=0)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "not chunks": Fault(moss(FaultResponse(chunked_garbage=True)), UNAVAILABLE, 2, BROKEN, SETTING),
-    "chunk size of 400 digits": Fault(
-        raw(CHUNKED, b"0" * 400 + b"2\r\n{}\r\n0\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING
-    ),
-    "negative chunk": Fault(raw(CHUNKED, b"-2\r\n{}\r\n0\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "chunk without its end": Fault(raw(CHUNKED, b"2\r\n{}0\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "chunks that end too soon": Fault(raw(CHUNKED, b"2\r\n{}\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "two lengths": Fault(
-        raw(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), UNAVAILABLE, 2, BROKEN, SETTING
-    ),
-    "unknown transfer encoding": Fault(
-        raw(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING
-    ),
-    "header of a megabyte": Fault(raw(HEAD + b"X: " + b"x" * 10**6 + b"\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "a hundred thousand headers": Fault(raw(HEAD + b"X: 1\r\n" * 10**5 + b"\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "NUL in a header": Fault(raw(HEAD + b"X: a\0b\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "header without a name": Fault(raw(HEAD + b": x\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "HTTP/2 preface": Fault(raw(b"\0\0\x12\x04\0\0\0\0\0" + b"\0" * 18), UNAVAILABLE, 2, BROKEN, SETTING),
-    "HTTP/0.9": Fault(raw(b"<html>" + MARK.encode()), UNAVAILABLE, 2, BROKEN, SETTING),
-    "another protocol": Fault(
-        moss(FaultResponse(raw=b"220 mail.example ESMTP\r\n\r\n")), UNAVAILABLE, 2, BROKEN, SETTING
-    ),
-    "status of 4 digits": Fault(raw(b"HTTP/1.1 2000 OK\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "switching protocols": Fault(raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), UNAVAILABLE, 2, BROKEN, SETTING),
-    "nothing": Fault(moss(FaultResponse(raw=b"")), UNAVAILABLE, 2, BROKEN, SETTING),
+    "longer than it is": broken(moss(FaultResponse(content_length=10_000))),
+    "shorter than it is": invalid(moss(FaultResponse(content_length=20)), "response cannot be used", 2),
+    "negative length": broken(moss(FaultResponse(content_length=-1))),
+    "cut off": broken(moss(FaultResponse(truncate=30))),
+    "cut off at once": broken(moss(FaultResponse(truncate=0))),
+    "not chunks": broken(moss(FaultResponse(chunked_garbage=True))),
+    "chunk size of 400 digits": broken(raw(CHUNKED, b"0" * 400 + b"2\r\n{}\r\n0\r\n\r\n")),
+    "negative chunk": broken(raw(CHUNKED, b"-2\r\n{}\r\n0\r\n\r\n")),
+    "chunk without its end": broken(raw(CHUNKED, b"2\r\n{}0\r\n\r\n")),
+    "chunks that end too soon": broken(raw(CHUNKED, b"2\r\n{}\r\n")),
+    "two lengths": broken(raw(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}")),
+    "unknown transfer encoding": broken(raw(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")),
+    "header of a megabyte": broken(raw(HEAD + b"X: " + b"x" * 10**6 + b"\r\n\r\n")),
+    "a hundred thousand headers": broken(raw(HEAD + b"X: 1\r\n" * 10**5 + b"\r\n")),
+    "NUL in a header": broken(raw(HEAD + b"X: a\0b\r\n\r\n")),
+    "header without a name": broken(raw(HEAD + b": x\r\n\r\n")),
+    "HTTP/2 preface": broken(raw(b"\0\0\x12\x04\0\0\0\0\0" + b"\0" * 18)),
+    "HTTP/0.9": broken(raw(b"<html>" + MARK.encode())),
+    "another protocol": broken(moss(FaultResponse(raw=b"220 mail.example ESMTP\r\n\r\n"))),
+    "status of 4 digits": broken(raw(b"HTTP/1.1 2000 OK\r\n\r\n")),
+    "switching protocols": broken(raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")),
+    "nothing": broken(moss(FaultResponse(raw=b""))),
     "reset when accepted": Fault(tcp(reset), UNAVAILABLE, 2, "", "", is_racy=True),
-    "reset when asked": Fault(moss(FaultResponse(reset="request")), UNAVAILABLE, 2, RESET, LATER),
-    "reset after the headers": Fault(moss(FaultResponse(reset="headers")), UNAVAILABLE, 2, RESET, LATER),
+    "reset when asked": broken(moss(FaultResponse(reset="request")), RESET, LATER),
+    "reset after the headers": broken(moss(FaultResponse(reset="headers")), RESET, LATER),
     # Bodies; `credentials/test_response.py` has the whole table.
-    "HTML": Fault(
-        moss(FaultResponse(body=f"<html>{MARK}</html>".encode())), INVALID, 2, "response cannot be used", SETTING
-    ),
-    "wrong field": Fault(
-        moss(FaultResponse(json={"voice_agent_url": f"http://{MARK}"})), INVALID, 1, "response cannot be used", SETTING
-    ),
-    "deeply nested": Fault(
-        moss(FaultResponse(body=b"[" * 10_000 + b"]" * 10_000)), INVALID, 1, "response cannot be used", SETTING
-    ),
+    "HTML": invalid(moss(FaultResponse(body=f"<html>{MARK}</html>".encode())), "response cannot be used", 2),
+    "wrong field": invalid(moss(FaultResponse(json={"voice_agent_url": f"http://{MARK}"})), "response cannot be used"),
+    "deeply nested": invalid(moss(FaultResponse(body=b"[" * 10_000 + b"]" * 10_000)), "response cannot be used"),
     # Names and connections.
-    "no such name": Fault(no_such_name, UNAVAILABLE, 2, "host name not found", "DNS"),
-    "refused": Fault(refused, UNAVAILABLE, 2, "connection refused", SETTING),
-    "swallowed": Fault(swallowed, UNAVAILABLE, 2, "connection timed out after 0.6 seconds", "firewall"),
+    "no such name": Fault(no_such_name, UNAVAILABLE, 2, "host name not found", "DNS", is_patched=True),
+    "refused": broken(refused, "connection refused", SETTING),
+    "swallowed": broken(swallowed, "connection timed out after 0.6 seconds", "firewall"),
     # TLS.
     "expired certificate": Fault(secure(expired), UNAVAILABLE, 1, "certificate has expired", "SSL_CERT_FILE"),
     "unknown authority": Fault(secure(unknown), UNAVAILABLE, 1, "unable to get local issuer", "SSL_CERT_FILE"),
     "certificate of another host": Fault(secure(wrong_host), UNAVAILABLE, 1, "127.0.0.1", "SSL_CERT_FILE"),
     "self-signed certificate": Fault(own_authority, UNAVAILABLE, 1, "self-signed", "SSL_CERT_FILE"),
-    "handshake trickles": Fault(tcp(trickle_handshake, "https"), UNAVAILABLE, 2, HANDSHAKE, "firewall"),
-    "handshake hangs": Fault(tcp(read_on, "https"), UNAVAILABLE, 2, HANDSHAKE, "firewall"),
-    "handshake cut off": Fault(tcp(hang_up, "https"), UNAVAILABLE, 2, "TLS", SETTING),
-    "handshake refused": Fault(tcp(alert, "https"), UNAVAILABLE, 2, "TLS", SETTING),
-    "plain HTTP on a TLS port": Fault(tcp(plain_http, "https"), UNAVAILABLE, 2, "TLS", SETTING),
-    "TLS on a plain port": Fault(tls_on_a_plain_port, UNAVAILABLE, 2, "", ""),
-    "bad TLS record": Fault(after_handshake(b"\x17\x03\x03\x00\x20" + b"\0" * 32), UNAVAILABLE, 2, "TLS", ""),
-    "TLS alert in the clear": Fault(after_handshake(b"\x15\x03\x03\x00\x02\x02\x0a"), UNAVAILABLE, 2, "TLS", ""),
-    "TLS cut off": Fault(after_handshake(b""), UNAVAILABLE, 2, "", ""),
-}
+    "handshake trickles": slow(tcp(trickle_handshake, "https"), HANDSHAKE, "firewall"),
+    "handshake hangs": slow(tcp(read_on, "https"), HANDSHAKE, "firewall"),
+    "handshake cut off": broken(tcp(hang_up, "https"), "TLS", SETTING),
+    "handshake refused": broken(tcp(alert, "https"), "TLS", SETTING),
+    "plain HTTP on a TLS port": broken(tcp(plain_http, "https"), "TLS", SETTING),
+    "TLS on a plain port": broken(tls_on_a_plain_port, "", ""),
+    "bad TLS record": broken(after_handshake(b"\x17\x03\x03\x00\x20" + b"\0" * 32), "TLS", ""),
+    "TLS alert in the clear": broken(after_handshake(b"\x15\x03\x03\x00\x02\x02\x0a"), "TLS", ""),
+    "TLS cut off": broken(after_handshake(b""), "", ""),
+}  # fmt: skip

@@ -76,31 +76,21 @@ def test_age_follows_the_frozen_time(freeze: Freeze, moss: FakeMoss) -> None:
 
 
 @freezes
-def test_refresh_with_a_retry_ends(freeze: Freeze, server_class: ServerClass, moss: FakeMoss) -> None:
-    """Pauses and deadlines do not follow the frozen clock."""
+@pytest.mark.parametrize("transport", [lambda kind: None, lambda kind: kind()], ids=["own", "custom"])
+def test_refresh_with_a_retry_ends(
+    freeze: Freeze, transport: Callable[[Any], Any], server_class: ServerClass, moss: FakeMoss
+) -> None:
+    """Pauses and deadlines do not follow the frozen clock, nor does the event loop of an async transport."""
     moss.queue(503)
     with freeze():
-        server = server_class.create(**moss.arguments)
+        server = server_class.create(**moss.arguments, transport=transport(transport_of(server_class)))
         assert "fresh" == server.status().state
     assert 2 == moss.count
 
 
-@freezes
-def test_refresh_through_an_async_transport_ends(freeze: Freeze, moss: FakeMoss) -> None:
-    """The same on the event loop that a custom async transport runs on."""
-    moss.queue(503)
-    with freeze():
-        asyncio.run(MossVoiceServer.create(**moss.arguments, transport=httpx2.AsyncHTTPTransport()))
-    assert 2 == moss.count
-
-
-@freezes
-def test_wait_for_a_hanging_api_ends(freeze: Freeze, moss: FakeMoss) -> None:
-    """The deadline of an attempt is one of real time."""
-    moss.set_default(503)
-    policy = RefreshPolicy(attempts=2, attempt_timeout=0.5, total_timeout=1)
-    with freeze(), pytest.raises(RuntimeError):
-        MossVoiceServerSync.create(**moss.arguments, refresh=policy)
+def transport_of(server_class: ServerClass) -> Any:
+    """The class of a custom transport."""
+    return httpx2.HTTPTransport if server_class.kind is MossVoiceServerSync else httpx2.AsyncHTTPTransport
 
 
 TRICKLE = RefreshPolicy(attempts=1, attempt_timeout=0.5, total_timeout=30)
@@ -113,9 +103,8 @@ def test_trickle_is_cut_off(
 ) -> None:
     """The deadline of an attempt is one of real time for every single read as well."""
     moss.set_default(FaultResponse(trickle=0.05))
-    kind = httpx2.HTTPTransport if server_class.kind is MossVoiceServerSync else httpx2.AsyncHTTPTransport
     with freeze(), pytest.raises(CredentialsUnavailable, match=r"response timed out after 0\.5 seconds"):
-        server_class.create(**moss.arguments, refresh=TRICKLE, transport=transport(kind))
+        server_class.create(**moss.arguments, refresh=TRICKLE, transport=transport(transport_of(server_class)))
 
 
 @freezes

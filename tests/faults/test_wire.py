@@ -17,6 +17,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,21 +29,14 @@ from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._http import drivers
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.errors import (
-    CredentialsError,
-    CredentialsInvalid,
-    CredentialsRejected,
-    CredentialsUnavailable,
-    InvalidArgument,
-    WeakSecretWarning,
-)
+from moss_voice_server.errors import CredentialsError, CredentialsInvalid, CredentialsUnavailable
 from moss_voice_server.testing import FakeMoss
 from tests.faults.conftest import Authority
 from tests.faults.table import FAULTS, MARK, Fault, Place, arguments_for, send_below_tls
 from tests.support.errors import caught, everything
 from tests.support.fault_response import FaultResponse
 from tests.support.servers import ASYNC, SYNC, Server, ServerClass
-from tests.support.simulation import ADA, Simulation
+from tests.support.simulation import ADA
 from tests.support.sockets import black_hole, closed_port, good, listener, tls, trickle_handshake
 from tests.support.tokens import claims
 
@@ -60,11 +54,7 @@ class Sender(NamedTuple):
     transport: Callable[[], Any] = lambda: None
 
 
-SENDERS = {
-    "sync": Sender(SYNC),
-    "async": Sender(ASYNC),
-    "async transport": Sender(ASYNC, httpx2.AsyncHTTPTransport),
-}
+SENDERS = {"sync": Sender(SYNC), "async": Sender(ASYNC), "async transport": Sender(ASYNC, httpx2.AsyncHTTPTransport)}
 
 
 def key_of(server: Server) -> str:
@@ -121,11 +111,14 @@ def test_fault_is_reported_alike(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Kind, text, remedy, attempts and time to wait are those of the table, by either class and by an async transport."""
+    """Kind, text, remedy, attempts and wait are those of the table, with either class and with an async transport."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     place = Place(authority.ca, tmp_path, monkeypatch)
-    reports = {name: reported(sender, fault, place) for name, sender in SENDERS.items()}
+    # Most of the time is spent on waiting for timeouts.
+    with ThreadPoolExecutor(1 if fault.is_patched else len(SENDERS)) as threads:
+        each = threads.map(lambda sender: reported(sender, fault, place), SENDERS.values())
+        reports = dict(zip(SENDERS, each, strict=True))
 
     first = reports["sync"]
     assert (fault.kind, fault.attempts) == (first.kind, first.attempts)
@@ -134,7 +127,7 @@ def test_fault_is_reported_alike(
     assert first.remedy
     assert first.text.endswith(f": {first.remedy}")
     if fault.is_racy:
-        reports = {name: first._replace(kind=each.kind, attempts=each.attempts) for name, each in reports.items()}
+        reports = {name: first._replace(kind=got.kind, attempts=got.attempts) for name, got in reports.items()}
     assert dict.fromkeys(SENDERS, first) == reports
     assert MARK not in caplog.text
 
@@ -147,11 +140,9 @@ def sender(request: pytest.FixtureRequest) -> Sender:
 
 TEMPORARY = {
     "status": FaultResponse(503),
-    "silence": FaultResponse(hang=True),
     "trickle": FaultResponse(trickle=0.1),
     "reset": FaultResponse(reset="request"),
     "cut off": FaultResponse(truncate=30),
-    "not chunks": FaultResponse(chunked_garbage=True),
 }
 
 
@@ -190,7 +181,7 @@ def test_second_attempt_succeeds_after_tls_trouble(
     assert json.loads(body)["voice_agent_api_key"] == key_of(server)
 
 
-# --- when it is asked again --------------------------------------------------------------------------------
+# --- retries -----------------------------------------------------------------------------------------------
 
 
 def test_two_failures_then_success(server_class: ServerClass, moss: FakeMoss) -> None:
@@ -202,35 +193,6 @@ def test_two_failures_then_success(server_class: ServerClass, moss: FakeMoss) ->
     assert 0.25 <= second - first < 5
     assert 0.5 <= third - second < 5
     assert moss.credentials["voice_agent_api_key"] == key_of(server)
-
-
-def test_outage_at_the_start(server_class: ServerClass, moss: FakeMoss) -> None:
-    """Three requests, one error; the next thousand calls within its backoff get the same one without a request."""
-    moss.set_default(503)
-    world = Simulation()
-    server = server_class.new(moss.arguments, world.runtime)
-
-    first = caught(lambda: server_class.refresh(server))
-    assert 3 == moss.count
-    again = [caught(server._cache.refresh) for _ in range(1000)]
-    minted = [caught(lambda: server.create_participant_token(ADA, "room")) for _ in range(1000)]
-
-    assert 3 == moss.count
-    assert {(CredentialsUnavailable, str(first))} == {(type(each), str(each)) for each in again}
-    assert {CredentialsUnavailable} == {type(each) for each in minted}
-    assert 1000 == len(set(map(id, again)))
-    world.advance(0.5)
-    caught(lambda: server_class.refresh(server))
-    assert 6 == moss.count
-
-
-def test_retry_after_that_fits(server_class: ServerClass, moss: FakeMoss) -> None:
-    """429 with `Retry-After: 2`: two seconds later it works."""
-    moss.queue(FaultResponse.retry_after("2"))
-    server_class.create(**moss.arguments)
-
-    first, second = (request.time for request in moss.requests)
-    assert 2 <= second - first < 7
 
 
 def test_retry_after_of_an_hour(server_class: ServerClass, moss: FakeMoss) -> None:
@@ -247,62 +209,13 @@ def test_retry_after_of_an_hour(server_class: ServerClass, moss: FakeMoss) -> No
     assert 290 < waits[1] <= waits[0] <= 300
 
 
-@pytest.mark.parametrize("value", ["-1", "garbage \x80", formatdate(0, usegmt=True)])
-def test_invalid_retry_after(server_class: ServerClass, moss: FakeMoss, value: str) -> None:
-    """Negative, past or not a number: our own backoff applies."""
-    moss.queue(FaultResponse.retry_after(value))
-    server_class.refresh(server_class.new(moss.arguments, Runtime(uniform=min)))
-
-    first, second = (request.time for request in moss.requests)
-    assert 0.25 <= second - first < 5
-
-
-def test_wrong_key(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A key that the API does not know is rejected, by the API's own judgement."""
-    error = fails(server_class, {**moss.arguments, "project_key": "some-other-key"})
-
-    assert CredentialsRejected is type(error)
-    assert "MOSS_PROJECT_KEY" in error.remedy
-
-
-def test_rejected_while_in_use(server_class: ServerClass, moss: FakeMoss) -> None:
-    """One rejection: it still mints. Three over ten minutes: it stops. A success: it mints again, without a restart."""
-    world = Simulation(random=1.0)
-    server = server_class.new(moss.arguments, world.runtime)
-    server_class.refresh(server)
-    key = key_of(server)
-
-    world.advance(3601)
-    moss.set_default(FaultResponse(401, json={"error": MARK}))
-    for _ in range(2):
-        assert key == key_of(server)
-        assert "stale" == server.status().state
-        world.advance(301)
-    assert 3 == moss.count
-    error = caught(lambda: key_of(server))
-    assert isinstance(error, CredentialsRejected)
-    assert MARK not in everything(error)
-    assert "rejected" == server.status().state
-    assert 4 == moss.count
-
-    moss.reset()
-    new = moss.rotate()["voice_agent_api_key"]
-    world.advance(59)
-    assert isinstance(caught(lambda: key_of(server)), CredentialsRejected)
-    assert 4 == moss.count
-    world.advance(1)
-    assert new == key_of(server)
-    assert "fresh" == server.status().state
-    assert 5 == moss.count
-
-
 # --- redirects ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("target", ["elsewhere", "same"])
-def test_redirect_is_not_followed(server_class: ServerClass, moss: FakeMoss, status: int, target: str) -> None:
-    """Wherever it leads, the key goes nowhere else."""
+def test_redirect_is_not_followed(server_class: ServerClass, moss: FakeMoss, target: str) -> None:
+    """Wherever it leads, the key is sent to no other place."""
+    status = 307
     with FakeMoss() as sink:
         goal = (sink if target == "elsewhere" else moss).url.replace("127.0.0.1", "localhost")
         moss.set_default(FaultResponse.redirect(f"{goal}/api/voice-agent/get-voice-agent?{MARK}", status))
@@ -326,38 +239,8 @@ def test_redirect_from_https_to_http_is_not_followed(
 # --- deadlines, sockets, memory ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        FaultResponse(trickle=0.1),
-        FaultResponse(trickle=0.1, trickle_from="body"),
-        FaultResponse(trickle=0.1, endless_headers=True),
-        FaultResponse(trickle=0.1, trickle_from="body", endless_body=True),
-    ],
-    ids=["headers", "body", "endless headers", "endless body"],
-)
-def test_deadline_ends_a_trickle(sender: Sender, moss: FakeMoss, answer: FaultResponse) -> None:
-    """A byte now and then satisfies every read's timeout; our own clock ends it while the server is still sending."""
-    moss.set_default(answer)
-    started = time.monotonic()
-    fails(sender.server_class, moss.arguments, refresh=BRIEF, transport=sender.transport())
-
-    assert time.monotonic() - started >= 0.3
-    # The whole would take more than fifteen seconds; the head alone ten, and is sent at once where the body trickles.
-    assert moss.bytes_sent < 250
-
-
-def test_full_speed_is_cut_off_by_size(sender: Sender, moss: FakeMoss) -> None:
-    """Headers and bodies without end."""
-    for endless in (FaultResponse(endless_headers=True), FaultResponse(endless_body=True)):
-        moss.set_default(endless)
-        fails(sender.server_class, moss.arguments, refresh=ONCE, transport=sender.transport())
-    moss.wait_idle(30)
-    assert moss.bytes_sent < 50e6
-
-
 def test_handshake_after_a_dead_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two addresses one is dead and one trickles: the time that the first one took is not given to the second again."""
+    """The first address is dead, the second trickles: both share one deadline."""
     sent: list[int] = []
 
     def trickle(client: socket.socket, done: threading.Event) -> None:
@@ -376,14 +259,14 @@ def test_handshake_after_a_dead_address(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(sent) < 10
 
 
-def test_many_dead_addresses(server_class: ServerClass, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are not tried one after the other beyond the total timeout."""
+def test_many_dead_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trying them one after the other ends at the total timeout."""
     with black_hole() as dead:
         all_dead = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", dead))] * 30
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_keywords: all_dead)
         policy = RefreshPolicy(attempts=1, attempt_timeout=0.3, total_timeout=0.3)
         started = time.monotonic()
-        error = fails(server_class, arguments_for(f"https://moss.example:{dead}"), refresh=policy)
+        error = fails(ASYNC, arguments_for(f"https://moss.example:{dead}"), refresh=policy)
         took = time.monotonic() - started
 
     assert took < 0.8 + 5  # one after the other they would take nine seconds
@@ -492,9 +375,6 @@ def test_memory(server_class: ServerClass, moss: FakeMoss) -> None:
     assert int(done.stdout) < 5 * 1024  # kB
 
 
-# --- bodies and arguments: one of each kind; tests/credentials has the tables ------------------------------
-
-
 def test_invalid_response_keeps_the_old_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
     """They still sign, and the status names the error."""
     server = server_class.create(**moss.arguments, refresh=ONCE)
@@ -505,70 +385,6 @@ def test_invalid_response_keeps_the_old_credentials(server_class: ServerClass, m
     assert MARK not in everything(error)
     assert moss.credentials["voice_agent_api_key"] == key_of(server)
     assert "CredentialsInvalid" == server.status().last_error
-
-
-@pytest.mark.parametrize(
-    "field", ["voice_agent_url", "voice_agent_api_key", "voice_agent_api_secret", "voice_agent_name"]
-)
-@pytest.mark.parametrize("value", [..., None, 7, f" {MARK}"], ids=["missing", "null", "int", "space"])
-def test_invalid_field_is_named(server_class: ServerClass, moss: FakeMoss, field: str, value: object) -> None:
-    """Without its value; and the same response is not requested twice."""
-    fields = {**moss.credentials, field: value}
-    moss.set_default(FaultResponse(json={name: each for name, each in fields.items() if each is not ...}))
-    error = fails(server_class, moss.arguments)
-
-    assert CredentialsInvalid is type(error)
-    assert field in str(error)
-    assert 1 == moss.count
-
-
-def test_unknown_field_is_ignored(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A later version of the API may add some."""
-    moss.set_default(FaultResponse(json={**moss.credentials, "voice_agent_region": [{"eu": None}], "": 1e300}))
-    assert moss.credentials["voice_agent_api_key"] == key_of(server_class.create(**moss.arguments))
-
-
-@pytest.mark.parametrize(("secret", "is_weak"), [("s" * 31, True), ("s" * 32, False), ("ß" * 16, False)])
-def test_secret_length(server_class: ServerClass, moss: FakeMoss, secret: str, is_weak: bool, recwarn: Any) -> None:
-    """Under 32 bytes of UTF-8 is one warning and never an error."""
-    moss.rotate(api_secret=secret)
-    server = server_class.create(**moss.arguments)
-
-    assert [WeakSecretWarning] * is_weak == [each.category for each in recwarn]
-    assert moss.credentials["voice_agent_api_key"] == key_of(server)
-
-
-def test_livekit_url_that_is_refused(server_class: ServerClass, moss: FakeMoss) -> None:
-    """Browsers are sent there, so it must be wss or https, or on this machine."""
-    moss.rotate(url="ws://127.0.0.1.evil.test")
-    error = fails(server_class, moss.arguments)
-
-    assert CredentialsInvalid is type(error)
-    assert "voice_agent_url" in str(error)
-
-
-def test_api_url_that_is_refused(server_class: ServerClass) -> None:
-    """When the server is made, and not when it fetches."""
-    for api_url in ["http://moss.example", "http://localhost@evil.test", "https://h\r\nX: 1", 7]:
-        with pytest.raises(InvalidArgument) as caught:
-            server_class.new({**arguments_for("https://h"), "api_url": api_url})
-        assert "api_url" == caught.value.field
-
-
-@pytest.mark.parametrize("field", ["project_id", "project_key"])
-@pytest.mark.parametrize("value", ["moss-key\r\nX-Injected: 1", "moss\0key", "moss-köy", "", None, b"moss-key"])
-def test_value_that_no_header_carries(server_class: ServerClass, moss: FakeMoss, field: str, value: Any) -> None:
-    """A damaged project ID or key is refused before any request, and shows in no text, variable or cause."""
-    for call in (server_class.new, lambda arguments: server_class.create(**arguments)):
-        error = caught(lambda call=call: call({**moss.arguments, field: value}))  # type: ignore[misc]
-
-        assert isinstance(error, InvalidArgument)
-        assert field == error.field
-        if field == "project_key" and value:
-            shown = everything(error).replace(moss.arguments["project_key"], "")
-            assert "moss-k" not in shown
-            assert "moss\\x00k" not in shown
-    assert 0 == moss.count
 
 
 # --- TLS and proxies from the environment ------------------------------------------------------------------
@@ -582,12 +398,7 @@ def secure(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fa
         yield fake
 
 
-def test_trusted_certificate(server_class: ServerClass, secure: FakeMoss) -> None:
-    """With the authority in SSL_CERT_FILE it works."""
-    assert secure.credentials["voice_agent_api_key"] == key_of(server_class.create(**secure.arguments))
-
-
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
 def test_dead_proxy(
     server_class: ServerClass, secure: FakeMoss, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -604,7 +415,7 @@ def test_dead_proxy(
 def test_proxy_that_refuses(
     server_class: ServerClass, secure: FakeMoss, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked to connect, and sees neither the key nor the path."""
+    """It gets a CONNECT request, with neither the key nor the path."""
     monkeypatch.setenv("HTTPS_PROXY", moss.url)
     moss.set_default(403)
     error = fails(server_class, secure.arguments, refresh=ONCE)
@@ -615,9 +426,9 @@ def test_proxy_that_refuses(
     assert "voice" not in moss.requests[0].path
 
 
-@pytest.mark.parametrize("entry", ["127.0.0.1", "*", "example.com, 127.0.0.1", "127.0.0.0/8,127.0.0.1"])
+@pytest.mark.parametrize("entry", ["*", "example.com, 127.0.0.1"])
 def test_no_proxy(server_class: ServerClass, secure: FakeMoss, entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_PROXY leads past it."""
+    """NO_PROXY and SSL_CERT_FILE are obeyed."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
     monkeypatch.setenv("NO_PROXY", entry)
 
@@ -670,12 +481,12 @@ BAD_PROXIES = {
 }
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
 @pytest.mark.parametrize("value", BAD_PROXIES.values(), ids=BAD_PROXIES)
 def test_bad_proxy_variable_is_named(
-    server_class: ServerClass, secure: FakeMoss, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+    server_class: ServerClass, secure: FakeMoss, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent and nothing is retried; the error names the variable, without its value."""
+    variable = "HTTPS_PROXY" if server_class is SYNC else "all_proxy"
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv(variable, value)
     error = fails(server_class, secure.arguments)

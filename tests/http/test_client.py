@@ -55,7 +55,7 @@ def sent(request: pytest.FixtureRequest) -> Callable[[Attempt], Answer]:
 
 
 class Received:
-    """What a server has received, and what it returns."""
+    """What a server received, and what it returns."""
 
     def __init__(self) -> None:
         self.method = self.path = ""
@@ -125,7 +125,7 @@ def test_request_arrives_whole(sent: Callable[[Attempt], Answer], server: Receiv
 
 
 def test_kept_headers(sent: Callable[[Attempt], Answer], server: Received) -> None:
-    """The usual ones, those that are asked for, or all; names in lower case."""
+    """The default ones, those that the request names, or all; names in lower case."""
     kept = [
         sent(attempt(server.url, **options))
         for options in ({}, {"kept_headers": frozenset({"x-request-id"})}, {"kept_headers": None})

@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
-@pytest.fixture(params=[SYNC, ASYNC], ids=["sync", "async"])
-def server_class(request: pytest.FixtureRequest) -> ServerClass:
-    """Each of the two classes."""
-    chosen: ServerClass = request.param
-    return chosen
-
-
 @pytest.fixture
 def moss() -> Iterator[FakeMoss]:
     """A Moss API."""
@@ -161,15 +154,3 @@ def test_log_has_no_query(server_class: ServerClass, moss: FakeMoss, caplog: pyt
         server_class.create(**{**moss.arguments, "voice_agent_id": moss.arguments["project_key"]})
     assert "GET" in caplog.text
     assert moss.arguments["project_key"] not in caplog.text
-
-
-def test_debug_log_has_no_header(server_class: ServerClass, moss: FakeMoss, caplog: pytest.LogCaptureFixture) -> None:
-    """The HTTP client's DEBUG log shows event names for our requests, and all of the application's."""
-    caplog.set_level(logging.DEBUG)
-    server_class.create(**moss.arguments)
-    assert "send_request_headers" in caplog.text
-    for hidden_text in (moss.arguments["project_key"], moss.credentials["voice_agent_api_secret"], "return_value"):
-        assert hidden_text not in caplog.text
-
-    httpx2.get(f"{moss.url}/")
-    assert "return_value=(b'HTTP/1.1', 404" in caplog.text

@@ -1,7 +1,7 @@
-"""An application as users write it, for whichever server runs it; the fake Moss is named by the environment.
+"""An application as users write it, for any server; the environment names the fake Moss API.
 
 It has two voice agents: `steady`, whose credentials stay fresh for as long as a test takes, and `quick`, whose credentials
-are due every second. Each answer tells which process gave it and which API key signed its token.
+are due every second. Each response shows its process and the API key that signed its token.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ def _policy(name: str) -> RefreshPolicy | None:
 
 
 def start_sync() -> None:
-    """Make both servers."""
+    """Creates both servers."""
     for name in ("steady", "quick"):
         _servers[name] = MossVoiceServerSync.from_env(_environ(name), refresh=_policy(name))
 
 
 async def start_async() -> None:
-    """Make both servers."""
+    """Creates both servers."""
     for name in ("steady", "quick"):
         _servers[name] = await MossVoiceServer.from_env(_environ(name), refresh=_policy(name))
 
 
 def answer(path: str) -> tuple[int, dict[str, Any]]:
-    """`/steady` and `/quick` mint; `/quick/refresh` is for the operator, after keys were exchanged."""
+    """`/steady` and `/quick` mint; `/quick/refresh` is for the operator, after a rotation."""
     name, _, action = path.strip("/").partition("/")
     server = _servers[name]
     begun = time.monotonic()

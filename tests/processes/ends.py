@@ -44,11 +44,11 @@ def end_during_a_refresh(server_class: str) -> None:
     say(bye=1)
 
 
-def end_during_a_look_up(server_class: str) -> None:
-    """The main thread returns while the system's resolver hangs, where no timeout of Python reaches."""
+def end_during_a_lookup(server_class: str) -> None:
+    """The main thread returns while the system's resolver hangs, which no timeout of Python ends."""
     _point_at_a_name()
     server = construct(server_class, refresh=RefreshPolicy(total_timeout=0.2, attempt_timeout=0.2))
-    hanging = _hang_look_ups()
+    hanging = _hang_lookups()
     try:
         refresh(server)
     except CredentialsUnavailable as error:
@@ -73,10 +73,9 @@ def interrupted_and_going_on(server_class: str) -> None:
     say(key=mint(server))
 
 
-def without_threads(server_class: str, where: str) -> None:
-    """No thread can be started at all: create, renew by a mint, refresh. `where`: "name" asks for a host by its name."""
-    if where == "name":
-        _point_at_a_name()
+def without_threads(server_class: str) -> None:
+    """No thread can be started at all: create, renew by a mint, refresh; the host is found by its name."""
+    _point_at_a_name()
     threading.Thread.start = _refuse  # type: ignore[method-assign, assignment]
     _thread.start_new_thread = _refuse
     server = create(server_class, refresh=ALWAYS_DUE)
@@ -88,16 +87,6 @@ def without_threads(server_class: str, where: str) -> None:
     say(error=server.status().last_error)
 
 
-def where_threads_freeze(server_class: str) -> None:
-    """Mints where the environment says that nothing runs between requests; the test says what the Moss API does."""
-    server = create(server_class, refresh=ALWAYS_DUE)
-    while True:
-        wait_for_go()
-        begun = time.monotonic()
-        key = mint(server)
-        say(key=key, seconds=time.monotonic() - begun, error=server.status().last_error)
-
-
 def _refuse(*_arguments: object) -> NoReturn:
     raise RuntimeError("can't start new thread")
 
@@ -106,16 +95,16 @@ def _point_at_a_name() -> None:
     os.environ["MOSS_PLATFORM_API_URL"] = os.environ["MOSS_PLATFORM_API_URL"].replace("127.0.0.1", "localhost")
 
 
-def _hang_look_ups() -> threading.Event:
-    """From here on every name look-up hangs in the C library, as one does that asks a dead server."""
+def _hang_lookups() -> threading.Event:
+    """From here on every name lookup hangs in the C library, as with a DNS server that is down."""
     hanging = threading.Event()
 
-    def look_up(*_arguments: Any, **_keywords: Any) -> NoReturn:
+    def lookup(*_arguments: Any, **_keywords: Any) -> NoReturn:
         hanging.set()
         ctypes.CDLL(None).sleep(3600)
         raise AssertionError
 
-    socket.getaddrinfo = look_up
+    socket.getaddrinfo = lookup
     return hanging
 
 

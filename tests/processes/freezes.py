@@ -38,7 +38,7 @@ def refresh_until_it_works(server_class: str) -> None:
 
 
 def mint_without_a_pause(server_class: str) -> None:
-    """Mints all the time; tells each key once; every mint must work. A renewal is always due."""
+    """Mints all the time and sends each new key; every mint must work. A renewal is always due."""
     server = create(server_class, refresh=SHORT)
     say(ready=1)
     old = ""

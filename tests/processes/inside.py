@@ -1,4 +1,4 @@
-"""Inside: what the programs of these tests have in common: talking to their test, making a server, minting, forking."""
+"""What the programs of these tests share: messages to their test, a server, mints, forks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from moss_voice_server.credentials import RefreshPolicy
 
 Server = MossVoiceServer | MossVoiceServerSync
 
-# Credentials that are due for renewal as soon as they have come: every mint looks whether it may start one.
+# Credentials that are due for renewal at once: every mint checks whether it may start one.
 ALWAYS_DUE = RefreshPolicy(refresh_after=1e-6)
 
-# What goes wrong on purpose need not be on the standard error, where the tests look for what else does.
+# Expected errors must not be on standard error, where the tests look for others.
 logging.getLogger("moss_voice_server").addHandler(logging.NullHandler())
 
 # Ends a child that hangs, so that its parent can say so.
@@ -32,17 +32,17 @@ _ALARM = 20  # seconds
 
 
 def say(**values: Any) -> None:
-    """Tell the test something: one line in one write, so that several processes can share the pipe."""
+    """Sends a line to the test, in one write, so that several processes can share the pipe."""
     os.write(1, (json.dumps(values) + "\n").encode())
 
 
 def wait_for_go() -> None:
-    """Wait until the test says `go_on`."""
+    """Waits until the test calls `go_on`."""
     sys.stdin.readline()
 
 
 def create(server_class: str, **keywords: Any) -> Server:
-    """A server of this server_class ("sync" or "async") for the fake Moss that the environment names."""
+    """A server of that class ("sync" or "async") for the fake Moss API that the environment names."""
     if server_class == "sync":
         return MossVoiceServerSync.from_env(**keywords)
     return asyncio.run(MossVoiceServer.from_env(**keywords))
@@ -56,7 +56,7 @@ def construct(server_class: str, **keywords: Any) -> Server:
 
 
 def refresh(server: Server) -> None:
-    """`refresh()`, whichever server_class it is."""
+    """`refresh()` of either class."""
     if isinstance(server, MossVoiceServer):
         asyncio.run(server.refresh())
     else:
@@ -64,7 +64,7 @@ def refresh(server: Server) -> None:
 
 
 def close(server: Server) -> None:
-    """`close()`, whichever server_class it is."""
+    """`close()` of either class."""
     if isinstance(server, MossVoiceServer):
         asyncio.run(server.aclose())
     else:
@@ -92,7 +92,7 @@ def fork(how: str) -> int:
 
 
 def wait_until_others_sleep() -> None:
-    """Until no other thread has run for a while. One that wants the interpreter's lock looks for it every 5 ms."""
+    """Waits until no other thread has run for a while. One that waits for the interpreter's lock polls every 5 ms."""
     before: list[str] = []
     while True:
         now = [_activity(folder) for folder in Path("/proc/self/task").iterdir() if folder.name != str(get_native_id())]
@@ -112,7 +112,7 @@ def _activity(task: Path) -> str:
 
 
 def start_child(how: str, work: Callable[[], Any], leave: Callable[[int], Any] = sys.exit) -> int:
-    """Fork; the child works, tells the result and leaves. The child's id."""
+    """Forks; the child works, sends the result and leaves. Returns the child's ID."""
     child = fork(how)
     if child == 0:
         signal.alarm(_ALARM)
@@ -122,5 +122,5 @@ def start_child(how: str, work: Callable[[], Any], leave: Callable[[int], Any] =
 
 
 def end_child(child: int) -> None:
-    """Wait for a child and tell how it ended: 0 is a clean exit, -14 the alarm."""
+    """Waits for a child and sends its exit code: 0 is a clean exit, -14 the alarm."""
     say(exit=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -1,6 +1,6 @@
-"""Program: a real process of ours, seen from the test that started it; every wait is bounded, and it never outlives the test.
+"""Program: a process that a test starts and that never outlives it; every wait is bounded.
 
-It talks in lines of JSON on its standard output, and waits for a line on its standard input where the test says when.
+It writes lines of JSON to its standard output, and reads a line from its standard input where it waits for the test.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
-# Generous, because only a program that hangs gets there: nothing is measured by it.
+# Only a program that hangs takes so long.
 LONGEST = 40.0  # seconds
 
 # uWSGI and friends fork with threads running, which is what these tests are about; Python 3.12 and later warn of it.
@@ -55,13 +55,13 @@ class Program:
         self._lines.put(None)
 
     def hear(self) -> Any:
-        """The next thing that the program says."""
+        """The next line of the program."""
         line = self._next()
         assert line is not None, f"the program has ended; its errors:\n{self.errors}"
         return json.loads(line)
 
     def hear_all(self) -> list[Any]:
-        """All that it still says, up to its end. The bound is on each silence: how much there is to say is its affair."""
+        """All further lines, up to its end; the bound is on each pause between two."""
         reported = [json.loads(line) for line in iter(self._next, None)]
         self.end()
         return reported
@@ -70,20 +70,22 @@ class Program:
         try:
             return self._lines.get(timeout=LONGEST)
         except queue.Empty:
-            raise AssertionError(f"the program said nothing within {LONGEST:g} s; its errors:\n{self.errors}") from None
+            raise AssertionError(
+                f"the program wrote nothing within {LONGEST:g} s; its errors:\n{self.errors}"
+            ) from None
 
     def go_on(self) -> None:
-        """Let it go on where it waits."""
+        """Ends its wait."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Sends it a signal."""
         self._process.send_signal(number)
 
     def end(self) -> int:
-        """Its exit status, once it has ended by itself."""
+        """Its exit status, once it has ended."""
         try:
             return self._process.wait(LONGEST)
         except subprocess.TimeoutExpired:
@@ -100,7 +102,7 @@ class Program:
         return os.pread(self._errors.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def close(self) -> None:
-        """End it and whatever it has started and left behind in its group."""
+        """Kills it, with all processes of its group."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait(LONGEST)
@@ -121,15 +123,22 @@ def running(command: list[str], environ: Mapping[str, str] | None = None) -> Ite
 
 
 @contextmanager
-def python(module: str, function: str, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Program]:
-    """`tests.processes.<module>.<function>(*arguments)` in a separate interpreter, with warnings as errors."""
+def python(
+    module: str, function: str, *arguments: str, environ: Mapping[str, str] | None = None, ends: bool = True
+) -> Iterator[Program]:
+    """`tests.processes.<module>.<function>(*arguments)` in a separate interpreter, with warnings as errors.
+
+    `ends`: it must end by itself, without an error and without a text on standard error.
+    """
     call = f"from tests.processes.{module} import {function}; {function}(*{arguments!r})"
     with running([sys.executable, "-W", "error", "-W", _FORK_WARNING, "-c", call], environ) as program:
         yield program
+        if ends:
+            assert (0, "") == (program.end(), program.errors)
 
 
 def clean_environ() -> dict[str, str]:
-    """This process's environment without what would change a program's course."""
+    """The environment of this process, without the variables that programs react to."""
     strange = ("MOSS_", "LIVEKIT_", "GUNICORN_", "UVICORN_", "UWSGI_", "PYTHONWARNINGS", "PYTHONDEVMODE")
     cached = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -137,7 +146,7 @@ def clean_environ() -> dict[str, str]:
 
 
 def until(true: Callable[[], object], what: str) -> None:
-    """Wait until something is the case; `what` says it in the error."""
+    """Waits for a condition, which is named in the error."""
     deadline = time.monotonic() + LONGEST
     while not true():
         assert time.monotonic() < deadline, f"not within {LONGEST:g} s: {what}"

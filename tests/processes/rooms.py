@@ -24,12 +24,12 @@ async def _names(server: MossVoiceServer) -> list[str]:
 
 
 def before_and_after_a_fork(server_class: str, how: str) -> None:
-    """Calls, forks four children that call, after the keys were rotated too, and calls again."""
+    """Calls, forks two children that call, after the keys were rotated too, and calls again."""
     server = create(server_class)
     rooms = server.rooms
     say(parent=names(server))
     wait_for_go()
-    for _ in range(4):
+    for _ in range(2):
         end_child(start_child(how, lambda: [names(server), rooms is not None]))
     say(parent=names(server))
 

@@ -26,7 +26,7 @@ NO_WAIT = 1.5
 
 
 class Reply(NamedTuple):
-    """What a request got."""
+    """A response."""
 
     status: int
     body: dict[str, Any]
@@ -55,16 +55,16 @@ class Served:
             return list(pool.map(self.get, [path] * count))
 
     def keys_by_worker(self, path: str, workers: int) -> dict[int, str]:
-        """The API key that each worker signs with, once so many workers have been heard of. Every request must succeed."""
+        """The API key that each worker signs with, once so many workers have answered. Every request must succeed."""
         keys: dict[int, str] = {}
 
-        def all_heard() -> bool:
+        def all_answered() -> bool:
             for reply in self.get_many(path, 16):
                 assert 200 == reply.status, reply
                 keys[reply.body["pid"]] = reply.body["key"]
             return len(keys) == workers
 
-        until(all_heard, f"{workers} workers answer")
+        until(all_answered, f"{workers} workers answer")
         return keys
 
     def serves_while(self, moss: FakeMoss, path: str) -> None:

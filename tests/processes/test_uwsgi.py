@@ -30,7 +30,6 @@ def uwsgi() -> str:
     ("arguments", "fetches"),
     [
         (("--enable-threads",), 1),
-        (("--threads", "4"), 1),
         (("--enable-threads", "--lazy-apps"), 2),  # loaded in each worker and not in the master
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._credentials.cache import CredentialsCache
 from moss_voice_server._credentials.config import config
 from moss_voice_server._credentials.fetch import MossSource
@@ -152,6 +152,6 @@ def server(cached: CredentialsCache[Credentials]) -> MossVoiceServerSync:
     return made
 
 
-def mint(made: MossVoiceServerSync) -> str:
+def mint(made: MossVoiceServer | MossVoiceServerSync) -> str:
     """Creates a token and returns the key that signed it."""
     return str(claims(made.create_participant_token(ADA, "room"))["iss"])

@@ -120,7 +120,7 @@ def tls(certificate: trustme.LeafCert) -> CountingContext:
 def self_signed(ca: trustme.CA, directory: Any) -> CountingContext:
     """A server's context with a certificate that is its own authority."""
     context = CountingContext(ssl.PROTOCOL_TLS_SERVER)
-    file = directory / "self-signed.pem"
+    file = directory / f"self-signed-{threading.get_ident()}.pem"
     file.write_bytes(ca.private_key_pem.bytes() + ca.cert_pem.bytes())
     context.load_cert_chain(file)
     return context

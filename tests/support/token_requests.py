@@ -1,4 +1,4 @@
-"""Token requests: everything that `create_participant_token` can be asked for, made up, and the token of livekit-api for it."""
+"""Random arguments of `create_participant_token`, and the token that livekit-api makes of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 
 
 class Request(NamedTuple):
-    """Everything that `create_participant_token` can be asked for. The room config is a mapping in snake_case."""
+    """The arguments of `create_participant_token`. The room config is a mapping in snake_case."""
 
     participant: ParticipantInfo
     room: str

@@ -1,10 +1,11 @@
-"""Wire: HTTP by hand, so that a test says every byte that it sends, and sees the headers as they came."""
+"""Wire: HTTP by hand, so that a test controls every byte that it sends, and sees the headers as they came."""
 
 from __future__ import annotations
 
 import http.client
 import io
 import json
+import re
 import selectors
 import socket
 import time
@@ -13,11 +14,11 @@ from typing import Any, NamedTuple
 
 from tests.support import tokens
 
-LONGEST = 60.0  # seconds for one exchange; only a server that hangs comes near it
+LONGEST = 60.0  # seconds for one request; only a server that hangs takes so long
 
 
 class Answer(NamedTuple):
-    """What came back: header names in lower case."""
+    """A response; header names are in lower case."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -36,13 +37,13 @@ class Answer(NamedTuple):
 
     @property
     def claims(self) -> dict[str, Any]:
-        """What the token says."""
+        """The claims of the token."""
         assert self.status == 201, self
         return tokens.claims(self.json["participant_token"])
 
 
 class Request(NamedTuple):
-    """What is sent: by default a POST of `{}` as JSON. `json` takes the place of `body`, if given."""
+    """A request: by default a POST of `{}` as JSON. `json`, if given, replaces `body`."""
 
     headers: Mapping[str, str | None] = {}
     """Added to the usual ones; `None` takes one out."""
@@ -74,19 +75,21 @@ class Request(NamedTuple):
 
 
 def bearer(name: str, **headers: str) -> dict[str, str]:
-    """The headers of somebody whose rule is of this name."""
+    """The headers of a user to whom the rule of this name applies."""
     return {"authorization": f"Bearer {name}", **{key.replace("_", "-"): value for key, value in headers.items()}}
 
 
 def ask(port: int, path: str, request: Request) -> Answer:
-    """One exchange on a connection of its own."""
+    """Sends a request on a new connection."""
     return exchange(port, [request.as_sent(path)], request.method)
 
 
 def exchange(port: int, parts: Iterable[bytes], method: str = "POST", *, ends: bool = False) -> Answer:
-    """Sends the parts until there are no more or an answer begins, and returns the answer; `ends` sends an end after them.
+    """Sends the parts until there are no more or the response begins, and returns it; `ends` closes the sending side then.
 
-    Whoever waits for the end of an endless body first, never answers: then this is a TimeoutError.
+    Raises:
+        TimeoutError: the server waits for the end of an endless body.
+        ConnectionError: it closes the connection without a response.
     """
     deadline = time.monotonic() + LONGEST
     with socket.create_connection(("127.0.0.1", port), timeout=LONGEST) as connection:
@@ -101,16 +104,24 @@ def exchange(port: int, parts: Iterable[bytes], method: str = "POST", *, ends: b
 
 
 def _received(connection: socket.socket) -> bytes:
-    """Everything until the end of the connection, be it a reset: the server stops reading what it has refused."""
+    """The response, or all until the end of the connection, be it a reset: a server stops reading what it has refused."""
     received = b""
-    while True:
+    while not _is_whole(received):
         try:
             chunk = connection.recv(65536)
         except ConnectionResetError:
             chunk = b""
         if not chunk:
-            return received
+            break
         received += chunk
+    return received
+
+
+def _is_whole(received: bytes) -> bool:
+    """Whether a response with a length has arrived; some servers keep a connection open although the request says close."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return bool(end and length and len(body) >= int(length[1]))
 
 
 class _Played:
@@ -137,7 +148,7 @@ def _answer(received: bytes, method: str) -> Answer:
 
 
 def _sent(connection: socket.socket, selector: selectors.BaseSelector, part: bytes, deadline: float) -> bool:
-    """Sends a part; False when the server has begun to answer, or listens no more."""
+    """Sends a part; False when the response has begun, or the connection is closed."""
     rest = memoryview(part)
     while rest:
         if time.monotonic() > deadline:
