@@ -13,8 +13,7 @@ from moss_voice_server._doctor import clock_offset
 from moss_voice_server._doctor.check import Check, Verdict, run
 from moss_voice_server._doctor.clock_offset import ClockOffset
 from moss_voice_server._doctor.found import Found
-from moss_voice_server._doctor.options import Options
-from moss_voice_server._doctor.redactor import Redactor
+from moss_voice_server._doctor.options import Options, Redactor
 from moss_voice_server._doctor.signalling import Agents, Joined, Left, read
 from moss_voice_server._escape import escape
 from moss_voice_server._http.model import Response

@@ -17,17 +17,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Imported here, where Ctrl-C and a closed pipe are handled already.
     try:
-        from . import _stderr
+        from . import _output
         from ._program import run
 
         try:
             status = run(argv)
-            _stderr.flush_stdout()
+            _output.flush_stdout()
         except OSError as error:
             # A reader that stops early, such as `| head`, is not an error to report.
             if not isinstance(error, BrokenPipeError):
-                _stderr.error(f"I/O error: {error.strerror or type(error).__name__}")
-            _stderr.discard_stdout()
+                _output.error(f"I/O error: {error.strerror or type(error).__name__}")
+            _output.discard_stdout()
             status = 1
     except KeyboardInterrupt:
         status = 130

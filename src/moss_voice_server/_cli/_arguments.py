@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from . import _stderr
+from ..errors import InvalidArgument
+from . import _output
 
+STANDARD_INPUT = "-"
 _WIDTH = 80
 _DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
 _OPTION = re.compile(r"-[a-z]|--[a-z][a-z-]*")
@@ -39,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and one line."""
-        _stderr.error(f"{message}; see `{self.prog} --help`")
+        _output.error(f"{message}; see `{self.prog} --help`")
         self.exit(2)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -67,8 +70,37 @@ class VersionAction(argparse.Action):
         """Print it and exit."""
         from importlib.metadata import version
 
-        print(_stderr.PROGRAM, version("moss-voice-server"))
+        print(_output.PROGRAM, version("moss-voice-server"))
         parser.exit()
+
+
+Option = str | tuple[str, dict[str, Any]]
+REPEATED: dict[str, Any] = {"action": "append", "default": []}
+
+
+class Command(NamedTuple):
+    """One command of the program."""
+
+    help: str
+    description: str
+    epilog: str
+    add: Callable[[Parser], object]
+    """Adds its options."""
+    run: Callable[[argparse.Namespace], int] | None
+    """Returns the exit status; `None`: each action of the command has its own."""
+    usage: str = "[options]"
+
+
+def add_options(group: argparse._ActionsContainer, options: Mapping[str, Option]) -> None:
+    """Options and positional arguments by their names, with a help text and, in a tuple, more of argparse's settings.
+
+    `--name METAVAR` takes a value, `--name` is a flag, and `name METAVAR` is a positional argument.
+    """
+    for option, text in options.items():
+        name, _, metavar = option.partition(" ")
+        about, more = (text, {}) if isinstance(text, str) else text
+        kind: dict[str, Any] = {"metavar": metavar} if metavar else {"action": "store_true"}
+        group.add_argument(name, help=about, **{**kind, **more})
 
 
 def duration(text: str) -> float:
@@ -103,3 +135,21 @@ def nonblank(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; remove the option, or give it a value")
     return text
+
+
+def read_file(path: str, field: str, remedy: str, *, stdin: bool = False) -> str:
+    """The text of a file that an option names; with `stdin`, `-` is standard input.
+
+    Raises:
+        InvalidArgument: it cannot be read.
+    """
+    from .._escape import escape
+
+    try:
+        if stdin and path == STANDARD_INPUT and sys.stdin is not None:  # None when it is closed
+            return sys.stdin.read()
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+    raise InvalidArgument(f"the file {escape(path, 200)} cannot be read ({reason})", field=field, remedy=remedy)

@@ -7,30 +7,27 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from .._livekit_credentials import LiveKitCredentials
 from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _credential_options
+from . import _credentials
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from .._server import MossVoiceServerSync
     from ..testing import FakeMoss
     from ._screen import Screen
 
 AGENT_NAME = "local-agent"
 """The name of the local voice agent, under which its worker registers."""
 
-_RELEASES = "https://github.com/livekit/livekit/releases"
-_INSTALL = {
-    "darwin": "brew install livekit",
-    "linux": "curl -sSL https://get.livekit.io | bash",
-}
-INSTALL = _INSTALL.get(sys.platform, _RELEASES)
+_INSTALL = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}
+INSTALL = _INSTALL.get(sys.platform, "https://github.com/livekit/livekit/releases")
 """The command that installs a LiveKit server on this system, or where to get it."""
 
 _STAND_IN = "ws://127.0.0.1:7880"  # the URL in a token that no server checks; `livekit-server --dev` listens there
@@ -48,17 +45,12 @@ def livekit_of(
     options: argparse.Namespace, stack: ExitStack, screen: Screen, *, build: bool
 ) -> LiveKitCredentials | None:
     """The server that the options name, or a new one that stops with `stack`, or `None`; `build` allows to build it."""
-    if _credential_options.is_given(options):
-        return _named(options, screen)
-    return _started(stack, screen, build=build)
-
-
-def _named(options: argparse.Namespace, screen: Screen) -> LiveKitCredentials:
-    """The server that the options name; checked here, so that an error names the option."""
     from .._server import MossVoiceServerSync
 
-    livekit = _credential_options.read(options)
-    checked = MossVoiceServerSync.from_livekit(livekit.url, livekit.api_key, livekit.api_secret)
+    if not _credentials.is_given(options):
+        return _started(stack, screen, build=build)
+    livekit = _credentials.read(options)
+    checked = MossVoiceServerSync.from_livekit(*livekit)  # here, so that an error names the option
     screen.step("LiveKit", f"{checked.get_server_url()}, from the options")
     return livekit
 
@@ -73,10 +65,9 @@ def _started(stack: ExitStack, screen: Screen, *, build: bool) -> LiveKitCredent
         raise InvalidArgument(str(error)) from None
     if binary is None and build and go_command() is not None:
         binary = _built(screen)
-        if binary is None:
-            return None
-    if binary is None:
+    elif binary is None:
         screen.step("LiveKit", f"not installed; install it: {INSTALL}", good=None)
+    if binary is None:
         return None
     server = stack.enter_context(LiveKitServer(binary))
     screen.step("LiveKit", f"livekit-server, started on {server.url}")
@@ -99,19 +90,15 @@ def _built(screen: Screen) -> Path | None:
         return None
 
 
-def local_moss(livekit: LiveKitCredentials | None) -> FakeMoss:
-    """A Moss API whose voice agent has this LiveKit server's credentials."""
+def start(stack: ExitStack, screen: Screen, livekit: LiveKitCredentials | None) -> tuple[FakeMoss, MossVoiceServerSync]:
+    """A Moss API whose voice agent has this LiveKit server's credentials, and what an application makes of it."""
+    from .._server import MossVoiceServerSync
     from ..testing import FakeMoss
 
-    if livekit is None:
-        return FakeMoss(url=_STAND_IN, agent_name=AGENT_NAME, kept_requests=_KEPT_REQUESTS)
-    return FakeMoss(
-        url=livekit.url,
-        api_key=livekit.api_key,
-        api_secret=livekit.api_secret,
-        agent_name=AGENT_NAME,
-        kept_requests=_KEPT_REQUESTS,
-    )
+    given: dict[str, Any] = livekit._asdict() if livekit else {"url": _STAND_IN}
+    moss = stack.enter_context(FakeMoss(**{**given, "agent_name": AGENT_NAME, "kept_requests": _KEPT_REQUESTS}))
+    screen.step("Moss API", f"a local one, started on {moss.url}")
+    return moss, stack.enter_context(MossVoiceServerSync.create(**moss.arguments))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import InvalidArgument, MossVoiceError, WeakSecretWarning
-from . import _credential_options, _stderr, dev, doctor, inspect, rooms, token, transcripts
+from . import _credentials, _output, dev, doctor, inspect, rooms, token, transcripts
 from ._arguments import Parser, VersionAction
 
 _EXTRA = 'pip install "moss-voice-server[cli]"'
@@ -30,6 +30,14 @@ examples:
   moss-voice-server transcripts          the conversations of past calls
 """
 
+_COMMANDS = {
+    "token": token.COMMAND,
+    "dev": dev.COMMAND,
+    "inspect": inspect.COMMAND,
+    "doctor": doctor.COMMAND,
+    "rooms": rooms.COMMAND,
+    "transcripts": transcripts.COMMAND,
+}
 # The option of each argument of the library.
 _OPTIONS = {
     "identity": "--identity",
@@ -49,7 +57,7 @@ _OPTIONS = {
     "header": "--header",
     "origin": "--origin",
     "agent_timeout": "--agent-timeout",
-    **_credential_options.OPTIONS,
+    **_credentials.OPTIONS,
 }
 
 
@@ -59,29 +67,37 @@ def run(argv: Sequence[str] | None) -> int:
     try:
         options = parser.parse_all(argv)
         if find_spec("rich") is None:
-            _stderr.error(f"the command line needs the extra `cli`: {_EXTRA}")
+            _output.error(f"the command line needs the extra `cli`: {_EXTRA}")
             return 2
         with _warnings_as_lines(), _silenced_log():
             status: int = options.run(options)
         return status
     except InvalidArgument as error:
         option = _OPTIONS.get(error.field.partition(".")[0].partition("[")[0])
-        _stderr.error(f"argument {option}: {error}" if option else str(error))
+        _output.error(f"argument {option}: {error}" if option else str(error))
         return 2
     except MossVoiceError as error:
         wait = getattr(error, "retry_after", None) or 0.0
-        _stderr.error(str(error) + (f"; retry in {math.ceil(wait)} s" if wait > _SHORT_WAIT else ""))
+        _output.error(str(error) + (f"; retry in {math.ceil(wait)} s" if wait > _SHORT_WAIT else ""))
         return 1
     except SystemExit as stop:  # --help, --version and wrong usage; a signal; a closed pipe
         return stop.code if isinstance(stop.code, int) else 0
 
 
 def _parser() -> Parser:
-    parser = Parser(prog=_stderr.PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
+    parser = Parser(prog=_output.PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for command in (token, dev, inspect, doctor, rooms, transcripts):
-        command.add(commands)
+    for name, command in _COMMANDS.items():
+        added = commands.add_parser(
+            name,
+            help=command.help,
+            usage=f"%(prog)s {command.usage}",
+            description=command.description,
+            epilog=command.epilog,
+        )
+        added.set_defaults(run=command.run)
+        command.add(added)
     return parser
 
 
@@ -97,7 +113,7 @@ def _warnings_as_lines() -> Iterator[None]:
                 others(message, category, *where, **more)
             elif str(message) not in printed:
                 printed.add(str(message))
-                _stderr.warning(str(message))
+                _output.warning(str(message))
 
         warnings.showwarning = show
         yield

@@ -1,30 +1,52 @@
-"""What `dev` prints, with rich: steps, a table of claims, text to copy."""
+"""What the commands show, with rich: steps, checks, findings, tables, and text to copy."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from ._claims_table import Row
+if TYPE_CHECKING:
+    from .._doctor import Check
+    from .._inspect import Finding
+    from ._claims_table import Row
 
 _UNWRAPPED = 400  # columns without a terminal, so that a program finds each item on one line
 _COUNTED_LINES = 50  # of another program's output, for each line of ours
-_MARKS = {True: ("✓", "+", "green"), False: ("✗", "x", "red"), None: ("·", "-", "yellow")}
+_MARK, _TIME = 1, 8  # columns
+# By the state of a step, the status of a check, or the severity of a finding: the mark, also in ASCII, and its style.
+_GOOD, _BAD, _WARNING, _NEUTRAL = ("✓", "+", "green"), ("✗", "x", "red"), ("!", "!", "yellow"), ("·", "-", "dim")
+_MARKS: dict[str | bool | None, tuple[str, str, str]] = {
+    True: _GOOD,
+    False: _BAD,
+    None: ("·", "-", "yellow"),
+    "ok": _GOOD,
+    "fail": _BAD,
+    "warn": _WARNING,
+    "skip": _NEUTRAL,
+    "error": _BAD,
+    "warning": _WARNING,
+    "info": _NEUTRAL,
+}
 
 
 class Screen:
-    """A console: colours on a terminal unless NO_COLOR is set, plain text elsewhere."""
+    """A console: colours on a terminal unless NO_COLOR is set, plain text elsewhere.
 
-    def __init__(self) -> None:
+    Args:
+        names: of all checks that will be shown; they determine the width of their column.
+    """
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
             # A name in a token may contain characters that the terminal's encoding lacks: they are escaped, as on standard error.
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -33,32 +55,62 @@ class Screen:
         )
         if not self._console.is_terminal and not os.environ.get("COLUMNS"):
             self._console.width = _UNWRAPPED
+        self._is_unicode = self._console.encoding.startswith("utf")
+        self._names_width = max(map(len, names), default=0)
 
     def step(self, label: str, text: str, *, good: bool | None = True) -> None:
         """One step: done, failed (`good=False`) or skipped (`good=None`)."""
-        sign, plain, style = _MARKS[good]
-        line = Table.grid(padding=0)
-        line.add_column(no_wrap=True)
-        line.add_column(overflow="fold")
-        mark = Text.assemble((sign if self._is_unicode else plain, style), " ", (f"{label:<10}", "bold"))
-        line.add_row(mark, Text(text))
-        self._print(line)
+        mark = Text.assemble(self._mark(good), " ", (f"{label:<10}", "bold"))
+        self._row((Column(no_wrap=True), mark), (Column(overflow="fold"), Text(text)), padding=0)
 
-    def claims(self, rows: Iterable[Row]) -> None:
-        """A token's claims as a table."""
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", border_style="dim")
-        table.add_column("Claim", no_wrap=True)
-        table.add_column("Value", overflow="fold", style="cyan")
-        table.add_column("In words", overflow="fold")
+    def check(self, check: Check) -> None:
+        """One check of `doctor`, with its remedy below it."""
+        style = "dim" if check.status == "skip" else ""
+        self._row(
+            (Column(width=_MARK), self._mark(check.status)),
+            (Column(width=self._names_width, no_wrap=True), Text(check.name, style or "bold")),
+            (
+                Column(width=_TIME, justify="right", no_wrap=True),
+                Text(f"{check.ms:,.0f} ms" if check.ms >= 1 else "", "dim"),
+            ),
+            (Column(overflow="fold"), self._with_remedy(Text(check.detail, style), check.remedy)),
+        )
+
+    def finding(self, finding: Finding) -> None:
+        """One finding of `inspect`, with its remedy below it."""
+        mark = self._mark(finding.severity)
+        title = Text.assemble((f"{finding.severity} {finding.code}", f"bold {mark.style}"), ": ", finding.message)
+        self._row((Column(width=_MARK), mark), (Column(overflow="fold"), self._with_remedy(title, finding.remedy)))
+
+    def table(self, columns: Iterable[Column | str], rows: Iterable[Sequence[str]]) -> None:
+        """Rows under headers."""
+        table = Table(
+            *(Column(each, overflow="fold") if isinstance(each, str) else each for each in columns),
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+            header_style="bold",
+            border_style="dim",
+        )
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self._print(table)
+
+    def claims(self, rows: Iterable[Row]) -> None:
+        """A token's claims as a table."""
+        self.table((Column("Claim", no_wrap=True), Column("Value", overflow="fold", style="cyan"), "In words"), rows)
 
     def copyable(self, label: str, value: str) -> None:
         """A value on separate lines without line breaks of ours: the terminal wraps it, and copies it whole."""
         self._console.print(Text(label, "bold"))
         self._console.print(value, soft_wrap=True)
-        self._console.print()
+        self.gap()
+
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        """An animation while a check runs; on a terminal only."""
+        if not self._console.is_terminal:
+            return nullcontext()
+        return self._console.status(Text(text, "dim"), spinner="dots" if self._is_unicode else "line")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[str], None]]:
@@ -87,9 +139,19 @@ class Screen:
         """A dim line."""
         self._console.print(Text(text, "dim"))
 
-    @property
-    def _is_unicode(self) -> bool:
-        return self._console.encoding.startswith("utf")
+    def _mark(self, state: str | bool | None) -> Text:
+        sign, plain, style = _MARKS[state]
+        return Text(sign if self._is_unicode else plain, style)
+
+    def _with_remedy(self, what: Text, remedy: str) -> Text:
+        if remedy:
+            what.append(f"\n{'→' if self._is_unicode else '->'} {remedy}", "not dim")
+        return what
+
+    def _row(self, *cells: tuple[Column, Text], padding: int | tuple[int, int, int, int] = (0, 1, 0, 0)) -> None:
+        grid = Table.grid(*(column for column, _ in cells), padding=padding)
+        grid.add_row(*(text for _, text in cells))
+        self._print(grid)
 
     def _print(self, block: RenderableType) -> None:
         """Print without the spaces that fill a table's last column."""

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
 import webbrowser
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._dev import echo
 from .._dev.browser_client import ClientBundle
 from .._dev.local_server import HOST, LocalServer, PortTaken, listen
 from .._dev.page_config import PageConfig
-from .._dev.site import TOKEN_PATH, Site
+from .._dev.site import TOKEN_PATH, Diagnose, Site
 from .._random import new_room
 from .._secret import Secret
-from . import _local, _stderr
-from ._credential_options import is_given
+from . import _credentials, _local, _output
 from ._screen import Screen
 
 if TYPE_CHECKING:
     import argparse
 
     from .._livekit_credentials import LiveKitCredentials
-    from .._server import MossVoiceServer
+    from .._server import MossVoiceServerSync
     from ..testing import FakeMoss
 
 _POLL_INTERVAL = 0.5  # seconds between two looks at the web server; a signal interrupts the wait
@@ -36,7 +36,7 @@ _ECHO_LOAD = 0.9999
 class Started(NamedTuple):
     """What runs behind the page."""
 
-    server: MossVoiceServer
+    server: MossVoiceServerSync
     config: PageConfig
     moss: FakeMoss | None = None
     livekit: LiveKitCredentials | None = None
@@ -48,7 +48,7 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
     try:
         listener = stack.enter_context(listen(options.port))
     except PortTaken as error:
-        _stderr.error(f"--port: {error.strerror}: choose another one, or omit the option")
+        _output.error(f"--port: {error.strerror}: choose another one, or omit the option")
         return 2
     port = listener.getsockname()[1]
     client = ClientBundle()
@@ -72,77 +72,53 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
         # A new screen: a signal during a print leaves the old one with an unfinished line.
         Screen().remark("Stopped.")
         return 0
-    _stderr.error("the web server stopped unexpectedly")
+    _output.error("the web server stopped unexpectedly")
     return 1
 
 
 def _real(stack: ExitStack, screen: Screen) -> Started:
     """The real voice agent, with the credentials that the environment names."""
     from .._credentials.config import DEFAULT_API_URL
-    from .._server import MossVoiceServer
+    from .._server import MossVoiceServerSync
 
-    server = asyncio.run(MossVoiceServer.from_env())
-    stack.callback(lambda: asyncio.run(server.aclose()))
+    server = stack.enter_context(MossVoiceServerSync.from_env())
     moss_url = os.environ.get("MOSS_PLATFORM_API_URL") or DEFAULT_API_URL
-    agent = server.get_agent_name()
+    agent, livekit = server.get_agent_name(), server.get_server_url()
     screen.step("Moss API", moss_url)
-    screen.step("LiveKit", server.get_server_url())
+    screen.step("LiveKit", livekit)
     screen.step("Agent", f"{agent}: your own worker, wherever it runs" if agent else "the voice agent has no name")
-    config = PageConfig(
-        mode="moss",
-        token_url=TOKEN_PATH,
-        livekit=server.get_server_url(),
-        moss=moss_url,
-        agent=agent,
-        has_echo=False,
-        livekit_remedy="",
-        agent_remedy="",
-        doctor="moss-voice-server doctor",
-    )
-    return Started(server, config)
+    return Started(server, PageConfig("moss", TOKEN_PATH, livekit, moss_url, agent))
 
 
 def _local_call(options: argparse.Namespace, port: int, stack: ExitStack, screen: Screen) -> Started:
     """A local Moss API, LiveKit server and echo agent; with `--endpoint` the page asks another token endpoint."""
     can_build = options.build_livekit and options.endpoint is None
     livekit = _local.livekit_of(options, stack, screen, build=can_build)
-    moss = stack.enter_context(_local.local_moss(livekit))
-    screen.step("Moss API", f"a local one, started on {moss.url}")
-    server = asyncio.run(_created(moss))
-    stack.callback(lambda: asyncio.run(server.aclose()))
-    if livekit and is_given(options):
+    moss, server = _local.start(stack, screen, livekit)
+    if livekit and _credentials.is_given(options):
         _check(server, screen)
     has_echo, agent_remedy = _echo_agent(options, livekit, stack, screen)
-    doctor = "moss-voice-server doctor"
-    if options.endpoint:
-        screen.step("Endpoint", f"yours: {options.endpoint}")
-        doctor += f" --endpoint {options.endpoint} --origin http://{HOST}:{port}"
     config = PageConfig(
-        mode="endpoint" if options.endpoint else "local",
-        token_url=options.endpoint or TOKEN_PATH,
-        livekit="" if livekit is None else server.get_server_url(),
-        moss=moss.url,
-        agent=_local.AGENT_NAME,
+        "local",
+        TOKEN_PATH,
+        "" if livekit is None else server.get_server_url(),
+        moss.url,
+        _local.AGENT_NAME,
         has_echo=has_echo,
         livekit_remedy=f"Install one: `{_local.INSTALL}`, then start `moss-voice-server dev` again. Where Go is "
         "installed, `dev` builds one by itself.",
         agent_remedy=agent_remedy,
-        doctor=doctor,
     )
-    return Started(server, config, moss, livekit if not is_given(options) else None)
+    if options.endpoint:
+        screen.step("Endpoint", f"yours: {options.endpoint}")
+        doctor = f"{config.doctor} --endpoint {options.endpoint} --origin http://{HOST}:{port}"
+        config = replace(config, mode="endpoint", token_url=options.endpoint, doctor=doctor)
+    return Started(server, config, moss, livekit if not _credentials.is_given(options) else None)
 
 
-async def _created(moss: FakeMoss) -> MossVoiceServer:
-    """What an application does with Moss when it starts."""
-    from .._server import MossVoiceServer
-
-    arguments: dict[str, Any] = {**moss.arguments}
-    return await MossVoiceServer.create(**arguments)
-
-
-def _check(server: MossVoiceServer, screen: Screen) -> None:
+def _check(server: MossVoiceServerSync, screen: Screen) -> None:
     """Ask a LiveKit server from the options about a token: with a wrong secret, everything later would fail."""
-    from .._doctor.validation import validate
+    from .._doctor.livekit_server import validate
     from ..grants import ParticipantInfo
 
     token = server.create_participant_token(ParticipantInfo("dev"), new_room())
@@ -160,7 +136,7 @@ def _echo_agent(
         screen.step("Agent", f"no echo agent; install it: {echo.EXTRA}", good=None)
         return False, f"For an echo agent: `{echo.EXTRA}`, then start `moss-voice-server dev` again."
     # Another server may have LiveKit's default target_load, under which it would skip a worker with a high load.
-    load = 0.0 if is_given(options) else _ECHO_LOAD
+    load = 0.0 if _credentials.is_given(options) else _ECHO_LOAD
     names = (_local.AGENT_NAME, "")
     try:
         stack.enter_context(echo.EchoAgent(livekit.url, livekit.api_key, Secret(livekit.api_secret), names, load=load))
@@ -172,20 +148,17 @@ def _echo_agent(
     return True, ""
 
 
-def _diagnosis(endpoint: str | None, port: int) -> Any:
+def _diagnosis(endpoint: str | None, port: int) -> Diagnose | None:
     """A function that runs the doctor's checks on the developer's endpoint, or `None` without one."""
     if endpoint is None:
         return None
     from .._doctor import Options, examine
 
-    def diagnose(authorization: str) -> list[dict[str, Any]]:
+    def diagnose(authorization: str) -> list[Mapping[str, Any]]:
         headers = {"authorization": authorization} if authorization else {}
-        doctor_options = Options({}, endpoint=endpoint, headers=headers, origin=f"http://{HOST}:{port}")
-        return [
-            check._asdict()
-            for check in examine(doctor_options)
-            if check.name.startswith("endpoint.") and check.status in ("warn", "fail")
-        ]
+        checks = examine(Options({}, endpoint=endpoint, headers=headers, origin=f"http://{HOST}:{port}"))
+        bad = [check for check in checks if check.status in ("warn", "fail")]
+        return [check._asdict() for check in bad if check.name.startswith("endpoint.")]
 
     return diagnose
 
@@ -201,17 +174,8 @@ def _print_snippets(screen: Screen, port: int, started: Started) -> None:
     if started.moss is not None:
         screen.copyable("For your own backend or worker: the local Moss API", exports(started.moss.environ))
     if started.livekit is not None:
-        livekit = started.livekit
-        screen.copyable(
-            "For your own LiveKit worker: it gets the calls before the echo agent",
-            exports(
-                {
-                    "LIVEKIT_URL": livekit.url,
-                    "LIVEKIT_API_KEY": livekit.api_key,
-                    "LIVEKIT_API_SECRET": livekit.api_secret,
-                }
-            ),
-        )
+        variables = dict(zip(_credentials.VARIABLES.values(), started.livekit, strict=False))
+        screen.copyable("For your own LiveKit worker: it gets the calls before the echo agent", exports(variables))
     if started.config.mode != "endpoint":
         screen.copyable(
             "For your own page, with Room and TokenSource of livekit-client",

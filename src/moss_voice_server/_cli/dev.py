@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _credential_options, _local, _stderr
-
-if TYPE_CHECKING:
-    from ._arguments import Parser
+from . import _credentials, _local, _output
+from ._arguments import Command, Option, Parser, add_options
 
 _DESCRIPTION = """\
 Talk to a voice agent on this machine, without an account: a local Moss API, a
@@ -41,77 +38,6 @@ the token; 2 wrong usage
 _MAX_LOG_LINE = 200  # characters of LiveKit's log that an error quotes
 
 
-def add(commands: argparse._SubParsersAction[Parser]) -> None:
-    """The command and its options."""
-    parser = commands.add_parser(
-        "dev",
-        help="talk to an agent on this machine",
-        usage="%(prog)s [options]",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-    )
-    parser.set_defaults(run=run)
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument(
-        "--endpoint",
-        metavar="URL",
-        type=_endpoint,
-        help="the page requests tokens from your own endpoint, and explains what fails there",
-    )
-    mode.add_argument(
-        "--moss",
-        action="store_true",
-        help="talk to your real voice agent: MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID name it",
-    )
-    mode.add_argument(
-        "--once", action="store_true", help="no page: create one token, print it, ask LiveKit about it, and exit"
-    )
-    parser.add_argument(
-        "--port", type=_port, metavar="N", help="port of the page; 0: any free port (default: 7877, or any if taken)"
-    )
-    parser.add_argument(
-        "--open",
-        action=argparse.BooleanOptionalAction,
-        help="open the page in a browser, or not (default: on a terminal)",
-    )
-    parser.add_argument(
-        "--build-livekit",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="build a LiveKit server with Go where there is none, or not (default: build)",
-    )
-    parser.add_argument("--no-agent", action="store_true", help="do not start the echo agent")
-    _credential_options.add_options(
-        parser,
-        "A LiveKit server that runs already. With one of these options, the others may\n"
-        "come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET (or its _FILE).",
-    )
-
-
-def run(options: argparse.Namespace) -> int:
-    """Serve the page until stopped; or, with `--once`, print one token."""
-    from ..testing import LiveKitServerError
-
-    if not options.once and find_spec("uvicorn") is None:
-        _stderr.error(
-            'the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without it'
-        )
-        return 2
-    if options.moss and _credential_options.is_given(options):
-        raise InvalidArgument("--moss uses the LiveKit server of your voice agent", remedy="omit the LiveKit options")
-    with _local.exit_on_signals(), ExitStack() as stack:
-        try:
-            if options.once:
-                from ._once import show as go
-            else:
-                from ._serve import serve as go
-            return go(options, stack)
-        except LiveKitServerError as error:
-            first, *log = str(error).splitlines()
-            _stderr.error(f"{first} {log[-1][:_MAX_LOG_LINE]}" if log else first)
-            return 1
-
-
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError("write a port as a number from 0 to 65535")
@@ -132,3 +58,63 @@ def _endpoint(text: str) -> str:
     if parts.username is not None or parts.fragment:
         raise argparse.ArgumentTypeError("write the URL without user, password and fragment")
     return text
+
+
+_MODES: dict[str, Option] = {
+    "--endpoint URL": (
+        "the page requests tokens from your own endpoint, and explains what fails there",
+        {"type": _endpoint},
+    ),
+    "--moss": "talk to your real voice agent: MOSS_PROJECT_ID, MOSS_PROJECT_KEY and MOSS_VOICE_AGENT_ID name it",
+    "--once": "no page: create one token, print it, ask LiveKit about it, and exit",
+}
+_OPTIONS: dict[str, Option] = {
+    "--port N": ("port of the page; 0: any free port (default: 7877, or any if taken)", {"type": _port}),
+    "--open": (
+        "open the page in a browser, or not (default: on a terminal)",
+        {"action": argparse.BooleanOptionalAction},
+    ),
+    "--build-livekit": (
+        "build a LiveKit server with Go where there is none, or not (default: build)",
+        {"action": argparse.BooleanOptionalAction, "default": True},
+    ),
+    "--no-agent": "do not start the echo agent",
+}
+
+
+def add(parser: Parser) -> None:
+    """Add the options."""
+    add_options(parser.add_mutually_exclusive_group(), _MODES)
+    add_options(parser, _OPTIONS)
+    _credentials.add(
+        parser,
+        "A LiveKit server that runs already. With one of these options, the others may\n"
+        "come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET (or its _FILE).",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve the page until stopped; or, with `--once`, print one token."""
+    from ..testing import LiveKitServerError
+
+    if not options.once and find_spec("uvicorn") is None:
+        _output.error(
+            'the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without it'
+        )
+        return 2
+    if options.moss and _credentials.is_given(options):
+        raise InvalidArgument("--moss uses the LiveKit server of your voice agent", remedy="omit the LiveKit options")
+    with _local.exit_on_signals(), ExitStack() as stack:
+        try:
+            if options.once:
+                from ._once import show as go
+            else:
+                from ._serve import serve as go
+            return go(options, stack)
+        except LiveKitServerError as error:
+            first, *log = str(error).splitlines()
+            _output.error(f"{first} {log[-1][:_MAX_LOG_LINE]}" if log else first)
+            return 1
+
+
+COMMAND = Command("talk to an agent on this machine", _DESCRIPTION, _EPILOG, add, run)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
-from . import _credential_options, _stderr
-from ._arguments import duration, nonblank
+from . import _credentials, _output
+from ._arguments import REPEATED, Command, Option, Parser, add_options, duration, nonblank, read_file
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from .._doctor import Check, Options
-    from ._arguments import Parser
 
 _DESCRIPTION = """\
 Check each link of the chain from the environment to the agent in a room. Each
@@ -42,60 +38,51 @@ examples:
 
 exit status: 0 no check failed, 1 a check failed, 2 wrong usage
 """
+_COUNTED = {"ok": "passed", "fail": "failed", "warn": "warning", "skip": "skipped"}
 _AGENT_TIMEOUT = (1.0, 50.0)  # seconds; LiveKit disconnects a participant without media after a minute
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\t\x20-\x7e]*?)[ \t]*")  # RFC 9110, section 5.5
 _ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:_-]+")
 _OWN_HEADERS = ("host", "content-type", "content-length", "origin", "accept-encoding")
 
 
-def add(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add the command and its options."""
-    parser = commands.add_parser(
-        "doctor",
-        help="find out why the agent does not join",
-        usage="%(prog)s [options]",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-    )
-    parser.set_defaults(run=run)
-    agents = parser.add_argument_group("agent")
-    which = agents.add_mutually_exclusive_group()
-    which.add_argument("--agent", metavar="NAME", type=nonblank, help="the agent's name (default: from Moss)")
-    which.add_argument(
-        "--unnamed-agent",
-        dest="agent",
-        action="store_const",
-        const="",
-        help="expect an unnamed worker, for which the app returns Admission(agents=())",
-    )
-    which.add_argument("--no-agent", action="store_true", help="dispatch no agent")
-    agents.add_argument(
-        "--agent-timeout",
-        metavar="TIME",
-        type=duration,
-        default=duration("15s"),
-        help="how long to wait for it (default: 15s)",
-    )
-    endpoint = parser.add_argument_group(
-        "your token endpoint", "About 15 requests; the tokens that it returns are not used to join."
-    )
-    endpoint.add_argument("--endpoint", metavar="URL", help="check this endpoint, too")
-    endpoint.add_argument(
-        "--header",
-        metavar="HEADER",
-        action="append",
-        default=[],
-        help="for its authentication, as 'Name: value'; preferably @FILE, with one header a line, because the process "
+_AGENT: dict[str, Option] = {
+    "--agent NAME": ("the agent's name (default: from Moss)", {"type": nonblank}),
+    "--unnamed-agent": (
+        "expect an unnamed worker, for which the app returns Admission(agents=())",
+        {"dest": "agent", "action": "store_const", "const": ""},
+    ),
+    "--no-agent": "dispatch no agent",
+}
+_TIMEOUT: dict[str, Option] = {
+    "--agent-timeout TIME": (
+        "how long to wait for it (default: 15s)",
+        {"type": duration, "default": duration("15s")},
+    ),
+}
+_ENDPOINT: dict[str, Option] = {
+    "--endpoint URL": "check this endpoint, too",
+    "--header HEADER": (
+        "for its authentication, as 'Name: value'; preferably @FILE, with one header a line, because the process "
         "list shows arguments; repeat it for more",
+        REPEATED,
+    ),
+    "--origin ORIGIN": "of the page that calls it, such as https://app.example",
+}
+
+
+def add(parser: Parser) -> None:
+    """Add the options."""
+    agents = parser.add_argument_group("agent")
+    add_options(agents.add_mutually_exclusive_group(), _AGENT)
+    add_options(agents, _TIMEOUT)
+    about = "About 15 requests; the tokens that it returns are not used to join."
+    add_options(parser.add_argument_group("your token endpoint", about), _ENDPOINT)
+    about = (
+        "Instead of the environment's. With one of these given, the others may be\nthe LIVEKIT_ variables named above."
     )
-    endpoint.add_argument("--origin", metavar="ORIGIN", help="of the page that calls it, such as https://app.example")
-    _credential_options.add_options(
-        parser,
-        "Instead of the environment's. With one of these given, the others may be\nthe LIVEKIT_ variables named above.",
-    )
-    parser.add_argument_group("output").add_argument(
-        "--json", action="store_true", help="an object: ok, checks (name, status, detail, remedy, ms)"
-    )
+    _credentials.add(parser, about)
+    output = {"--json": "an object: ok, checks (name, status, detail, remedy, ms)"}
+    add_options(parser.add_argument_group("output"), output)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -103,30 +90,26 @@ def run(options: argparse.Namespace) -> int:
     from .._doctor import examine, names
 
     chosen = _options(options)
+    checks = list(examine(chosen) if options.json else _shown(examine(chosen), names(chosen)))
+    ok = all(check.status != "fail" for check in checks)
     if options.json:
-        checks = list(examine(chosen))
-        ok = not _has_failed(checks)
-        print(json.dumps({"ok": ok, "checks": [check._asdict() for check in checks]}, indent=2))
-        return 0 if ok else 1
-    return 1 if _has_failed(list(_shown(examine(chosen), names(chosen)))) else 0
-
-
-def _has_failed(checks: Iterable[Check]) -> bool:
-    return any(check.status == "fail" for check in checks)
+        _output.print_json({"ok": ok, "checks": [check._asdict() for check in checks]})
+    return 0 if ok else 1
 
 
 def _shown(checks: Iterator[Check], expected: Sequence[str]) -> Iterator[Check]:
     """The same checks, each shown as soon as it is done; those skipped for one reason on one line; and a summary."""
-    from ._report import Report
+    from ._screen import Screen
 
-    screen = Report(expected)
-    counts = dict.fromkeys(("ok", "fail", "warn", "skip"), 0)
+    screen = Screen(expected)
+    counts = dict.fromkeys(_COUNTED, 0)
     skipped: list[Check] = []
     while True:
         with screen.waiting("checking ..."):
             check = next(checks, None)
         if skipped and (check is None or (check.status, check.detail) != ("skip", skipped[0].detail)):
-            screen.check(_together(skipped))
+            more = f" (and {len(skipped) - 1} more)" if skipped[1:] else ""
+            screen.check(skipped[0]._replace(detail=skipped[0].detail + more))
             skipped = []
         if check is None:
             break
@@ -136,23 +119,12 @@ def _shown(checks: Iterator[Check], expected: Sequence[str]) -> Iterator[Check]:
             screen.check(check)
         counts[check.status] += 1
         yield check
-    screen.remark(_summary(counts))
-
-
-def _summary(counts: dict[str, int]) -> str:
-    words = {
-        "ok": "passed",
-        "fail": "failed",
-        "warn": "warning" if counts["warn"] == 1 else "warnings",
-        "skip": "skipped",
-    }
-    return ", ".join(f"{count} {words[status]}" for status, count in counts.items() if count) + "."
-
-
-def _together(checks: Sequence[Check]) -> Check:
-    """Several checks that were skipped for one reason, as one."""
-    first, more = checks[0], len(checks) - 1
-    return first._replace(detail=f"{first.detail} (and {more} more)") if more else first
+    words = [
+        f"{count} {_COUNTED[status]}{'s' * (status == 'warn' and count > 1)}"
+        for status, count in counts.items()
+        if count
+    ]
+    screen.remark(", ".join(words) + ".")
 
 
 def _options(options: argparse.Namespace) -> Options:
@@ -175,7 +147,7 @@ def _options(options: argparse.Namespace) -> Options:
         )
     return Options(
         os.environ,
-        credentials=_credential_options.read(options) if _credential_options.is_given(options) else None,
+        credentials=_credentials.read(options) if _credentials.is_given(options) else None,
         agent_name=options.agent,
         agents=not options.no_agent,
         agent_timeout=options.agent_timeout,
@@ -204,9 +176,10 @@ def _headers(given: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in given:
         if each.startswith("@"):
-            lines = [line for line in _read(each[1:]).splitlines() if line.strip()]
+            text = read_file(each[1:], "header", "check its path, permissions and encoding", stdin=True)
+            lines = [line for line in text.splitlines() if line.strip()]
         else:
-            _stderr.warning(
+            _output.warning(
                 "the process list and the shell's history show the value of --header: write it to a file, and pass "
                 "--header @FILE"
             )
@@ -214,11 +187,8 @@ def _headers(given: list[str]) -> dict[str, str]:
         for line in lines:
             match = _HEADER.fullmatch(line)
             if match is None:
-                raise InvalidArgument(
-                    "this is not a header",
-                    field="header",
-                    remedy="write 'Name: value' in ASCII, or @FILE with one a line",
-                )
+                remedy = "write 'Name: value' in ASCII, or @FILE with one a line"
+                raise InvalidArgument("this is not a header", field="header", remedy=remedy)
             name = match[1].lower()
             if name in _OWN_HEADERS:
                 raise InvalidArgument(f"doctor sets {name} itself", field="header", remedy="remove this header")
@@ -226,15 +196,4 @@ def _headers(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _read(path: str) -> str:
-    from .._escape import escape
-
-    try:
-        return sys.stdin.read() if path == "-" and sys.stdin is not None else Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-    raise InvalidArgument(
-        f"the file {escape(path, 200)} cannot be read ({reason})",
-        field="header",
-        remedy="check its path, permissions and encoding",
-    )
+COMMAND = Command("find out why the agent does not join", _DESCRIPTION, _EPILOG, add, run)

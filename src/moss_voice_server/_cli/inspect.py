@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
-from . import _credential_options
+from . import _credentials, _output
+from ._arguments import STANDARD_INPUT, Command, Parser, add_options
 
 if TYPE_CHECKING:
     import argparse
 
     from .._inspect import Inspection
-    from ._arguments import Parser
 
 _DESCRIPTION = """\
 Explain a LiveKit token and find mistakes: what the server would reject,
@@ -36,21 +36,16 @@ exit status: 0 no errors found, 1 errors found, 2 wrong usage
 _LONGEST = 4 * 1024 * 1024  # characters of standard input; a longer one is an error
 
 
-def add(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add the command and its options."""
-    parser = commands.add_parser(
-        "inspect",
-        help="explain a token, and find mistakes",
-        usage="%(prog)s [options] TOKEN",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-    )
-    parser.set_defaults(run=run)
-    parser.add_argument("token", metavar="TOKEN", help="the token, or `-` to read it from standard input")
-    parser.add_argument(
-        "--json", action="store_true", help="an object: ok, claims, findings (code, severity, message, remedy)"
-    )
-    _credential_options.add_options(parser, "For the signature; or set the variables named above.", url=False)
+_ARGUMENTS = {
+    "token TOKEN": "the token, or `-` to read it from standard input",
+    "--json": "an object: ok, claims, findings (code, severity, message, remedy)",
+}
+
+
+def add(parser: Parser) -> None:
+    """Add the arguments."""
+    add_options(parser, _ARGUMENTS)
+    _credentials.add(parser, "For the signature; or set the variables named above.", url=False)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,19 +53,16 @@ def run(options: argparse.Namespace) -> int:
     from .._inspect import inspect
 
     text = options.token
-    if text == _credential_options.STANDARD_INPUT:
-        if options.api_secret == _credential_options.STANDARD_INPUT:
-            raise InvalidArgument(
-                "standard input cannot contain the token as well",
-                field="api_secret",
-                remedy="set LIVEKIT_API_SECRET",
-            )
+    if text == STANDARD_INPUT:
+        if options.api_secret == STANDARD_INPUT:
+            problem = "standard input cannot contain the token as well"
+            raise InvalidArgument(problem, field="api_secret", remedy="set LIVEKIT_API_SECRET")
         text = _from_standard_input()
     now = time.time()
-    inspection = inspect(text, now, *_credential_options.read_key_pair(options))
+    inspection = inspect(text, now, *_credentials.read_key_pair(options))
     if options.json:
         findings = [finding._asdict() for finding in inspection.findings]
-        print(json.dumps({"ok": inspection.ok, "claims": inspection.claims, "findings": findings}, indent=2))
+        _output.print_json({"ok": inspection.ok, "claims": inspection.claims, "findings": findings})
     else:
         _show(inspection, now)
     return 0 if inspection.ok else 1
@@ -78,11 +70,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _from_standard_input() -> str:
     text = ""
-    try:
+    with suppress(UnicodeDecodeError):
         if sys.stdin is not None:  # None when it is closed
             text = sys.stdin.read(_LONGEST + 1)
-    except UnicodeDecodeError:
-        text = ""
     if len(text) > _LONGEST:
         raise InvalidArgument("standard input is longer than 4 MiB", remedy="pipe in only the token")
     if not text.strip():
@@ -92,9 +82,9 @@ def _from_standard_input() -> str:
 
 def _show(inspection: Inspection, now: float) -> None:
     from ._claims_table import describe
-    from ._report import Report
+    from ._screen import Screen
 
-    screen = Report()
+    screen = Screen()
     if inspection.claims is not None:
         screen.claims(describe(inspection.claims, now))
     for finding in inspection.findings:
@@ -107,3 +97,6 @@ def _summary(inspection: Inspection) -> str:
     counts = ((severities.count("error"), "error"), (severities.count("warning"), "warning"))
     found = " and ".join(f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count)
     return f"{found} found: this token will not work." if counts[0][0] else f"{found or 'No problems'} found."
+
+
+COMMAND = Command("explain a token, and find mistakes", _DESCRIPTION, _EPILOG, add, run, "[options] TOKEN")

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from .._escape import escape
 from .._random import new_guest, new_room
 from ..errors import InvalidArgument
-from . import _credential_options, _server_options, _stderr
-from ._arguments import nonblank, pair, ttl
+from . import _credentials, _output
+from ._arguments import REPEATED, Command, Option, Parser, add_options, nonblank, pair, read_file, ttl
 
 if TYPE_CHECKING:
     import argparse
 
     from ..grants import AgentDispatch, ParticipantGrants
-    from ._arguments import Parser
 
 _DESCRIPTION = """\
 Create a token with which one participant joins one room, and print it alone on
@@ -40,97 +39,67 @@ examples:
 
 exit status: 0 token created, 1 no credentials available, 2 wrong usage
 """
+_WHO: dict[str, Option] = {
+    "--identity ID": "unique in the room (default: a new guest-...)",
+    "--room NAME": "the room (default: a new one with a random name)",
+    "--name NAME": "display name",
+    "--metadata TEXT": "any text, for others and the agent",
+    "--attribute KEY=VALUE": ("an attribute of the participant; repeat it for more", {"type": pair, **REPEATED}),
+    "--ttl TIME": (
+        "how long it can be used to join: 90s, 15m, 2h or seconds; 1m to 24h (default: 15m)",
+        {"type": ttl, "default": ttl("15m")},
+    ),
+}
+_MEDIA = {
+    "--no-publish": "publish no audio or video, and send no data",
+    "--no-subscribe": "receive no audio or video",
+}
+_DATA: dict[str, Option] = {
+    "--publish-data": ("send data messages, even with --no-publish", {"default": None}),
+    "--no-publish-data": ("send no data messages", {"dest": "publish_data", "action": "store_false"}),
+}
+_PERMISSIONS: dict[str, Option] = {
+    "--source SOURCE": (
+        "publish only this source: camera, microphone, screen_share or screen_share_audio; repeat it for more",
+        REPEATED,
+    ),
+    "--hidden": "be invisible to others",
+    "--update-own-metadata": "change one's own name, metadata and attributes",
+    "--subscribe-metrics": "receive the metrics that participants report",
+    "--manage-agent-session": "control the agent's session",
+}
+_AGENT: dict[str, Option] = {
+    "--agent NAME": ("dispatch this agent; repeat it for more", {"type": nonblank, **REPEATED}),
+    "--no-agent": "name no agent",
+}
+_JOB = {
+    "--agent-metadata TEXT": "any text, for the job of each agent",
+    "--agent-deployment NAME": "the deployment of each agent (default: production)",
+    "--room-config FILE|JSON": "LiveKit's room configuration in snake_case, as a file or as '{\"max_participants\": 2}'",
+}
+_OUTPUT = {
+    "--url": "two lines: the LiveKit server's URL, then the token",
+    "--json": "an object: server_url, participant_token, room_name, participant_identity, agents, expires_at (UTC)",
+}
 
 
-def add(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add the command and its options."""
-    parser = commands.add_parser(
-        "token",
-        help="create a join token and print it",
-        usage="%(prog)s [options]",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-    )
-    parser.set_defaults(run=run)
-
-    who = parser.add_argument_group("who joins, and where")
-    who.add_argument("--identity", metavar="ID", help="unique in the room (default: a new guest-...)")
-    who.add_argument("--room", metavar="NAME", help="the room (default: a new one with a random name)")
-    who.add_argument("--name", metavar="NAME", help="display name")
-    who.add_argument("--metadata", metavar="TEXT", help="any text, for others and the agent")
-    who.add_argument(
-        "--attribute",
-        metavar="KEY=VALUE",
-        type=pair,
-        action="append",
-        default=[],
-        help="an attribute of the participant; repeat it for more",
-    )
-    who.add_argument(
-        "--ttl",
-        metavar="TIME",
-        type=ttl,
-        default=ttl("15m"),
-        help="how long it can be used to join: 90s, 15m, 2h or seconds; 1m to 24h (default: 15m)",
-    )
-
-    what = parser.add_argument_group("permissions", "By default: publish, subscribe and send data.")
-    what.add_argument("--no-publish", action="store_true", help="publish no audio or video, and send no data")
-    what.add_argument("--no-subscribe", action="store_true", help="receive no audio or video")
-    data = what.add_mutually_exclusive_group()
-    data.add_argument(
-        "--publish-data", action="store_true", default=None, help="send data messages, even with --no-publish"
-    )
-    data.add_argument("--no-publish-data", dest="publish_data", action="store_false", help="send no data messages")
-    what.add_argument(
-        "--source",
-        metavar="SOURCE",
-        action="append",
-        default=[],
-        help="publish only this source: camera, microphone, screen_share or screen_share_audio; repeat it for more",
-    )
-    what.add_argument("--hidden", action="store_true", help="be invisible to others")
-    what.add_argument(
-        "--update-own-metadata", action="store_true", help="change one's own name, metadata and attributes"
-    )
-    what.add_argument("--subscribe-metrics", action="store_true", help="receive the metrics that participants report")
-    what.add_argument("--manage-agent-session", action="store_true", help="control the agent's session")
-
+def add(parser: Parser) -> None:
+    """Add the options."""
+    add_options(parser.add_argument_group("who joins, and where"), _WHO)
+    permissions = parser.add_argument_group("permissions", "By default: publish, subscribe and send data.")
+    add_options(permissions, _MEDIA)
+    add_options(permissions.add_mutually_exclusive_group(), _DATA)
+    add_options(permissions, _PERMISSIONS)
     agents = parser.add_argument_group(
         "agents",
         "LiveKit dispatches them when the room is new. By default, the token names\n"
         "Moss's voice agent. With LiveKit credentials, or --no-agent, it names none,\n"
         "and LiveKit dispatches the unnamed workers.",
     )
-    which = agents.add_mutually_exclusive_group()
-    which.add_argument(
-        "--agent",
-        metavar="NAME",
-        type=nonblank,
-        action="append",
-        default=[],
-        help="dispatch this agent; repeat it for more",
-    )
-    which.add_argument("--no-agent", action="store_true", help="name no agent")
-    agents.add_argument("--agent-metadata", metavar="TEXT", help="any text, for the job of each agent")
-    agents.add_argument("--agent-deployment", metavar="NAME", help="the deployment of each agent (default: production)")
-    agents.add_argument(
-        "--room-config",
-        metavar="FILE|JSON",
-        help="LiveKit's room configuration in snake_case, as a file or as '{\"max_participants\": 2}'",
-    )
-
-    _credential_options.add_options(
-        parser, "Instead of the Moss API's. The others come from the LIVEKIT_ variables named\nabove."
-    )
-
-    output = parser.add_argument_group("output").add_mutually_exclusive_group()
-    output.add_argument("--url", action="store_true", help="two lines: the LiveKit server's URL, then the token")
-    output.add_argument(
-        "--json",
-        action="store_true",
-        help="an object: server_url, participant_token, room_name, participant_identity, agents, expires_at (UTC)",
-    )
+    add_options(agents.add_mutually_exclusive_group(), _AGENT)
+    add_options(agents, _JOB)
+    _credentials.add(parser, "Instead of the Moss API's. The others come from the LIVEKIT_ variables named\nabove.")
+    add_options(parser.add_argument_group("output").add_mutually_exclusive_group(), _OUTPUT)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -147,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
     # Wrong arguments are reported before any credentials are fetched; any name stands for the default agent's.
     agents = _agents(options, ["agent"] if has_default_agent else [])
     payload("", 0.0, participant, room, None, options.ttl, grants, agents, room_config)
-    with _server_options.server(options) as server:
+    with _credentials.server(options) as server:
         name = server.get_agent_name() if has_default_agent else ""
         agents = _agents(options, [name] if name else [])
         token = server.create_participant_token(
@@ -155,26 +124,23 @@ def run(options: argparse.Namespace) -> int:
         )
         url = server.get_server_url()
     if options.json:
-        expires = datetime.fromtimestamp(read(token).claims["exp"], timezone.utc)
         answer = {
             "server_url": url,
             "participant_token": token,
             "room_name": room,
             "participant_identity": identity,
             "agents": [each.agent_name for each in agents],
-            "expires_at": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expires_at": datetime.fromtimestamp(read(token).claims["exp"], timezone.utc),
         }
-        print(json.dumps(answer, indent=2))
+        _output.print_json(answer)
         return 0
     if options.identity is None:
-        _stderr.note(f"identity {identity} (random)")
+        _output.note(f"identity {identity} (random)")
     if options.room is None:
-        _stderr.note(f"room {room} (random)")
+        _output.note(f"room {room} (random)")
     if name:
-        _stderr.note(f"agent {escape(name)} (from Moss)")
-    if options.url:
-        print(url)
-    print(token)
+        _output.note(f"agent {escape(name)} (from Moss)")
+    print(*([url] if options.url else []), token, sep="\n")
     return 0
 
 
@@ -217,20 +183,18 @@ def _room_config(value: str | None) -> dict[str, Any] | None:
     """The mapping of `--room-config`: the value itself when it begins with a brace, else the file that it names."""
     if value is None:
         return None
-    problem, remedy = "", "pass a JSON object in braces, or the path of a file with one"
-    config: Any = None
+    remedy = "pass a JSON object in braces, or the path of a file with one"
+    text = value if value.lstrip().startswith("{") else read_file(value, "room_config", remedy)
+    config, problem = None, "this is not a JSON object"
     try:
-        if not value.lstrip().startswith("{"):
-            with open(value, encoding="utf-8") as file:
-                value = file.read()
-        config = json.loads(value)
+        config = json.loads(text)
     except json.JSONDecodeError as error:
         problem = f"invalid JSON at line {error.lineno}, column {error.colno} ({error.msg})"
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        problem = f"the file {escape(value, 200)} cannot be read ({reason})"
-    if not problem and not isinstance(config, dict):
-        problem = "this is not a JSON object"
-    if problem:
-        raise InvalidArgument(problem, field="room_config", remedy=remedy)
-    return dict(config)
+    except (ValueError, RecursionError) as error:
+        problem = f"the JSON cannot be read ({type(error).__name__})"
+    if isinstance(config, dict):
+        return config
+    raise InvalidArgument(problem, field="room_config", remedy=remedy)
+
+
+COMMAND = Command("create a join token and print it", _DESCRIPTION, _EPILOG, add, run)

@@ -7,13 +7,13 @@ import logging
 import threading
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moss_voice_server._secret import Sealed
+from moss_voice_server._token.signing import Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
+    from collections.abc import Coroutine, Sequence
 
     from typing_extensions import Self
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 EXTRA = 'pip install "moss-voice-server[cli,agent]"'
 """The command that installs what it needs."""
 
-_DISPLAY_NAME = "Echo"
 _RETRY_DELAY = 2.0  # seconds until it connects again
 _STOP_TIMEOUT = 10.0  # seconds; leaving a room takes some milliseconds
 
@@ -39,6 +38,30 @@ def is_installed() -> bool:
         return all(find_spec(name) is not None for name in ("livekit.rtc", "livekit.protocol", "websockets"))
     except ModuleNotFoundError:  # `livekit` itself is missing
         return False
+
+
+class Tasks:
+    """Tasks that may fail unnoticed: what a room needs is gone when it closes, and the page shows what matters."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it in the background."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._on_done)
+
+    async def cancel(self) -> None:
+        """Cancel all, and wait for their end."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()
 
 
 class EchoAgent(Sealed):
@@ -68,7 +91,8 @@ class EchoAgent(Sealed):
         load: float = 0.0,
         timeout: float = 10.0,
     ) -> None:
-        self._credentials = (url, api_key, api_secret)
+        self._url = ("ws" + url[4:] if url.startswith("http") else url).rstrip("/")
+        self._signer = Signer(api_key, api_secret)
         self._names = names
         self._load = load
         self._timeout = timeout
@@ -79,7 +103,7 @@ class EchoAgent(Sealed):
         self._main: asyncio.Task[None] | None = None
         # A daemon: should LiveKit's library hang, the program still exits.
         self._thread = threading.Thread(target=self._run, name="echo-agent", daemon=True)
-        self._rooms: set[asyncio.Task[None]] = set()
+        self._rooms = Tasks()
 
     @property
     def is_registered(self) -> bool:
@@ -93,15 +117,13 @@ class EchoAgent(Sealed):
         with self._changed:
             self._changed.wait_for(lambda: self.is_registered or self._failure, self._timeout)
         if not self.is_registered:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise EchoError(
                 f"the echo agent could not register with the LiveKit server ({self._failure or 'no answer in time'})"
             )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._main is not None or not self._thread.is_alive(), self._timeout)
         if self._loop is not None and self._main is not None:
@@ -128,23 +150,16 @@ class EchoAgent(Sealed):
         try:
             await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            for task in (*workers, *self._rooms):
+            for task in workers:
                 task.cancel()
-            await asyncio.gather(*workers, *self._rooms, return_exceptions=True)
+            await asyncio.gather(*workers, self._rooms.cancel(), return_exceptions=True)
 
     async def _keep_registered(self, name: str) -> None:
         from websockets.exceptions import WebSocketException
 
         from .worker import Worker
 
-        worker = Worker(
-            *self._credentials,
-            name,
-            display_name=_DISPLAY_NAME,
-            load=self._load,
-            on_registered=lambda: self._set_registered(name, ""),
-            on_job=self._join,
-        )
+        worker = Worker(self._url, self._signer, name, self._load, lambda: self._set_registered(name, ""), self._join)
         while True:
             try:
                 await worker.serve()
@@ -163,14 +178,7 @@ class EchoAgent(Sealed):
     def _join(self, job: Job) -> None:
         from .echo_room import EchoRoom
 
-        task = asyncio.ensure_future(EchoRoom().run(job))
-        self._rooms.add(task)
-        task.add_done_callback(self._on_left)
-
-    def _on_left(self, task: asyncio.Task[None]) -> None:
-        self._rooms.discard(task)
-        if not task.cancelled():
-            task.exception()  # it could not join this room; the page shows that
+        self._rooms.start(EchoRoom().run(job))
 
 
 def _reason(error: Exception) -> str:

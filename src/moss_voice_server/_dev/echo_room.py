@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from livekit import rtc
 
+from .echo import Tasks
 from .turns import TurnDetector
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class EchoRoom:
     def __init__(self) -> None:
         self._room = rtc.Room()
         self._source = rtc.AudioSource(_RATE, 1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._is_speaking = False
         self._someone_joined = asyncio.Event()
         self._all_left = asyncio.Event()
@@ -56,9 +56,7 @@ class EchoRoom:
             await self._leave()
 
     async def _leave(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._room.disconnect()
         await self._source.aclose()
 
@@ -72,12 +70,12 @@ class EchoRoom:
         self, track: rtc.RemoteTrack, _publication: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant
     ) -> None:
         if isinstance(track, rtc.RemoteAudioTrack) and _is_person(who):
-            self._start(self._listen(track))
+            self._tasks.start(self._listen(track))
 
     def _on_message(self, reader: rtc.TextStreamReader, identity: str) -> None:
         who = self._room.remote_participants.get(identity)
         if who is not None and _is_person(who):  # two echo agents would answer each other endlessly
-            self._start(self._write_back(reader))
+            self._tasks.start(self._write_back(reader))
 
     async def _write_back(self, reader: rtc.TextStreamReader) -> None:
         await self._room.local_participant.send_text(await reader.read_all(), topic=_CHAT)
@@ -93,7 +91,7 @@ class EchoRoom:
                 turn = detector.push(array("h", bytes(event.frame.data)))
                 if turn is not None:
                     self._is_speaking = True
-                    self._start(self._speak(turn))
+                    self._tasks.start(self._speak(turn))
         finally:
             await sound.aclose()
 
@@ -111,16 +109,6 @@ class EchoRoom:
 
     async def _set_state(self, state: str) -> None:
         await self._room.local_participant.set_attributes({_STATE: state})
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # the room closed meanwhile; the page shows what matters
 
 
 def _is_person(who: rtc.RemoteParticipant) -> bool:

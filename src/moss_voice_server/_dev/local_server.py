@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 HOST = "127.0.0.1"
@@ -52,12 +50,14 @@ def listen(port: int | None = None) -> socket.socket:
     return listener
 
 
-class LocalServer:
-    """Serves `app` on `listener` while the context lasts, and closes the listener."""
+class LocalServer(uvicorn.Server):
+    """Serves `app` on `listener` while the context lasts, and closes the listener.
+
+    Not on the main thread, so that it leaves signals alone.
+    """
 
     def __init__(self, app: Any, listener: socket.socket) -> None:
-        self._listener = listener
-        self._server = _Server(
+        super().__init__(
             uvicorn.Config(
                 app,
                 http="h11",  # always installed; a faster one would make no difference here
@@ -70,22 +70,21 @@ class LocalServer:
                 timeout_graceful_shutdown=_GRACE,
             )
         )
+        self._listener = listener
+        self._has_started = threading.Event()
         # Not `Thread.join`: before Python 3.13, after a Ctrl-C in it, it reports a running thread as finished.
         self._has_ended = threading.Event()
-        # A daemon: should it hang, the program still exits.
-        self._thread = threading.Thread(target=self._run, name="serving", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        if not self._server.is_up.wait(_START_TIMEOUT):
-            self.__exit__(None, None, None)
+        # A daemon: should it hang, the program still exits.
+        threading.Thread(target=self._run_to_end, name="serving", daemon=True).start()
+        if not self._has_started.wait(_START_TIMEOUT):
+            self.__exit__()
             raise OSError(None, f"the web server did not start within {_START_TIMEOUT:g} s")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
+    def __exit__(self, *_: object) -> None:
+        self.should_exit = True
         self._has_ended.wait(_STOP_TIMEOUT)
         self._listener.close()
 
@@ -93,20 +92,13 @@ class LocalServer:
         """Whether it has stopped; waits for that at most `timeout` seconds."""
         return self._has_ended.wait(timeout)
 
-    def _run(self) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's, which then reports that it has started."""
+        await super().startup(sockets=sockets)
+        self._has_started.set()
+
+    def _run_to_end(self) -> None:
         try:
-            self._server.run([self._listener])
+            self.run([self._listener])
         finally:
             self._has_ended.set()
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn's server with an event for its start. On another thread than the main one it leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.is_up.set()

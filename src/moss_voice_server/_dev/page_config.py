@@ -22,13 +22,13 @@ class PageConfig:
     """URL of the Moss API."""
     agent: str
     """The name of the voice agent; "" where the page does not know it."""
-    has_echo: bool
+    has_echo: bool = False
     """Whether the echo agent runs."""
-    livekit_remedy: str
+    livekit_remedy: str = ""
     """How to get a LiveKit server, where there is none."""
-    agent_remedy: str
+    agent_remedy: str = ""
     """How to get the echo agent, where it does not run."""
-    doctor: str
+    doctor: str = "moss-voice-server doctor"
     """The command that finds out why the agent does not join."""
 
     @property

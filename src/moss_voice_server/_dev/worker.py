@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,8 +17,7 @@ from moss_voice_server._urls import LOOPBACK
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-    from moss_voice_server._secret import Secret
-
+_DISPLAY_NAME = "Echo"  # in the room
 _TOKEN_TTL = 600  # seconds; checked when the worker connects, and never again
 _TIMEOUT = 10.0  # seconds for connecting, and for closing
 
@@ -31,39 +30,20 @@ class Job(NamedTuple):
     token: str
 
 
+@dataclass(frozen=True, repr=False)
 class Worker:
-    """One connection of a worker to a LiveKit server.
+    """One connection of a worker to a LiveKit server."""
 
-    Args:
-        url: the LiveKit server, ws, wss, http or https.
-        api_key, api_secret: LiveKit credentials.
-        agent_name: dispatches that name it reach this worker; "": automatic dispatch does.
-        display_name: the agent's name in the room.
-        load: from 0 to 1; LiveKit prefers workers with a lower load.
-        on_registered: called when LiveKit can dispatch this worker.
-        on_job: called with each job.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        api_key: str,
-        api_secret: Secret[str],
-        agent_name: str,
-        *,
-        display_name: str,
-        load: float,
-        on_registered: Callable[[], None],
-        on_job: Callable[[Job], None],
-    ) -> None:
-        self._url = ("ws" + url[4:] if url.startswith("http") else url).rstrip("/")
-        self._api_key = api_key
-        self._signer = Signer(api_key, api_secret)
-        self._agent_name = agent_name
-        self._display_name = display_name
-        self._load = load
-        self._on_registered = on_registered
-        self._on_job = on_job
+    url: str
+    """The LiveKit server's URL: ws or wss, without a trailing slash."""
+    signer: Signer
+    agent_name: str
+    """Dispatches that name it reach this worker; "": automatic dispatch does."""
+    load: float
+    """From 0 to 1; LiveKit prefers workers with a lower load."""
+    on_registered: Callable[[], None]
+    """Called when LiveKit can dispatch this worker."""
+    on_job: Callable[[Job], None]
 
     async def serve(self) -> None:
         """Connect, register, and accept every job until the connection closes.
@@ -72,17 +52,17 @@ class Worker:
             OSError, websockets.exceptions.WebSocketException: the connection failed or broke.
         """
         async with connect(
-            f"{self._url}/agent?protocol=1",
+            f"{self.url}/agent?protocol=1",
             additional_headers={"Authorization": f"Bearer {self._token()}"},
             open_timeout=_TIMEOUT,
             close_timeout=_TIMEOUT,
-            proxy=None if urlsplit(self._url).hostname in LOOPBACK else True,
+            proxy=None if urlsplit(self.url).hostname in LOOPBACK else True,
         ) as socket:
             await _send(
                 socket,
                 register=agent.RegisterWorkerRequest(
                     type=agent.JT_ROOM,
-                    agent_name=self._agent_name,
+                    agent_name=self.agent_name,
                     version="1",
                     # The grants in each job's token; `lk.agent.state` needs can_update_metadata.
                     allowed_permissions=models.ParticipantPermission(
@@ -95,16 +75,17 @@ class Worker:
                 ),
             )
             async for frame in socket:
-                await self._answer(socket, agent.ServerMessage.FromString(_bytes(frame)))
+                message = agent.ServerMessage.FromString(frame if isinstance(frame, bytes) else frame.encode())
+                await self._answer(socket, message)
 
     async def _answer(self, socket: ClientConnection, message: agent.ServerMessage) -> None:
         kind = message.WhichOneof("message")
         if kind == "register":
-            await _send(socket, update_worker=agent.UpdateWorkerStatus(status=agent.WS_AVAILABLE, load=self._load))
+            await _send(socket, update_worker=agent.UpdateWorkerStatus(status=agent.WS_AVAILABLE, load=self.load))
             # LiveKit confirms before the worker is in its table; it answers a ping afterwards.
             await _send(socket, ping=agent.WorkerPing(timestamp=1))
         elif kind == "pong":
-            self._on_registered()
+            self.on_registered()
         elif kind == "availability":
             job_id = message.availability.job.id
             await _send(
@@ -113,24 +94,20 @@ class Worker:
                     job_id=job_id,
                     available=True,
                     participant_identity=f"agent-{job_id}",
-                    participant_name=self._display_name,
+                    participant_name=_DISPLAY_NAME,
                 ),
             )
         elif kind == "assignment":
             assigned = message.assignment
             # LiveKit sends a URL only where another one than ours is better.
-            self._on_job(Job(assigned.job.id, assigned.url or self._url, assigned.token))
+            self.on_job(Job(assigned.job.id, assigned.url or self.url, assigned.token))
 
     def _token(self) -> str:
         now = int(time.time())
         # `agent` permits to register, and nothing else: livekit-server pkg/service/agentservice.go.
-        claims = {"iss": self._api_key, "nbf": now, "exp": now + _TOKEN_TTL, "video": {"agent": True}}
-        return self._signer.sign(json.dumps(claims).encode())
+        end = now + _TOKEN_TTL
+        return self.signer.sign(f'{self.signer.head}{now},"exp":{end},"video":{{"agent":true}}}}'.encode())
 
 
 async def _send(socket: ClientConnection, **message: Any) -> None:
     await socket.send(agent.WorkerMessage(**message).SerializeToString())
-
-
-def _bytes(frame: str | bytes) -> bytes:
-    return frame if isinstance(frame, bytes) else frame.encode()

@@ -33,32 +33,30 @@ class Outcome(NamedTuple):
 
 def named(found: Found) -> Verdict:
     """Opens both rooms at the same time, and judges the one whose token names the agent."""
-    join.require(found)
-    if not found.options.agents:
-        return skip("skipped by --no-agent")
-    if not found.passed("join"):
-        raise Ended
-    _open_rooms(found)
     return _verdicts(found)[0]
 
 
 def unnamed(found: Found) -> Verdict:
     """Judges the room whose token names no agent."""
-    join.require(found)
-    if not found.options.agents:
-        return skip("skipped by --no-agent")
-    need(found.outcomes or None)
     return _verdicts(found)[1]
 
 
-def _agent_name(found: Found) -> str:
-    name = found.options.agent_name
-    return need(found.credentials).agent_name if name is None else name
+def _verdicts(found: Found) -> tuple[Verdict, Verdict]:
+    join.require(found)
+    if not found.options.agents:
+        raise Ended(skip("skipped by --no-agent"))
+    if not found.passed("join"):
+        raise Ended
+    chosen = found.options.agent_name
+    name = need(found.credentials).agent_name if chosen is None else chosen
+    if not found.outcomes:
+        _open_rooms(found, name)
+    return verdict(name, chosen == "", found.outcomes.get("named"), found.outcomes["unnamed"])
 
 
-def _open_rooms(found: Found) -> None:
+def _open_rooms(found: Found, name: str) -> None:
     """Waits for the agents, and deletes each room as soon as its result is known."""
-    options, name = found.options, _agent_name(found)
+    options = found.options
     joined = {"named": threading.Event(), "unnamed": threading.Event()}
 
     def wait(kind: str, other: str, grace: float, *agents: str) -> None:
@@ -73,11 +71,6 @@ def _open_rooms(found: Found) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def _verdicts(found: Found) -> tuple[Verdict, Verdict]:
-    outcomes, expects_unnamed = found.outcomes, found.options.agent_name == ""
-    return verdict(_agent_name(found), expects_unnamed, outcomes.get("named"), outcomes["unnamed"])
 
 
 def verdict(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome) -> tuple[Verdict, Verdict]:

@@ -1,13 +1,41 @@
-"""What the doctor checks, and by which clock."""
+"""What the doctor checks, and what it must not show."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .._livekit_credentials import LiveKitCredentials
-from .redactor import Redactor
+from .._secret import Sealed
+from .check import Check
+
+MASK = "********"
+_TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*){1,2}")
+_SHORTEST = 8  # characters; a shorter secret can be part of a word
+
+
+class Redactor(Sealed):
+    """Knows every secret that the doctor has come across."""
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+
+    def learn(self, *secrets: str) -> None:
+        """Mask these from now on."""
+        self._secrets.update(secret for secret in secrets if len(secret) >= _SHORTEST)
+
+    def clean(self, check: Check) -> Check:
+        """The same check without any secret or token."""
+        return check._replace(detail=self._masked(check.detail), remedy=self._masked(check.remedy))
+
+    def _masked(self, text: str) -> str:
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return _TOKEN.sub(MASK, text)
 
 
 @dataclass(frozen=True)

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from . import (
-    clock_offset,
-    connectivity,
-    dispatch,
-    endpoint,
-    environment,
-    join,
-    key_pair,
-    livekit_server,
-    moss_api,
-    validation,
-)
+from . import clock_offset, connectivity, credentials, dispatch, endpoint, join, livekit_server, moss_api
 from .check import Check, Verdict, run
 from .found import Found
 from .options import Options
 
 _LINKS: Mapping[str, Callable[[Found], Verdict]] = {
-    "environment": environment.judge,
+    "environment": credentials.environment,
     **connectivity.judges("moss"),
     "moss.response": moss_api.judge,
-    "credentials": key_pair.judge,
+    "credentials": credentials.key_pair,
     "livekit.url": livekit_server.url,
     **connectivity.judges("livekit"),
     "livekit.server": livekit_server.answers,
-    "token": validation.token,
-    "token.v1": validation.token_v1,
+    "token": livekit_server.token,
+    "token.v1": livekit_server.token_v1,
     "clock": clock_offset.clock,
     "join": join.judge,
     "dispatch.named": dispatch.named,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import participant, size, spelling, times
+from . import participant, spelling, times
 from .egress import MASK, masked
 from .facts import Facts
 from .finding import ORDER, Finding, Severity, apply
@@ -19,7 +19,6 @@ from .reading import size as size_of
 from .room import room
 from .signature import RULES as SIGNATURE
 from .signature import Signed
-from .types import types
 
 __all__ = ["Finding", "Inspection", "Severity", "inspect", "inspect_claims", "read"]
 
@@ -60,13 +59,8 @@ def inspect_claims(claims: Mapping[str, Any], now: float, length: int = 0) -> li
         video, misspelled = spelling.read("video.", values["video"], spelling.GRANTS)
         found += misspelled
     facts = Facts(values, video, now, length)
-    found += [
-        *types(facts),
-        *apply((*times.RULES, *participant.RULES, *size.RULES), facts),
-        *grants(facts),
-        *room(facts),
-    ]
-    return _ordered(found)
+    rules = (*times.RULES, *participant.RULES)
+    return _ordered([*found, *spelling.types(values, video), *apply(rules, facts), *grants(facts), *room(facts)])
 
 
 def _ordered(findings: list[Finding]) -> list[Finding]:

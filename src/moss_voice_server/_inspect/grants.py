@@ -87,8 +87,6 @@ _KIND_OF_TOKEN = (
          lambda facts: facts.claims.get("video") is not None and not facts.can_join and not facts.is_for_servers,
          "video.roomJoin is not true; LiveKit answers 401", "set video.roomJoin to true"),
 )
-# fmt: on
-# fmt: off
 _JOINING = (
     Rule("no_room", "error", lambda facts: _room(facts) in (None, ""),
          "the token names no room; LiveKit answers 400, and older servers let its holder join any room",
@@ -119,8 +117,6 @@ _JOINING = (
     Rule("hidden", "info", lambda facts: facts.video.get("hidden") is True,
          "the participant is invisible to the others and to the agent", "remove hidden for people who talk"),
 )
-# fmt: on
-# fmt: off
 _POWER_RULES = (
     Rule("room_create", "warning", lambda facts: facts.video.get("roomCreate") is True,
          "roomCreate lets the holder create rooms and DELETE any room of the project",

@@ -1,9 +1,10 @@
-"""Rules about who joins: API key, identity, name, kind, metadata and attributes."""
+"""Rules about who joins: API key, identity, name, kind, metadata and attributes; and about the size of the whole."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from math import inf
 
 from .._escape import escape
 from .._validation import ATTRIBUTES_LIMIT, LABEL_LIMIT, METADATA_LIMIT
@@ -16,6 +17,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _SECRET_LENGTH = 32
 _OWN_ID = "use the user's own, opaque ID"
+_LONG, _TOO_LONG = 4_000, 8_000  # bytes; many proxies accept 8 KiB of URL or header, the rest of the request included
+_IMPOSSIBLE = 1024 * 1024 - 4_096  # bytes; Go's net/http accepts 1 MiB of request line and headers
+_SHORTEN = "keep metadata and attributes on your server, and send an ID"
 
 
 def looks_like_secret(key: str) -> bool:
@@ -70,8 +74,8 @@ def _kind(facts: Facts) -> str:
     return "" if kind == "standard" else kind
 
 
-def _above(length: int, limit: int) -> str | None:
-    return str(length) if length > limit else None
+def _above(length: int, limit: int, most: float = inf) -> str | None:
+    return str(length) if limit < length <= most else None
 
 
 # fmt: off
@@ -127,5 +131,11 @@ RULES = (
     Rule("reserved_attribute", "warning", _reserved_attribute,
          "attributes.{} is reserved by LiveKit: clients treat it as set by an agent",
          "choose a name that does not begin with lk."),
+    Rule("too_long", "error", lambda facts: _above(facts.size, _IMPOSSIBLE),
+         "the token has {} bytes; LiveKit accepts at most 1 MiB of headers", _SHORTEN),
+    Rule("long_token", "warning", lambda facts: _above(facts.size, _TOO_LONG, _IMPOSSIBLE),
+         "the token has {} bytes: browsers send it in the URL, and many proxies accept at most 8 KiB", _SHORTEN),
+    Rule("long_token", "info", lambda facts: _above(facts.size, _LONG, _TOO_LONG),
+         "the token has {} bytes: some proxies accept URLs of at most 4 KiB", _SHORTEN),
 )
 # fmt: on

@@ -13,7 +13,7 @@ from ..errors import InvalidArgument
 from .egress import credentials
 from .facts import Facts
 from .finding import Finding, Rule, apply
-from .types import ARRAY, FLAG, OBJECT, TEXT, UINT32, mismatch, wrong_type
+from .spelling import ARRAY, FLAG, OBJECT, TEXT, UINT32, mismatch, wrong_type
 
 # livekit/protocol protobufs/livekit_room.proto; the other fields are unsigned integers.
 _ROOM_TYPES = {
@@ -114,22 +114,16 @@ _ROOM = (
     Rule("egress", "info", lambda fields: bool(fields.get("egress")), "roomConfig.egress records the room as soon as it opens",
          "remove it, unless participants know about and agree to the recording"),
 )
-# fmt: on
-# fmt: off
 _NO_AGENTS = (
     Rule("no_agent", "info", lambda _: True,
          "the token names no agent: LiveKit dispatches only unnamed workers, and only when the room is new",
          "name the agent: Moss's documented worker is named, and joins only rooms whose token names it"),
 )
-# fmt: on
-# fmt: off
 _SOME_AGENTS = (
     Rule("agents_open_rooms", "info", lambda _: True,
          "LiveKit dispatches the named agents only if this token creates the room, and then no unnamed worker",
          "create a new room for every session, or dispatch the agent to an existing room with ensure_agent"),
 )
-# fmt: on
-# fmt: off
 _AGENT = (
     Rule("unnamed_agent", "info", lambda agent: agent.if_(not agent.fields.get("agentName")),
          "{} has no agentName: it stands for the unnamed workers", "set agentName to dispatch a named worker"),

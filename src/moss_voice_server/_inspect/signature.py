@@ -36,11 +36,6 @@ class Signed(NamedTuple):
         """Whether the signature has the length of its algorithm."""
         return self.token.header.get("alg") != "HS256" or len(self.token.signature) == _SIZE
 
-    @property
-    def is_swapped(self) -> bool:
-        """Whether the token names the secret in place of the key."""
-        return self.is_secret(self.iss)
-
     def is_secret(self, text: str) -> bool:
         """Whether a text is the secret."""
         secret = (self.api_secret or "").encode("utf-8", "surrogatepass")
@@ -49,7 +44,7 @@ class Signed(NamedTuple):
     @property
     def has_other_key(self) -> bool:
         """Whether the token names another key than the given one."""
-        return bool(self.api_key and self.iss) and self.iss != self.api_key and not self.is_swapped
+        return bool(self.api_key and self.iss) and self.iss != self.api_key and not self.is_secret(self.iss)
 
     def holds_secret(self, value: object) -> bool:
         """Whether a claim's value contains the secret."""
@@ -60,23 +55,19 @@ class Signed(NamedTuple):
         secret = self.api_secret or ""
         return isinstance(value, str) and len(secret) >= _GUESSABLE and secret in value
 
-    def fits(self, secret: str) -> bool:
-        """Whether the token is signed with this secret."""
-        return is_signed(self.token, secret)
-
     @property
     def cause(self) -> str:
         """Why the signature does not verify, as the code of a rule and a variant; "" where it does or is not checked."""
         secret = self.api_secret
-        if not self.has_whole_signature or secret is None or self.has_other_key or self.fits(secret):
+        if not self.has_whole_signature or secret is None or self.has_other_key or is_signed(self.token, secret):
             return ""
-        if self.is_swapped:
+        if self.is_secret(self.iss):
             return "swapped"
-        if self.api_key and self.fits(self.api_key):
+        if self.api_key and is_signed(self.token, self.api_key):
             return "signed_with_key"
-        if any(self.fits(secret + end) for end in ("\n", "\r\n", " ")):
+        if any(is_signed(self.token, secret + end) for end in ("\n", "\r\n", " ")):
             return "newline in the token's secret"
-        return "whitespace in the given secret" if self.fits(secret.strip()) else "bad_signature"
+        return "whitespace in the given secret" if is_signed(self.token, secret.strip()) else "bad_signature"
 
 
 def _exposed(facts: Signed) -> str | None:
@@ -86,8 +77,8 @@ def _exposed(facts: Signed) -> str | None:
     return next((escape(name) for name, value in claims if name.lower() != "iss" and facts.holds_secret(value)), None)
 
 
-def _is_weak(facts: Signed) -> bool:
-    return facts.api_secret is not None and len(facts.api_secret.encode()) < MIN_SECRET_BYTES
+def _is_weak(secret: str | None) -> bool:
+    return secret is not None and len(secret.encode()) < MIN_SECRET_BYTES
 
 
 def _other_key(facts: Signed) -> str | None:
@@ -113,7 +104,7 @@ RULES = (
          "set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or LIVEKIT_API_SECRET_FILE"),
     Rule("secret_inside", "error", _exposed, "{} contains the API secret: anyone who sees the token can create any token",
          "remove it, and create a new pair of key and secret, since this one is exposed"),
-    Rule("weak_secret", "warning", lambda facts: facts.has_whole_signature and _is_weak(facts),
+    Rule("weak_secret", "warning", lambda facts: facts.has_whole_signature and _is_weak(facts.api_secret),
          f"the API secret has fewer than {MIN_SECRET_BYTES} bytes, the strength of HS256 (RFC 7518, section 3.2)",
          "create a longer one for anything but local tests: livekit-server generate-keys"),
     Rule("other_key", "warning", _other_key,

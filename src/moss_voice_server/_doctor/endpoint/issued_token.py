@@ -7,9 +7,8 @@ from ..._inspect import inspect
 from ...errors import InvalidArgument
 from ..check import Ended, Verdict, fail, need, ok, skip, warn
 from ..found import Found
-from ..livekit_server import livekit_url
+from ..livekit_server import judge_token, livekit_url
 from ..target import Target
-from ..validation import judge
 
 # Findings that other checks make, or that are about this shell and not about the token.
 _ELSEWHERE = {"not_checked", "weak_secret", "other_key"}
@@ -61,7 +60,7 @@ def accepted(found: Found) -> Verdict:
         return skip("server_url is not a valid URL")
     where = f"LiveKit at {escape(server.url)}"
     try:
-        verdict = judge(server, issued.token, found.options.timeout)
+        verdict = judge_token(server, issued.token, found.options.timeout)
     except Ended:
         return fail(f"{where}, from server_url, does not answer", "check the URL that the endpoint returns")
     if verdict.status == "fail":

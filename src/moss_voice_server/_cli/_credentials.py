@@ -1,39 +1,41 @@
-"""Options for LiveKit credentials: from the command line, the environment, or standard input."""
+"""LiveKit credentials and servers: from the command line, the environment, or standard input."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .. import _environment
+from .._credentials import config
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Secret
 from ..errors import InvalidArgument
-from . import _stderr
+from . import _output
+from ._arguments import STANDARD_INPUT, add_options
 
 if TYPE_CHECKING:
     import argparse
 
-_VARIABLES = {"url": "LIVEKIT_URL", "api_key": "LIVEKIT_API_KEY", "api_secret": "LIVEKIT_API_SECRET"}
-STANDARD_INPUT = "-"
+    from .._server import MossVoiceServerSync
+
+_MOSS = tuple(name for field, name in config.VARIABLES.items() if field != "api_url")
+VARIABLES = {"url": "LIVEKIT_URL", "api_key": "LIVEKIT_API_KEY", "api_secret": "LIVEKIT_API_SECRET"}
+"""The variable of each of LiveKit's credentials."""
 OPTIONS = {"url": "--livekit-url", "api_key": "--api-key", "api_secret": "--api-secret"}
 """The option of each of the three."""
+_URL = {"--livekit-url URL": "wss://..., or ws:// on this machine"}
+_KEY_PAIR = {
+    "--api-key KEY": "LiveKit API key",
+    "--api-secret SECRET": "its secret; preferably `-` to read it from standard input, because the process list shows "
+    "arguments",
+}
 
 
-def add_options(parser: argparse.ArgumentParser, about: str, *, url: bool = True) -> None:
+def add(parser: argparse.ArgumentParser, about: str, *, url: bool = True) -> None:
     """The three options, or the two for a signature (`url=False`); `about` describes the group."""
-    group = parser.add_argument_group("LiveKit credentials", about)
-    if url:
-        group.add_argument("--livekit-url", metavar="URL", help="wss://..., or ws:// on this machine")
-    group.add_argument("--api-key", metavar="KEY", help="LiveKit API key")
-    group.add_argument(
-        "--api-secret",
-        metavar="SECRET",
-        help="its secret; preferably `-` to read it from standard input, because the process list shows arguments",
-    )
+    add_options(parser.add_argument_group("LiveKit credentials", about), {**_URL, **_KEY_PAIR} if url else _KEY_PAIR)
 
 
 def is_given(options: argparse.Namespace) -> bool:
@@ -41,37 +43,56 @@ def is_given(options: argparse.Namespace) -> bool:
     return any(each is not None for each in (options.livekit_url, options.api_key, options.api_secret))
 
 
-def is_set(environ: Mapping[str, str]) -> bool:
-    """Whether the environment contains any of the three."""
-    return any(_is_set(field, environ) for field in _VARIABLES)
-
-
-def read(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> LiveKitCredentials:
+def read(options: argparse.Namespace) -> LiveKitCredentials:
     """The credentials: an option takes precedence over its variable.
 
     Raises:
         InvalidArgument: some are missing, set twice or unreadable; the error names all that are missing.
     """
-    given = {"url": options.livekit_url, "api_key": options.api_key, "api_secret": _api_secret(options)}
-    values = {field: value if value is not None else _variable(field, environ) for field, value in given.items()}
+    values = _values({"url": options.livekit_url, "api_key": options.api_key, "api_secret": _api_secret(options)})
     missing = [field for field, value in values.items() if value is None]
     if missing:
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
-        variables = _environment.listed([_VARIABLES[field] for field in missing])
+        variables = _environment.listed([VARIABLES[field] for field in missing])
         names = _environment.listed([OPTIONS[field] for field in missing])
         raise InvalidArgument(f"{variables} {verb} not set", remedy=f"set {them}, or pass {names}")
     return LiveKitCredentials(*(value or "" for value in values.values()))
 
 
-def read_key_pair(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> tuple[str, str | None]:
+def read_key_pair(options: argparse.Namespace) -> tuple[str, str | None]:
     """API key and secret, for verifying a signature; "" and `None` where they are not given.
 
     Raises:
         InvalidArgument: one of the two is set twice or unreadable.
     """
-    given = {"api_key": options.api_key, "api_secret": _api_secret(options)}
-    key, secret = (value if value is not None else _variable(field, environ) for field, value in given.items())
+    key, secret = _values({"api_key": options.api_key, "api_secret": _api_secret(options)}).values()
     return key or "", secret
+
+
+def server(options: argparse.Namespace) -> MossVoiceServerSync:
+    """From the options for LiveKit credentials, else from the Moss API, else from LiveKit's variables.
+
+    Raises:
+        InvalidArgument: no credentials are set, or they are damaged.
+        CredentialsError: the Moss API returned none.
+    """
+    from .._server import MossVoiceServerSync
+
+    if not is_given(options):
+        if any(_is_set(name) for name in _MOSS):
+            return MossVoiceServerSync.from_env()
+        if not any(_is_set(name) for name in VARIABLES.values()):
+            moss, livekit = _environment.listed(_MOSS), _environment.listed([*VARIABLES.values()])
+            raise InvalidArgument("no credentials are set", remedy=f"set {moss}, or {livekit}")
+    return MossVoiceServerSync.from_livekit(*read(options))
+
+
+def _values(given: dict[str, str | None]) -> dict[str, str | None]:
+    """The same values, completed from the environment."""
+    found = {
+        field: _environment.optional(Secret(os.environ), VARIABLES[field]) for field in given if given[field] is None
+    }
+    return {**given, **{field: value and value.reveal() for field, value in found.items()}}
 
 
 def _api_secret(options: argparse.Namespace) -> str | None:
@@ -79,15 +100,15 @@ def _api_secret(options: argparse.Namespace) -> str | None:
     if secret == STANDARD_INPUT:
         return _from_standard_input()
     if secret is not None:
-        _stderr.warning(
+        _output.warning(
             "the process list and the shell's history show the value of --api-secret: set LIVEKIT_API_SECRET or "
             "LIVEKIT_API_SECRET_FILE, or pass `--api-secret -` and write it to standard input"
         )
     return secret
 
 
-def _is_set(field: str, environ: Mapping[str, str]) -> bool:
-    return _environment.is_set(Secret(environ), _VARIABLES[field])
+def _is_set(name: str) -> bool:
+    return _environment.is_set(Secret(os.environ), name)
 
 
 def _from_standard_input() -> str:
@@ -105,9 +126,3 @@ def _from_standard_input() -> str:
             "standard input does not contain a secret", field="api_secret", remedy="write one line of UTF-8 text to it"
         )
     return text.rstrip("\r\n")
-
-
-def _variable(field: str, environ: Mapping[str, str]) -> str | None:
-    name = _VARIABLES[field]
-    value = _environment.optional(Secret(environ), name)
-    return None if value is None else value.reveal()
