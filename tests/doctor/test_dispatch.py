@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from moss_voice_server._doctor import Check
+from moss_voice_server._doctor.check import fail
 from moss_voice_server._doctor.dispatch import Outcome, verdict
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.doctor.helpers import assert_found, examined, fails, livekit_environ, moss_secrets, options
@@ -123,7 +124,7 @@ def test_invalid_name(livekit_server: LiveKitServer) -> None:
 
 
 JOINED, ABSENT = Outcome("agent-1", 0.4), Outcome(None, 15.0)
-BROKEN = Outcome(trouble=("/rtc: HTTP 500: LiveKit cannot open a session", "check its log"))
+BROKEN = Outcome(trouble=fail("/rtc: HTTP 500: LiveKit cannot open a session", "check its log"))
 VERDICTS: dict[str, tuple[str, bool, Outcome | None, Outcome, str, str]] = {
     "both": ("clerk", False, JOINED, JOINED, "ok", "ok"),
     "named only": ("clerk", False, JOINED, ABSENT, "ok", "skip"),

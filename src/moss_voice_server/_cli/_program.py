@@ -39,24 +39,17 @@ _COMMANDS = {
     "transcripts": transcripts.COMMAND,
 }
 # The option of each argument of the library.
+_SAME_NAMES = (
+    *("identity", "name", "metadata", "agent_metadata", "agent_deployment", "ttl", "room_config"),
+    *("endpoint", "header", "origin", "agent_timeout"),
+)
 _OPTIONS = {
-    "identity": "--identity",
+    **{name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES},
     "room_name": "--room",
-    "name": "--name",
-    "metadata": "--metadata",
     "attributes": "--attribute",
-    "agent_name": "--agent",
-    "agents": "--agent",
+    **dict.fromkeys(("agent_name", "agents"), "--agent"),
     "deployment": "--agent-deployment",
-    "agent_metadata": "--agent-metadata",
-    "agent_deployment": "--agent-deployment",
-    "ttl": "--ttl",
     "can_publish_sources": "--source",
-    "room_config": "--room-config",
-    "endpoint": "--endpoint",
-    "header": "--header",
-    "origin": "--origin",
-    "agent_timeout": "--agent-timeout",
     **_credentials.OPTIONS,
 }
 
@@ -89,13 +82,8 @@ def _parser() -> Parser:
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, command in _COMMANDS.items():
-        added = commands.add_parser(
-            name,
-            help=command.help,
-            usage=f"%(prog)s {command.usage}",
-            description=command.description,
-            epilog=command.epilog,
-        )
+        texts = {"help": command.help, "description": command.description, "epilog": command.epilog}
+        added = commands.add_parser(name, usage=f"%(prog)s {command.usage}", **texts)
         added.set_defaults(run=command.run)
         command.add(added)
     return parser

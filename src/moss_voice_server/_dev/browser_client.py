@@ -71,7 +71,7 @@ class ClientBundle:
 
     def start(self) -> None:
         """Find the file; if it is missing and npm is installed, start to fetch it in the background."""
-        cache = _cache(self._environ)
+        cache = cache_folder(self._environ) / f"livekit-client-{VERSION}"
         found = _read(self._vendor) or _read(cache)
         if found is not None or _npm(self._environ) is None:
             self.file.set_result(found)
@@ -170,31 +170,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _extract(archive: Path, folder: Path) -> None:
     """Extract the two files from npm's package, by name; the hash is checked before anything is written."""
+    files: dict[str, bytes] = {}
     try:
         with tarfile.open(archive) as package:
-            script = _member(package, f"package/dist/{FILE}")
-            license_text = _member(package, f"package/{_LICENSE}")
+            for path in (f"dist/{FILE}", _LICENSE):
+                member = package.extractfile(f"package/{path}")
+                files[Path(path).name] = member.read(_LARGEST) if member else b""
     except (tarfile.TarError, KeyError, EOFError, OSError) as error:
-        raise ClientError(
-            f"npm's package of livekit-client {VERSION} cannot be read ({type(error).__name__})"
-        ) from None
-    if not _is_pinned(script):
+        reason = type(error).__name__
+        raise ClientError(f"npm's package of livekit-client {VERSION} cannot be read ({reason})") from None
+    if not _is_pinned(files[FILE]):
         raise ClientError(
             f"npm's livekit-client {VERSION} does not match the pinned hash: it is not the published file"
         )
-    (folder / FILE).write_bytes(script)
-    (folder / _LICENSE).write_bytes(license_text)
-
-
-def _member(package: tarfile.TarFile, name: str) -> bytes:
-    member = package.extractfile(name)
-    if member is None:
-        raise KeyError(name)
-    return member.read(_LARGEST)
-
-
-def _cache(environ: Mapping[str, str]) -> Path:
-    return cache_folder(environ) / f"livekit-client-{VERSION}"
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
 
 
 def _npm(environ: Mapping[str, str]) -> str | None:

@@ -1,11 +1,27 @@
-"""What the local page needs to know: its mode, its servers, its agents, and the remedies that it shows."""
+"""What the local page needs to know, and its Content Security Policy: what it may load, and where it may connect."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from moss_voice_server._urls import LOOPBACK
+
+from .browser_client import CDN, FILE
+
+if TYPE_CHECKING:
+    from .browser_client import ClientBundle
 
 Mode = Literal["local", "moss", "endpoint"]
+# LiveKit Cloud sends a client on to the server of its region.
+_CLOUDS = ("livekit.cloud", "livekit.run")
+# The developer's endpoint names the LiveKit server, so it is not known before the page is loaded.
+_ANY_LIVEKIT = (
+    "wss:",
+    "https:",
+    *(f"{scheme}://{host}:*" for host in ("127.0.0.1", "localhost") for scheme in ("ws", "http")),
+)
 
 
 @dataclass(frozen=True)
@@ -39,3 +55,39 @@ class PageConfig:
     def as_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return {**asdict(self), "can_join": self.can_join}
+
+
+def content_security_policy(config: PageConfig, client: ClientBundle) -> str:
+    """The header's value (W3C, level 3)."""
+    # While npm fetches the client, the page may still have to use the CDN.
+    is_served_here = client.file.done() and client.source == FILE
+    if config.mode == "endpoint":
+        parts = urlsplit(config.token_url)
+        connect: tuple[str, ...] = (f"{parts.scheme}://{parts.netloc}", *_ANY_LIVEKIT)
+    else:
+        connect = _livekit_sources(config.livekit) if config.livekit else ()
+    sources = {
+        "default-src": ("'none'",),
+        "script-src": ("'self'",) if is_served_here else ("'self'", CDN),
+        "style-src": ("'self'",),
+        "img-src": ("'self'",),
+        "connect-src": ("'self'", *connect),
+        "media-src": ("blob:",),
+        "base-uri": ("'none'",),
+        "form-action": ("'none'",),
+        "frame-ancestors": ("'none'",),
+    }
+    return "; ".join(f"{name} {' '.join(allowed)}" for name, allowed in sources.items())
+
+
+def _livekit_sources(url: str) -> tuple[str, ...]:
+    """The sources through which LiveKit's client reaches the server at `url`."""
+    parts = urlsplit(url)
+    is_plain = parts.scheme in ("ws", "http")
+    names = [parts.netloc]
+    host = parts.hostname or ""
+    if host not in LOOPBACK:
+        names += [f"*.{cloud}" for cloud in _CLOUDS if host.endswith(f".{cloud}")]
+    return tuple(
+        f"{scheme}://{name}" for name in names for scheme in (("ws", "http") if is_plain else ("wss", "https"))
+    )

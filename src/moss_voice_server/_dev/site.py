@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from moss_voice_server.endpoint import Admission, TokenRequest
 from moss_voice_server.grants import ParticipantInfo
 
 from .browser_client import FILE, INTEGRITY
-from .policy import content_security_policy
+from .page_config import content_security_policy
 
 if TYPE_CHECKING:
     from moss_voice_server.endpoint import Server
@@ -27,6 +28,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Answer = tuple[int, bytes | str, str]  # status, body, content type
 Diagnose = Callable[[str], list[Mapping[str, Any]]]
 
 TOKEN_PATH = "/voice/token"  # noqa: S105 - a path
@@ -48,6 +50,8 @@ _FILES = {
 _CLIENT_WAIT = 90.0  # seconds that a browser waits for the client; npm's own timeout is shorter
 _MAX_ORIGINS = 16  # pages of other ports on this machine, whose token endpoints are kept
 _MAX_BODY = 16_384  # bytes
+# An Origin header of a page that this machine serves (RFC 6454, section 6.2: scheme, host, port).
+_LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 
 
 class Site:
@@ -74,25 +78,27 @@ class Site:
         # Resources, not paths: the package may be in a zip file.
         page = resources.files(__package__) / "page"
         self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
-        self._token_apps: dict[str, App] = {}
+        self._token_app = lru_cache(_MAX_ORIGINS)(self._new_token_app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if headers.get(b"host", "").lower() not in self._hosts:
-            await self._send(send, 421, f"This page is for this machine only: open {self._url}\n")
-        elif scope["path"] == TOKEN_PATH:
-            await self._token_endpoint(headers.get(b"origin", ""))(scope, receive, send)
+        is_ours = headers.get(b"host", "").lower() in self._hosts
+        if is_ours and scope["path"] == TOKEN_PATH:
+            origin = headers.get(b"origin", "")
+            await self._token_app(origin if _LOCAL_ORIGIN.fullmatch(origin) else "")(scope, receive, send)
+            return
+        if not is_ours:
+            answer: Answer = (421, f"This page is for this machine only: open {self._url}\n", _TEXT)
         elif scope["path"] == _DIAGNOSE_PATH and scope["method"] == "POST" and self._diagnose is not None:
-            await self._send_diagnosis(self._diagnose, headers, receive, send)
+            answer = await self._diagnosis(self._diagnose, headers.get(b"origin", ""), receive)
         elif scope["method"] not in ("GET", "HEAD"):
-            await self._send(send, 405, "Only GET and HEAD are allowed.\n", extra=[(b"allow", b"GET, HEAD")])
+            answer = (405, "Only GET and HEAD are allowed.\n", _TEXT)
         else:
-            status, body, kind = await self._find(scope["path"])
-            await self._send(send, status, body, kind, is_head=scope["method"] == "HEAD")
+            answer = await self._find(scope["path"])
+        await self._send(send, *answer, is_head=scope["method"] == "HEAD")
 
-    async def _find(self, path: str) -> tuple[int, bytes | str, str]:
-        """Status, body and content type for a path."""
+    async def _find(self, path: str) -> Answer:
         if path in self._files:
             return (200, *self._files[path])
         if path == "/config.json":
@@ -113,13 +119,10 @@ class Site:
         except asyncio.TimeoutError:
             return None
 
-    async def _send_diagnosis(
-        self, diagnose: Diagnose, headers: Mapping[bytes, str], receive: Receive, send: Send
-    ) -> None:
+    async def _diagnosis(self, diagnose: Diagnose, origin: str, receive: Receive) -> Answer:
         """Why the developer's endpoint fails; for our own page only, since it makes requests in the developer's name."""
-        if headers.get(b"origin") not in {f"http://{host}" for host in self._hosts}:
-            await self._send(send, 403, "Only the local page may send this request.\n")
-            return
+        if origin not in {f"http://{host}" for host in self._hosts}:
+            return 403, "Only the local page may send this request.\n", _TEXT
         body = b""
         while len(body) <= _MAX_BODY:
             message = await receive()
@@ -129,31 +132,15 @@ class Site:
         try:
             authorization = str(json.loads(body[:_MAX_BODY])["authorization"])
         except (ValueError, TypeError, KeyError):
-            await self._send(send, 400, 'The body must be {"authorization": "..."}.\n')
-            return
+            return 400, 'The body must be {"authorization": "..."}.\n', _TEXT
         checks = await asyncio.get_running_loop().run_in_executor(None, diagnose, authorization)
-        await self._send(send, 200, json.dumps(checks), "application/json")
+        return 200, json.dumps(checks), "application/json"
 
-    def _token_endpoint(self, origin: str) -> App:
-        """The endpoint for our own page, or for a page on another port of this machine: the developer's own."""
-        allow_origins = [origin] if _is_local(origin) else []
-        app = self._token_apps.get(origin if allow_origins else "")
-        if app is None:
-            app = token_app(self._server, authorize=_Guests(self._config.agent), allow_origins=allow_origins)
-            if len(self._token_apps) < _MAX_ORIGINS:
-                self._token_apps[origin if allow_origins else ""] = app
-        return app
+    def _new_token_app(self, origin: str) -> App:
+        """The endpoint for our own page (""), or for a page on another port of this machine: the developer's own."""
+        return token_app(self._server, authorize=_Guests(self._config.agent), allow_origins=[origin] if origin else [])
 
-    async def _send(
-        self,
-        send: Send,
-        status: int,
-        body: bytes | str,
-        kind: str = _TEXT,
-        *,
-        is_head: bool = False,
-        extra: list[tuple[bytes, bytes]] | None = None,
-    ) -> None:
+    async def _send(self, send: Send, status: int, body: bytes | str, kind: str, *, is_head: bool) -> None:
         content = body if isinstance(body, bytes) else body.encode()
         headers = [
             (b"content-type", kind.encode()),
@@ -165,7 +152,7 @@ class Site:
             (b"x-content-type-options", b"nosniff"),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"cross-origin-resource-policy", b"same-origin"),
-            *(extra or []),
+            *([(b"allow", b"GET, HEAD")] if status == 405 else []),
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if is_head else content})
@@ -183,9 +170,3 @@ class _Guests:
         guest = ParticipantInfo(new_guest(), "Guest")
         agents = [] if scope["query_string"] == AUTOMATIC.encode() else self._agents
         return Admission(guest, agents=agents, allowed_agents=self._agents, client_may_set=("name",))
-
-
-def _is_local(origin: str) -> bool:
-    """Whether an Origin header is of a page that this machine serves (RFC 6454, section 6.2: scheme, host, port)."""
-    match = re.fullmatch(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", origin)
-    return match is not None

@@ -27,8 +27,8 @@ class Outcome(NamedTuple):
     """The identity of the agent that joined; `None`: none did."""
     seconds: float = 0.0
     """How long it took, or how long the doctor waited."""
-    trouble: tuple[str, str] | None = None
-    """Cause and remedy where the room could not be joined."""
+    trouble: Verdict | None = None
+    """Why the room could not be joined."""
 
 
 def named(found: Found) -> Verdict:
@@ -85,7 +85,7 @@ def _named(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Out
     if named is None:
         return skip("no agent name is known", "pass --agent NAME to dispatch a worker by its name")
     if named.trouble:
-        return fail(*named.trouble)
+        return named.trouble
     if named.identity is not None:
         return ok(f"agent {name} joined after {named.seconds:.1f} s")
     waited = f"no agent joined within {named.seconds:.0f} s: no worker is registered as {name}"
@@ -102,7 +102,7 @@ def _named(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Out
 
 def _unnamed(name: str, named: Outcome | None, unnamed: Outcome) -> Verdict:
     if unnamed.trouble:
-        return fail(*unnamed.trouble)
+        return unnamed.trouble
     if unnamed.identity is not None:
         return ok(f"an unnamed agent joined after {unnamed.seconds:.1f} s")
     if named is not None:
@@ -120,10 +120,10 @@ def _wait(found: Found, joined: threading.Event, other_joined: threading.Event, 
         token = join_token(found, room, *agents, ttl=options.agent_timeout + _MARGIN)
     except InvalidArgument as error:
         remedy = error.remedy or "correct the agent's name, in Moss and in the worker"
-        return Outcome(trouble=(f"the agent's name is invalid: {error.message}", remedy))
+        return Outcome(trouble=fail(f"the agent's name is invalid: {error.message}", remedy))
     signal = connect(need(found.server), token, options.timeout)
     if isinstance(signal, Refused):
-        return Outcome(trouble=join.explain(signal, options.timeout)[1:3])
+        return Outcome(trouble=join.explain(signal, options.timeout))
     deadline, is_last_call = started + options.agent_timeout, False
     try:
         for message in signal.messages(options.agent_timeout):
@@ -131,7 +131,7 @@ def _wait(found: Found, joined: threading.Event, other_joined: threading.Event, 
                 joined.set()
                 return Outcome(message.agents[0], time.monotonic() - started)
             if isinstance(message, Left):
-                return Outcome(trouble=join.explain(message, options.timeout)[1:3])
+                return Outcome(trouble=join.explain(message, options.timeout))
             if other_joined.is_set() and not is_last_call:
                 deadline, is_last_call = min(deadline, time.monotonic() + grace), True
             if time.monotonic() > deadline:
