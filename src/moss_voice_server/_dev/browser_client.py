@@ -145,16 +145,15 @@ def _pack(npm: str, folder: str, environ: Mapping[str, str], timeout: float, sto
     deadline = time.monotonic() + timeout
     try:
         with guarded(-process.pid, folder):
-            while True:
-                with suppress(subprocess.TimeoutExpired):
-                    status = process.wait(_POLL_INTERVAL)
-                    break
-                if stop.is_set() or time.monotonic() > deadline:
+            while process.poll() is None:
+                if stop.wait(_POLL_INTERVAL) or time.monotonic() > deadline:
                     raise ClientError(f"npm did not fetch livekit-client {VERSION} within {timeout:g} s: try again")
     finally:
         _end(process)
-    if status:
-        raise ClientError(f"`npm pack livekit-client@{VERSION}` failed with status {status}: run it to see why")
+    if process.returncode:
+        raise ClientError(
+            f"`npm pack livekit-client@{VERSION}` failed with status {process.returncode}: run it to see why"
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -34,11 +34,11 @@ class Rule(NamedTuple):
     remedy: str
 
 
-def apply(rules: Iterable[Rule], facts: Any) -> Iterator[Finding]:
-    """All findings of these rules, in their order."""
+def apply(rules: Iterable[Rule], facts: Any, where: str = "") -> Iterator[Finding]:
+    """All findings of these rules, in their order; `where` replaces `{}` if a rule says `True`."""
     for rule in rules:
         found = rule.found(facts) or ()
-        for detail in ("",) if found is True else (found,) if isinstance(found, str) else found:
+        for detail in (where,) if found is True else (found,) if isinstance(found, str) else found:
             yield Finding(rule.code, rule.severity, rule.message.format(detail), rule.remedy)
 
 

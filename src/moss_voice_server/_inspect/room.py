@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._escape import escape
 from .._token.egress import camel
@@ -69,9 +69,13 @@ def _unknown(where: str, name: str, known: set[str]) -> Finding:
 
 def _agents(agents: object) -> Iterator[Finding]:
     if not isinstance(agents, list) or not agents:
-        yield from apply(_NO_AGENTS, None)
+        message = "the token names no agent: LiveKit dispatches only unnamed workers, and only when the room is new"
+        remedy = "name the agent: Moss's documented worker is named, and joins only rooms whose token names it"
+        yield Finding("no_agent", "info", message, remedy)
         return
-    yield from apply(_SOME_AGENTS, None)
+    message = "LiveKit dispatches the named agents only if this token creates the room, and then no unnamed worker"
+    remedy = "create a new room for every session, or dispatch the agent to an existing room with ensure_agent"
+    yield Finding("agents_open_rooms", "info", message, remedy)
     seen: set[object] = set()
     for index, agent in enumerate(agents):
         where = f"roomConfig.agents[{index}]"
@@ -80,17 +84,8 @@ def _agents(agents: object) -> Iterator[Finding]:
             continue
         fields = yield from _read(f"{where}.", agent, AGENT_FIELDS, _AGENT_TYPES)
         name = fields.get("agentName")
-        yield from apply(_AGENT, _Agent(where, fields, name in seen))
+        yield from apply(_AGENT, {**fields, "is_repeated": name in seen}, where)
         seen.add(name)
-
-
-class _Agent(NamedTuple):
-    where: str
-    fields: Mapping[str, Any]
-    is_repeated: bool
-
-    def if_(self, wrong: bool) -> str:
-        return self.where if wrong else ""
 
 
 def _is_bad_deployment(name: str) -> bool:
@@ -114,30 +109,19 @@ _ROOM = (
     Rule("egress", "info", lambda fields: bool(fields.get("egress")), "roomConfig.egress records the room as soon as it opens",
          "remove it, unless participants know about and agree to the recording"),
 )
-_NO_AGENTS = (
-    Rule("no_agent", "info", lambda _: True,
-         "the token names no agent: LiveKit dispatches only unnamed workers, and only when the room is new",
-         "name the agent: Moss's documented worker is named, and joins only rooms whose token names it"),
-)
-_SOME_AGENTS = (
-    Rule("agents_open_rooms", "info", lambda _: True,
-         "LiveKit dispatches the named agents only if this token creates the room, and then no unnamed worker",
-         "create a new room for every session, or dispatch the agent to an existing room with ensure_agent"),
-)
 _AGENT = (
-    Rule("unnamed_agent", "info", lambda agent: agent.if_(not agent.fields.get("agentName")),
+    Rule("unnamed_agent", "info", lambda agent: not agent.get("agentName"),
          "{} has no agentName: it stands for the unnamed workers", "set agentName to dispatch a named worker"),
-    Rule("bad_deployment", "error", lambda agent: agent.if_(_is_bad_deployment(agent.fields.get("deployment") or "")),
+    Rule("bad_deployment", "error", lambda agent: _is_bad_deployment(agent.get("deployment") or ""),
          "{}.deployment is too long, or contains an underscore, a space or a control character: LiveKit silently skips the agent",
          f"use at most {DEPLOYMENT_LIMIT} bytes, with - in place of _"),
-    Rule("unknown_restart_policy", "warning",
-         lambda agent: agent.if_(agent.fields.get("restartPolicy") not in _RESTART_POLICIES),
+    Rule("unknown_restart_policy", "warning", lambda agent: agent.get("restartPolicy") not in _RESTART_POLICIES,
          "LiveKit does not know {}.restartPolicy and ignores it", "use JRP_NEVER, or remove it"),
     Rule("wrong_type", "error",
-         lambda agent: agent.if_(not all(isinstance(value, str) for value in (agent.fields.get("attributes") or {}).values())),
+         lambda agent: not all(isinstance(value, str) for value in (agent.get("attributes") or {}).values()),
          "{}.attributes contains a value that is not a string; LiveKit answers 401 to the whole token",
          "make every value a string"),
-    Rule("same_agent_twice", "warning", lambda agent: agent.if_(agent.is_repeated),
+    Rule("same_agent_twice", "warning", lambda agent: agent["is_repeated"],
          "{} repeats an agent: LiveKit dispatches it twice", "name each agent once"),
 )
 # fmt: on
