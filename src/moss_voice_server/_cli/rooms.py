@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._duration import format_duration
 from .._escape import escape
@@ -169,7 +169,7 @@ def _is_confirmed(options: argparse.Namespace, rooms: Sequence[str]) -> bool:
     return False
 
 
-def _report(options: argparse.Namespace, ended: Iterable[str], failed: Any) -> int:
+def _report(options: argparse.Namespace, ended: Iterable[str], failed: Mapping[str, MossVoiceError]) -> int:
     if options.json:
         _output.print_json({"ended": list(ended), "failed": {room: str(error) for room, error in failed.items()}})
     else:
