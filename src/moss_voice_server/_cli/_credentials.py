@@ -92,7 +92,7 @@ def _values(given: dict[str, str | None]) -> dict[str, str | None]:
     found = {
         field: _environment.optional(Secret(os.environ), VARIABLES[field]) for field in given if given[field] is None
     }
-    return {**given, **{field: value and value.reveal() for field, value in found.items()}}
+    return {**given, **{field: value.reveal() for field, value in found.items() if value is not None}}
 
 
 def _api_secret(options: argparse.Namespace) -> str | None:

@@ -82,7 +82,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action=VersionAction, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, command in _COMMANDS.items():
-        texts = {"help": command.help, "description": command.description, "epilog": command.epilog}
+        texts: dict[str, Any] = {"help": command.help, "description": command.description, "epilog": command.epilog}
         added = commands.add_parser(name, usage=f"%(prog)s {command.usage}", **texts)
         added.set_defaults(run=command.run)
         command.add(added)
