@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 from flask import Blueprint, Flask, Request, abort, current_app, g, make_response, redirect, request, session
 from werkzeug.exceptions import HTTPException
 
-from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
 from moss_voice_server.flask import token_blueprint
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.support.tokens import API_KEY, API_SECRET, URL, claims
 
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
@@ -201,3 +203,17 @@ def test_limit_of_the_application() -> None:
         post(app, data=b"{" + b" " * size + b"}", json=None, content_type="application/json").status_code
         for size in (98, 99)
     ]
+
+
+@pytest.mark.parametrize("server_class", [MossVoiceServer, MossVoiceServerSync])
+def test_a_request_during_the_first_fetch_waits_as_well(server_class: Any) -> None:
+    """It shares the fetch, and is not refused."""
+    with FakeMoss() as moss, ThreadPoolExecutor(2) as pool:
+        moss.queue(MockResponse(hang=True))
+        app = app_with(token_blueprint(server_class(**moss.arguments), authorize=allow_guests()))
+        first = pool.submit(post, app)
+        moss.wait_for(1)
+        second = pool.submit(post, app)
+        wait([second], 0.3)  # it is refused at once, or waits
+        moss.release()
+        assert [201, 201, 1] == [first.result().status_code, second.result().status_code, moss.count]

@@ -157,8 +157,12 @@ class TokenEndpoint(Sealed):
             raise wrong_result("server", server, "return a MossVoiceServer or MossVoiceServerSync")
         try:
             params, details = _mint(server, admission, token_request)
-        except CredentialsNotLoaded:  # only constructed: one fetch, which all requests share
-            await call(server.refresh, is_nonblocking(server.refresh))
+        except CredentialsError:
+            status = server.status()
+            if status.state in ("expired", "rejected") or status.last_error is not None:
+                raise
+            if status.state == "empty":  # only constructed: one fetch, which all requests share
+                await call(server.refresh, is_nonblocking(server.refresh))
             params, details = _mint(server, admission, token_request)
         incoming.reported = True
         if self._on_token is not None or audit.isEnabledFor(logging.INFO):
