@@ -582,10 +582,7 @@ def test_close_leaves_no_thread_and_no_socket(pool: ThreadPoolExecutor) -> None:
         warnings.simplefilter("always")
         moss = FakeMoss().start()
         moss.queue(
-            MockResponse(hang=True),
-            MockResponse(delay=60),
-            FaultResponse(trickle=60),
-            FaultResponse(endless_body=True),
+            MockResponse(hang=True), MockResponse(delay=60), FaultResponse(trickle=60), FaultResponse(endless_body=True)
         )
         visitors = [dial(moss) for _ in range(5)]  # the fifth says nothing
         for visitor in visitors[:4]:
