@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import ssl
 
 import httpx2
 
@@ -17,13 +16,8 @@ TOO_MANY_FILES = TransportError(
 )
 
 
-def ssl_context() -> ssl.SSLContext:
-    """The TLS settings that the client uses, with SSL_CERT_FILE and SSL_CERT_DIR.
-
-    Raises:
-        OSError: one of these variables names something that cannot be read.
-    """
-    return httpx2.create_ssl_context()
+ssl_context = httpx2.create_ssl_context
+"""The TLS settings that the client uses, with SSL_CERT_FILE and SSL_CERT_DIR; an OSError if one cannot be read."""
 
 
 def proxy_variables(request: Request) -> list[str]:

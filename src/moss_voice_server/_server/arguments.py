@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import _clock
@@ -116,7 +116,7 @@ def default_api_url(environ: Secret[Mapping[str, str]]) -> Secret[str]:
     return _environment.optional(environ, VARIABLES["api_url"]) or Secret(DEFAULT_API_URL)
 
 
-def from_environment(environ: Secret[Mapping[str, str]], passed: Container[str] = ()) -> dict[str, Secret[str]]:
+def from_environment(environ: Secret[Mapping[str, str]], passed: Collection[str] = ()) -> dict[str, Secret[str]]:
     """The arguments that an environment names; those that are `passed` already are not looked up.
 
     Raises:
@@ -125,9 +125,9 @@ def from_environment(environ: Secret[Mapping[str, str]], passed: Container[str] 
     from .. import _environment
     from .._credentials.config import VARIABLES
 
-    wanted = {argument: name for argument, name in VARIABLES.items() if argument not in passed}
-    found = _environment.required(environ, [name for argument, name in wanted.items() if argument != "api_url"])
-    arguments = {argument: found[name] for argument, name in wanted.items() if argument != "api_url"}
-    if "api_url" in wanted:
+    wanted = {argument: name for argument, name in VARIABLES.items() if argument not in (*passed, "api_url")}
+    found = _environment.required(environ, wanted.values())
+    arguments = {argument: found[name] for argument, name in wanted.items()}
+    if "api_url" not in passed:
         arguments["api_url"] = default_api_url(environ)
     return arguments
