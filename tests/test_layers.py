@@ -73,8 +73,7 @@ ipaddress itertools json math operator re string types typing unicodedata urllib
 IMPURE_CALLS = "breakpoint exec eval input now open print today urandom utcnow"
 PURE = """
 errors grants credentials _duration _escape _json _jwt _livekit_credentials _secret _urls _validation
-_token _credentials.config _credentials.events _credentials.fetch _credentials.response _credentials.source
-_credentials.state _credentials.wording
+_token _credentials.config _credentials.fetch _credentials.source _credentials.state _credentials.wording
 _http.flow _http.model _livekit_api.agents _livekit_api.call _livekit_api.models _livekit_api.operations
 _livekit_api.parse _livekit_api.webhook _session_reports.models _session_reports.pages
 _endpoint.cors _endpoint.decide _endpoint.openapi

@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
-from moss_voice_server._credentials.events import (
+from moss_voice_server._credentials.fetch import TEXTS, parse
+from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.source import Fetched, NotModified
+from moss_voice_server._credentials.state import CacheState, Instant, after_failure, after_success, state_at
+from moss_voice_server._credentials.wording import (
     DEBUG,
     ERROR,
     INFO,
@@ -16,11 +20,6 @@ from moss_voice_server._credentials.events import (
     Reported,
     log_event,
 )
-from moss_voice_server._credentials.fetch import TEXTS
-from moss_voice_server._credentials.model import Credentials
-from moss_voice_server._credentials.response import parse
-from moss_voice_server._credentials.source import Fetched, NotModified
-from moss_voice_server._credentials.state import CacheState, Instant, after_failure, after_success, state_at
 from moss_voice_server._http.model import Failure
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable

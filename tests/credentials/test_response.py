@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moss_voice_server._credentials.fetch import FIELDS, ParseError, parse
 from moss_voice_server._credentials.model import ARGUMENTS, Credentials, validated
-from moss_voice_server._credentials.response import FIELDS, ParseError, parse
 from moss_voice_server._secret import Secret
 from moss_voice_server.errors import InvalidArgument
 

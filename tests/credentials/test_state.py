@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_voice_server._credentials.fetch import TEXTS
+from moss_voice_server._credentials.fetch import TEXTS, parse
 from moss_voice_server._credentials.model import Credentials, StaticCredentials
-from moss_voice_server._credentials.response import parse
 from moss_voice_server._credentials.source import Fetched, NotModified
 from moss_voice_server._credentials.state import (
     CacheState,

@@ -18,7 +18,7 @@ import pytest
 import trio
 
 from moss_voice_server import MossVoiceServer
-from moss_voice_server._credentials.response import FIELDS
+from moss_voice_server._credentials.fetch import FIELDS
 from moss_voice_server._http.client import send, send_async
 from moss_voice_server._http.model import Answer, Attempt, Peer, Request, Response, TransportError
 from moss_voice_server._secret import Secret

@@ -10,9 +10,8 @@ from typing import Any
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._credentials.cache import CredentialsCache
 from moss_voice_server._credentials.config import config
-from moss_voice_server._credentials.fetch import MossSource
+from moss_voice_server._credentials.fetch import FIELDS, MossSource
 from moss_voice_server._credentials.model import Credentials
-from moss_voice_server._credentials.response import FIELDS
 from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._http.flow import Flow
 from moss_voice_server._http.model import Answer, Attempt, Response, TransportError

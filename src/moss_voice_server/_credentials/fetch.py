@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .._http.flow import TEMPORARY, Flow, RetryPolicy, Timing, with_retries
 from .._http.model import Failure, Peer, Request, Response
-from .._secret import Sealed
+from .._json import InvalidJSON, decode
+from .._secret import Sealed, Secret
 from ..credentials import RefreshPolicy, seconds
-from ..errors import CredentialsInvalid, CredentialsNotLoaded, CredentialsRejected, CredentialsUnavailable
+from ..errors import (
+    CredentialsInvalid,
+    CredentialsNotLoaded,
+    CredentialsRejected,
+    CredentialsUnavailable,
+    InvalidArgument,
+)
 from .config import Config
-from .model import Credentials
-from .response import ParseError, parse
+from .model import Credentials, validated
 from .runtime import Runtime
 from .source import Fetched, NotModified, Result
 from .wording import Texts
@@ -29,6 +35,7 @@ TEXTS = Texts(
     CredentialsNotLoaded,
     "create it with {owner}.create() or {owner}.from_env(), or call refresh() first",
 )
+FIELDS = ("voice_agent_url", "voice_agent_api_key", "voice_agent_api_secret", "voice_agent_name")
 _MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may set the age at which a refresh is due
 
 
@@ -155,3 +162,48 @@ def _etag(response: Response) -> str:
     """The entity tag to send back, if it is valid (RFC 9110, section 8.8.3)."""
     value = response.headers.get("etag", "")
     return value if re.fullmatch(r'(W/)?"[\x21\x23-\x7e]{0,200}"', value) else ""
+
+
+class ParseError(NamedTuple):
+    """Why a response cannot be used. A value, because an exception's frames would hold the body."""
+
+    message: str
+    is_complete: bool
+    """Whether the body arrived as it was sent, so that another request would bring the same."""
+
+
+_JSON_ERRORS = {
+    "syntax": ("it is not JSON", False),
+    "duplicate_name": ("it repeats a field", True),
+    "number": ("it contains a number that is not JSON", True),
+    "too_deep": ("it is nested too deeply", True),
+}
+
+
+def parse(body: Secret[bytes]) -> Credentials | ParseError:
+    """The credentials in a response's body."""
+    try:
+        fields = Secret(decode(body.reveal()))
+    except InvalidJSON as error:
+        return ParseError(*_JSON_ERRORS[error.reason])
+    if not isinstance(fields.reveal(), dict):
+        return ParseError(f"it is a JSON {_kind(fields)}, not an object", is_complete=True)
+    missing = [name for name in FIELDS if name not in fields.reveal()]
+    if missing:
+        return ParseError(f"the field {', '.join(missing)} is missing", is_complete=True)
+    wrong = [name for name in FIELDS if not isinstance(fields.reveal()[name], str)]
+    if wrong:
+        return ParseError(f"the field {', '.join(wrong)} is not a string", is_complete=True)
+    url, api_key, api_secret, agent_name = (Secret(fields.reveal()[name]) for name in FIELDS)
+    try:
+        credentials = validated(url, api_key, api_secret, agent_name, FIELDS)
+    except InvalidArgument as error:
+        return ParseError(f"the field {error.message}", is_complete=True)
+    if not credentials.agent_name:
+        return ParseError("the field voice_agent_name is empty", is_complete=True)
+    return credentials
+
+
+def _kind(value: Secret[Any]) -> str:
+    kinds = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return kinds.get(type(value.reveal()), "number")

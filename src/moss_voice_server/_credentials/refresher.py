@@ -11,11 +11,11 @@ from typing import Generic
 from .._secret import Sealed
 from ..credentials import CredentialsStatus, seconds
 from . import forks
-from .events import Reporter
 from .refresh import Refresh
 from .runtime import background_threads_run
 from .source import Result, Source, Value
 from .state import NEVER, CacheState, Instant, after, after_failure, rejittered, retry_delay, state_at, status
+from .wording import Reporter
 
 _INLINE_BUDGET = 2.5  # seconds that a mint may take for a fetch where background threads do not run
 
@@ -28,7 +28,7 @@ class Refresher(Sealed, Generic[Value]):
     Args:
         source: fetches the value; it also has the policy, the texts and the runtime.
         owner: the class that users see, for texts.
-        on_change: called with the new status after each change that `events` knows, on the thread that noticed it.
+        on_change: called with the new status after each change that `wording` knows, on the thread that noticed it.
     """
 
     fast_path: tuple[float, float, Value | None]

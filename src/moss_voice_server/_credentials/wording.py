@@ -1,4 +1,4 @@
-"""Wording: the errors of a cache, and what they call its value and its source."""
+"""Wording: the errors and the log records of a cache, and what they call its value and its source."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from typing import Any, NamedTuple
 
 from .._duration import format_duration
 from .._http.model import Failure
+from ..credentials import State
 from ..errors import MossVoiceError
-from .state import CacheState, Instant, state_at
+from .source import Cacheable
+from .state import CacheState, Instant, is_served, state_at
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # as in the logging module, which is not imported for four numbers
 
 
 class Texts(NamedTuple):
@@ -65,3 +69,82 @@ class Texts(NamedTuple):
             return latest._replace(message=f"no {self.value} yet: {latest.message}")
         age = format_duration(state.expire_after)
         return latest._replace(message=f"the cached {self.value} expired (older than {age}): {latest.message}")
+
+
+class Reported(NamedTuple):
+    """What a receiver knows."""
+
+    state: State = "empty"
+    value: Cacheable | None = None
+    failure: Failure | None = None
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether the latest request was rejected."""
+        return self.failure is not None and self.failure.is_rejection
+
+
+class LogEvent(NamedTuple):
+    """One log record; `event` is a stable name for programs."""
+
+    level: int
+    event: str
+    text: str
+
+
+class Reporter:
+    """Remembers what the log and `on_change` know."""
+
+    def __init__(self, texts: Texts) -> None:
+        self._texts = texts
+        self._logged = self._notified = Reported()
+
+    def note(self, state: CacheState[Any], now: Instant, *, is_raised: bool) -> tuple[LogEvent | None, bool]:
+        """What to log, and whether to call `on_change`; the caller holds the cache's lock.
+
+        A failure that callers get as an exception (`is_raised`) is not logged as well.
+        """
+        new = Reported(state_at(state, now), state.value, state.failure)
+        is_news = log_event(self._notified, new, self._texts) is not None
+        self._notified = new
+        if is_raised and new.failure:
+            return None, is_news
+        entry = log_event(self._logged, new, self._texts)
+        self._logged = new
+        return entry, is_news
+
+
+def log_event(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
+    """The most serious difference between two moments, or `None`."""
+    return _problem(old, new, texts) or _progress(old, new, texts)
+
+
+def _problem(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
+    cause = new.failure.message if new.failure else "a refresh is due"
+    remedy = f": {new.failure.remedy}" if new.failure and new.failure.remedy else ""
+    if new.state == "rejected" and old.state != "rejected":
+        return LogEvent(ERROR, "rejected", texts.rejected_repeatedly(cause) + remedy)
+    if new.state == "expired" and old.state != "expired":
+        return LogEvent(ERROR, "expired", f"the cached {texts.value} expired, so {texts.suspended}: {cause}{remedy}")
+    consequence = f"the cached {texts.value} are still in use" if is_served(new.state) else texts.suspended
+    if new.is_rejection and not old.is_rejection:
+        return LogEvent(ERROR, "refused", f"{cause}; {consequence}{remedy}")
+    if new.failure and not old.failure:
+        return LogEvent(WARNING, "outage", f"{cause}; {consequence}{remedy}")
+    return None
+
+
+def _progress(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
+    if new.value is None:
+        return None
+    key = new.value.fingerprint
+    if old.value is None:
+        return LogEvent(INFO, "fetched", f"{texts.value} fetched, key {key}")
+    if new.value is not old.value and not new.value.same_as(old.value):
+        return LogEvent(INFO, "rotated", f"{texts.value} rotated, key {old.value.fingerprint} to {key}")
+    is_back = old.failure or old.state in ("expired", "rejected")
+    if is_served(new.state) and not new.failure and is_back:
+        return LogEvent(INFO, "recovered", f"{texts.peer} responds again, {texts.value} confirmed, key {key}")
+    if old.state != new.state:
+        return LogEvent(DEBUG, new.state, f"{texts.value} are {new.state}, key {key}")
+    return None

@@ -6,9 +6,8 @@ import json
 import random
 import time
 
-from .._credentials.fetch import fetch, limits
+from .._credentials.fetch import FIELDS, fetch, limits
 from .._credentials.model import Credentials
-from .._credentials.response import FIELDS
 from .._credentials.source import Fetched, Result
 from .._escape import escape
 from .._http.flow import Flow, Timing
