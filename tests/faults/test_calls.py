@@ -53,6 +53,10 @@ HARMLESS: dict[Callable[..., None], str] = {list_rooms: "wrong field", read_repo
 """The fault of the credentials' response that is none of the other call's: its response is a short JSON object."""
 
 
+RACY_WITH_A_BODY = ("bad TLS record", "TLS alert in the clear", "TLS cut off")
+"""A request with a body is written in two parts, and the second part may come after the end of the connection."""
+
+
 def reported(ask: Callable[[type[Server], Any], None], kind: type[Server], fault: Fault, place: Place) -> Facts | None:
     """The fault, met by this class; `None` if there is no error."""
     with fault.serve(place) as target:
@@ -90,7 +94,7 @@ def test_fault_is_reported_alike(
     first, second = (reported(ask, kind, fault, place) for kind in CLASSES)
 
     assert (first is None) == (name == HARMLESS[ask])
-    if fault.is_racy and first and second:
+    if (fault.is_racy or name in RACY_WITH_A_BODY and ask is list_rooms) and first and second:
         second = second._replace(text=first.text, remedy=first.remedy)
     assert first == second
     if first is not None:

@@ -174,7 +174,7 @@ def while_a_fetchs_thread_is_leaving(server_class: str) -> None:
     server = create(server_class, refresh=ALWAYS_DUE)
     say(created=1)
     wait_for_go()
-    server._cache._reporter._on_change = linger  # type: ignore[union-attr]
+    server._cache._on_change = linger  # type: ignore[union-attr]
     mint(server)
     while server._cache._refresh is not None:  # type: ignore[union-attr]
         time.sleep(0.001)
