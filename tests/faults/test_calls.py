@@ -94,7 +94,7 @@ def test_fault_is_reported_alike(
     first, second = (reported(ask, kind, fault, place) for kind in CLASSES)
 
     assert (first is None) == (name == HARMLESS[ask])
-    if (fault.is_racy or name in RACY_WITH_A_BODY and ask is list_rooms) and first and second:
+    if (fault.is_racy or (name in RACY_WITH_A_BODY and ask is list_rooms)) and first and second:
         second = second._replace(text=first.text, remedy=first.remedy)
     assert first == second
     if first is not None:
