@@ -97,67 +97,6 @@ def test_credentials_are_the_same_when_all_four_are() -> None:
 
 # What is not. `tests/test_json.py` has the table of invalid JSON, `tests/test_validation.py` that of values.
 
-BROKEN = {
-    "nothing": b"",
-    "HTML": b"<!doctype html><title>hunter2</title>",
-    "half": json.dumps(GOOD).encode()[:-1],
-    "no UTF-8": b'{"voice_agent_url": "hunter2\xff"}',
-}
-
-
-def test_what_is_no_json_may_be_fetched_again() -> None:
-    """It may have been damaged on its way."""
-    for body in BROKEN.values():
-        assert ParseError("it is not JSON", is_complete=False) == parse(Secret(body))
-
-
-def test_absurd_nesting_is_an_error() -> None:
-    """Nesting that the interpreter cannot follow is an error, and no crash."""
-    for opening in ["[", '{"a":']:
-        found = parse(Secret((opening * 20_000).encode()))
-
-        # Python 3.13 follows further than its predecessors, and finds the end missing.
-        assert found in (ParseError("it is nested too deeply", True), ParseError("it is not JSON", False))
-
-
-def test_doubtful_json_is_refused() -> None:
-    """A field that comes twice has no meaning, and JSON has no NaN: another fetch would bring the same."""
-    for body in ['{"voice_agent_url": "hunter2", "voice_agent_url": "wss://h"}', '{"a": NaN}']:
-        found = parse(Secret(body.encode()))
-        assert isinstance(found, ParseError)
-        assert found.is_complete
-
-
-KINDS: list[tuple[Any, str]] = [
-    ([GOOD], "array"),
-    ("hunter2", "string"),
-    (5, "number"),
-    (False, "boolean"),
-    (None, "null"),
-]
-
-
-def test_other_json_is_named_by_its_kind() -> None:
-    """JSON that is no object is named in JSON's own words."""
-    for content, kind in KINDS:
-        assert ParseError(f"it is a JSON {kind}, not an object", is_complete=True) == parsed(content)
-
-
-def test_missing_fields_are_all_named() -> None:
-    """Every field that is missing is named, in the order of the documentation."""
-    assert ParseError(f"the field {', '.join(FIELDS)} is missing", is_complete=True) == parsed({})
-    for field in FIELDS:
-        content = {name: value for name, value in GOOD.items() if name != field}
-        assert ParseError(f"the field {field} is missing", is_complete=True) == parsed(content)
-
-
-def test_field_of_another_type_is_named() -> None:
-    """A field that is no string is named without its value."""
-    for value in [None, 5, 1.5, True, ["hunter2"], {"a": "hunter2"}]:
-        for field in FIELDS:
-            assert ParseError(f"the field {field} is not a string", is_complete=True) == parsed({**GOOD, field: value})
-
-
 BAD: list[tuple[str, str, str]] = [
     ("voice_agent_url", "", "is empty"),
     ("voice_agent_url", "hunter2", "is not a URL"),
@@ -173,16 +112,47 @@ BAD: list[tuple[str, str, str]] = [
     ("voice_agent_name", "\t", "begins or ends with whitespace"),
     ("voice_agent_name", "hunter2\udfff", "contains a lone surrogate"),
 ]
+WHOLE = json.dumps(GOOD).encode()
+KINDS: list[tuple[Any, str]] = [
+    ([GOOD], "array"),
+    ("hunter2", "string"),
+    (5, "number"),
+    (False, "boolean"),
+    (None, "null"),
+]
+# A body or its content, the beginning of the message, and whether another fetch would bring the same.
+REFUSED: list[tuple[Any, str, bool]] = [
+    *((body, "it is not JSON", False) for body in (b"", b"<title>hunter2</title>", WHOLE[:-1], b'{"a": "hunter2\xff"}')),
+    (b'{"voice_agent_url": "hunter2", "voice_agent_url": "wss://h"}', "it repeats a field", True),
+    (b'{"a": NaN}', "it contains a number that is not JSON", True),
+    *((content, f"it is a JSON {kind}, not an object", True) for content, kind in KINDS),
+    ({}, f"the field {', '.join(FIELDS)} is missing", True),
+    *(({**GOOD, field: ...}, f"the field {field} is missing", True) for field in FIELDS),
+    *(({**GOOD, field: value}, f"the field {field} is not a string", True) for field in FIELDS for value in (None, ["hunter2"])),
+    *(({**GOOD, field: value}, f"the field {field} {reason}", True) for field, value, reason in BAD),
+]  # fmt: skip
 
 
-def test_bad_value_is_named_without_itself() -> None:
-    """An invalid value is named by field and reason, and not shown; another fetch would bring the same."""
-    for field, value, reason in BAD:
-        found = parsed({**GOOD, field: value})
+@pytest.mark.parametrize(("content", "message", "is_complete"), REFUSED)
+def test_refused(content: Any, message: str, is_complete: bool) -> None:
+    """The error names the fields and the reason, and shows no value."""
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if value is not ...}
+    found = parse(Secret(content)) if isinstance(content, bytes) else parsed(content)
 
-        assert isinstance(found, ParseError)
-        assert (True, True) == (found.message.startswith(f"the field {field} {reason}"), found.is_complete)
-        assert [] == [part for part in ("hunter2", "hünter2", "x" * 99) if part in found.message]
+    assert isinstance(found, ParseError)
+    assert found.message.startswith(message)
+    assert is_complete is found.is_complete
+    assert [] == [part for part in ("hunter2", "x" * 99) if part in found.message]
+
+
+def test_absurd_nesting_is_an_error() -> None:
+    """Nesting that the interpreter cannot follow is an error, and no crash."""
+    for opening in ["[", '{"a":']:
+        found = parse(Secret((opening * 20_000).encode()))
+
+        # Python 3.13 follows further than its predecessors, and finds the end missing.
+        assert found in (ParseError("it is nested too deeply", True), ParseError("it is not JSON", False))
 
 
 JSON = st.recursive(
