@@ -256,11 +256,11 @@ def test_killed_while_a_tool_works(tool: str, work: str, environ: dict[str, str]
     while not (mark.exists() and mark.read_text().endswith("\n")):
         assert time.monotonic() < deadline, "it was not called"
         time.sleep(0.02)
+    folders = (*tmp_path.rglob("fetch-*"), *Path(environ["HOME"]).rglob("build-*"))
+    assert folders
     process.kill()
     process.wait()
     pid = int(mark.read_text())
-    folders = (*tmp_path.rglob("fetch-*"), *Path(environ["HOME"]).rglob("build-*"))
-    assert folders
     while any(folder.exists() for folder in folders) or Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline, "it is still there"
         time.sleep(0.02)
