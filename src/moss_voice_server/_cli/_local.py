@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from .._livekit_credentials import LiveKitCredentials
 from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _credentials
+from . import _credential_options
 
 if TYPE_CHECKING:
     import argparse
@@ -47,9 +47,9 @@ def livekit_of(
     """The server that the options name, or a new one that stops with `stack`, or `None`; `build` allows to build it."""
     from .._server import MossVoiceServerSync
 
-    if not _credentials.is_given(options):
+    if not _credential_options.is_given(options):
         return _started(stack, screen, build=build)
-    livekit = _credentials.read(options)
+    livekit = _credential_options.read(options)
     checked = MossVoiceServerSync.from_livekit(*livekit)  # here, so that an error names the option
     screen.step("LiveKit", f"{checked.get_server_url()}, from the options")
     return livekit

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ..errors import InvalidArgument, MossVoiceError, WeakSecretWarning
-from . import _credentials, _output, dev, doctor, inspect, rooms, token, transcripts
+from . import _credential_options, _output, dev, doctor, inspect, rooms, token, transcripts
 from ._arguments import Parser, VersionAction
 
 _EXTRA = 'pip install "moss-voice-server[cli]"'
@@ -50,7 +50,7 @@ _OPTIONS = {
     **dict.fromkeys(("agent_name", "agents"), "--agent"),
     "deployment": "--agent-deployment",
     "can_publish_sources": "--source",
-    **_credentials.OPTIONS,
+    **_credential_options.OPTIONS,
 }
 
 

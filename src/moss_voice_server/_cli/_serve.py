@@ -18,7 +18,7 @@ from .._dev.page_config import PageConfig
 from .._dev.site import TOKEN_PATH, Diagnose, Site
 from .._random import new_room
 from .._secret import Secret
-from . import _credentials, _local, _output
+from . import _credential_options, _local, _output
 from ._screen import Screen
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _local_call(options: argparse.Namespace, port: int, stack: ExitStack, screen
     can_build = options.build_livekit and options.endpoint is None
     livekit = _local.livekit_of(options, stack, screen, build=can_build)
     moss, server = _local.start(stack, screen, livekit)
-    if livekit and _credentials.is_given(options):
+    if livekit and _credential_options.is_given(options):
         _check(server, screen)
     has_echo, agent_remedy = _echo_agent(options, livekit, stack, screen)
     config = PageConfig(
@@ -113,7 +113,7 @@ def _local_call(options: argparse.Namespace, port: int, stack: ExitStack, screen
         screen.step("Endpoint", f"yours: {options.endpoint}")
         doctor = f"{config.doctor} --endpoint {options.endpoint} --origin http://{HOST}:{port}"
         config = replace(config, mode="endpoint", token_url=options.endpoint, doctor=doctor)
-    return Started(server, config, moss, livekit if not _credentials.is_given(options) else None)
+    return Started(server, config, moss, livekit if not _credential_options.is_given(options) else None)
 
 
 def _check(server: MossVoiceServerSync, screen: Screen) -> None:
@@ -136,7 +136,7 @@ def _echo_agent(
         screen.step("Agent", f"no echo agent; install it: {echo.EXTRA}", good=None)
         return False, f"For an echo agent: `{echo.EXTRA}`, then start `moss-voice-server dev` again."
     # Another server may have LiveKit's default target_load, under which it would skip a worker with a high load.
-    load = 0.0 if _credentials.is_given(options) else _ECHO_LOAD
+    load = 0.0 if _credential_options.is_given(options) else _ECHO_LOAD
     names = (_local.AGENT_NAME, "")
     try:
         stack.enter_context(echo.EchoAgent(livekit.url, livekit.api_key, Secret(livekit.api_secret), names, load=load))
@@ -174,7 +174,7 @@ def _print_snippets(screen: Screen, port: int, started: Started) -> None:
     if started.moss is not None:
         screen.copyable("For your own backend or worker: the local Moss API", exports(started.moss.environ))
     if started.livekit is not None:
-        variables = dict(zip(_credentials.VARIABLES.values(), started.livekit, strict=False))
+        variables = dict(zip(_credential_options.VARIABLES.values(), started.livekit, strict=False))
         screen.copyable("For your own LiveKit worker: it gets the calls before the echo agent", exports(variables))
     if started.config.mode != "endpoint":
         screen.copyable(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from .._urls import LOOPBACK
 from ..errors import InvalidArgument
-from . import _credentials, _local, _output
+from . import _credential_options, _local, _output
 from ._arguments import Command, Option, Parser, add_options
 
 _DESCRIPTION = """\
@@ -86,7 +86,7 @@ def add(parser: Parser) -> None:
     """Add the options."""
     add_options(parser.add_mutually_exclusive_group(), _MODES)
     add_options(parser, _OPTIONS)
-    _credentials.add(
+    _credential_options.add(
         parser,
         "A LiveKit server that runs already. With one of these options, the others may\n"
         "come from LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET (or its _FILE).",
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
             'the page needs an HTTP server: pip install "moss-voice-server[cli]"; `dev --once` works without it'
         )
         return 2
-    if options.moss and _credentials.is_given(options):
+    if options.moss and _credential_options.is_given(options):
         raise InvalidArgument("--moss uses the LiveKit server of your voice agent", remedy="omit the LiveKit options")
     with _local.exit_on_signals(), ExitStack() as stack:
         try:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
-from . import _credentials, _output
+from . import _credential_options, _output
 from ._arguments import REPEATED, Command, Option, Parser, add_options, duration, nonblank, read_file
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def add(parser: Parser) -> None:
     about = (
         "Instead of the environment's. With one of these given, the others may be\nthe LIVEKIT_ variables named above."
     )
-    _credentials.add(parser, about)
+    _credential_options.add(parser, about)
     output = {"--json": "an object: ok, checks (name, status, detail, remedy, ms)"}
     add_options(parser.add_argument_group("output"), output)
 
@@ -147,7 +147,7 @@ def _options(options: argparse.Namespace) -> Options:
         )
     return Options(
         os.environ,
-        credentials=_credentials.read(options) if _credentials.is_given(options) else None,
+        credentials=_credential_options.read(options) if _credential_options.is_given(options) else None,
         agent_name=options.agent,
         agents=not options.no_agent,
         agent_timeout=options.agent_timeout,

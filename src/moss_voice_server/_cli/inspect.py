@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
-from . import _credentials, _output
+from . import _credential_options, _output
 from ._arguments import STANDARD_INPUT, Command, Parser, add_options
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _ARGUMENTS = {
 def add(parser: Parser) -> None:
     """Add the arguments."""
     add_options(parser, _ARGUMENTS)
-    _credentials.add(parser, "For the signature; or set the variables named above.", url=False)
+    _credential_options.add(parser, "For the signature; or set the variables named above.", url=False)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             raise InvalidArgument(problem, field="api_secret", remedy="set LIVEKIT_API_SECRET")
         text = _from_standard_input()
     now = time.time()
-    inspection = inspect(text, now, *_credentials.read_key_pair(options))
+    inspection = inspect(text, now, *_credential_options.read_key_pair(options))
     if options.json:
         findings = [finding._asdict() for finding in inspection.findings]
         _output.print_json({"ok": inspection.ok, "claims": inspection.claims, "findings": findings})

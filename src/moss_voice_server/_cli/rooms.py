@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .._duration import format_duration
 from .._escape import escape
 from ..errors import MossVoiceError, RoomNotFound
-from . import _credentials, _output
+from . import _credential_options, _output
 from ._arguments import Command, Option, Parser, add_options, duration, nonblank
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ def add(parser: Parser) -> None:
         action = actions.add_parser(name, help=about, usage=usage, description=description)
         action.set_defaults(run=run)
         add_options(action, {"--json": "print an object"})
-        _credentials.add(action, "Instead of the Moss API's.")
+        _credential_options.add(action, "Instead of the Moss API's.")
         add_options(action, options)
 
 
 def _list(options: argparse.Namespace) -> int:
-    with _credentials.server(options) as server:
+    with _credential_options.server(options) as server:
         rooms = [room for room in server.rooms.list() if room.name.startswith(options.prefix)]
     if options.json:
         _output.print_json({"rooms": rooms})
@@ -92,7 +92,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    with _credentials.server(options) as server:
+    with _credential_options.server(options) as server:
         participants = server.rooms.participants(options.room)
         found = server.rooms.list([options.room])
     if not found:
@@ -116,7 +116,7 @@ def _end(options: argparse.Namespace) -> int:
         return 1
     ended: list[str] = []
     failed: dict[str, MossVoiceError] = {}
-    with _credentials.server(options) as server:
+    with _credential_options.server(options) as server:
         for room in dict.fromkeys(options.rooms):
             try:
                 server.rooms.end(room)
@@ -127,7 +127,7 @@ def _end(options: argparse.Namespace) -> int:
 
 
 def _end_older_than(options: argparse.Namespace) -> int:
-    with _credentials.server(options) as server:
+    with _credential_options.server(options) as server:
         if options.dry_run:
             return _report(options, server.rooms.end_older_than(options.age, options.prefix, dry_run=True), {})
         if _asks(options):
@@ -139,7 +139,7 @@ def _end_older_than(options: argparse.Namespace) -> int:
 
 
 def _ensure_agent(options: argparse.Namespace) -> int:
-    with _credentials.server(options) as server:
+    with _credential_options.server(options) as server:
         dispatch = server.rooms.ensure_agent(options.room, options.agent, metadata=options.metadata, wait=options.wait)
     if options.json:
         _output.print_json(dispatch)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._escape import escape
 from .._random import new_guest, new_room
 from ..errors import InvalidArgument
-from . import _credentials, _output
+from . import _credential_options, _output
 from ._arguments import REPEATED, Command, Option, Parser, add_options, nonblank, pair, read_file, ttl
 
 if TYPE_CHECKING:
@@ -98,7 +98,9 @@ def add(parser: Parser) -> None:
     )
     add_options(agents.add_mutually_exclusive_group(), _AGENT)
     add_options(agents, _JOB)
-    _credentials.add(parser, "Instead of the Moss API's. The others come from the LIVEKIT_ variables named\nabove.")
+    _credential_options.add(
+        parser, "Instead of the Moss API's. The others come from the LIVEKIT_ variables named\nabove."
+    )
     add_options(parser.add_argument_group("output").add_mutually_exclusive_group(), _OUTPUT)
 
 
@@ -116,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     # Wrong arguments are reported before any credentials are fetched; any name stands for the default agent's.
     agents = _agents(options, ["agent"] if has_default_agent else [])
     payload("", 0.0, participant, room, None, options.ttl, grants, agents, room_config)
-    with _credentials.server(options) as server:
+    with _credential_options.server(options) as server:
         name = server.get_agent_name() if has_default_agent else ""
         agents = _agents(options, [name] if name else [])
         token = server.create_participant_token(
