@@ -67,7 +67,7 @@ def test_site() -> None:
             absent(f"{name} is not installed: pip install 'moss-voice-server[docs]'")
     site = ROOT / "build" / "docs"
     shutil.rmtree(site, ignore_errors=True)  # pages that were removed since the last build
-    command, environ = [ROOT / "scripts" / "docs", "-E"], {**os.environ, "PYTHON": sys.executable}
+    command, environ = [str(ROOT / "scripts" / "docs"), "-E"], {**os.environ, "PYTHON": sys.executable}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
     assert (0, "") == (done.returncode, done.stderr)
 

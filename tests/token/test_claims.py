@@ -71,6 +71,12 @@ def test_token_is_valid_from_now() -> None:
         assert int(now) == claims(now=now)["nbf"]
 
 
+class Seconds(enum.IntEnum):
+    """A number whose `str()` may be a name."""
+
+    HOUR = 3600
+
+
 @pytest.mark.parametrize(
     ("ttl", "seconds"),
     [
@@ -82,7 +88,7 @@ def test_token_is_valid_from_now() -> None:
         (90.05, 90),
         (90.1, 91),
         (timedelta(seconds=90, microseconds=100_000), 91),
-        (enum.IntEnum("Seconds", {"HOUR": 3600})["HOUR"], 3600),
+        (Seconds.HOUR, 3600),
     ],
 )
 def test_ttl_is_a_timedelta_or_seconds(ttl: Any, seconds: int) -> None:
