@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -144,18 +143,13 @@ def after_handshake(data: bytes) -> Serve:
         def talk(client: socket.socket, _done: threading.Event) -> None:
             with context.wrap_socket(client, server_side=True) as wrapped:
                 wrapped.recv(65536)
-                send_below_tls(wrapped, data)
+                with socket.socket(fileno=os.dup(wrapped.fileno())) as below:
+                    below.sendall(data)
 
         with listener(talk) as (port, accepted):
             yield Target(arguments_for(f"https://127.0.0.1:{port}"), lambda: len(accepted))
 
     return serve
-
-
-def send_below_tls(wrapped: ssl.SSLSocket, data: bytes) -> None:
-    """Sends bytes on the connection that are not encrypted."""
-    with socket.socket(fileno=os.dup(wrapped.fileno())) as plain:
-        plain.sendall(data)
 
 
 def alert(client: socket.socket, _done: threading.Event) -> None:

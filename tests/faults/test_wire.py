@@ -29,10 +29,10 @@ from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._http import drivers
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.errors import CredentialsError, CredentialsInvalid, CredentialsUnavailable
+from moss_voice_server.errors import CredentialsError, CredentialsUnavailable
 from moss_voice_server.testing import FakeMoss
 from tests.faults.conftest import Authority
-from tests.faults.table import FAULTS, MARK, Fault, Place, arguments_for, send_below_tls
+from tests.faults.table import FAULTS, MARK, Fault, Place, arguments_for
 from tests.support.errors import caught, everything
 from tests.support.fault_response import FaultResponse
 from tests.support.servers import ASYNC, SYNC, Server, ServerClass
@@ -157,30 +157,6 @@ def test_second_attempt_succeeds(sender: Sender, moss: FakeMoss, answer: FaultRe
     assert moss.credentials["voice_agent_api_key"] == key_of(server)
 
 
-def test_second_attempt_succeeds_after_tls_trouble(
-    sender: Sender, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A bad TLS record on the first connection after its handshake is retried by either class."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    context = tls(good(authority.ca))
-    with FakeMoss() as fake:
-        body = json.dumps(fake.credentials).encode()
-
-    def talk(client: socket.socket, _done: threading.Event) -> None:
-        with context.wrap_socket(client, server_side=True) as wrapped:
-            wrapped.recv(65536)
-            if context.connections > 1:
-                wrapped.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            else:
-                send_below_tls(wrapped, b"\x17\x03\x03\x00\x20" + b"\0" * 32)
-
-    with listener(talk) as (port, _):
-        arguments = arguments_for(f"https://127.0.0.1:{port}")
-        server = sender.server_class.new(arguments, PAUSELESS, refresh=TWICE, transport=sender.transport())
-        sender.server_class.refresh(server)
-    assert json.loads(body)["voice_agent_api_key"] == key_of(server)
-
-
 # --- retries -----------------------------------------------------------------------------------------------
 
 
@@ -193,20 +169,6 @@ def test_two_failures_then_success(server_class: ServerClass, moss: FakeMoss) ->
     assert 0.25 <= second - first < 5
     assert 0.5 <= third - second < 5
     assert moss.credentials["voice_agent_api_key"] == key_of(server)
-
-
-def test_retry_after_of_an_hour(server_class: ServerClass, moss: FakeMoss) -> None:
-    """429 with `Retry-After: 3600`: raised at once, and no request follows for five minutes."""
-    moss.set_default(FaultResponse.retry_after("3600"))
-    server = server_class.new(moss.arguments)
-    waits = []
-    for _ in range(2):
-        error = caught(lambda: server_class.refresh(server))
-        assert isinstance(error, CredentialsUnavailable)
-        waits.append(error.retry_after or 0)
-
-    assert 1 == moss.count
-    assert 290 < waits[1] <= waits[0] <= 300
 
 
 # --- redirects ---------------------------------------------------------------------------------------------
@@ -223,17 +185,6 @@ def test_redirect_is_not_followed(server_class: ServerClass, moss: FakeMoss, tar
 
         assert (1, 0) == (moss.count, sink.count)
     assert f"HTTP {status}, a redirect to localhost;" in str(error)
-
-
-def test_redirect_from_https_to_http_is_not_followed(
-    server_class: ServerClass, moss: FakeMoss, secure: FakeMoss
-) -> None:
-    """Not even to this machine."""
-    secure.set_default(FaultResponse.redirect(moss.url))
-    error = fails(server_class, secure.arguments)
-
-    assert (1, 0) == (secure.count, moss.count)
-    assert "a redirect to 127.0.0.1;" in str(error)
 
 
 # --- deadlines, sockets, memory ----------------------------------------------------------------------------
@@ -280,28 +231,6 @@ def test_connect_timeout_is_three_seconds() -> None:
 
     assert "connection timed out after 3 seconds" in str(error)
     assert "firewall" in error.remedy
-
-
-def test_lookup_that_hangs(server_class: ServerClass, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout reaches into the system's resolver, and yet no caller waits beyond the total timeout."""
-    answered, asked, over = threading.Event(), threading.Event(), threading.Event()
-
-    def hang(*_arguments: Any, **_keywords: Any) -> Any:
-        asked.set()
-        answered.wait(30)
-        over.set()
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    policy = RefreshPolicy(attempt_timeout=0.3, total_timeout=0.5)
-    try:
-        error = fails(server_class, arguments_for("https://moss.example"), refresh=policy)
-
-        assert asked.is_set()
-        assert not over.is_set()
-        assert CredentialsUnavailable is type(error)
-    finally:
-        answered.set()
 
 
 def test_no_socket_stays_open(sender: Sender, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,18 +302,6 @@ def test_memory(server_class: ServerClass, moss: FakeMoss) -> None:
         assert ("", 0) == (done.stderr, done.returncode)
         assert (3, 3) == (huge.count, bomb.count)
     assert int(done.stdout) < 5 * 1024  # kB
-
-
-def test_invalid_response_keeps_the_old_credentials(server_class: ServerClass, moss: FakeMoss) -> None:
-    """They still sign, and the status names the error."""
-    server = server_class.create(**moss.arguments, refresh=ONCE)
-    moss.set_default(FaultResponse(body=MARK.encode()))
-    error = caught(lambda: server_class.refresh(server))
-
-    assert CredentialsInvalid is type(error)
-    assert MARK not in everything(error)
-    assert moss.credentials["voice_agent_api_key"] == key_of(server)
-    assert "CredentialsInvalid" == server.status().last_error
 
 
 # --- TLS and proxies from the environment ------------------------------------------------------------------
