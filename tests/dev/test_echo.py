@@ -117,6 +117,26 @@ def test_other_workers_have_priority(livekit_binary: Any) -> None:
 
 
 @pytest.mark.livekit
+def test_deleted_dispatch(livekit_binary: Any) -> None:
+    """When its dispatch is deleted, the agent leaves by itself, before LiveKit removes it after three seconds."""
+    with (
+        LiveKitServer(livekit_binary) as server,
+        EchoAgent(server.url, server.api_key, Secret(server.api_secret), NAMES),
+    ):
+
+        async def main() -> None:
+            events = ("participant_connected", "participant_disconnected")
+            async with guest(server.url, a_token(server, "ada", "room", NAME), *events) as ada:
+                await ada.next("participant_connected")
+                (dispatch,) = call(server, "AgentDispatchService", "ListDispatch", "room")["agent_dispatches"]
+                call(server, "AgentDispatchService", "DeleteDispatch", "room", dispatch_id=dispatch["id"])
+                await ada.next("participant_disconnected")
+
+        asyncio.run(main())
+        assert "did not disconnect" not in server.log_tail(1000)
+
+
+@pytest.mark.livekit
 def test_registers_again(livekit_binary: Any) -> None:
     """After a restart of the LiveKit server the agent registers again, and is dispatched."""
     with (

@@ -46,11 +46,12 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it in the background."""
         task = asyncio.ensure_future(work)
         self._running.add(task)
         task.add_done_callback(self._on_done)
+        return task
 
     async def cancel(self) -> None:
         """Cancel all, and wait for their end."""
@@ -104,6 +105,7 @@ class EchoAgent(Sealed):
         # A daemon: should LiveKit's library hang, the program still exits.
         self._thread = threading.Thread(target=self._run, name="echo-agent", daemon=True)
         self._rooms = Tasks()
+        self._jobs: dict[str, asyncio.Task[None]] = {}
 
     @property
     def is_registered(self) -> bool:
@@ -159,7 +161,15 @@ class EchoAgent(Sealed):
 
         from .worker import Worker
 
-        worker = Worker(self._url, self._signer, name, self._load, lambda: self._set_registered(name, ""), self._join)
+        worker = Worker(
+            self._url,
+            self._signer,
+            name,
+            self._load,
+            on_registered=lambda: self._set_registered(name, ""),
+            on_job=self._join,
+            on_termination=self._leave,
+        )
         while True:
             try:
                 await worker.serve()
@@ -178,7 +188,12 @@ class EchoAgent(Sealed):
     def _join(self, job: Job) -> None:
         from .echo_room import EchoRoom
 
-        self._rooms.start(EchoRoom().run(job))
+        task = self._jobs[job.id] = self._rooms.start(EchoRoom().run(job))
+        task.add_done_callback(lambda _: self._jobs.pop(job.id, None))
+
+    def _leave(self, job_id: str) -> None:
+        if job_id in self._jobs:
+            self._jobs[job_id].cancel()
 
 
 def _reason(error: Exception) -> str:

@@ -44,6 +44,8 @@ class Worker:
     on_registered: Callable[[], None]
     """Called when LiveKit can dispatch this worker."""
     on_job: Callable[[Job], None]
+    on_termination: Callable[[str], None]
+    """Called with the ID of a job that LiveKit ends, for example because its dispatch was deleted."""
 
     async def serve(self) -> None:
         """Connect, register, and accept every job until the connection closes.
@@ -101,6 +103,8 @@ class Worker:
             assigned = message.assignment
             # LiveKit sends a URL only where another one than ours is better.
             self.on_job(Job(assigned.job.id, assigned.url or self.url, assigned.token))
+        elif kind == "termination":
+            self.on_termination(message.termination.job_id)
 
     def _token(self) -> str:
         now = int(time.time())
