@@ -161,6 +161,6 @@ def test_children_end_in_frozen_time(tmp_path: Path) -> None:
         child = GuardedProcess(["/bin/sh", "-c", script], tmp_path, Secret({}), file)
         while "ready" not in log.read_text():
             assert child.process.poll() is None
-        child.end(0.8)
+        child.end(1.5)
     assert child.process.poll() is not None
     assert log.read_text().count("again") > 1
