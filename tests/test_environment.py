@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from moss_voice_server._environment import required
 from moss_voice_server._secret import Secret
 from moss_voice_server._server.arguments import from_environment
 from moss_voice_server.errors import InvalidArgument
+from tests.support.secret_scan import spilled
 
 ENVIRON = {"MOSS_PROJECT_ID": "project-1", "MOSS_PROJECT_KEY": "key-1", "MOSS_VOICE_AGENT_ID": "agent-1"}
 NAMES = [*VARIABLES.values()]
@@ -57,6 +59,21 @@ def test_value_can_be_in_a_file(tmp_path: Path) -> None:
             file = tmp_path / "value"
             file.write_bytes(content.encode())
             assert "from-the-file" == read({**ENVIRON, name: "", f"{name}_FILE": str(file)})[argument]
+
+
+@pytest.mark.parametrize("value", [7, b"hunter2", ["hunter2"]], ids=repr)
+def test_value_that_is_no_text_is_named(value: Any) -> None:
+    """An environment that is passed may contain anything."""
+    for name in (*VARIABLES.values(), "MOSS_PROJECT_KEY_FILE"):
+        assert name.removesuffix("_FILE") == refused({**ENVIRON, name.removesuffix("_FILE"): "", name: value}).field
+
+
+@pytest.mark.parametrize("environ", [[("MOSS_PROJECT_ID", "p")], "hunter2", 7], ids=repr)
+def test_environment_that_is_no_mapping(environ: Any) -> None:
+    """It is named before anything is read from it."""
+    with pytest.raises(InvalidArgument) as caught:
+        MossVoiceServerSync.lazy_from_env(environ)
+    assert ("environ", []) == (caught.value.field, spilled(caught.value, ["hunter2"]))
 
 
 def test_damaged_value_is_named() -> None:

@@ -118,6 +118,8 @@ _DAMAGE: tuple[tuple[Callable[[str], bool], str, str], ...] = (
 
 
 def _check(field: str, what: str, value: Secret[str]) -> None:
+    if not isinstance(value.reveal(), str):  # of an environment that was passed
+        raise InvalidArgument(f"{what} is a {type(value.reveal()).__name__}", field=field, remedy="pass a str")
     for is_damaged, problem, remedy in _DAMAGE:
         if is_damaged(value.reveal()):
             raise InvalidArgument(f"{what} {problem}", field=field, remedy=remedy)
