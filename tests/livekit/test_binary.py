@@ -89,6 +89,13 @@ def test_build_needs_go(environ: dict[str, str]) -> None:
         build_livekit_server(environ)
 
 
+def test_cache_folder_that_cannot_be_created(environ: dict[str, str]) -> None:
+    """The error names the folder and the variable that moves it."""
+    fake_go(environ, BUILDS)
+    with pytest.raises(LiveKitServerError, match=r"/dev/null/moss-voice-server/.* set XDG_CACHE_HOME"):
+        build_livekit_server({**environ, "XDG_CACHE_HOME": "/dev/null"})
+
+
 def test_build_puts_the_server_into_the_cache(environ: dict[str, str], tmp_path: Path) -> None:
     """Go builds the pinned release once; then the server is found, and Go is no longer needed."""
     fake_go(environ, f"print('github.com/livekit/protocol/livekit'); {BUILDS}")

@@ -88,7 +88,12 @@ def build_livekit_server(
             f"Go is needed to build livekit-server {LIVEKIT_VERSION} and was not found on PATH: install Go "
             "(https://go.dev/dl), or install livekit-server and set LIVEKIT_SERVER_BIN"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LiveKitServerError(
+            f"the cache folder {target.parent} cannot be created ({error.strerror}): set XDG_CACHE_HOME to another folder"
+        ) from None
     # The finished file is moved, so that `target` is always complete, also where several processes build.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
         _go_install(go, folder, environ, on_output)
