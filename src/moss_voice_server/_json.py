@@ -31,7 +31,8 @@ def decode(data: bytes | str, *, max_depth: int | None = None) -> Any:
     """
     reason: Reason
     try:
-        if max_depth is not None and depth(data) > max_depth:
+        # Counting is quicker, and enough for most data.
+        if max_depth is not None and _brackets(data) > max_depth and depth(data) > max_depth:
             reason = "too_deep"
         else:
             return _decoder()(data if isinstance(data, str) else data.decode())
@@ -54,6 +55,12 @@ def depth(data: bytes | str) -> int:
         level += 1 if byte in (b"{", b"[") else -1
         deepest = max(deepest, level)
     return deepest
+
+
+def _brackets(data: bytes | str) -> int:
+    if isinstance(data, str):
+        return data.count("{") + data.count("[")
+    return data.count(b"{") + data.count(b"[")
 
 
 # An open string reaches to the end, so that the match never fails: with a failure for each quote, effort would be squared.

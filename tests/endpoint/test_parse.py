@@ -99,7 +99,6 @@ ACCEPTED = {
     "a quote and brackets in a text": (body(room_name=TEXT), TokenRequest(TEXT)),
     "eight levels": (b'{"room_config":{"new":[[[[[[]]]]]]}}', NOTHING),
     "many brackets, side by side": (b'{"room_config":{"new":[[],[],[],[],[],[],[],[],[]]}}', NOTHING),
-    "an endless number in a field that is not read": (b'{"room_config":{"new":1e999999}}', NOTHING),
 }  # fmt: skip
 
 
@@ -126,6 +125,7 @@ REFUSED: dict[tuple[int, str], dict[str, bytes]] = {
         "an overlong slash": b'{"room_name":"\xc0\xaf"}',
         "a surrogate in UTF-8": b'{"room_name":"\xed\xa0\x80"}',
         "NaN": b'{"room_config":{"new":NaN}}',
+        "a number beyond a float": b'{"room_config":{"new":1e999999}}',
         "a number of 5,000 digits": b'{"room_config":{"new":' + b"1" * 5000 + b"}}",
         "a field twice, once escaped": b'{"room_name":"a","room\\u005fname":"b"}',
         "a field twice, deep inside": b'{"room_config":{"new":{"a":1,"a":1}}}',

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import Any
 
 from .. import _validation
+from .._json import InvalidJSON, decode
 from ..endpoint import TokenRequest
 from ..errors import InvalidArgument
 from ..grants import AgentDispatch
@@ -85,12 +85,10 @@ def parse(body: bytes) -> TokenRequest:
     """
     if body in (b"", b"{}"):
         return NOTHING
-    if _depth(body) > _MAX_DEPTH:
-        raise Refusal(400, "too_deep")
     try:
-        sent = _decode(body.decode())
-    except (ValueError, RecursionError):
-        raise Refusal(400, "invalid_json") from None
+        sent = decode(body, max_depth=_MAX_DEPTH)
+    except InvalidJSON as invalid:
+        raise Refusal(400, "too_deep" if invalid.reason == "too_deep" else "invalid_json") from None
     if not isinstance(sent, dict):
         raise Refusal(400, "invalid_json")
     try:
@@ -101,37 +99,6 @@ def parse(body: bytes) -> TokenRequest:
 
 def _field(name: str) -> str:
     return f"field {shown(name)}"
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        # Two parsers in a row could each take the other value.
-        raise ValueError
-    return found
-
-
-def _no_constant(_name: str) -> NoReturn:
-    raise ValueError
-
-
-_decode = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant).decode
-# An open string reaches to the end, so that the match never fails: with a failure for each quote, effort would be squared.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.?)*(?:"|\Z)', re.DOTALL)
-
-
-def _depth(body: bytes) -> int:
-    """How deeply the body is nested, without recursion."""
-    if body.count(b"{") + body.count(b"[") <= _MAX_DEPTH:
-        return 0
-    depth = deepest = 0
-    for byte in _STRING.sub(b"", body):
-        if byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"}]":
-            depth -= 1
-    return deepest
 
 
 def _token_request(sent: dict[str, Any]) -> TokenRequest:
