@@ -191,7 +191,7 @@ class ApiGrants:
             raise InvalidArgument("room_admin requires a room", field="room", remedy="set room to the room's name")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class ConnectionDetails:
     """What a client needs to join: the LiveKit URL and a token that was signed with the credentials of that URL.
 
@@ -206,6 +206,14 @@ class ConnectionDetails:
     participant_token: str = field(repr=False)
     room_name: str
     participant_name: str = ""
+
+    # Written out, as in ParticipantInfo: one is made for every request.
+    def __init__(self, server_url: str, participant_token: str, room_name: str, participant_name: str = "") -> None:
+        fields = self.__dict__
+        fields["server_url"] = server_url
+        fields["participant_token"] = participant_token
+        fields["room_name"] = room_name
+        fields["participant_name"] = participant_name
 
     def as_dict(self, keys: Literal["snake", "camel", "both"] = "snake") -> dict[str, str]:
         """The JSON object to return to the client.

@@ -68,19 +68,20 @@ call_on_loop = call_on_loop_with(anyio.to_thread.run_sync)
 def incoming(scope: Scope, receive: Receive, request: Any = None) -> Incoming:
     """The request of a scope; `request` is what `authorize` gets, by default the scope."""
     # Latin-1 never fails, and no value that is compared has other characters than ASCII. Of repeated headers, the last.
-    headers = {
-        REQUEST_HEADERS[name]: value.decode("latin-1") for name, value in scope["headers"] if name in REQUEST_HEADERS
-    }
+    headers = {}
+    for name, value in scope["headers"]:
+        if name in REQUEST_HEADERS:
+            headers[REQUEST_HEADERS[name]] = value.decode("latin-1")
     return Incoming(
         scope if request is None else request,
         scope["method"],
         scope.get("path", ""),
         headers,
-        partial(_read_body, receive, headers, scope.get("http_version", "1.1")),
+        partial(_read_body, scope, receive, headers),
     )
 
 
-async def _read_body(receive: Receive, headers: Mapping[str, str], http_version: str, limit: int) -> bytes:
+async def _read_body(scope: Scope, receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
     """The whole body.
 
     Raises:
@@ -95,7 +96,8 @@ async def _read_body(receive: Receive, headers: Mapping[str, str], http_version:
                 body += message.get("body", b"")
     if len(body) > limit:
         raise too_large()
-    announced = int(headers.get("content-length") or may_have_body("transfer-encoding" in headers, http_version))
+    length = headers.get("content-length")
+    announced = int(length or may_have_body("transfer-encoding" in headers, scope.get("http_version", "1.1")))
     if message["type"] != "http.request" or message.get("more_body") or len(body) < announced:
         raise incomplete()
     return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ..errors import InvalidArgument
 from .refusal import Headers, Refusal, shown
@@ -67,7 +68,7 @@ class Cors:
         """The same response, readable by pages of an allowed origin; without these headers a browser hides even errors."""
         if not self._origins:
             return response
-        return response._replace(headers=response.headers + self.headers(origin))
+        return replace(response, headers=response.headers + self.headers(origin))
 
     def headers(self, origin: str) -> Headers:
         """The headers that a response to this origin needs."""

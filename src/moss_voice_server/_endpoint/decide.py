@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from ..endpoint import Admission, TokenRequest
 from ..errors import InvalidArgument
@@ -15,7 +16,8 @@ from .refusal import Refusal, shown
 Agents = tuple[AgentDispatch | str, ...]
 
 
-class TokenParams(NamedTuple):
+@dataclass(slots=True)
+class TokenParams:
     """The arguments of the token: what an admission makes of a request."""
 
     participant: ParticipantInfo

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -98,7 +98,8 @@ class TokenEndpoint(Sealed):
         self._choose_server = server
         self.static_server: Server | None = server if is_static else None
         """The server, unless a function chooses it for each request."""
-        self._authorize = authorize, is_nonblocking(authorize)
+        self._authorize = authorize
+        self._authorizes_nonblocking = is_nonblocking(authorize)
         self._rate_limiter = rate_limiter
         self._limits_nonblocking = rate_limiter is not None and is_nonblocking(rate_limiter)
         self._on_token = on_token
@@ -119,7 +120,7 @@ class TokenEndpoint(Sealed):
             if response is None:
                 incoming.body = await incoming.read(MAX_BODY)
                 token_request = parse(incoming.body)
-                admission = await call(*self._authorize, incoming.request, token_request)
+                admission = await call(self._authorize, self._authorizes_nonblocking, incoming.request, token_request)
                 response = await self.issue(incoming, token_request, admission, call)
         except Exception as failure:  # noqa: BLE001  # raised again, unless it stands for a refusal
             response = await self.refuse(incoming, failure, call)
@@ -209,7 +210,7 @@ class TokenEndpoint(Sealed):
         await self._reporter.refused(incoming, refusal, call)
         response = refusal_response(refusal)
         # Not every server leaves out the body of a response to HEAD (RFC 9110, section 9.3.2).
-        return response._replace(body=b"") if incoming.method == "HEAD" else response
+        return replace(response, body=b"") if incoming.method == "HEAD" else response
 
     def internal_error(self, origin: str) -> Response:
         """The response to an exception that neither the application nor the framework handles."""

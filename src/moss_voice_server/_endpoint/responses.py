@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as json_string_ascii
 from math import ceil
-from typing import NamedTuple
 
 from ..grants import ConnectionDetails
 from .parse import MAX_BODY
@@ -21,7 +21,8 @@ COMMON_HEADERS: Headers = (
 )
 
 
-class Response(NamedTuple):
+@dataclass(slots=True)  # in half the time of a named tuple
+class Response:
     """An HTTP response; header names are in lower case."""
 
     status: int
