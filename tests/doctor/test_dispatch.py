@@ -78,7 +78,7 @@ def test_named_worker_as_documented(servers: ExitStack, livekit_binary: Path) ->
 def test_unnamed_worker(servers: ExitStack, livekit_binary: Path) -> None:
     """An unnamed worker never joins by default; with --unnamed-agent it is what is expected."""
     server = started(servers, livekit_binary, "")
-    checks = checks_with_moss(server, 3.0)
+    checks = checks_with_moss(server, 6.0)
     expected = checks_with_moss(server, agent_name="")
 
     assert_found(checks, fails(NAMED, r"agent_name=clerk.*agents=\(\)"))
