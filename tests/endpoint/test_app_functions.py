@@ -10,7 +10,6 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from flask import Flask, got_request_exception
 from starlette.responses import JSONResponse
-from starlette.testclient import TestClient
 from werkzeug.exceptions import NotFound, TooManyRequests
 
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
@@ -19,7 +18,9 @@ from moss_voice_server.endpoint import Admission
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.fastapi import token_router
 from moss_voice_server.flask import token_blueprint
+from tests.endpoint.calls import ask_asgi
 from tests.support.tokens import API_KEY, API_SECRET, URL
+from tests.support.wire import Request
 
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 
@@ -94,12 +95,11 @@ def test_beside_a_route_of_fastapi(name: str, raised: Callable[[], Exception]) -
     options = failing(name, raised) | ({"authorize": _plain(raised)} if name == "authorize" else {})
     for router in (plain, token_router(**options)):
         app.include_router(router, dependencies=[Depends(transaction)])
-    client = TestClient(app, raise_server_exceptions=False)
     found = []
     for path in ("/plain", "/voice/token"):
         heard.clear()
-        answer = client.post(path, json={"room_name": "r"})
-        found.append((answer.status_code, answer.headers.get("Retry-After"), list(heard)))
+        answer = ask_asgi(app, Request(json={"room_name": "r"}), path)
+        found.append((answer.status, answer.header("retry-after"), list(heard)))
     assert found[0] == found[1]
 
 
