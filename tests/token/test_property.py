@@ -1,7 +1,7 @@
 """Accepted requests are signed unchanged: any request, in unusual types, with or without a mistake.
 
 Each text may be a subclass, a member of an enumeration or a proxy; each mapping a proxy or a mapping of another kind.
-CI tries 20,000 variants of 2,000 requests, a run by hand 500 of 50.
+A run tries 200 requests; CI tries 20,000 in a step of its own.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ from tests.support.tokens import API_KEY, API_SECRET, URL, claims, untimed
 
 pytestmark = pytest.mark.once
 
-EXAMPLES = 2_000 if os.environ.get("CI") == "true" else 50
-VARIANTS = 10
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "200"))
 VERIFIER = TokenVerifier(API_KEY, API_SECRET)
 
 
@@ -163,8 +162,7 @@ class Odd:
 def test_accepted_requests_are_signed_unchanged(request: Request, seed: int) -> None:
     """A good request of any types makes livekit-api's claims; a bad one is rejected with its field."""
     expected, random = untimed(theirs(request)), Random(seed)
-    for variant in range(VARIANTS):
-        mistake_at = None if variant % 2 else random.randint(0, 12)
+    for mistake_at in (None, random.randint(0, 12)):
         token = field = ""
         try:
             token = Odd(random, mistake_at).mint(request)
