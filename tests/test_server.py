@@ -70,9 +70,6 @@ def signed_by(token: str, credentials: dict[str, str]) -> bool:
     return True
 
 
-# Constructing.
-
-
 def test_constructor_sends_no_request(server_class: ServerClass, moss: FakeMoss) -> None:
     """A server that is only constructed has sent no request and has no credentials."""
     server = server_class.kind(**moss.arguments)
@@ -153,9 +150,6 @@ def test_transport_of_the_other_kind_is_refused(moss: FakeMoss) -> None:
     assert "handle_request" in refused(MossVoiceServerSync, **moss.arguments, transport=other)[1]
 
 
-# create.
-
-
 def test_create_with_a_transport(server_class: ServerClass) -> None:
     """A transport replaces the network for any URL, the default one included."""
     moss = FakeMoss(project_id="project", project_key="key", voice_agent_id="agent")
@@ -192,9 +186,6 @@ def test_create_fails(server_class: ServerClass, moss: FakeMoss) -> None:
         server_class.create(**moss.arguments)
 
     assert (True, 1) == (isinstance(caught.value, RuntimeError), moss.count)
-
-
-# from_env.
 
 
 def test_from_env_reads_the_environment(
@@ -256,9 +247,6 @@ def test_from_env_prefers_keywords(server_class: ServerClass, moss: FakeMoss, se
         assert "empty" == server_class.kind.lazy_from_env(environ, **given).status().state
 
 
-# lazy_from_env.
-
-
 def test_lazy_from_env_sends_no_request(
     server_class: ServerClass, moss: FakeMoss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,9 +270,6 @@ def test_lazy_from_env_checks_its_arguments(server_class: ServerClass) -> None:
     assert "MOSS_PROJECT_ID" == refused(server_class.kind.lazy_from_env, {})[0]
     environ = dict(zip(VARIABLES, ("project", "key", "agent"), strict=False))
     assert "refresh" == refused(server_class.kind.lazy_from_env, environ, refresh=5)[0]
-
-
-# from_livekit.
 
 
 def test_from_livekit(server_class: ServerClass) -> None:
@@ -334,9 +319,6 @@ def test_from_livekit_sends_no_request(server_class: ServerClass) -> None:
     assert tokens.untimed(inside) == tokens.untimed(server.create_participant_token(ADA, "lobby"))
     status = server.status()
     assert ("fresh", None, None, None) == (status.state, status.age, status.last_error, status.next_attempt_in)
-
-
-# Short secrets.
 
 
 @pytest.mark.parametrize(("secret", "weak"), [("x" * 31, 1), ("x" * 32, 0), ("é" * 15, 1), ("é" * 16, 0)])

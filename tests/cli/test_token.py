@@ -157,6 +157,25 @@ def test_claims(arguments: list[str], expected: dict[str, Any], livekit_shell: S
     assert extra == set(said)
 
 
+REJECTED: dict[str, tuple[list[str], str]] = {
+    "an empty room": (["--room", ""], "argument --room: is empty: "),
+    "an unknown source": (["--source", "radio"], "argument --source: contains a source "),
+    "an unknown field": (["--room-config", '{"rooms": 2}'], "argument --room-config: has a field "),
+    "a field below it": (
+        ["--room-config", '{"agents": [{"agent_name": 3}]}'],
+        "argument --room-config: agents[0].agent_name must be ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), REJECTED.values(), ids=REJECTED.keys())
+def test_errors_name_the_option(arguments: list[str], text: str, livekit_shell: Shell) -> None:
+    """An error of the library names the option, not the library's argument."""
+    status, out, err = livekit_shell("token", *arguments)
+
+    assert (2, "", True) == (status, out, err.startswith(f"moss-voice-server: error: {text}"))
+
+
 def test_room_config_from_a_file(livekit_shell: Shell, tmp_path: Path) -> None:
     """`--room-config` names a file, where it does not begin with a brace."""
     file = tmp_path / "room.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from moss_voice_server._doctor.dispatch import Outcome, verdict
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.doctor.helpers import assert_found, examined, fails, livekit_environ, moss_secrets, options
 from tests.doctor.workers import agent
-from tests.livekit.server_api import signed
+from tests.livekit.server_api import rooms
 
 pytestmark = pytest.mark.once
 
@@ -45,16 +44,6 @@ def checks_with_moss(server: LiveKitServer, timeout: float = 10.0, **changes: An
         return examined(asked, *moss_secrets(moss))
 
 
-def rooms(server: LiveKitServer) -> Any:
-    """The rooms that the server has."""
-    from tests.livekit.server_api import _request
-
-    token = signed(server, {"video": {"roomList": True}})
-    status, text = _request(server, "POST", "/twirp/livekit.RoomService/ListRooms", token, "{}")
-    assert 200 == status
-    return json.loads(text)["rooms"]
-
-
 @pytest.mark.livekit
 def test_both_kinds(servers: ExitStack, livekit_binary: Path) -> None:
     """A named and an unnamed worker: the named one joins, no check fails, and every room is deleted."""
@@ -62,7 +51,8 @@ def test_both_kinds(servers: ExitStack, livekit_binary: Path) -> None:
     checks = checks_with_moss(server)
 
     assert "ok" == checks[NAMED].status
-    assert checks[UNNAMED].status in ("ok", "skip")
+    # The unnamed one may be too late: nothing waits for it once the named one is there.
+    assert [] == [check for check in checks.values() if check.status == "fail"]
     assert [] == rooms(server)
 
 
@@ -140,8 +130,8 @@ VERDICTS: dict[str, tuple[str, bool, Outcome | None, Outcome, str, str]] = {
 
 def test_verdict() -> None:
     """What two outcomes mean, with a remedy for every failure."""
-    for name, expects_unnamed, named, unnamed, one, other in VERDICTS.values():
+    for name, expects_unnamed, named, unnamed, named_status, unnamed_status in VERDICTS.values():
         checks = verdict(name, expects_unnamed, named, unnamed)
 
-        assert (one, other) == (checks[0].status, checks[1].status)
+        assert (named_status, unnamed_status) == (checks[0].status, checks[1].status)
         assert all(check.remedy for check in checks if check.status == "fail")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ def test_incomplete_frames_are_ignored(size: int) -> None:
     read(rtc.SignalResponse(join=rtc.JoinResponse(other_participants=PEOPLE)).SerializeToString()[:size])
 
 
-CLOCKS = {
+CLOCKS: dict[str, tuple[list[float], str, str]] = {
     "unknown": ([], "skip", "Date"),
     "the same": ([0.4], "ok", "in sync with LiveKit's"),
     "a little": ([-20], "ok", "20 seconds behind LiveKit's"),
@@ -95,10 +96,7 @@ CLOCKS = {
 
 def test_clock() -> None:
     """The difference is judged by LiveKit's minute, and by what it does to tokens."""
-    ahead: Any
     for ahead, status, words in CLOCKS.values():
-        import re
-
         check = clock_offset.judge([ClockOffset("LiveKit", each) for each in ahead])
 
         assert (status, True) == (check.status, re.search(words, check.detail) is not None), check

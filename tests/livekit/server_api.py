@@ -45,6 +45,14 @@ def call(server: LiveKitServer | LiveKitKeys, service: str, method: str, room: s
     return json.loads(text)
 
 
+def rooms(server: LiveKitServer | LiveKitKeys) -> Any:
+    """The rooms that the server has."""
+    token = signed(server, {"video": {"roomList": True}})
+    status, text = _request(server, "POST", "/twirp/livekit.RoomService/ListRooms", token, "{}")
+    assert status == 200, text
+    return json.loads(text)["rooms"]
+
+
 def _request(
     server: LiveKitServer | LiveKitKeys, method: str, path: str, token: str, body: str | None = None
 ) -> tuple[int, str]:

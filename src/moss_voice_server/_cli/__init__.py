@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Every failure is one line on standard error, without a traceback and without a secret.
     """
-    # Imported here, where Ctrl-C and a closed pipe are handled already.
+    # Imported inside the try, so that Ctrl-C during the import ends quietly.
     try:
         from . import _output
         from ._program import run

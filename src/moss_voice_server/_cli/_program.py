@@ -66,8 +66,11 @@ def run(argv: Sequence[str] | None) -> int:
             status: int = options.run(options)
         return status
     except InvalidArgument as error:
-        option = _OPTIONS.get(error.field.partition(".")[0].partition("[")[0])
-        _output.error(f"argument {option}: {error}" if option else str(error))
+        name = error.field.partition(".")[0].partition("[")[0]
+        option, text = _OPTIONS.get(name), str(error)
+        if option:  # it replaces the library's name for the argument
+            text = f"argument {option}: " + text.removeprefix(f"{name} ").removeprefix(f"{name}.")
+        _output.error(text)
         return 2
     except MossVoiceError as error:
         wait = getattr(error, "retry_after", None) or 0.0

@@ -63,7 +63,7 @@ def _tls(link: str, found: Found) -> Verdict:
     target = found.target(link)
     if target.uses_proxy:
         return skip("a proxy is set in the environment")
-    if found.failed(f"{link}.dns"):
+    if found.status(f"{link}.dns") == "fail":
         return skip("the host was not found")
     if not target.is_secure:
         return skip("the URL is unencrypted, which is allowed on this machine")

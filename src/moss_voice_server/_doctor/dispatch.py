@@ -1,4 +1,4 @@
-"""Check whether an agent joins: the named one, as Moss documents its worker, and an unnamed one, each in its own room."""
+"""Dispatch: does an agent join, the named one (as Moss documents its worker) and an unnamed one, each in its own room?"""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _verdicts(found: Found) -> tuple[Verdict, Verdict]:
     join.require(found)
     if not found.options.agents:
         raise Ended(skip("skipped by --no-agent"))
-    if not found.passed("join"):
+    if found.status("join") != "ok":
         raise Ended
     chosen = found.options.agent_name
     name = need(found.credentials).agent_name if chosen is None else chosen
@@ -75,8 +75,12 @@ def _open_rooms(found: Found, name: str) -> None:
 
 def verdict(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome) -> tuple[Verdict, Verdict]:
     """What the two outcomes mean; `expects_unnamed`: the user runs an unnamed worker on purpose."""
-    one, other = _named(escape(name), expects_unnamed, named, unnamed), _unnamed(escape(name), named, unnamed)
-    return one._replace(seconds=named.seconds if named else 0.0), other._replace(seconds=unnamed.seconds)
+    named_verdict = _named(escape(name), expects_unnamed, named, unnamed)
+    unnamed_verdict = _unnamed(escape(name), named, unnamed)
+    return (
+        named_verdict._replace(seconds=named.seconds if named else 0.0),
+        unnamed_verdict._replace(seconds=unnamed.seconds),
+    )
 
 
 def _named(name: str, expects_unnamed: bool, named: Outcome | None, unnamed: Outcome) -> Verdict:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Found:
-    """The state of one examination."""
+    """What one run of the doctor knows."""
 
     options: Options
     statuses: dict[str, Status] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Found:
     client: Client | None = None
     """Calls the token endpoint."""
     reply: Reply | None = None
-    """The endpoint's first response, with a status of success."""
+    """The endpoint's first 2xx response."""
     second: IssuedToken | None = None
     """The token of the endpoint's second session."""
 
@@ -53,17 +53,13 @@ class Found:
             raise Ended(skip(target))
         return need(target)
 
-    def passed(self, name: str) -> bool:
-        """Whether an earlier check is `ok`."""
-        return self.statuses[name] == "ok"
-
-    def failed(self, name: str) -> bool:
-        """Whether an earlier check is `fail`."""
-        return self.statuses[name] == "fail"
+    def status(self, name: str) -> Status:
+        """The status of an earlier check."""
+        return self.statuses[name]
 
     def is_reached(self, link: str) -> bool:
         """Whether a request to the server of this link makes sense."""
-        return not self.failed(f"{link}.dns") and not self.failed(f"{link}.tls")
+        return "fail" not in (self.status(f"{link}.dns"), self.status(f"{link}.tls"))
 
     def session(self) -> tuple[Client, IssuedToken]:
         """The endpoint's client and the token of its first session; without a readable one the check ends."""

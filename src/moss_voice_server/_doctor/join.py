@@ -17,7 +17,7 @@ _MINUTE = 60.0  # seconds
 
 def require(found: Found) -> None:
     """Ends the check where a join makes no sense."""
-    if not found.passed("token"):
+    if found.status("token") != "ok":
         raise Ended
     if find_spec("websockets") is None:
         raise Ended(skip('the package websockets is not installed: pip install "moss-voice-server[cli]"'))

@@ -12,6 +12,7 @@ _PART = re.compile(r"[A-Za-z0-9_-]*")
 _BEARER = re.compile(r"(authorization:\s*)?bearer\s", re.IGNORECASE)
 _INSIDE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _RESPONSE = re.compile(r'\{.*"(participant_token|participantToken)"', re.DOTALL)
+_PATH = re.compile(r"(?!.*eyJ).*(?:[/\\].*|\.(?:txt|jwt|json|token))")
 _COPY = "copy the token as it was created: three parts separated by dots, and nothing around it"
 
 
@@ -64,6 +65,8 @@ _SHAPES = (
     Rule("malformed", "error", lambda token: any(char.isspace() for char in token),
          "the token contains a line break or other whitespace",
          "put it on one line: terminals and email programs break long lines"),
+    Rule("malformed", "error", lambda token: _PATH.fullmatch(token) is not None,
+         "this is not a JSON Web Token: expected three parts separated by dots", "if this is a file, pass its content"),
     Rule("malformed", "error", lambda token: len(_parts(token)) == 5 and _is_base64url(token),
          "this is an encrypted token (JWE, RFC 7516); LiveKit accepts signed tokens only",
          "sign with HS256 and the API secret, and do not encrypt"),

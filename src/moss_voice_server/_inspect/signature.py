@@ -94,7 +94,7 @@ def _because(cause: str) -> Callable[[Signed], bool]:
 # fmt: off
 RULES = (
     Rule("algorithm", "error", lambda facts: facts.token.header.get("alg") != "HS256",
-         "the token's algorithm is not HS256 (in capitals), the only one that LiveKit accepts; LiveKit answers 401",
+         "the token's algorithm is not HS256, the only one that LiveKit accepts; LiveKit answers 401",
          "sign with HS256 and the API secret"),
     Rule("no_whole_signature", "error", lambda facts: not facts.has_whole_signature,
          "the token's signature does not have 32 bytes; LiveKit answers 401",

@@ -67,7 +67,7 @@ def participant(fields: dict[str, object]) -> Participant:
 
 
 def dispatch(fields: dict[str, object]) -> Dispatch:
-    """A dispatch, from the server API."""
+    """A dispatch, from the server API; its status and agent are those of its jobs."""
     status, identity = _progress(fields)
     return Dispatch(
         id=text(fields, "id"),
@@ -87,7 +87,7 @@ def created_ns(fields: dict[str, object]) -> int:
 
 
 def is_deleted(fields: dict[str, object]) -> bool:
-    """Whether a dispatch was deleted."""
+    """Whether a dispatch was deleted: LiveKit lists it with the time of its deletion."""
     return number(mapping(fields, "state"), "deleted_at") > 0
 
 

@@ -24,7 +24,7 @@ __all__ = ["MossVoiceServer", "MossVoiceServerSync"]
 
 
 class MossVoiceServer(BaseServer):
-    """Fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and creates join tokens. Async.
+    """The async server: fetches a Moss voice agent's LiveKit credentials, keeps them fresh, and creates join tokens.
 
     One object serves a whole application: any thread, any event loop (asyncio or trio), and the children of a process that
     forks may use it. It cannot be pickled; another process creates its own.
