@@ -1,6 +1,6 @@
 """The token endpoint's vocabulary: what a client requests (`TokenRequest`) and what the app allows (`Admission`).
 
-An app's `authorize` gets the framework's own request and the token request. It returns an `Admission`, or refuses with
+An app's `authorize` gets the framework's own request and the token request. It returns an `Admission`, or denies with
 `Denied`. Helpers for identities and rooms are in `moss_voice_server.identity`.
 """
 

@@ -131,7 +131,7 @@ class WebhookRejected(MossVoiceError, ValueError):
 
 
 class InvalidArgument(MossVoiceError, ValueError):
-    """An argument that LiveKit or the Moss API would reject or misread; refused before anything is signed or sent."""
+    """An argument that LiveKit or the Moss API would reject or misread; nothing has been signed or sent."""
 
     code = "invalid_argument"
 

@@ -57,7 +57,7 @@ def token_router(
             `lambda request: request.app.state.voice_server`. One that was only constructed fetches when the application
             starts. In a mounted application, it fetches at the first request. After a failure the endpoint responds with 503.
         authorize: a dependency like any other; a parameter annotated `TokenRequest` gets the client's request. It returns an
-            `endpoint.Admission`, or refuses: `raise Denied(401)` or FastAPI's `HTTPException` with a 4xx status.
+            `endpoint.Admission`, or denies: `raise Denied(401)` or FastAPI's `HTTPException` with a 4xx status.
         path: the URL path of the endpoint, below the prefix that `include_router` may add.
         options: see `endpoint.EndpointOptions`.
 

@@ -121,7 +121,7 @@ class AgentDispatch:
         attributes: any texts by name for the agent's job; at most 64 KiB together.
 
     Raises:
-        InvalidArgument: LiveKit would refuse the value, or skip the dispatch.
+        InvalidArgument: LiveKit would reject the value, or skip the dispatch.
 
     Source: livekit.io docs, "Agent dispatch"; livekit/protocol `livekit_agent_dispatch.proto`.
     """

@@ -59,7 +59,7 @@ _AGENT: dict[str, Option] = {
 
 
 def add(parser: Parser) -> None:
-    """Add the actions and their options."""
+    """Add a parser for each action, with the credential options and `--json`."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True, prog=parser.prog)
     for name, arguments, about, run, options in (
         ("list", "", "list the rooms that exist now", _list, _PREFIX),

@@ -84,7 +84,7 @@ _OUTPUT = {
 
 
 def add(parser: Parser) -> None:
-    """Add the options."""
+    """Add the options, in the groups of the help text."""
     add_options(parser.add_argument_group("who joins, and where"), _WHO)
     permissions = parser.add_argument_group("permissions", "By default: publish, subscribe and send data.")
     add_options(permissions, _MEDIA)
@@ -105,7 +105,7 @@ def add(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Create the token and print it."""
+    """Check all arguments, then fetch the credentials; create the token and print it."""
     from .._jwt import read
     from .._token.claims import payload
     from ..grants import ParticipantInfo

@@ -34,7 +34,7 @@ def is_generator(function: Callable[..., Any]) -> bool:
 
 
 def check_functions(authorize: Any, rate_limiter: Any, on_token: Any, *, generators: bool) -> None:
-    """Refuses what cannot be called; `generators` says whether the framework runs an `authorize` that yields.
+    """Rejects what cannot be called; `generators` says whether the framework runs an `authorize` that yields.
 
     Raises:
         InvalidArgument: names the function.
@@ -47,7 +47,7 @@ def check_functions(authorize: Any, rate_limiter: Any, on_token: Any, *, generat
 
 
 def check_plain(name: str, function: Callable[..., Any]) -> None:
-    """Refuses a function that returns its result later.
+    """Rejects a function that returns its result later.
 
     Raises:
         InvalidArgument: it is async, or yields.

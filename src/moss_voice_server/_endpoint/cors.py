@@ -58,7 +58,7 @@ class Cors:
         )
 
     def check_site(self, headers: Mapping[str, str]) -> None:
-        """Refuses a request that the browser itself reports as coming from another site, unless its origin is allowed."""
+        """Rejects a request that the browser itself reports as coming from another site, unless its origin is allowed."""
         if headers.get("sec-fetch-site") == "cross-site":
             origin = headers.get("origin", "")
             if not self.allows(origin):

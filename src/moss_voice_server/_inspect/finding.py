@@ -17,7 +17,7 @@ class Finding(NamedTuple):
     code: str
     """Stable name of the rule."""
     severity: Severity
-    """`error`: LiveKit refuses the token, ignores part of it, or the token exposes a secret. `warning`: the token works, but
+    """`error`: LiveKit rejects the token, ignores part of it, or the token exposes a secret. `warning`: the token works, but
     probably not as intended. `info`: worth knowing."""
     message: str
     remedy: str

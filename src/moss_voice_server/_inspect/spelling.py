@@ -105,7 +105,7 @@ def _unknown(where: str, name: str, by_case: Mapping[str, str]) -> Finding:
 
 
 def types(claims: Mapping[str, Any], video: Mapping[str, Any]) -> Iterator[Finding]:
-    """Every claim and video grant of a wrong type; LiveKit refuses the whole token for one."""
+    """Every claim and video grant of a wrong type; LiveKit rejects the whole token for one."""
     for where, fields, expected in (("", claims, CLAIMS), ("video.", video, GRANTS)):
         for name, value in fields.items():
             yield from mismatch(where + name, value, expected[name])
