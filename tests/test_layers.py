@@ -20,7 +20,7 @@ ROOT = Path(moss_voice_server.__file__).parent
 # From the bottom up, one chain: a module may import from its own line and from the lines above it. A folder counts as one name.
 LAYERS = (
     "errors",
-    "_clock _duration _escape _files _json _jwt _livekit_credentials _random _secret _urls _validation",
+    "_clock _duration _escape _files _functions _json _jwt _livekit_credentials _random _secret _urls _validation",
     "_environment",
     "grants credentials",
     "_token",

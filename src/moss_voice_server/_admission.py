@@ -1,4 +1,4 @@
-"""Admission: what the app allows a client, checked when it is made."""
+"""Admission: what the app allows a client; its own arguments are checked here, the participant when the token is created."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Union
 
+from ._functions import check_plain
 from ._token.claims import DEFAULT_TTL, lifetime
-from ._validation import LABEL_LIMIT, label, plain_str
+from ._validation import LABEL_LIMIT, agent, label, plain_str
 from .errors import InvalidArgument
 from .grants import AgentDispatch, ParticipantGrants, ParticipantInfo
 
@@ -98,14 +99,14 @@ def _check(own: dict[str, Any]) -> None:
         )
 
 
-def wrong_type(name: str, value: object, remedy: str) -> InvalidArgument:
-    """The error for an argument of another type."""
-    return InvalidArgument(f"{name} is a {type(value).__name__}", field=name, remedy=remedy)
+def wrong_type(field: str, kind: str, value: object, remedy: str = "") -> InvalidArgument:
+    """The error for an argument that is not of the right `kind`."""
+    return InvalidArgument(f"{field} must be {kind}, not {type(value).__name__}", field=field, remedy=remedy)
 
 
 def _instance(name: str, kind: type, value: object) -> object:
     if not isinstance(value, kind):
-        raise wrong_type(name, value, f"pass a {kind.__name__}")
+        raise wrong_type(name, f"a {kind.__name__}", value)
     return value
 
 
@@ -113,18 +114,27 @@ def _names(name: str, values: Any, *kinds: type) -> tuple[Any, ...]:
     """A collection of names, as a tuple; `kinds` are allowed besides str."""
     # A str is a collection of its letters: the most common mistake.
     if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
-        raise wrong_type(name, values, "pass a tuple of names, such as ('one', 'two')")
-    for value in values:
+        raise wrong_type(name, "a tuple of names", values, "write it as ('one', 'two')")
+    for index, value in enumerate(values):
         if not isinstance(value, (str, *kinds)):
-            raise wrong_type(f"{name}[…]", value, "pass a name")
+            raise wrong_type(f"{name}[{index}]", "a name", value)
     return tuple(values)
+
+
+def _agents(name: str, check: Callable[[str, object], str], agents: Any, *kinds: type) -> tuple[Any, ...]:
+    return tuple(
+        check(f"{name}[{index}]", each) if isinstance(each, str) else each
+        for index, each in enumerate(_names(name, agents, *kinds))
+    )
 
 
 def _allowed_rooms(rooms: Any) -> Any:
     if isinstance(rooms, re.Pattern):
         if not isinstance(rooms.pattern, str):
-            raise wrong_type("allowed_rooms", rooms, "pass a pattern over str")
-    elif not callable(rooms):
+            raise wrong_type("allowed_rooms", "a pattern over str", rooms.pattern)
+    elif callable(rooms):
+        check_plain("allowed_rooms", rooms)
+    else:
         _names("allowed_rooms", rooms)
     return rooms
 
@@ -148,7 +158,7 @@ def _ttl(ttl: Any) -> Any:
 def _rate_limit_key(value: Any) -> str:
     plain = plain_str(value)
     if plain is None:
-        raise wrong_type("rate_limit_key", value, "pass a str")
+        raise wrong_type("rate_limit_key", "a str", value)
     return plain
 
 
@@ -158,8 +168,8 @@ _CHECKS: dict[str, tuple[object, Callable[[Any], Any]]] = {
     "room": (None, partial(label, "room")),
     "room_prefix": ("", partial(label, "room_prefix", limit=LABEL_LIMIT - 32)),
     "allowed_rooms": ((), _allowed_rooms),
-    "agents": (None, lambda agents: _names("agents", agents, AgentDispatch)),
-    "allowed_agents": ((), partial(_names, "allowed_agents")),
+    "agents": (None, lambda agents: _agents("agents", label, agents, AgentDispatch)),
+    "allowed_agents": ((), partial(_agents, "allowed_agents", agent)),
     "client_may_set": ((), _client_may_set),
     "ttl": (DEFAULT_TTL, _ttl),
     "grants": (None, partial(_instance, "grants", ParticipantGrants)),

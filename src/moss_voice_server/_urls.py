@@ -6,6 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from ._secret import Secret
+from ._validation import plain_str
 from .errors import InvalidArgument
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -93,3 +94,17 @@ def _is_ipv6(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_path(path: object) -> str:
+    """The path of a token endpoint in an application.
+
+    Raises:
+        InvalidArgument: it is not a str that begins with a slash.
+    """
+    plain = plain_str(path)
+    if plain is None or not plain.startswith("/"):
+        raise InvalidArgument(
+            "path does not begin with a slash", field="path", remedy="write one such as '/voice/token'"
+        )
+    return plain

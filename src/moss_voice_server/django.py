@@ -7,12 +7,14 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ._endpoint.asgi import call_on_loop_with
-from ._endpoint.calls import call_now, is_nonblocking, run
+from ._endpoint.calls import call_now, run
 from ._endpoint.handler import Incoming, TokenEndpoint
 from ._endpoint.parse import incomplete, may_have_body, too_large
 from ._endpoint.refusal import status_of
 from ._endpoint.responses import Response
 from ._endpoint.wsgi import incoming, read_body
+from ._functions import is_nonblocking
+from ._validation import boolean
 from .endpoint import Authorize, EndpointOptions, Server
 
 try:
@@ -65,7 +67,7 @@ def token_view(
     """
     endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, **options)
     view = _async_view(endpoint) if is_nonblocking(authorize) else _sync_view(endpoint)
-    if csrf_exempt:
+    if boolean("csrf_exempt", csrf_exempt):
         view.__dict__["csrf_exempt"] = True  # what Django's decorator of this name sets
     return view
 
@@ -128,7 +130,7 @@ def _roll_back() -> None:
 def _read(request: Any, limit: int) -> bytes:
     environ = getattr(request, "environ", None)
     length = request.META.get("CONTENT_LENGTH")
-    version = getattr(request, "scope", {}).get("http_version") or request.META.get("SERVER_PROTOCOL", "")[5:]
+    version = getattr(request, "scope", {}).get("http_version") or (request.META.get("SERVER_PROTOCOL") or "")[5:]
     may_come = may_have_body(bool(request.META.get("HTTP_TRANSFER_ENCODING")), version)
     if environ is not None and not length and not getattr(request, "_body", b""):
         # Under WSGI Django reads a body without a length, one in chunks, as an empty body.

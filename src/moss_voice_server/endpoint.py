@@ -145,8 +145,8 @@ class Authorize(Protocol[RequestT_contra]):
 class RateLimit(Protocol):
     """Limits how often tokens are created: a plain or an async function, such as `rate_limit.RateLimiter`.
 
-    Called with the admission's `rate_limit_key`, or else its identity, it returns the seconds to wait; 0 or `None`: go on. On
-    an event loop a plain one runs on a thread, unless it has an attribute `is_nonblocking = True`.
+    Called with the admission's `rate_limit_key`, or else its identity, it returns the seconds to wait; `None`, 0 or less: go
+    on. On an event loop a plain one runs on a thread, unless it has an attribute `is_nonblocking = True`.
     """
 
     def __call__(self, key: str, /) -> float | Awaitable[float | None] | None:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ._endpoint.asgi import call_on_loop, encoded, fetch_first, incoming
-from ._endpoint.calls import is_nonblocking
 from ._endpoint.dependency import dependency
 from ._endpoint.handler import Incoming, TokenEndpoint
 from ._endpoint.openapi import described
@@ -16,7 +15,9 @@ from ._endpoint.parse import MAX_BODY, parse
 from ._endpoint.refusal import Refusal, status_of
 from ._endpoint.responses import Response as EndpointResponse
 from ._endpoint.responses import refusal_response
+from ._functions import is_nonblocking
 from ._guests import Guests
+from ._urls import check_path
 from .endpoint import Denied, EndpointOptions, Server, TokenRequest
 from .errors import CredentialsError, InvalidArgument
 
@@ -64,6 +65,7 @@ def token_router(
     Raises:
         InvalidArgument: names the argument that is wrong.
     """
+    path = check_path(path)
     endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, generators=True, **options)
 
     @asynccontextmanager
@@ -76,7 +78,7 @@ def token_router(
     ) -> Response:
         received: Incoming = request.scope[_INCOMING]
         received.request = request
-        request.scope[_DEPENDENCY_HEADERS] = response.raw_headers  # cookies above all
+        request.scope[_DEPENDENCY_HEADERS] = response.raw_headers  # a dependency may set cookies
         decision = await admission if inspect.isawaitable(admission) else admission
         issued = await endpoint.issue(received, request.scope[_TOKEN_REQUEST], decision, call_on_loop)
         return _response(issued, response.raw_headers)

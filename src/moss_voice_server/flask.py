@@ -12,7 +12,10 @@ from ._endpoint.parse import incomplete, too_large
 from ._endpoint.refusal import status_of
 from ._endpoint.responses import Response as EndpointResponse
 from ._endpoint.wsgi import incoming, read_body
+from ._urls import check_path
+from ._validation import plain_str
 from .endpoint import Authorize, EndpointOptions, Server
+from .errors import InvalidArgument
 
 try:
     from flask import Blueprint, Request, Response, current_app, request
@@ -52,7 +55,15 @@ def token_blueprint(
         InvalidArgument: names the argument that is wrong.
     """
     endpoint = TokenEndpoint(server, authorize, refusal_status=_refusal_status, knows=_flask_knows, **options)
-    blueprint = Blueprint(name, __name__)
+    path = check_path(path)
+    plain_name = plain_str(name)
+    if not plain_name or "." in plain_name:
+        raise InvalidArgument(
+            "name is not the name of a blueprint",
+            field="name",
+            remedy="use one such as 'moss_voice_token', without a dot",
+        )
+    blueprint = Blueprint(plain_name, __name__)
 
     def token(
         **_view_args: object,

@@ -10,6 +10,8 @@ from typing import Any
 from tests.support.wire import Answer, Request
 
 Message = dict[str, Any]
+PATHS = [("path", path) for path in (None, 5, "", "voice", b"/voice")]
+"""Wrong values of the argument `path`."""
 
 
 def http_scope(request: Request, path: str = "/", **more: Any) -> Message:

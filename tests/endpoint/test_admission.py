@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -56,6 +57,16 @@ def test_every_field() -> None:
         admission.room = "s"  # type: ignore[misc]  # frozen: an admission may be used again
 
 
+async def waits() -> bool:
+    """An async function, of any arity."""
+    return True
+
+
+def yields(room: str) -> Iterator[bool]:
+    """A generator."""
+    yield True
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a name as the participant": ({"participant": "ada"}, "participant"),
     "an empty room": ({"room": ""}, "room"),
@@ -65,13 +76,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a text as rooms": ({"allowed_rooms": "lobby"}, "allowed_rooms"),
     "None as rooms": ({"allowed_rooms": None}, "allowed_rooms"),
     "a pattern over bytes": ({"allowed_rooms": re.compile(b"a")}, "allowed_rooms"),
-    "a number among rooms": ({"allowed_rooms": ["a", 7]}, "allowed_rooms[…]"),
+    "a number among rooms": ({"allowed_rooms": ["a", 7]}, "allowed_rooms[1]"),
     "an iterator as rooms": ({"allowed_rooms": iter(["a"])}, "allowed_rooms"),
     "a text as agents": ({"allowed_agents": "helper"}, "allowed_agents"),
-    "a dispatch among agents": ({"allowed_agents": [AgentDispatch("a")]}, "allowed_agents[…]"),
+    "a dispatch among agents": ({"allowed_agents": [AgentDispatch("a")]}, "allowed_agents[0]"),
     "a text as dispatch": ({"agents": "helper"}, "agents"),
     "a dispatch alone": ({"agents": AgentDispatch("a")}, "agents"),
-    "a number as dispatch": ({"agents": [7]}, "agents[…]"),
+    "a number as dispatch": ({"agents": [7]}, "agents[0]"),
+    "an agent without a name": ({"agents": ["a", ""]}, "agents[1]"),
+    "an agent of 999 bytes": ({"agents": ["a" * 999]}, "agents[0]"),
+    "an agent with NUL that is allowed": ({"allowed_agents": ["a", "a\0"]}, "allowed_agents[1]"),
+    "an async function for rooms": ({"allowed_rooms": waits}, "allowed_rooms"),
+    "a generator for rooms": ({"allowed_rooms": yields}, "allowed_rooms"),
+    "a number in client_may_set": ({"client_may_set": ["name", 7]}, "client_may_set[1]"),
     "a text as client_may_set": ({"client_may_set": "name"}, "client_may_set"),
     "identity in client_may_set": ({"client_may_set": ["identity"]}, "client_may_set"),
     "59 seconds": ({"ttl": 59}, "ttl"),
@@ -99,9 +116,11 @@ def test_proxies_are_plain_texts() -> None:
     """Werkzeug's and Django's lazy texts, such as the ID of the signed-in user, become the text that they stand for."""
     local = pytest.importorskip("werkzeug.local").LocalProxy
     denied = Denied(401, local(lambda: "trial_over"), local(lambda: "Basic"))
-    admission = Admission(ADA, rate_limit_key=local(lambda: "ada"), room_prefix=local(lambda: "p-"))
-    texts = [denied.code, denied.scheme, admission.rate_limit_key, admission.room_prefix]
-    assert ["trial_over", "Basic", "ada", "p-"] == texts
+    admission = Admission(
+        ADA, rate_limit_key=local(lambda: "ada"), room_prefix=local(lambda: "p-"), agents=[local(lambda: "a")]
+    )
+    texts = [denied.code, denied.scheme, admission.rate_limit_key, admission.room_prefix, *(admission.agents or ())]
+    assert ["trial_over", "Basic", "ada", "p-", "a"] == texts
     assert {str} == {type(text) for text in texts}
 
 

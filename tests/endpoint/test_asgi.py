@@ -41,6 +41,11 @@ APP = token_app(SERVER, authorize=ada)
 BODIES: dict[str, tuple[list[Message], int]] = {
     "at once": ([chunk(b"{}", False)], 201),
     "nothing": ([{"type": "http.request"}], 201),
+    "None": ([{"type": "http.request", "body": None}], 201),
+    "None in parts": (
+        [chunk(b"{", True), {"type": "http.request", "body": None, "more_body": True}, chunk(b"}", False)],
+        201,
+    ),
     "in parts": ([chunk(b"{", True), chunk(b"", True), chunk(b"}", False)], 201),
     "byte by byte": ([*(chunk(b" ", True) for _ in range(16382)), chunk(b"{}", False)], 201),
     "byte by byte, too many": ([*(chunk(b" ", True) for _ in range(16383)), chunk(b"{}", False)], 413),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from moss_voice_server.errors import InvalidArgument
 from tests.endpoint.frameworks import AllFrameworks
 from tests.support.wire import Answer, Request, bearer
 
@@ -53,6 +54,10 @@ def test_only_csrf_exempt_disables_it() -> None:
         views = [token_view(server, authorize=authorize, allow_origins=["https://a.example"])]
         views += [token_view(server, authorize=authorize, csrf_exempt=value) for value in (False, True)]
         assert [False, False, True] == [getattr(view, "csrf_exempt", False) for view in views]
+        for value in ("False", None, 1):
+            with pytest.raises(InvalidArgument) as caught:
+                token_view(server, authorize=authorize, csrf_exempt=value)  # type: ignore[arg-type]  # the mistake
+            assert "csrf_exempt" == caught.value.field
 
 
 @programs

@@ -18,7 +18,7 @@ from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_gu
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.fastapi import token_router
 from moss_voice_server.testing import FakeMoss
-from tests.endpoint.calls import asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
+from tests.endpoint.calls import PATHS, asgi_answer, asgi_ask, asgi_call, ask_asgi, http_scope
 from tests.support.tokens import API_KEY, API_SECRET, URL
 from tests.support.wire import Answer, bearer
 from tests.support.wire import Request as Sent
@@ -273,6 +273,21 @@ def test_parameters_need_annotations(authorize: Callable[..., Any], name: str) -
     with pytest.raises(InvalidArgument, match=f"authorize's parameter {name} has no annotation") as caught:
         token_router(SERVER, authorize=authorize)
     assert "authorize" == caught.value.field
+
+
+def unresolvable(request: "Missing") -> Admission:  # type: ignore[name-defined]  # noqa: F821  # it is missing on purpose
+    """Its annotation is imported for type checkers only."""
+    return ADA
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*PATHS, *(("authorize", value) for value in (unresolvable, partial(unresolvable), int))]
+)
+def test_wrong_path_and_function_are_refused(name: str, value: Any) -> None:
+    """A mistake shows when the router is made, by the argument's name."""
+    with pytest.raises(InvalidArgument) as caught:
+        token_router(SERVER, **{"authorize": lambda: ADA, name: value})
+    assert name == caught.value.field
 
 
 def test_parameters_that_need_none() -> None:

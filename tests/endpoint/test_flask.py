@@ -14,8 +14,10 @@ from werkzeug.exceptions import HTTPException
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
+from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.flask import token_blueprint
 from moss_voice_server.testing import FakeMoss, MockResponse
+from tests.endpoint.calls import PATHS
 from tests.support.tokens import API_KEY, API_SECRET, URL, claims
 
 SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
@@ -84,6 +86,14 @@ def test_several_endpoints() -> None:
     assert [401, 201, 401, 404] == [post(app, path).status_code for path in ("/voice/token", "/guests", "/api/x", "/x")]
     with pytest.raises(ValueError, match="already registered"):
         app_with(token_blueprint(SERVER, authorize=plain), token_blueprint(SERVER, authorize=plain))
+
+
+@pytest.mark.parametrize(("name", "value"), [*PATHS, *(("name", value) for value in (None, 5, "", "a.b"))])
+def test_wrong_path_and_name_are_refused(name: str, value: Any) -> None:
+    """A mistake shows when the blueprint is made, and not when it is registered."""
+    with pytest.raises(InvalidArgument) as caught:
+        token_blueprint(SERVER, authorize=plain, **{name: value})
+    assert name == caught.value.field
 
 
 def test_error_pages_do_not_replace_refusals() -> None:

@@ -102,7 +102,7 @@ REFUSED: dict[str, Case] = {
     # A coroutine is true: an async function as `allowed_rooms` must not open every room.
     "an async rooms function": Case(
         Request(bearer("async-function"), json={"room_name": "lobby"}), 500, "internal_error", "ERROR", ("error", "ada"),
-        logged="allowed_rooms returned a coroutine",
+        logged="must return True or False, not coroutine",
     ),
     "a limiter that fails": Case(Request(ADA), 500, "internal_error", "ERROR", route="limited-broken"),
     "no server found": Case(Request(ADA), 500, "internal_error", "ERROR", route="nowhere"),

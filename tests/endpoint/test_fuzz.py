@@ -27,7 +27,7 @@ CODES = {
     (400, "invalid_json"), (400, "too_deep"), (400, "unknown_field"), (400, "invalid_field"), (422, "invalid_value"),
     (422, "too_many_agents"), (422, "duplicate_agent"), (403, "attribute_not_allowed"), (403, "room_config_not_allowed"),
     (403, "identity_not_allowed"), (403, "origin_not_allowed"), (405, "method_not_allowed"), (413, "body_too_large"),
-    (415, "unsupported_media_type"), (415, "unsupported_encoding"), (400, "body_incomplete"),
+    (415, "unsupported_media_type"), (415, "unsupported_encoding"), (400, "body_incomplete"), (400, "invalid_length"),
 }  # fmt: skip
 OWN = ["authorization", "cookie", "x-anything", "forwarded", "x-forwarded-for", "transfer-encoding", "expect"]
 READ = ["content-type", "content-length", "origin", "sec-fetch-site"]

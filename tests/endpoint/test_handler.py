@@ -52,15 +52,23 @@ def test_hooks_are_functions(name: str, value: Any) -> None:
         token_app(SERVER, authorize=None)  # type: ignore[arg-type]  # the same
 
 
-@pytest.mark.parametrize("answer", [True, False])
-def test_bool_of_a_limiter_is_a_mistake(answer: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("answer", [True, False, float("nan"), "5", "", [1], {}, Denied], ids=repr)
+def test_other_results_of_a_limiter_are_mistakes(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
     """`True` may mean "go on", or one second to wait: the log says so, and there is no token."""
     with pytest.raises(InvalidArgument) as caught:
         handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: answer))
     assert ("rate_limiter", True) == (caught.value.field, "return the seconds to wait" in caplog.messages[0])
 
 
-@pytest.mark.parametrize(("wait", "seconds"), [(float("inf"), "86400"), (0.2, "1"), (7.5, "8"), (1e300, "86400")])
+@pytest.mark.parametrize("answer", [None, 0, 0.0, -1, -0.5, float("-inf")])
+def test_nothing_to_wait_for(answer: float | None) -> None:
+    """`None`, zero and less: the request goes on."""
+    assert 201 == handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: answer)).status
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"), [(float("inf"), "86400"), (0.2, "1"), (7.5, "8"), (1e300, "86400"), (10**400, "86400")]
+)
 def test_wait_is_whole_seconds(wait: float, seconds: str) -> None:
     """At least one second and at most a day, also where the limiter returns infinity."""
     reply = handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: wait))

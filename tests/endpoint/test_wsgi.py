@@ -41,6 +41,15 @@ def test_interface(request_: Request) -> None:
     assert str(len(answer.body)) == answer.header("content-length")
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("CONTENT_TYPE", 415), ("CONTENT_LENGTH", 201), ("SCRIPT_NAME", 201), ("PATH_INFO", 201), ("HTTP_ORIGIN", 201)],
+)
+def test_none_is_an_absent_value(name: str, status: int) -> None:
+    """Test clients write `None` for a header that is not sent."""
+    assert status == ask_wsgi(APP, environ(Request()) | {name: None}).status
+
+
 def test_head_has_no_body() -> None:
     """The response to HEAD has no body, since not every server removes it (RFC 9110, section 9.3.2)."""
     answer = ask_wsgi(APP, environ(Request(method="HEAD")))
@@ -116,7 +125,7 @@ INPUTS: dict[str, tuple[dict[str, Any], int]] = {
         {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": None, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
         400,
     ),
-    "no number": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": "²"}, 413),
+    "no number": ({"wsgi.input": io.BytesIO(BODY), "CONTENT_LENGTH": "²"}, 400),
 }  # fmt: skip
 
 

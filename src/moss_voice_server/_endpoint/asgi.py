@@ -12,8 +12,9 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from .._functions import is_nonblocking
 from ..errors import CredentialsError
-from .calls import NEVER_AWAITABLE, is_nonblocking
+from .calls import NEVER_AWAITABLE
 from .handler import Call, Incoming, TokenEndpoint
 from .parse import incomplete, may_have_body, too_large
 from .refusal import Headers
@@ -88,12 +89,12 @@ async def _read_body(scope: Scope, receive: Receive, headers: Mapping[str, str],
         Refusal: it is longer than `limit`, ends early, or its rest does not arrive in time.
     """
     message = await receive()
-    body: bytes = message.get("body", b"")
+    body: bytes = message.get("body") or b""
     if message.get("more_body"):  # rare: a timer for every request would cost a quarter of what it costs in all
         with anyio.move_on_after(READ_TIMEOUT):
             while message.get("more_body") and len(body) <= limit:
                 message = await receive()
-                body += message.get("body", b"")
+                body += message.get("body") or b""
     if len(body) > limit:
         raise too_large()
     length = headers.get("content-length")

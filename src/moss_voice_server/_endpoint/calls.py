@@ -1,4 +1,4 @@
-"""Calls: what kind of function the application has passed, and how it is called in a host without an event loop."""
+"""Calls: which functions an endpoint takes, and how they are called in a host without an event loop."""
 
 from __future__ import annotations
 
@@ -8,29 +8,11 @@ from functools import partial
 from typing import Any
 
 from .._admission import Admission, wrong_type
+from .._functions import is_generator
 from ..errors import InvalidArgument
 
 NEVER_AWAITABLE = frozenset({Admission, int, float, type(None)})
 """Types of results that need no `isawaitable`, which is slow to return `False`."""
-
-
-def is_nonblocking(function: Callable[..., Any]) -> bool:
-    """Whether a function can be called on an event loop: it is async, or says that it does not block."""
-    return is_async(function) or getattr(function, "is_nonblocking", False) is True
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function is async, or an object whose `__call__` is."""
-    call = getattr(function, "__call__", None)  # noqa: B004  # its code is looked at
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def is_generator(function: Callable[..., Any]) -> bool:
-    """Whether calling a function returns a generator, plain or async."""
-    while isinstance(function, partial):
-        function = function.func
-    calls = (function, getattr(function, "__call__", None))  # noqa: B004  # an object whose __call__ yields
-    return any(inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
 def check_functions(authorize: Any, rate_limiter: Any, on_token: Any, *, generators: bool) -> None:
@@ -41,28 +23,9 @@ def check_functions(authorize: Any, rate_limiter: Any, on_token: Any, *, generat
     """
     for name, value in (("authorize", authorize), ("rate_limiter", rate_limiter), ("on_token", on_token)):
         if not callable(value) and (value is not None or name == "authorize"):
-            raise wrong_type(name, value, "pass a function")
+            raise wrong_type(name, "a function", value)
         if is_generator(value) and not (generators and name == "authorize"):
             raise InvalidArgument(f"{name} yields", field=name, remedy="return the result instead")
-
-
-def check_plain(name: str, function: Callable[..., Any]) -> None:
-    """Rejects a function that returns its result later.
-
-    Raises:
-        InvalidArgument: it is async, or yields.
-    """
-    if is_async(function) or is_generator(function):
-        raise InvalidArgument(
-            f"the function passed as {name} is not a plain one", field=name, remedy="write it with def"
-        )
-
-
-def wrong_result(name: str, value: object, remedy: str) -> InvalidArgument:
-    """The error for a function that returns another type."""
-    return InvalidArgument(
-        f"the function passed as {name} returned a {type(value).__name__}", field=name, remedy=remedy
-    )
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._functions import wrong_result
 from ..endpoint import Admission, TokenRequest
-from ..errors import InvalidArgument
 from ..grants import AgentDispatch, ParticipantInfo
 from .parse import NOTHING
 from .refusal import Refusal, shown
@@ -65,11 +65,7 @@ def _may_name(rooms: Any, room: str) -> bool:
         answer = rooms(room)
         if not isinstance(answer, bool):
             # A coroutine is true as well: an async function here would allow every room.
-            raise InvalidArgument(
-                f"the function passed as allowed_rooms returned a {type(answer).__name__}",
-                field="allowed_rooms",
-                remedy="return True or False from a plain function",
-            )
+            raise wrong_result("allowed_rooms", "True or False", answer, "return True or False from a plain function")
         return answer
     return room in rooms
 

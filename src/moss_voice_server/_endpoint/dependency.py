@@ -16,7 +16,8 @@ def dependency(authorize: Callable[..., Any], token_request: Any) -> Callable[..
     """The same dependency, in which `token_request` is the annotation of the parameter that is annotated `TokenRequest`.
 
     Raises:
-        InvalidArgument: a parameter of the other frameworks' `authorize` has no annotation.
+        InvalidArgument: a parameter of the other frameworks' `authorize` has no annotation, or an annotation cannot be
+            evaluated.
     """
     function = _undecorated(authorize)
     kind = _Dependency
@@ -88,8 +89,15 @@ def _signature(authorize: Callable[..., Any], token_request: Any) -> inspect.Sig
         # What the application has bound is not a parameter any more: a client could set it in the query.
         given |= call.keywords.keys()
         call = call.func
-    hints = get_type_hints(_undecorated(authorize), include_extras=True)
-    signature = inspect.signature(authorize)
+    try:
+        hints = get_type_hints(_undecorated(authorize), include_extras=True)
+        signature = inspect.signature(authorize)
+    except Exception as failure:  # noqa: BLE001  # an annotation is evaluated, which may raise anything
+        raise InvalidArgument(
+            f"authorize's parameters cannot be read: {failure}",
+            field="authorize",
+            remedy="pass a function whose annotations name what its module imports at run time",
+        ) from None
     for name in ("request", "token_request"):
         # The arguments of the other frameworks' authorize. FastAPI would read both from the query and refuse every request.
         parameter = signature.parameters.get(name)

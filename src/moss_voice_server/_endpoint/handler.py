@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from time import perf_counter
 from typing import Any
 
 from .._admission import wrong_type
+from .._functions import check_plain, is_nonblocking, wrong_result
 from .._random import new_room
 from .._secret import Sealed
 from .._server import MossVoiceServer, MossVoiceServerSync
 from ..endpoint import Admission, Denied, OnToken, RateLimit, ResponseKeys, Server, TokenRequest
 from ..errors import CredentialsError, CredentialsNotLoaded, InvalidArgument
 from ..grants import ConnectionDetails
-from .calls import check_functions, check_plain, is_nonblocking, wrong_result
+from .calls import check_functions
 from .cors import Cors
 from .decide import TokenParams, decide
-from .parse import MAX_BODY, NOTHING, parse, precheck
+from .parse import MAX_BODY, NOTHING, check_headers, parse
 from .refusal import Refusal, refusal_of, status_of
 from .report import Reporter, audit, log
 from .responses import Response, refusal_response, retry_after, token_response
@@ -87,7 +89,7 @@ class TokenEndpoint(Sealed):
         if not is_static:
             if not callable(server):
                 raise wrong_type(
-                    "server", server, "pass a MossVoiceServer, a MossVoiceServerSync or a function that returns one"
+                    "server", "a MossVoiceServer, a MossVoiceServerSync or a function that returns one", server
                 )
             check_plain("server", server)
         check_functions(authorize, rate_limiter, on_token, generators=generators)
@@ -135,7 +137,7 @@ class TokenEndpoint(Sealed):
         headers = incoming.headers
         preflight = self.cors.preflight(headers) if incoming.method == "OPTIONS" else None
         if preflight is None:
-            precheck(incoming.method, headers)
+            check_headers(incoming.method, headers)
             if "sec-fetch-site" in headers:
                 self.cors.check_site(headers)
         return preflight
@@ -149,13 +151,13 @@ class TokenEndpoint(Sealed):
         if not isinstance(admission, Admission):
             if isinstance(admission, Denied):
                 raise admission
-            raise wrong_result("authorize", admission, "return an Admission or raise Denied")
+            raise wrong_result("authorize", "an Admission", admission, "return an Admission or raise Denied")
         incoming.identity = admission.participant.identity
         if self._rate_limiter is not None:
             await self._limit(self._rate_limiter, admission, call)
         server = self.static_server or self._choose_server(incoming.request)
         if not isinstance(server, _SERVERS):
-            raise wrong_result("server", server, "return a MossVoiceServer or MossVoiceServerSync")
+            raise wrong_result("server", "a server", server, "return a MossVoiceServer or MossVoiceServerSync")
         try:
             params, details = _mint(server, admission, token_request)
         except CredentialsError:
@@ -173,10 +175,12 @@ class TokenEndpoint(Sealed):
     async def _limit(self, rate_limiter: RateLimit, admission: Admission, call: Call) -> None:
         key = admission.rate_limit_key or admission.participant.identity
         wait = await call(rate_limiter, self._limits_nonblocking, key)
-        if isinstance(wait, bool):
-            # True may mean "go on", and would be read as one second to wait.
-            raise wrong_result("rate_limiter", wait, "return the seconds to wait, or 0 or None")
-        if wait:
+        if wait is None:
+            return
+        # True may mean "go on", and would be read as one second to wait; only NaN is not within the infinities.
+        if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not -inf <= wait <= inf:
+            raise wrong_result("rate_limiter", "seconds or None", wait, "return the seconds to wait, or 0 or None")
+        if wait > 0:
             raise Refusal(429, "rate_limited", headers=retry_after(wait))
 
     def _unavailable(self, failure: CredentialsError) -> Refusal:

@@ -24,11 +24,11 @@ _CLIENT_ATTRIBUTES = 4 * 1024
 NOTHING = TokenRequest()
 
 
-def precheck(method: str, headers: Mapping[str, str]) -> None:
+def check_headers(method: str, headers: Mapping[str, str]) -> None:
     """Refuses what can be refused before the body is read.
 
     Raises:
-        Refusal: for another method, another content type or encoding, or an announced length that is too large.
+        Refusal: for another method, another content type or encoding, or a length that is no number or too large.
     """
     if method != "POST":
         # A mere link sends a GET, and caches and logs keep its response.
@@ -49,10 +49,12 @@ def precheck(method: str, headers: Mapping[str, str]) -> None:
             hint="send an uncompressed body",
             headers=accepted,
         )
-    # isascii first: "²" is a digit to Python.
     length = headers.get("content-length", "")
-    if length and not (length.isascii() and length.isdigit() and len(length) <= 18 and int(length) <= MAX_BODY):
-        raise too_large()
+    if length:
+        if not (length.isascii() and length.isdigit()):  # isascii: "²" is a digit to Python
+            raise Refusal(400, "invalid_length", f"length {shown(length)}")
+        if len(length) > 18 or int(length) > MAX_BODY:
+            raise too_large()
 
 
 def too_large() -> Refusal:

@@ -37,7 +37,7 @@ class Refusal(Exception):
 
 
 def shown(text: str, limit: int = 64) -> str:
-    """Text of a client for the log: escaped, at most about `limit` characters."""
+    """Text of a client for the log, at most about `limit` characters: ASCII, and quoted, so that it cannot pass for ours."""
     return ascii(text if len(text) <= limit else text[:limit] + "...")
 
 

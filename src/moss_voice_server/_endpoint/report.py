@@ -8,9 +8,9 @@ import re
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._functions import is_nonblocking
 from ..endpoint import OnToken, Server, TokenEvent
 from ..grants import ConnectionDetails
-from .calls import is_nonblocking
 from .decide import TokenParams
 from .refusal import Refusal, shown
 

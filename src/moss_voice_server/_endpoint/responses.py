@@ -36,6 +36,7 @@ _MESSAGES = {
     "unsupported_media_type": "Set Content-Type to application/json.",
     "unsupported_encoding": "Send the request body without Content-Encoding.",
     "length_required": "Send a Content-Length header instead of a chunked body.",
+    "invalid_length": "The Content-Length header must be a whole number.",
     "body_too_large": f"Request body too large: at most {MAX_BODY} bytes are allowed.",
     "body_incomplete": "Request body incomplete or timed out.",
     "invalid_json": "The request body must be one JSON object in UTF-8, without duplicate keys.",

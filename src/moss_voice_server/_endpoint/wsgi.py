@@ -16,13 +16,15 @@ Environ = dict[str, Any]
 
 def incoming(environ: Environ, request: Any = None, read: Callable[[int], bytes] | None = None) -> Incoming:
     """The request of an environ; `request` is what `authorize` gets, `read` a framework's own way to read the body."""
-    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
-    headers["content-type"] = environ.get("CONTENT_TYPE", "")
-    headers["content-length"] = environ.get("CONTENT_LENGTH", "")
+    headers = {
+        name[5:].replace("_", "-").lower(): value or "" for name, value in environ.items() if name.startswith("HTTP_")
+    }
+    headers["content-type"] = environ.get("CONTENT_TYPE") or ""
+    headers["content-length"] = environ.get("CONTENT_LENGTH") or ""
     return Incoming(
         environ if request is None else request,
         environ["REQUEST_METHOD"],
-        environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        (environ.get("SCRIPT_NAME") or "") + (environ.get("PATH_INFO") or ""),
         headers,
         partial(_already_read, read or partial(read_body, environ)),
     )
@@ -45,7 +47,7 @@ def read_body(environ: Environ, limit: int) -> bytes:
             raise incomplete()
         return body
     is_chunked = bool(environ.get("HTTP_TRANSFER_ENCODING"))
-    may_come = may_have_body(is_chunked, environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"))
+    may_come = may_have_body(is_chunked, (environ.get("SERVER_PROTOCOL") or "").removeprefix("HTTP/"))
     if environ.get("wsgi.input_terminated"):
         body = _read_from(environ["wsgi.input"].read, limit + 1)
     elif is_chunked and hasattr(sys.modules.get("uwsgi"), "chunked_read"):
