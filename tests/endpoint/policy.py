@@ -41,9 +41,9 @@ class Asked(NamedTuple):
     """Raises what the framework raises for a status."""
 
 
-async def any_room(room: str) -> bool:
-    """Async by mistake: its coroutine is true."""
-    return True
+def any_room(room: str) -> Any:
+    """Calls an async function by mistake: a coroutine is true."""
+    return half_a_minute(room)
 
 
 class ServiceError(Exception):
@@ -95,7 +95,7 @@ def seen(asked: Asked) -> Admission:
 RULES: dict[str, Any] = {
     "ada": Admission(ADA),
     "pattern": Admission(ADA, allowed_rooms=re.compile("team-[a-z]+")),
-    "async-function": Admission(ADA, allowed_rooms=lambda room: any_room(room)),  # type: ignore[arg-type, return-value]  # the mistake
+    "async-function": Admission(ADA, allowed_rooms=any_room),
     "sets": Admission(ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_may_set=("name", "attributes")),
     "dispatch": Admission(ADA, agents=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
     "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),

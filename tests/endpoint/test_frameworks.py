@@ -99,8 +99,8 @@ REFUSED: dict[str, Case] = {
     "a framework's 500": Case(Request(bearer("unusual-500")), 500, "internal_error", "ERROR", ERROR),
     "no admission": Case(Request(bearer("none")), 500, "internal_error", "ERROR", ERROR, logged="NoneType"),
     "a blank identity": Case(Request(bearer("blank-identity")), 500, "internal_error", "ERROR", ("error", " ")),
-    # A coroutine is true: an async function as `allowed_rooms` must not open every room.
-    "an async rooms function": Case(
+    # A coroutine is true: such a function as `allowed_rooms` must not open every room.
+    "a rooms function that returns a coroutine": Case(
         Request(bearer("async-function"), json={"room_name": "lobby"}), 500, "internal_error", "ERROR", ("error", "ada"),
         logged="must return True or False, not coroutine",
     ),
