@@ -35,8 +35,8 @@ BARE = "bare ASGI app"
 EXPRESS = "Express with livekit-server-sdk"
 
 _BUDGETS = {
-    (JOIN, LIVEKIT_API): Budget(12),
-    (FULL, LIVEKIT_API): Budget(12),
+    (JOIN, LIVEKIT_API): Budget(15),
+    (FULL, LIVEKIT_API): Budget(15),
     (JOIN, FLOOR): Budget(1.5, at_most=True),
     (JOIN, GO): Budget(1),
     (IMPORT_TIME, LIVEKIT_API): Budget(8),
@@ -44,11 +44,11 @@ _BUDGETS = {
     (FIRST_MEMORY, LIVEKIT_API): Budget(4),
     # Per core: processor time, which other programs on the machine do not affect.
     (f"{ASGI}: {REQUESTS}", FASTAPI_ROUTE): Budget(4),
-    (f"{ASGI}: {REQUESTS}", BARE): Budget(0.6),
+    (f"{ASGI}: {REQUESTS}", BARE): Budget(0.55),
     (f"{ASGI}: {REQUESTS}", EXPRESS): Budget(3),
-    (f"{FASTAPI}: {REQUESTS}", FASTAPI_ROUTE): Budget(1),
-    (f"{FLASK}: {REQUESTS}", FLASK_ROUTE): Budget(1),
-    (f"{DJANGO}: {REQUESTS}", DJANGO_VIEW): Budget(1),
+    (f"{FASTAPI}: {REQUESTS}", FASTAPI_ROUTE): Budget(1.3),
+    (f"{FLASK}: {REQUESTS}", FLASK_ROUTE): Budget(1.3),
+    (f"{DJANGO}: {REQUESTS}", DJANGO_VIEW): Budget(1.3),
     (PACKAGES, PREDECESSOR): Budget(8, at_most=True),
 }
 # The HTTP client needs one more package there: a backport of the standard library.
