@@ -86,8 +86,8 @@ USES: list[Callable[[Server], object]] = [
 
 @pytest.mark.parametrize("use", USES, ids=["mint", "url", "agent"])
 def test_use_before_create(server_class: ServerClass, moss: FakeMoss, use: Callable[[Server], object]) -> None:
-    """A RuntimeError that names the class and `create`; no request is sent."""
-    with pytest.raises(CredentialsNotLoaded, match=rf"{server_class.kind.__name__}\.create\(") as caught:
+    """A RuntimeError that names the class and `from_env`; no request is sent."""
+    with pytest.raises(CredentialsNotLoaded, match=rf"{server_class.kind.__name__}\.from_env\(") as caught:
         use(server_class.kind(**moss.arguments))
 
     assert (True, "credentials_not_loaded", None, 0) == (

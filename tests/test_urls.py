@@ -12,6 +12,8 @@ from moss_voice_server._secret import Secret
 from moss_voice_server._urls import LOOPBACK, check_url
 from moss_voice_server.errors import InvalidArgument
 
+LONGEST = ".".join(["x" * 49] * 5) + ".abc"  # 253 characters
+
 TAKEN = {
     "https://service.usemoss.dev": "https://service.usemoss.dev",
     "https://h": "https://h",
@@ -20,6 +22,8 @@ TAKEN = {
     "https://host.example/a//b/../c;d=e%0A": "https://host.example/a//b/../c;d=e%0A",
     "https://host.example.": "https://host.example.",
     "https://under_score.example": "https://under_score.example",
+    f"https://{'x' * 63}.example": f"https://{'x' * 63}.example",
+    f"https://{LONGEST}.": f"https://{LONGEST}.",
     "https://xn--bcher-kva.example": "https://xn--bcher-kva.example",
     "https://192.0.2.1:1": "https://192.0.2.1:1",
     "https://[2001:DB8::1]:65535/x": "https://[2001:db8::1]:65535/x",
@@ -48,7 +52,9 @@ def test_normal_form() -> None:
         assert (expected, "") == checked(expected)
 
 
-SIGNS = "contains whitespace, a non-ASCII character, a backslash, a user name, a query or a fragment"
+USER, QUERY, FRAGMENT = "contains a user name (@)", "contains a query (?)", "contains a fragment (#)"
+SPACE, CONTROL, FOREIGN = "contains whitespace", "contains a control character", "contains a non-ASCII character"
+BACKSLASH = "contains a backslash"
 SHAPE = "is not a URL with a host and, optionally, a port from 1 to 65535"
 SCHEME = "must begin with https://"
 
@@ -70,12 +76,12 @@ REFUSED = {
     "http://[::1]evil.test:80": SHAPE,
     "http://evil.test[::1]": SHAPE,
     "https://[::1]x": SHAPE,
-    "http://localhost@evil.test": SIGNS,
-    "http://localhost:80@evil.test": SIGNS,
-    "http://evil.test#@localhost": SIGNS,
-    "http://evil.test?@localhost": SIGNS,
-    "http://evil.test\\@localhost": SIGNS,
-    "http:\\\\localhost": SIGNS,
+    "http://localhost@evil.test": USER,
+    "http://localhost:80@evil.test": USER,
+    "http://evil.test#@localhost": FRAGMENT,
+    "http://evil.test?@localhost": QUERY,
+    "http://evil.test\\@localhost": BACKSLASH,
+    "http:\\\\localhost": BACKSLASH,
     # Other schemes.
     "httpsx://host.example": SCHEME,
     "https+x://host.example": SCHEME,
@@ -116,25 +122,29 @@ REFUSED = {
     "https://.example": SHAPE,
     "https://%68ost.example": SHAPE,
     "https://host.example,other.example": SHAPE,
+    "https://host..example": SHAPE,
+    "https://host.example..": SHAPE,
+    f"https://{'x' * 64}.example": SHAPE,
+    f"https://{LONGEST}x": SHAPE,
     "https://'": SHAPE,
     # Characters that are not allowed.
-    " https://host.example": SIGNS,
-    "https://host.example ": SIGNS,
-    "https://host.example\n": SIGNS,
-    "https://host.example/\t": SIGNS,
-    "https://host\0.example": SIGNS,
-    "https://host.example\x7f": SIGNS,
-    "https://bücher.example": SIGNS,
-    "https://host。example": SIGNS,
-    "https://host.example/é": SIGNS,
-    "https://host.example:٣": SIGNS,
-    "https://user:word@host.example": SIGNS,
-    "https://user@host.example": SIGNS,
-    "https://host.example?": SIGNS,
-    "https://host.example?a=b": SIGNS,
-    "https://host.example#": SIGNS,
-    "https://host.example/\\": SIGNS,
-    "https://\ud800": SIGNS,
+    " https://host.example": SPACE,
+    "https://host.example ": SPACE,
+    "https://host.example\n": SPACE,
+    "https://host.example/\t": SPACE,
+    "https://host\0.example": CONTROL,
+    "https://host.example\x7f": CONTROL,
+    "https://bücher.example": FOREIGN,
+    "https://host。example": FOREIGN,
+    "https://host.example/é": FOREIGN,
+    "https://host.example:٣": FOREIGN,
+    "https://user:word@host.example": USER,
+    "https://user@host.example": USER,
+    "https://host.example?": QUERY,
+    "https://host.example?a=b": QUERY,
+    "https://host.example#": FRAGMENT,
+    "https://host.example/\\": BACKSLASH,
+    "https://\ud800": FOREIGN,
 }
 
 

@@ -148,7 +148,7 @@ NOT_MAPPINGS: list[Any] = [None, [("a", "b")], "ab", {"a"}, 5, b""]
 NOT_TEXTS: list[Any] = [5, None, True, b"a", ["a"], {}]
 BAD_ATTRIBUTES: list[tuple[Any, str, str]] = [
     *((value, "attributes", "a mapping of str to str, not ") for value in NOT_MAPPINGS),
-    *(({key: "a"}, "attributes", "a key that is a ") for key in (5, None, b"a", ("a",))),
+    *(({key: "a"}, "attributes", "attributes must have str keys, not ") for key in (5, None, b"a", ("a",))),
     *(({"good": "a", "bad": value}, "attributes['bad']", "a str, not ") for value in NOT_TEXTS),
     ({"k" * 64: 5}, f"attributes['{'k' * 64}']", "a str, not int"),
     ({"k" * 65: 5}, "attributes", "a value of attributes must be a str, not int"),

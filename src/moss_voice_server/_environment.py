@@ -27,12 +27,11 @@ def required(
     found = {name: optional(environ, name, read) for name in names}
     missing = [name for name, value in found.items() if value is None]
     if missing:
-        verb, name = ("is", missing[0]) if len(missing) == 1 else ("are", "<NAME>")
-        raise InvalidArgument(
-            f"{listed(missing)} {verb} not set",
-            field=missing[0],
-            remedy=f"set {listed(missing)}, or {name}_FILE to the path of a file that contains the value",
-        )
+        if len(missing) == 1:
+            verb, remedy = "is", f"set it, or {missing[0]}_FILE to the path of a file that contains the value"
+        else:
+            verb, remedy = "are", "set them, or <NAME>_FILE for values in files"
+        raise InvalidArgument(f"{listed(missing)} {verb} not set", field=missing[0], remedy=remedy)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -119,7 +118,7 @@ _DAMAGE: tuple[tuple[Callable[[str], bool], str, str], ...] = (
 
 def _check(field: str, what: str, value: Secret[str]) -> None:
     if not isinstance(value.reveal(), str):  # of an environment that was passed
-        raise InvalidArgument(f"{what} is a {type(value.reveal()).__name__}", field=field, remedy="pass a str")
+        raise InvalidArgument(f"{what} must be a str, not {type(value.reveal()).__name__}", field=field)
     for is_damaged, problem, remedy in _DAMAGE:
         if is_damaged(value.reveal()):
             raise InvalidArgument(f"{what} {problem}", field=field, remedy=remedy)

@@ -11,6 +11,7 @@ from .errors import InvalidArgument
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORBIDDEN = re.compile(r"[^\x21-\x7e]|[\\?#@]")
+_NAMES = {"\\": "a backslash", "@": "a user name (@)", "?": "a query (?)", "#": "a fragment (#)"}
 # RFC 3986, section 3, without the characters above. The standard library's parser accepts more than this: it reads
 # `[::1].host.example` as the host `::1`.
 _URL = re.compile(
@@ -56,8 +57,9 @@ def _problem(value: Secret[Any], secure: tuple[str, ...], plain: tuple[str, ...]
         return f"must be a str, not {type(value.reveal()).__name__}", example
     if not value.reveal():
         return "is empty", example
-    if _FORBIDDEN.search(value.reveal()):
-        return "contains whitespace, a non-ASCII character, a backslash, a user name, a query or a fragment", example
+    found = _FORBIDDEN.search(value.reveal())
+    if found:
+        return f"contains {_NAMES.get(found[0]) or _kind(found[0])}", example
     parts = _split(value.reveal())
     if parts is None:
         return "is not a URL with a host and, optionally, a port from 1 to 65535", example
@@ -67,6 +69,12 @@ def _problem(value: Secret[Any], secure: tuple[str, ...], plain: tuple[str, ...]
     insecure = " and ".join(f"{scheme}://" for scheme in plain)
     verb = "is" if len(plain) == 1 else "are"
     return f"must begin with {allowed}; {insecure} {verb} allowed only for localhost, 127.0.0.1 and [::1]", example
+
+
+def _kind(char: str) -> str:
+    if char.isspace():
+        return "whitespace"
+    return "a control character" if char.isascii() else "a non-ASCII character"
 
 
 def _normal(value: Secret[str]) -> str:
@@ -79,11 +87,17 @@ def _split(value: str) -> _Parts | None:
     if match is None or not 1 <= int(match["port"] or 1) <= 65535:
         return None
     scheme, host = (match["scheme"] or "").lower(), (match["six"] or match["name"]).lower()
-    if match["six"] and not _is_ipv6(host):
+    if not (_is_ipv6(host) if match["six"] else _is_name(host)):
         return None
     bracketed = f"[{host}]" if match["six"] else host
     port = f":{match['port']}" if match["port"] else ""
     return _Parts(scheme, host, f"{scheme}://{bracketed}{port}{match['path'] or ''}")
+
+
+def _is_name(host: str) -> bool:
+    """Whether the labels of the name, with or without the root's trailing dot, have the lengths of RFC 1035, section 2.3.4."""
+    name = host.removesuffix(".")
+    return len(name) <= 253 and all(1 <= len(label) <= 63 for label in name.split("."))
 
 
 def _is_ipv6(host: str) -> bool:

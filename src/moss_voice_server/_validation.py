@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from ._secret import Secret
@@ -47,7 +48,7 @@ def plain_str(value: Any) -> str | None:
 
 
 def plain_secret(value: Secret[Any]) -> Secret[Any]:
-    """The same for a hidden value, which keeps its type if it is not a text."""
+    """The same for a hidden value, which keeps its type if it is not a str."""
     return value if plain_str(value.reveal()) is None else Secret(plain_str(value.reveal()))
 
 
@@ -107,9 +108,7 @@ def attributes(field: str, value: object, *, limit: int = ATTRIBUTES_LIMIT) -> d
     for key, item in value.items():
         name = plain_str(key)
         if name is None:
-            raise InvalidArgument(
-                f"{field} has a key that is a {type(key).__name__}", field=field, remedy="use str for every key"
-            )
+            raise InvalidArgument(f"{field} must have str keys, not {type(key).__name__}", field=field)
         text(field, name, limit=limit, display_name=f"a key of {field}")
         if name in checked:
             raise InvalidArgument(f"{field} has the same key twice", field=field, remedy="remove one of them")
@@ -158,3 +157,11 @@ def number(field: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= 1.7e308:
         raise InvalidArgument(f"{field} must be a finite number", field=field)
     return float(value)
+
+
+def seconds(value: object, longest: float) -> float | None:
+    """A `timedelta` or a number of seconds, from 0 to `longest`, in seconds; `None` for everything else."""
+    found = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not 0 <= found <= longest:
+        return None
+    return float(found)

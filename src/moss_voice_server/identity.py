@@ -22,7 +22,8 @@ def client_address(request: object) -> str:
     """
     fields = request if isinstance(request, Mapping) else getattr(request, "META", {})
     client = request.get("client") if isinstance(request, Mapping) else getattr(request, "client", None)
-    address = (client and client[0]) or fields.get("REMOTE_ADDR") or getattr(request, "remote_addr", None) or "unknown"
+    host = client[0] if client and isinstance(client, (tuple, list)) else None
+    address = host or fields.get("REMOTE_ADDR") or getattr(request, "remote_addr", None) or "unknown"
     address = str(address)
     if ":" not in address:
         return address
@@ -69,7 +70,7 @@ def is_session_of(identity: str, user_id: str, key: bytes) -> bool:
         InvalidArgument: as `session_identity` does.
     """
     tag = _tag(user_id, key)
-    made = re.fullmatch("u-([0-9a-f]{32})-[0-9a-f]{16}", identity)
+    made = re.fullmatch("u-([0-9a-f]{32})-[0-9a-f]{16}", plain_str(identity) or "")
     return made is not None and hmac.compare_digest(made[1], tag)
 
 
@@ -121,7 +122,8 @@ class TenantRooms:
 
     def __call__(self, room: str) -> bool:
         """Whether the room is the tenant's."""
-        return room.startswith(self.prefix) and len(room) > len(self.prefix)
+        name = plain_str(room) or ""
+        return name.startswith(self.prefix) and len(name) > len(self.prefix)
 
     def new(self) -> str:
         """A new room of the tenant, with 128 random bits."""

@@ -61,7 +61,7 @@ class Rooms(Sealed):
         *,
         metadata: str = "",
         attributes: Mapping[str, str] | None = None,
-        wait: float | None = None,
+        wait: timedelta | float | None = None,
     ) -> Dispatch:
         """Makes sure that exactly one dispatch of the agent is live in the room. Creates the room if it does not exist.
 
@@ -74,16 +74,16 @@ class Rooms(Sealed):
             agent: the agent's name; `None`: the server's voice agent.
             metadata: any text for the agent's job. A dispatch that is live already keeps its own.
             attributes: any texts by name for the agent's job; likewise.
-            wait: seconds to wait until the agent is in the room; `None`: return as soon as it is dispatched.
+            wait: how long to wait until the agent is in the room, a `timedelta` or seconds, at most a day; `None`: return as
+                soon as it is dispatched.
 
         Raises:
-            AgentNotDispatched: the agent's job failed, or the agent did not join within `wait` seconds; the text says
+            AgentNotDispatched: the agent's job failed, or the agent did not join within `wait`; the text says
                 whether a worker accepted the job.
             RoomNotFound: the room was ended in the meantime.
         """
-        name = self._server.get_agent_name() if agent is None else agent
-        wanted = agents.wanted(room, name, metadata, attributes, wait)
-        return drivers.run(agents.ensure(access(self._server), wanted, wait))
+        wanted = agents.wanted(room, agent, self._server.get_agent_name, metadata, attributes, wait)
+        return drivers.run(agents.ensure(access(self._server), wanted))
 
     def remove(self, room: str, identity: str) -> None:
         """Disconnects a participant. One who is not in the room is success.
@@ -139,12 +139,11 @@ class AsyncRooms(Sealed):
         *,
         metadata: str = "",
         attributes: Mapping[str, str] | None = None,
-        wait: float | None = None,
+        wait: timedelta | float | None = None,
     ) -> Dispatch:
         """Makes sure that exactly one dispatch of the agent is live in the room. See `Rooms.ensure_agent`."""
-        name = self._server.get_agent_name() if agent is None else agent
-        wanted = agents.wanted(room, name, metadata, attributes, wait)
-        return await drivers.run_async(agents.ensure(access(self._server), wanted, wait))
+        wanted = agents.wanted(room, agent, self._server.get_agent_name, metadata, attributes, wait)
+        return await drivers.run_async(agents.ensure(access(self._server), wanted))
 
     async def remove(self, room: str, identity: str) -> None:
         """Disconnects a participant. See `Rooms.remove`."""

@@ -101,7 +101,7 @@ BAD: list[tuple[str, str, str]] = [
     ("voice_agent_url", "", "is empty"),
     ("voice_agent_url", "hunter2", "is not a URL"),
     ("voice_agent_url", "ws://hunter2.example", "must begin with wss://"),
-    ("voice_agent_url", "wss://user:hunter2@host.example", "contains whitespace"),
+    ("voice_agent_url", "wss://user:hunter2@host.example", "contains a user name"),
     ("voice_agent_api_key", "", "must be 1 to 512 visible ASCII characters"),
     ("voice_agent_api_key", "x" * 513, "must be 1 to 512 visible ASCII characters"),
     ("voice_agent_api_key", "hunter2\n", "begins or ends with whitespace"),

@@ -227,7 +227,7 @@ def test_a_session_does_not_show_its_user(user: str, key: bytes) -> None:
 
 
 TAG = session_identity("ada", KEY)[:34]
-OTHERS = ["", "-", "u-", "ada", "guest-0123", "u--", "u-é-1", "u-\ud800-1", "\ud800"]
+OTHERS: list[Any] = [None, 7, b"u-", "", "-", "u-", "ada", "guest-0123", "u--", "u-é-1", "u-\ud800-1", "\ud800"]
 OTHERS += [TAG + rest for rest in ("", "-", "-x", "-" + "0" * 15, "-" + "0" * 17)]
 
 
@@ -297,8 +297,10 @@ def test_a_room_has_one_tenant(tenant: str, other: str) -> None:
     assert len(room.encode()) <= 256
 
 
-@pytest.mark.parametrize("room", ["", "acme", "acme~", "acme-corp~x", "ACME~x", "xacme~x", " acme~x", "acme.~x"])
-def test_a_prefix_is_whole(room: str) -> None:
+@pytest.mark.parametrize(
+    "room", ["", "acme", "acme~", "acme-corp~x", "ACME~x", "xacme~x", " acme~x", "acme.~x", None, b"acme~x"]
+)
+def test_a_prefix_is_whole(room: Any) -> None:
     """A similar prefix is another tenant's, and the prefix alone is not a room."""
     assert TenantRooms("acme")(room) is False
 
@@ -335,6 +337,8 @@ ADDRESSES: dict[str, tuple[Any, str]] = {
     "ASGI": ({"client": ("192.0.2.7", 50000)}, "192.0.2.7"),
     "ASGI on a Unix socket": ({"client": None}, "unknown"),
     "ASGI without a client": ({}, "unknown"),
+    "ASGI with a damaged client": ({"client": 5}, "unknown"),
+    "an object with a damaged client": (SimpleNamespace(client=5), "unknown"),
     "Starlette": (Request({"type": "http", "client": ("192.0.2.7", 50000)}), "192.0.2.7"),
     "a request of another framework": (SimpleNamespace(client=("192.0.2.7", 50000)), "192.0.2.7"),
     "another object": (object(), "unknown"),

@@ -90,8 +90,8 @@ def test_all_get_the_same_dispatch(exists: bool, run: Any) -> None:
         project = Memory()
         if exists:
             project.api.room("room")
-        agent = wanted("room", "clerk", "", None, None)
-        results = run(project, [ensure(project.access, agent, None) for _ in range(10)], random.Random(seed))
+        agent = wanted("room", "clerk", str, "", None, None)
+        results = run(project, [ensure(project.access, agent) for _ in range(10)], random.Random(seed))
 
         live = [each for each in project.api.rooms["room"].dispatches.values() if each["agent_name"] == "clerk"]
         assert 1 == len(live), seed
@@ -103,6 +103,6 @@ def test_dispatches_of_other_agents_stay() -> None:
     """Another agent's dispatches, and the automatic one, are none of its business."""
     project = Memory()
     project.api.room("room", [{"agent_name": "other"}, {"agent_name": ""}])
-    interleaved(project, [ensure(project.access, wanted("room", "clerk", "", None, None), None)], random.Random(1))
+    interleaved(project, [ensure(project.access, wanted("room", "clerk", str, "", None, None))], random.Random(1))
 
     assert ["other", "", "clerk"] == [each["agent_name"] for each in project.api.rooms["room"].dispatches.values()]

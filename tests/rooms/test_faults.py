@@ -13,7 +13,7 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._livekit_api import call as calls
-from moss_voice_server.errors import LiveKitRejected, LiveKitUnavailable, RoomError
+from moss_voice_server.errors import LiveKitRejected, LiveKitUnavailable, RoomError, RoomNotFound
 from moss_voice_server.testing import FakeLiveKit, FakeMoss
 from tests.rooms.plain import AGENT, PlainRooms, Server
 from tests.support.errors import facts
@@ -38,6 +38,7 @@ TABLE = {
     "401": Row(FaultResponse(401, json={"code": "unauthenticated", "msg": MARK}), LiveKitRejected, 1),
     "403": Row(FaultResponse(403, json={"code": "permission_denied", "msg": MARK}), LiveKitRejected, 1),
     "404, not LiveKit's": Row(FaultResponse(404, body=MARK.encode()), LiveKitRejected, 1),
+    "404, no such room": Row(FaultResponse(404, json={"code": "not_found"}), RoomNotFound, 1),
     "404, no such method": Row(FaultResponse(404, json={"code": "bad_route"}), LiveKitRejected, 1),
     "413": Row(FaultResponse(413), LiveKitRejected, 1),
     "429": Row(FaultResponse(429), LiveKitUnavailable, 3),

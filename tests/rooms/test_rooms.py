@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -119,9 +119,18 @@ def test_ensure_agent(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 
 def test_ensure_agent_waits(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """With `wait` the result names the agent's identity in the room."""
-    made = rooms.ensure_agent("room", wait=10)
+    for wait in (10, timedelta(seconds=10)):
+        made = rooms.ensure_agent("room", wait=wait)
 
-    assert ("running", (made.agent_identity,)) == (made.status, livekit.participants("room"))
+        assert ("running", (made.agent_identity,)) == (made.status, livekit.participants("room"))
+
+
+def test_server_without_an_agent_name(livekit: FakeLiveKit, kind: type[Server]) -> None:
+    """There is no agent to dispatch; the remedy names both ways to name one."""
+    rooms = PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret))
+    with pytest.raises(InvalidArgument) as caught:
+        rooms.ensure_agent("room")
+    assert ("agent", True, ()) == (caught.value.field, "agent_name=" in caught.value.remedy, livekit.requests)
 
 
 def test_no_worker(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
@@ -196,8 +205,9 @@ def test_lost_response(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     ("method", "arguments", "field"),
     [
         ("list", {"names": "room"}, "names"),
-        ("list", {"names": [""]}, "names"),
+        ("list", {"names": [""]}, "names[0]"),
         ("list", {"names": 5}, "names"),
+        ("list", {"names": ["room", 5]}, "names[1]"),
         ("participants", {"room": ""}, "room"),
         ("remove", {"room": "room", "identity": " "}, "identity"),
         ("end", {"room": "a\nb"}, "room"),
@@ -209,6 +219,8 @@ def test_lost_response(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
         ("ensure_agent", {"room": "room", "attributes": []}, "attributes"),
         ("ensure_agent", {"room": "room", "wait": -1}, "wait"),
         ("ensure_agent", {"room": "room", "wait": float("nan")}, "wait"),
+        ("ensure_agent", {"room": "room", "wait": True}, "wait"),
+        ("ensure_agent", {"room": "room", "wait": timedelta(days=1, seconds=1)}, "wait"),
         ("end_older_than", {"age": -1, "prefix": "a"}, "age"),
         ("end_older_than", {"age": "30m", "prefix": "a"}, "age"),
         ("end_older_than", {"age": 10**400, "prefix": "a"}, "age"),

@@ -45,6 +45,8 @@ class CredentialsCache(Refresher[Value]):
     def get(self) -> Value:
         """The value, if it is fresh or stale. Starts a refresh where one is due, and does not wait for it.
 
+        Except where threads do not run between requests: there it waits up to 2.5 seconds.
+
         Raises:
             MossVoiceError: see the table above.
         """
@@ -87,7 +89,7 @@ class CredentialsCache(Refresher[Value]):
         self._is_closed = True
 
     def refresh_in_background(self) -> None:
-        """Starts a refresh, if one is due and none runs, and returns at once."""
+        """Starts a refresh, if one is due and none runs; waits for it only where `get` does."""
         self._reset_after_fork()
         self._start_or_join(background=True)
 

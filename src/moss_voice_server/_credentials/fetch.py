@@ -33,7 +33,7 @@ TEXTS = Texts(
     CredentialsUnavailable,
     CredentialsRejected,
     CredentialsNotLoaded,
-    "create it with {owner}.create() or {owner}.from_env(), or call refresh() first",
+    "call refresh(), or create it with {owner}.from_env()",
 )
 FIELDS = ("voice_agent_url", "voice_agent_api_key", "voice_agent_api_secret", "voice_agent_name")
 _MIN_AGE, _MAX_AGE = 60.0, 24 * 3600.0  # seconds between which the API may set the age at which a refresh is due

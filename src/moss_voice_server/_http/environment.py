@@ -1,4 +1,4 @@
-"""Environment: which variable keeps an HTTP client from being made, and which proxy variables apply."""
+"""Environment: which variable prevents the HTTP client from starting, and which proxy variables apply."""
 
 from __future__ import annotations
 

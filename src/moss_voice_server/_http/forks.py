@@ -23,7 +23,7 @@ _exiting_thread: int | None = None
 
 @contextmanager
 def fork_guard() -> Iterator[None]:
-    """No fork happens inside of this block."""
+    """No fork happens inside this block."""
     if is_exiting():  # the application's own exit handler waits for this client
         yield
         return

@@ -14,7 +14,7 @@ _in_our_request: ContextVar[bool] = ContextVar("moss_voice_server_in_our_request
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Inside of this block, the HTTP client's log has no headers, and OpenTelemetry records no HTTP span."""
+    """Inside this block, the HTTP client's log has no headers, and OpenTelemetry records no HTTP span."""
     marker = _in_our_request.set(True)
     detach = _suppress_tracing()
     try:
@@ -25,7 +25,7 @@ def hidden() -> Iterator[None]:
 
 
 def _suppress_tracing() -> Callable[[], None]:
-    """Suppresses OpenTelemetry's HTTP spans, if the application has imported it; returns what undoes that.
+    """Suppresses OpenTelemetry's HTTP spans, if the application has imported it; returns a function that undoes it.
 
     An instrumentation of the HTTP client can be configured to record headers, the project key among them. It records
     nothing while its `suppress_http_instrumentation` key is set, which older versions of opentelemetry-api do not name.

@@ -7,7 +7,7 @@ deletes the others, and all keep the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ SERVICE = "AgentDispatchService"
 _SETTLE = 0.1  # seconds after which dispatches that were created at the same time are all listed
 _LOST_AFTER = 20.0  # seconds after which the agent of a dispatch must be in the room; LiveKit lists a job after 5
 _FIRST_POLL, _MAX_POLL = 0.1, 2.0  # seconds
+_MAX_WAIT = 86400.0  # seconds
 
 
 class Listed(NamedTuple):
@@ -45,29 +46,50 @@ class Wanted(NamedTuple):
     agent: str
     metadata: str
     attributes: dict[str, str]
+    wait: float | None
+    """Seconds to wait until the agent is in the room."""
 
 
-def wanted(room: object, agent: object, metadata: object, attributes: Mapping[str, str] | None, wait: object) -> Wanted:
-    """Checks the arguments of `ensure_agent`.
+def wanted(
+    room: object,
+    agent: object,
+    own_agent: Callable[[], str],
+    metadata: object,
+    attributes: Mapping[str, str] | None,
+    wait: object,
+) -> Wanted:
+    """Checks the arguments of `ensure_agent`; without `agent` it is the server's own.
 
     Raises:
         InvalidArgument: `field` names the argument.
     """
+    if agent is None:
+        agent = own_agent()
+        if not agent:
+            raise InvalidArgument(
+                "the server has no agent name", field="agent", remedy="pass agent=, or agent_name= to from_livekit"
+            )
     if agent == "":
         raise InvalidArgument("agent is empty", field="agent", remedy="pass the name of the agent's worker")
-    if wait is not None and (isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait < 86400):
-        raise InvalidArgument("wait must be None or a number of seconds, at most a day", field="wait")
+    wait_seconds = None if wait is None else _validation.seconds(wait, _MAX_WAIT)
+    if wait is not None and wait_seconds is None:
+        raise InvalidArgument(
+            "wait must be a timedelta or a number of seconds from 0 to 1 day",
+            field="wait",
+            remedy="pass None to return at once",
+        )
     return Wanted(
         _validation.label("room", room),
         _validation.agent("agent", agent),
         _validation.text("metadata", metadata, limit=_validation.METADATA_LIMIT),
         dict(_validation.attributes("attributes", {} if attributes is None else attributes)),
+        wait_seconds,
     )
 
 
-def ensure(access: Access, agent: Wanted, wait: float | None) -> Steps[Dispatch]:
+def ensure(access: Access, agent: Wanted) -> Steps[Dispatch]:
     """The one live dispatch; with `wait`, after the agent has joined the room."""
-    start = access.timing.mono()
+    start, wait = access.timing.mono(), agent.wait
     dispatch = yield from _ensure(access, agent, start + BUDGET)
     if wait is None:
         return dispatch

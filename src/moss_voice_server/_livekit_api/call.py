@@ -151,7 +151,8 @@ def _error(status: int, code: str) -> Failure:
         remedy = "check that the LiveKit API key and secret are current"
         return Failure(LiveKitRejected, "LiveKit rejected the API token (HTTP 401)", remedy, is_rejection=True)
     if status == 404 and code == "not_found":
-        return Failure(RoomNotFound, "LiveKit found no such room, participant or dispatch")
+        remedy = "check the room's name, and whether the room has ended"
+        return Failure(RoomNotFound, "LiveKit found no such room, participant or dispatch", remedy)
     if status in TEMPORARY:
         return Failure(LiveKitUnavailable, f"LiveKit returned HTTP {status}", "retry later; this error is temporary")
     if 300 <= status < 400:

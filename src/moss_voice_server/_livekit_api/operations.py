@@ -21,11 +21,11 @@ def list_rooms(access: Access, names: Iterable[str] | None, end: float | None = 
     """The rooms that exist, or those of them that have these names."""
     if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
         raise InvalidArgument(
-            f"names must be an iterable of room names, not a {type(names).__name__}",
+            f"names must be an iterable of room names, not {type(names).__name__}",
             field="names",
             remedy="pass a list",
         )
-    chosen = None if names is None else [_validation.label("names", name) for name in names]
+    chosen = None if names is None else [_validation.label(f"names[{index}]", name) for index, name in enumerate(names)]
     if chosen == []:
         return ()
     wanted = Call("RoomService", "ListRooms", {"names": chosen} if chosen else {}, ApiGrants(room_list=True))
@@ -121,12 +121,11 @@ def _is_older(room: Room, limit: float) -> bool:
 
 
 def _age(age: object) -> float:
-    seconds = age.total_seconds() if isinstance(age, timedelta) else age
-    longest = timedelta.max.total_seconds()
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= longest:
+    seconds = _validation.seconds(age, timedelta.max.total_seconds())
+    if seconds is None:
         raise InvalidArgument(
             "age must be a timedelta or a number of seconds, finite and not negative",
             field="age",
             remedy="write timedelta(minutes=30)",
         )
-    return float(seconds)
+    return seconds

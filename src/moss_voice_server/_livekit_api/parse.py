@@ -136,7 +136,7 @@ def _field(fields: dict[str, object], name: str) -> object:
 
 
 def text(fields: dict[str, object], name: str) -> str:
-    """A text; "" if there is none."""
+    """A str; "" if there is none."""
     value = _field(fields, name)
     return value if isinstance(value, str) else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
@@ -12,6 +13,7 @@ from .. import _jwt
 from .._secret import Secret
 from .._token.json_string import json_string
 from .._token.signing import Signer
+from .._validation import plain_secret
 from ..errors import InvalidArgument, WebhookRejected
 from . import parse
 from .models import WebhookEvent
@@ -28,7 +30,7 @@ def receive(
     now: float,
     on_unknown_key: Callable[[], None],
 ) -> WebhookEvent:
-    """What `receive_webhook` of a server object does."""
+    """Verifies a webhook request and returns its event."""
     if not isinstance(body.reveal(), (bytes, bytearray, memoryview)):
         raise InvalidArgument(
             f"body must be bytes, not {type(body.reveal()).__name__}",
@@ -77,7 +79,7 @@ def _extra_signers(webhook_keys: Secret[Any]) -> list[Signer]:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a text, not empty, that UTF-8 can encode."""
+    """Whether it is a non-empty str that UTF-8 can encode."""
     return isinstance(value, str) and value != "" and value.encode("utf-8", "replace").decode() == value
 
 
@@ -98,26 +100,37 @@ def _token(authorization: Secret[Any]) -> _jwt.Token:
 
     Raises:
         WebhookRejected: there is none, or it is not a JWT.
+        InvalidArgument: it is not a str.
     """
-    if authorization.reveal() is None or authorization.reveal() == "":
+    authorization = plain_secret(authorization)
+    if authorization.reveal() is not None and not isinstance(authorization.reveal(), str):
+        raise InvalidArgument(
+            f"authorization must be a str, not {type(authorization.reveal()).__name__}",
+            field="authorization",
+            remedy="decode the header with latin-1" if isinstance(authorization.reveal(), bytes) else _UNCHANGED,
+        )
+    if not authorization.reveal():
         raise WebhookRejected(
             "the webhook has no Authorization header",
             code="missing_authorization",
             remedy="pass the header as it arrived, and check that no proxy removes it",
         )
-    problem = "not a JWT of a usual length"
-    if isinstance(authorization.reveal(), str) and len(authorization.reveal()) <= _MAX_TOKEN:
-        try:
-            return _jwt.read(authorization.reveal())
-        except _jwt.InvalidToken:
-            problem = "not a JWT"
-    raise WebhookRejected(f"the webhook's Authorization header is {problem}", remedy=_SENDER)
+    header = "the webhook's Authorization header"
+    if len(authorization.reveal()) > _MAX_TOKEN:
+        raise WebhookRejected(f"{header} is longer than {_MAX_TOKEN} characters", remedy=_SENDER)
+    if _SCHEME.match(authorization.reveal()):
+        raise WebhookRejected(f"{header} begins with a scheme", remedy=f"{_UNCHANGED}; LiveKit sends no scheme")
+    try:
+        return _jwt.read(authorization.reveal())
+    except _jwt.InvalidToken:
+        pass
+    raise WebhookRejected(f"{header} is not a JWT", remedy=_SENDER)
 
 
 def _verify(read: _jwt.Token, body: Secret[bytes], signers: Iterable[Signer], now: float) -> None:
     """Checks signature, validity period and body.
 
-    `signers` are those for the token's API key: several, where a new secret came under the same key.
+    `signers` are those for the token's API key: several, after a secret was replaced under the same key.
 
     Raises:
         WebhookRejected: `code` says why.
@@ -156,3 +169,5 @@ def _time(read: _jwt.Token, claim: str, default: float | None) -> float | None:
 
 
 _SENDER = "check that LiveKit is the sender"
+_UNCHANGED = "pass LiveKit's header unchanged"
+_SCHEME = re.compile("[A-Za-z]+ ")

@@ -126,9 +126,7 @@ def from_environment(environ: Secret[Mapping[str, str]], passed: Collection[str]
     from .._credentials.config import VARIABLES
 
     if not hasattr(environ.reveal(), "get"):
-        raise InvalidArgument(
-            f"environ is a {type(environ.reveal()).__name__}", field="environ", remedy="pass a mapping"
-        )
+        raise InvalidArgument(f"environ must be a mapping, not {type(environ.reveal()).__name__}", field="environ")
     wanted = {argument: name for argument, name in VARIABLES.items() if argument not in (*passed, "api_url")}
     found = _environment.required(environ, wanted.values())
     arguments = {argument: found[name] for argument, name in wanted.items()}

@@ -130,9 +130,10 @@ class BaseServer(Minter):
         return self._cache.status()
 
     def refresh_in_background(self) -> None:
-        """Starts a refresh, if one is due, and returns at once; `status()` shows its result.
+        """Starts a refresh, if one is due, and does not wait for it; `status()` shows its result.
 
-        For a server that was only constructed, in code that cannot wait.
+        For a server that was only constructed, in code that cannot wait. Where threads do not run between requests (AWS
+        Lambda, Cloud Run, Azure Functions, uWSGI without threads), the refresh takes up to 2.5 seconds of this call.
         """
         self._cache.refresh_in_background()
 
@@ -143,7 +144,8 @@ class BaseServer(Minter):
 
         The signature may be made with the current API key, or with the previous one for an hour after a rotation. An unknown
         key starts a refresh of the credentials in the background, at most once in 5 seconds. Respond with 503 to
-        `unknown_key`, so that LiveKit sends the webhook again, and with 401 to all others. Does no I/O in either class.
+        `unknown_key`, so that LiveKit sends the webhook again, and with 401 to all others. Does no I/O, except
+        where threads do not run between requests: there that refresh takes up to 2.5 seconds.
 
         Args:
             body: the raw bytes of the request's body.
@@ -152,7 +154,7 @@ class BaseServer(Minter):
 
         Raises:
             WebhookRejected: `code` says why.
-            InvalidArgument: `body` is not bytes, or `webhook_keys` is damaged.
+            InvalidArgument: `body` is not bytes, `authorization` is not a str, or `webhook_keys` is damaged.
 
         Source: livekit.io docs, "Webhooks"; livekit/protocol `webhook/verifier.go`.
         """

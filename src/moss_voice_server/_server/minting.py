@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class Minter(Sealed):
-    """What needs the credentials and a clock only: nothing here waits or does I/O."""
+    """Mints with the cached credentials and a clock.
+
+    Nothing here does I/O, except where threads do not run between requests (AWS Lambda, Cloud Run, Azure Functions, uWSGI without
+    threads): there a due refresh takes up to 2.5 seconds.
+    """
 
     _cache: CredentialsCache[Credentials] | StaticCredentials
     _clock: Clock
@@ -34,7 +38,10 @@ class Minter(Sealed):
         agents: Iterable[AgentDispatch | str] = (),
         room_config: RoomConfig | None = None,
     ) -> str:
-        """Creates a signed token (JWT, HS256) with which one participant joins one room. Never waits and does no I/O.
+        """Creates a signed token (JWT, HS256) with which one participant joins one room.
+
+        Does no I/O, except where threads do not run between requests (AWS Lambda, Cloud Run, Azure Functions, uWSGI without
+        threads): there a due refresh takes up to 2.5 seconds.
 
         Args:
             participant: who joins.
@@ -91,7 +98,7 @@ class Minter(Sealed):
         return ConnectionDetails(credentials.url, token, plain_str(room_name) or "", plain_str(participant.name) or "")
 
     def create_api_token(self, grants: ApiGrants, *, ttl: timedelta | float = API_DEFAULT_TTL) -> str:
-        """A signed token for LiveKit's server API. Never waits and never does I/O.
+        """A signed token for LiveKit's server API. Does I/O as little as `create_participant_token`.
 
         The token controls rooms: keep it in the backend, and do not return it to a client.
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from .. import _validation
+from .._escape import escape
 from ..errors import InvalidArgument
 
 Check = Callable[[str, object], object]
@@ -70,9 +71,7 @@ def _field_name(message: Message, field: str, key: object, value: object) -> str
     """The field in snake_case, from either of the two spellings that LiveKit reads."""
     given = _validation.plain_str(key)
     if given is None:
-        raise InvalidArgument(
-            f"{field} has a key that is a {type(key).__name__}", field=field, remedy="use str for every key"
-        )
+        raise InvalidArgument(f"{field} must have str keys, not {type(key).__name__}", field=field)
     _validation.text(field, given, limit=_validation.LABEL_LIMIT, display_name=f"a key of {field}")
     if is_credential(given, value):
         raise _credentials(f"{field}.{given}")
@@ -80,8 +79,8 @@ def _field_name(message: Message, field: str, key: object, value: object) -> str
         if given in (name, camel(name)) or (given, name) == ("ali_oss", "aliOSS"):
             return name
     raise InvalidArgument(
-        f"{field} has a field that LiveKit does not know",
-        field=f"{field}.{given}",
+        f"{field}.{escape(given)} is a field that LiveKit does not know",
+        field=f"{field}.{escape(given)}",
         remedy=f"use {', '.join(message.fields)}",
     )
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from .. import _validation
+from .._escape import escape
 from ..errors import InvalidArgument
 from ..grants import AgentDispatch
 from .egress import Check, camel, egress, one_of
@@ -96,12 +97,15 @@ def _fields(table: Mapping[str, Check], where: str, values: Mapping[Any, object]
     wire: dict[str, object] = {}
     for key, value in values.items():
         name = _validation.plain_str(key)
-        check = None if name is None else table.get(name)
-        if name is None or check is None:
+        if name is None:
+            raise InvalidArgument(f"{where} must have str keys, not {type(key).__name__}", field=where)
+        check = table.get(name)
+        if check is None:
+            path = f"{where}.{escape(name)}"
             raise InvalidArgument(
-                f"{where} has a field that LiveKit does not know or would ignore",
-                field=where,
-                remedy=f"use {', '.join(table)}",
+                f"{path} is a field that LiveKit does not know or would ignore",
+                field=path,
+                remedy="use a field of LiveKit's protobuf message, in snake_case",
             )
         if camel(name) in wire:
             raise InvalidArgument(f"{where}.{name} is set twice", field=f"{where}.{name}", remedy="remove one of them")

@@ -74,7 +74,7 @@ class GuardedProcess:
 
 @contextmanager
 def guarded(pid: int, folder: str) -> Iterator[None]:
-    """Inside of this block, a child process ends with this one, and its folder is removed; a negative pid: its group."""
+    """Inside this block, a child process ends with this one, and its folder is removed; a negative pid: its group."""
     guard = _guard(pid, folder)
     try:
         yield
