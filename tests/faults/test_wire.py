@@ -289,7 +289,7 @@ print(peak() - before)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 @pytest.mark.once
 def test_memory(server_class: ServerClass, moss: FakeMoss) -> None:
-    """A gigabyte, and two hundred megabytes compressed into two hundred kilobytes, cost less than 5 MB of memory."""
+    """A gigabyte, and two hundred megabytes compressed into two hundred kilobytes, cost less than 8 MB of memory."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     packed = b"".join(packer.compress(b" " * 10**6) for _ in range(200)) + packer.flush()
     with FakeMoss() as huge, FakeMoss() as bomb:
@@ -301,7 +301,7 @@ def test_memory(server_class: ServerClass, moss: FakeMoss) -> None:
 
         assert ("", 0) == (done.stderr, done.returncode)
         assert (3, 3) == (huge.count, bomb.count)
-    assert int(done.stdout) < 5 * 1024  # kB
+    assert int(done.stdout) < 8 * 1024  # kB
 
 
 # --- TLS and proxies from the environment ------------------------------------------------------------------

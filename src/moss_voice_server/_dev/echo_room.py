@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _RATE = 48_000
 _PIECE = _RATE // 50  # samples that are received and played at a time: 20 ms
 _DEAF_AFTER = 0.4  # seconds after it spoke, in which its voice may come back from a loudspeaker
+_CONNECT_TIMEOUT = 10.0  # seconds
 _EMPTY_TIMEOUT = 60.0  # seconds; a job starts with the room, before its first participant is in
 _CHAT = "lk.chat"  # the topic of chat messages in LiveKit's own clients
 _STATE = "lk.agent.state"  # the attribute with an agent's state in LiveKit's own clients
@@ -41,8 +42,9 @@ class EchoRoom:
         room.on("disconnected", lambda *_: self._all_left.set())
         room.on("track_subscribed", self._on_track)
         room.register_text_stream_handler(_CHAT, self._on_message)
+        connecting = asyncio.ensure_future(room.connect(job.url, job.token))
         try:
-            await room.connect(job.url, job.token)
+            await asyncio.shield(connecting)
             track = rtc.LocalAudioTrack.create_audio_track("echo", self._source)
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             await room.local_participant.publish_track(track, options)
@@ -53,9 +55,11 @@ class EchoRoom:
         except asyncio.TimeoutError:
             pass  # the room stayed empty
         finally:
-            await self._leave()
+            await self._leave(connecting)
 
-    async def _leave(self) -> None:
+    async def _leave(self, connecting: asyncio.Future[None]) -> None:
+        # LiveKit's library ends the process if a connection that it makes is abandoned.
+        await asyncio.wait([connecting], timeout=_CONNECT_TIMEOUT)
         await self._tasks.cancel()
         await self._room.disconnect()
         await self._source.aclose()
