@@ -9,6 +9,24 @@ import pytest
 
 from tests.support.servers import ASYNC, SYNC, ServerClass
 
+LONG = (
+    "livekit/test_moss_worker.py",
+    "test_docs_site.py",
+    "test_benchmarks.py",
+    "webhooks/test_real_server.py",
+    "examples/test_walk.py",
+    "processes/test_soak.py",
+    "dev/test_page.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests begin early in a parallel run: they stand in the middle, where the third of four processes begins."""
+    long = [item for item in items if item.nodeid.removeprefix("tests/").startswith(LONG)]
+    others = [item for item in items if item not in set(long)]
+    items[:] = [*others[: len(others) // 2], *long, *others[len(others) // 2 :]]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def default_signals() -> Iterator[None]:
