@@ -40,8 +40,8 @@ class Program(NamedTuple):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """What the application has logged so far."""
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        """What the application has logged so far, without a line that is being written."""
+        return [json.loads(line) for line in self.log.read_bytes().split(b"\n")[:-1]]
 
     @property
     def workers(self) -> list[int]:
