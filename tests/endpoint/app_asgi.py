@@ -19,4 +19,4 @@ routes: list[BaseRoute] = []
 for _path, _server, _options in policy.every_route(AUTHORIZERS):
     _endpoint = token_app(_server, **_options)
     routes += [Route(_path, _endpoint), Mount("/below" + _path, _endpoint)]
-app = policy.asgi(Starlette(routes=routes))
+app = Starlette(routes=routes)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import django
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.core import asgi, wsgi
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -50,48 +50,34 @@ _REFUSALS = {400: SuspiciousOperation(LEAK), 403: PermissionDenied(LEAK), 404: H
 AUTHORIZERS = policy.authorizers(lambda request: request.headers.get("Authorization", ""), _refuse)
 
 
-def body_in_metadata(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """An authorize that reads the body itself, as where requests are signed."""
+def _body_in_metadata(request: HttpRequest, token_request: TokenRequest) -> Any:
     return Admission(ParticipantInfo("ada", None, request.body.decode()), room=token_request.room_name)
 
 
-def path_in_metadata(request: HttpRequest, token_request: TokenRequest) -> Any:
-    """An authorize that reads the variables in the path."""
+def _path_in_metadata(request: HttpRequest, token_request: TokenRequest) -> Any:
     match: Any = request.resolver_match
     return Admission(ParticipantInfo("ada", None, f"{[*match.args]} {match.kwargs}"))
 
 
 def _modes(authorize: Any) -> dict[str, Any]:
-    """The same function, plain and async."""
-
     async def waiting(request: HttpRequest, token_request: TokenRequest) -> Any:
         return authorize(request, token_request)
 
     return {"sync": authorize, "async": waiting}
 
 
-def _look(request: HttpRequest) -> None:
-    if request.path.startswith("/body-before"):
-        assert request.body
-    if request.path.startswith("/body-consumed"):
-        request.read(5)
-
-
-def _reader(get_response: Any) -> Any:
+@sync_and_async_middleware  # type: ignore[untyped-decorator]  # Django ships no types
+def reader(get_response: Any) -> Any:
     """A middleware that reads the body before the view, where the path says so."""
 
-    async def for_async(request: HttpRequest) -> Any:
-        _look(request)
-        return await get_response(request)
-
-    def for_sync(request: HttpRequest) -> Any:
-        _look(request)
+    def read(request: HttpRequest) -> Any:
+        if request.path.startswith("/body-before"):
+            assert request.body
+        if request.path.startswith("/body-consumed"):
+            request.read(5)
         return get_response(request)
 
-    return for_async if inspect.iscoroutinefunction(get_response) else for_sync
-
-
-reader = sync_and_async_middleware(_reader)
+    return markcoroutinefunction(read) if iscoroutinefunction(get_response) else read
 
 
 _views = [
@@ -99,14 +85,14 @@ _views = [
     for where, server, options in policy.every_route(AUTHORIZERS)
 ]
 urlpatterns = [*_views, path("below/", include(_views))]
-for mode, authorize in _modes(body_in_metadata).items():
+for mode, authorize in _modes(_body_in_metadata).items():
     view = token_view(policy.FIXED, authorize=authorize, csrf_exempt=True)
     urlpatterns += [path(f"{where}/{mode}", view) for where in ("body", "body-before", "body-consumed")]
-for mode, authorize in _modes(path_in_metadata).items():
+for mode, authorize in _modes(_path_in_metadata).items():
     view = token_view(policy.FIXED, authorize=authorize, csrf_exempt=True)
     urlpatterns += [path(f"{mode}/<slug:tenant>/named", view, {"plan": "pro"}), re_path(rf"{mode}/(\w+)/unnamed", view)]
 for mode, authorize in AUTHORIZERS.items():
     urlpatterns.append(path(f"checked/{mode}", token_view(policy.FIXED, authorize=authorize)))
 
-app = policy.wsgi(wsgi.get_wsgi_application())
-asgi_app = policy.asgi(asgi.get_asgi_application())
+app = wsgi.get_wsgi_application()
+asgi_app = asgi.get_asgi_application()

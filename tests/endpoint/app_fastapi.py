@@ -25,10 +25,8 @@ async def waiting(request: Request, token_request: TokenRequest) -> Any:
     return policy.decide(request.headers.get("authorization", ""), token_request, _refuse)
 
 
-api = FastAPI()
+app = FastAPI()
 for _path, _server, _options in policy.every_route({"sync": plain, "async": waiting}):
     _router = token_router(_server, path=_path, **_options)
-    api.include_router(_router)
-    api.include_router(_router, prefix="/below")
-
-app = policy.asgi(api)
+    app.include_router(_router)
+    app.include_router(_router, prefix="/below")

@@ -8,10 +8,9 @@ from moss_voice_server.flask import token_blueprint
 from tests.endpoint import policy
 
 AUTHORIZERS = policy.authorizers(lambda request: request.headers.get("Authorization", ""), abort)
-flask = Flask(__name__)
+app = Flask(__name__)
 for _path, _server, _options in policy.every_route(AUTHORIZERS):
     _name = _path.strip("/").replace("/", "-")
     _blueprint = token_blueprint(_server, path=_path, name=_name, **_options)
-    flask.register_blueprint(_blueprint)
-    flask.register_blueprint(_blueprint, url_prefix="/below", name=f"below-{_name}")
-app = policy.wsgi(flask)
+    app.register_blueprint(_blueprint)
+    app.register_blueprint(_blueprint, url_prefix="/below", name=f"below-{_name}")

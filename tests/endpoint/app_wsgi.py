@@ -15,4 +15,4 @@ _mounts: dict[str, Any] = {
     path: token_app(server, **options) for path, server, options in policy.every_route(AUTHORIZERS)
 }
 _mounts |= {"/below" + path: app for path, app in _mounts.items()}
-app = policy.wsgi(DispatcherMiddleware(NotFound(), _mounts))
+app = DispatcherMiddleware(NotFound(), _mounts)

@@ -7,14 +7,28 @@ import io
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from moss_voice_server import MossVoiceServerSync, ParticipantInfo
+from moss_voice_server.endpoint import Admission
+from tests.support.tokens import API_KEY, API_SECRET, URL
 from tests.support.wire import Answer, Request
 
 Message = dict[str, Any]
+Receive = Iterable[Message] | Callable[[], Awaitable[Message]]
 PATHS = [("path", path) for path in (None, 5, "", "voice", b"/voice")]
 """Wrong values of the argument `path`."""
+SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
+ADA = Admission(ParticipantInfo("ada"))
+EMPTY = Request()
+START = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+STARTED = [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
 
 
-def http_scope(request: Request, path: str = "/", **more: Any) -> Message:
+def chunk(body: bytes | None, more: bool = False) -> Message:
+    """A part of a request's body."""
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def http_scope(request: Request = EMPTY, path: str = "/", **more: Any) -> Message:
     """The scope of a request, with its own headers and the content type only."""
     headers = {"content-type": "application/json", **{name.lower(): value for name, value in request.headers.items()}}
     return {
@@ -36,9 +50,7 @@ def http_scope(request: Request, path: str = "/", **more: Any) -> Message:
     }
 
 
-async def asgi_call(
-    app: Any, scope: Message, receive: Iterable[Message] | Callable[[], Awaitable[Message]]
-) -> list[Message]:
+async def asgi_call(app: Any, scope: Message, receive: Receive) -> list[Message]:
     """Calls an application once, and returns what it sent. After the last message the client disconnects."""
     sent: list[Message] = []
     messages = iter(()) if callable(receive) else iter(receive)
@@ -57,28 +69,27 @@ async def asgi_call(
     return sent
 
 
-async def asgi_ask(app: Any, request: Request, path: str = "/") -> Answer:
-    """The response of an ASGI application."""
-    body = request.as_sent(path).partition(b"\r\n\r\n")[2]
-    sent = await asgi_call(app, http_scope(request, path), [{"type": "http.request", "body": body, "more_body": False}])
-    return asgi_answer(sent)
-
-
-def asgi_answer(sent: list[Message]) -> Answer:
-    """The response in these messages."""
+async def asgi_ask(
+    app: Any, request: Request = EMPTY, path: str = "/", receive: Receive | None = None, **scope: Any
+) -> Answer:
+    """The response of an ASGI application. `receive` replaces the request's body, `scope` values of its scope."""
+    whole = [chunk(request.as_sent(path).partition(b"\r\n\r\n")[2])]
+    sent = await asgi_call(app, http_scope(request, path, **scope), whole if receive is None else receive)
     assert "http.response.start" == sent[0]["type"]
     assert {"http.response.body"} == {message["type"] for message in sent[1:]}
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in sent[0]["headers"])
     return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
 
 
-def ask_asgi(app: Any, request: Request, path: str = "/") -> Answer:
+def ask_asgi(
+    app: Any, request: Request = EMPTY, path: str = "/", receive: Receive | None = None, **scope: Any
+) -> Answer:
     """The same, for a test that is not async."""
-    return asyncio.run(asgi_ask(app, request, path))
+    return asyncio.run(asgi_ask(app, request, path, receive, **scope))
 
 
-def environ(request: Request, path: str = "/", **more: Any) -> dict[str, Any]:
-    """The environ of a request."""
+def environ(request: Request = EMPTY, path: str = "/", **more: Any) -> dict[str, Any]:
+    """The environ of a request; `more` replaces values, and `None` takes one out."""
     body = request.as_sent(path).partition(b"\r\n\r\n")[2]
     headers = {name.lower(): value for name, value in request.headers.items() if value is not None}
     made: dict[str, Any] = {

@@ -11,16 +11,15 @@ from tests.endpoint.programs import Program
 from tests.support import tokens
 from tests.support.wire import Answer, Request
 
-# Our headers. Servers add Date and Server, Django those of its middlewares.
-OURS = {
-    "allow",
-    "cache-control",
-    "content-type",
-    "pragma",
-    "referrer-policy",
-    "www-authenticate",
-    "x-content-type-options",
+HEADERS = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "pragma": "no-cache",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
 }
+"""Of every response."""
+OURS = {*HEADERS, "allow", "www-authenticate"}  # servers add Date and Server, Django those of its middlewares
 NEW_ROOM = re.compile("room-[0-9a-f]{32}")
 
 

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,47 +20,24 @@ from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
 from moss_voice_server.errors import CredentialsUnavailable
 from moss_voice_server.grants import AgentDispatch, ParticipantGrants
-from moss_voice_server.identity import session_identity
 from moss_voice_server.rate_limit import RateLimiter
 from tests.endpoint.policy_names import APP, LEAK, MODES
 from tests.support.tokens import API_KEY, API_SECRET, URL
 
-WHO: ContextVar[str] = ContextVar("who", default="-")
-"""Set outside of every framework, from the header X-Who, as a tracing library would."""
-
 ADA = ParticipantInfo("ada", "Ada")
-KEY = b"a key of at least sixteen bytes"
 
 
 class Asked(NamedTuple):
-    """What a rule may look at, and the framework's exceptions for a status."""
+    """What a rule may look at; `refuse` raises what the framework raises for a status."""
 
     token_request: TokenRequest
     refuse: Callable[[int], Any]
-    """Raises what the framework raises for a status."""
 
 
-def any_room(room: str) -> Any:
-    """Calls an async function by mistake: a coroutine is true."""
-    return half_a_minute(room)
+class FrameworkError(Exception):
+    """What another framework raises: Starlette's have a status and a `detail`."""
 
-
-class ServiceError(Exception):
-    """What clients of other services raise: urllib's and Google's have `code`, OpenAI's and Azure's `status_code`."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(LEAK)
-        self.code = self.status_code = code
-
-
-class FrameworkError(ServiceError):
-    """What frameworks raise: Starlette's also has `detail`, Werkzeug's `get_response`; with a status of the application."""
-
-    detail = LEAK
-
-    def get_response(self) -> str:
-        """As Werkzeug's."""
-        return LEAK
+    status_code, detail = 429, LEAK
 
 
 def raising(error: Exception) -> Callable[[Asked], Admission]:
@@ -95,26 +71,22 @@ def seen(asked: Asked) -> Admission:
 RULES: dict[str, Any] = {
     "ada": Admission(ADA),
     "pattern": Admission(ADA, allowed_rooms=re.compile("team-[a-z]+")),
-    "async-function": Admission(ADA, allowed_rooms=any_room),
+    # Calls an async function by mistake: a coroutine is true.
+    "async-function": lambda asked: Admission(ADA, allowed_rooms=lambda room: half_a_minute(room)),  # type: ignore[arg-type, return-value]  # noqa: PLW0108
     "sets": Admission(ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_may_set=("name", "attributes")),
     "dispatch": Admission(ADA, agents=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
     "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),
-    "session": lambda asked: Admission(ParticipantInfo(session_identity("ada", KEY)), rate_limit_key="ada"),
     "seen": seen,
-    "context": lambda asked: Admission(ParticipantInfo("ada", None, WHO.get())),
     "agent-name": lambda asked: Admission(ADA, agents=(NAMED.get_agent_name(),)),
     "process": lambda asked: Admission(ParticipantInfo("ada", None, str(os.getpid()))),
     # Refusals.
     "denied-raised": raising(Denied(403, "trial_over")),
     "rejected": Denied(),
-    "unusual-429": raising(FrameworkError(429)),
+    "unusual-429": raising(FrameworkError(LEAK)),
     **{f"framework-{status}": partial(lambda status, asked: asked.refuse(status), status) for status in (400, 401, 403, 404)},
     # Mistakes of the application.
     "fails": raising(RuntimeError(LEAK)),
     "stops": raising(StopIteration(LEAK)),
-    "elsewhere-404": raising(ServiceError(404)),
-    "unusual-500": raising(FrameworkError(500)),
-    "none": None,
     "blank-identity": Admission(ParticipantInfo(" ")),
     # As where `agents=(server.get_agent_name(),)` is evaluated before there are credentials.
     "credentials": raising(CredentialsUnavailable(LEAK, retry_after=7)),
@@ -200,13 +172,10 @@ def routes() -> dict[str, Route]:
     later = constructed(MossVoiceServerSync, "MOSS")
     return {
         "token": Route(options={"on_token": log_event}),
-        "sync-class": Route(FIXED_SYNC),
         "chosen": Route(lambda request: FIXED_SYNC),
         "nowhere": Route(nowhere),
         "cors": Route(options={"allow_origins": [APP, "http://localhost:5173"]}),
         "limited": Route(options={"rate_limiter": RateLimiter("3/hour")}),
-        "limited-sessions": Route(options={"rate_limiter": RateLimiter("3/hour")}),
-        "limited-guesses": Route(options={"rate_limiter": RateLimiter("3/hour")}),
         "limited-plain": Route(options={"rate_limiter": lambda key: 30}),
         "limited-async": Route(options={"rate_limiter": half_a_minute}),
         "limited-broken": Route(options={"rate_limiter": broken}),
@@ -233,27 +202,7 @@ def every_route(authorizers: Mapping[str, Callable[..., Any]]) -> Iterable[tuple
             yield f"/{mode}/{name}", route.server, {"authorize": authorize, **route.options}
 
 
-# What surrounds the framework.
-
-
-def asgi(app: Any) -> Any:
-    """Sets the context variable, as a tracing library would."""
-
-    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
-        WHO.set(dict(scope.get("headers", ())).get(b"x-who", b"-").decode())
-        await app(scope, receive, send)
-
-    return wrapped
-
-
-def wsgi(app: Any) -> Any:
-    """The same."""
-
-    def wrapped(environ: Any, start_response: Any) -> Any:
-        WHO.set(environ.get("HTTP_X_WHO", "-"))
-        return app(environ, start_response)
-
-    return wrapped
+# The log.
 
 
 class _Lines(logging.Formatter):

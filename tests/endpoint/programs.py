@@ -13,6 +13,8 @@ from moss_voice_server.testing import FakeMoss
 from tests.support.server_programs import running
 from tests.support.wire import Answer, Request, ask
 
+Fakes = Mapping[str, FakeMoss]
+"""Moss APIs, by the environment variable that tells `policy` where they are."""
 UVICORN = [sys.executable, "-m", "tests.endpoint.serve_asgi", "{fd}"]
 # One worker, one request at a time: two requests of a test can never race.
 GUNICORN = [sys.executable, "-m", "gunicorn", "--bind=fd://{fd}", "--workers=1"]
@@ -51,20 +53,21 @@ class Program(NamedTuple):
 
 
 @contextmanager
-def started(name: str, command: list[str], folder: Path, environ: Mapping[str, str]) -> Iterator[Program]:
+def started(name: str, command: list[str], folder: Path, fakes: Fakes) -> Iterator[Program]:
     """A server program that starts; a request that is sent too early waits for it."""
     log = folder / f"{name}.log"
     log.touch()
+    environ = {variable: json.dumps(fake.arguments) for variable, fake in fakes.items()}
     with running(command, folder / f"{name}.out", {**environ, "ENDPOINT_LOG": str(log)}) as program:
         yield Program(name, program.port, program.process.pid, log)
 
 
 @contextmanager
-def all_running(folder: Path, environ: Mapping[str, str]) -> Iterator[dict[str, Program]]:
+def all_running(folder: Path, fakes: Fakes) -> Iterator[dict[str, Program]]:
     """One program for each adapter, all of them answering."""
     with ExitStack() as stack:
         programs = {
-            name: stack.enter_context(started(name, command, folder, environ)) for name, command in COMMANDS.items()
+            name: stack.enter_context(started(name, command, folder, fakes)) for name, command in COMMANDS.items()
         }
         for program in programs.values():
             await_answer(program)
@@ -74,14 +77,7 @@ def all_running(folder: Path, environ: Mapping[str, str]) -> Iterator[dict[str, 
 def await_answer(program: Program) -> None:
     """Waits until a program answers; shows what it printed when it does not."""
     try:
-        answer = program.ask("/sync/token", Request(method="GET"))
+        assert 405 == program.ask("/sync/token", Request(method="GET")).status
     except OSError as error:
         printed = program.log.with_suffix(".out").read_text(encoding="utf-8", errors="replace")
         raise AssertionError(f"{program.name} does not answer: {error!r}\n{printed}") from error
-    assert answer.status == 405, answer
-
-
-def environ(moss: FakeMoss, down: FakeMoss, refuses: FakeMoss, odd: FakeMoss) -> dict[str, str]:
-    """What `policy` reads: where to fetch credentials."""
-    fakes = {"MOSS": moss, "MOSS_DOWN": down, "MOSS_REFUSES": refuses, "MOSS_IS_ODD": odd}
-    return {name: json.dumps(fake.arguments) for name, fake in fakes.items()}

@@ -12,17 +12,12 @@ from flask import Flask, got_request_exception
 from starlette.responses import JSONResponse
 from werkzeug.exceptions import NotFound, TooManyRequests
 
-from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._endpoint.handler import TokenEndpoint
+from moss_voice_server import ParticipantInfo
 from moss_voice_server.endpoint import Admission
-from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.fastapi import token_router
 from moss_voice_server.flask import token_blueprint
-from tests.endpoint.calls import ask_asgi
-from tests.support.tokens import API_KEY, API_SECRET, URL
+from tests.endpoint.calls import SERVER, ask_asgi
 from tests.support.wire import Request
-
-SERVER = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
 
 
 class Known(Exception):
@@ -45,13 +40,10 @@ def failing(name: str, raised: Callable[[], Exception]) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(params=["authorize", "rate_limiter", "async rate_limiter", "server", "allowed_rooms"])
-def name(request: pytest.FixtureRequest) -> str:
-    """A function of the application."""
-    found: str = request.param
-    return found
+names = pytest.mark.parametrize("name", ["authorize", "rate_limiter", "async rate_limiter", "server", "allowed_rooms"])
 
 
+@names
 @pytest.mark.parametrize("raised", [Known, ZeroDivisionError, partial(TooManyRequests, retry_after=7), NotFound])
 def test_beside_a_view_of_flask(name: str, raised: Callable[[], Exception]) -> None:
     """Status, Retry-After, the signal and the teardown functions are those of a view that raises the same."""
@@ -73,6 +65,7 @@ def test_beside_a_view_of_flask(name: str, raised: Callable[[], Exception]) -> N
     assert found[0] == found[1]
 
 
+@names
 @pytest.mark.parametrize(
     "raised",
     [Known, ZeroDivisionError, partial(HTTPException, 429, headers={"Retry-After": "7"}), partial(HTTPException, 503)],
@@ -108,36 +101,3 @@ def _plain(raised: Callable[[], Exception]) -> Any:
         raise raised()
 
     return route
-
-
-@pytest.mark.parametrize("returned", [None, 7, "server"], ids=repr)
-def test_a_function_that_returns_no_server(returned: Any) -> None:
-    """It is named, and so is what it should return."""
-    app = Flask("shop", static_folder=None)
-    app.testing = True
-    app.register_blueprint(
-        token_blueprint(lambda request: returned, authorize=lambda *_: Admission(ParticipantInfo("ada")))
-    )
-    with pytest.raises(InvalidArgument) as caught:
-        app.test_client().post("/voice/token", json={})
-    assert "server" == caught.value.field
-
-
-def yields(*_arguments: object) -> Iterator[None]:
-    """A generator, of which no line would ever run."""
-    yield
-
-
-async def coroutine(*_arguments: object) -> Any:
-    """An async function, where a plain one is needed."""
-
-
-@pytest.mark.parametrize(
-    ("name", "function"), [("rate_limiter", yields), ("on_token", yields), ("server", yields), ("server", coroutine)]
-)
-def test_functions_of_another_kind_are_refused(name: str, function: Any) -> None:
-    """Neither a generator nor, for the server, an async function is accepted: calling it would do nothing."""
-    arguments: dict[str, Any] = {"server": SERVER, "authorize": lambda *_: None, name: function}
-    with pytest.raises(InvalidArgument) as caught:
-        TokenEndpoint(**arguments)
-    assert name == caught.value.field

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from moss_voice_server._endpoint.cors import Cors
 from moss_voice_server._endpoint.refusal import Refusal
-from moss_voice_server._endpoint.responses import COMMON_HEADERS, refusal_response
-from moss_voice_server.errors import InvalidArgument
+from moss_voice_server._endpoint.responses import COMMON_HEADERS
 from tests.endpoint.frameworks import AllFrameworks
 from tests.endpoint.policy_names import APP
+from tests.support.errors import refused
 from tests.support.wire import Request, bearer
 
 EVIL = "https://evil.example"
@@ -33,37 +34,16 @@ def asked(origin: str, method: str = "POST", names: str = "authorization,content
 # The rules.
 
 
-def added_headers(cors: Cors, origin: str) -> dict[str, str]:
-    """The headers that CORS adds to an error."""
-    plain = refusal_response(Refusal(400, "invalid_json"))
-    found = cors.add_headers(plain, origin)
-    assert plain.headers == found.headers[: len(plain.headers)]
-    assert plain.body == found.body
-    return dict(found.headers[len(plain.headers) :])
-
-
-@pytest.mark.parametrize("origin", ["", APP, EVIL, "null", "*"])
-def test_without_origins_there_is_no_cors(origin: str) -> None:
-    """No header and no preflight, for any origin."""
-    cors = Cors(())
-    assert {} == added_headers(cors, origin)
-    assert not cors.allows(origin)
-    with pytest.raises(Refusal) as caught:
-        cors.preflight(asked(origin))
-    assert 405 == caught.value.status
-
-
 OTHERS = [
     "", "null", "*", "http://app.example", "https://app.example:8443", "https://app.example.evil.test",
-    "https://evil-app.example", "https://app.example/", "HTTPS://APP.EXAMPLE", "https://app.example\n",
-    "https://app.example https://evil.example",
+    "https://evil-app.example", "https://app.example/", "HTTPS://APP.EXAMPLE",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("origin", "added"), [(APP, ALLOWED), *((origin, HIDDEN) for origin in OTHERS)])
 def test_only_a_listed_origin_may_read(origin: str, added: dict[str, str]) -> None:
     """An origin is compared as a whole, and no other is reflected; caches learn that it matters."""
-    assert added == added_headers(Cors([APP, "https://other.example"]), origin)
+    assert added == dict(Cors([APP, "https://other.example"]).headers(origin))
 
 
 def test_preflight() -> None:
@@ -85,7 +65,7 @@ def test_preflight() -> None:
     assert (403, "origin_not_allowed") == (caught.value.status, caught.value.code)
 
 
-@pytest.mark.parametrize("names", ["", "a\r\nset-cookie: x", "x: y", "é", "a" * 513, "a;b"])
+@pytest.mark.parametrize("names", ["", "a\r\nset-cookie: x", "é", "a" * 513, "a;b"])
 def test_preflight_repeats_only_names(names: str) -> None:
     """What is not a list of header names is not in the response."""
     found = Cors([APP]).preflight(asked(APP, names=names))
@@ -95,36 +75,27 @@ def test_preflight_repeats_only_names(names: str) -> None:
 
 WRONG: list[Any] = [
     APP, ["*"], ["null"], [""], ["app.example"], ["https://app.example/"], ["https://App.example"], ["https://*.example"],
-    ["https://user@app.example"], ["https://app.example?x"], ["https://app.example\n"], ["https://"],
-    ["https://app.example:443"], [7], 7, None, b"https://app.example",
+    ["https://user@app.example"], ["https://app.example\n"], ["https://app.example:443"], [7], 7, b"https://app.example",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("allow_origins", WRONG, ids=repr)
 def test_origins_are_checked_when_the_endpoint_is_made(allow_origins: Any) -> None:
     """What no browser sends is refused at once, with the argument's name."""
-    with pytest.raises(InvalidArgument) as caught:
-        Cors(allow_origins)
-    assert "allow_origins" == caught.value.field
+    assert "allow_origins" == refused(Cors, allow_origins)[0]
 
 
-SENT = [
-    APP, "http://localhost:5173", "http://127.0.0.1:8000", "http://[::1]:3000", "https://a_b.example",
-    "capacitor://localhost", "tauri://localhost", "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
-]  # fmt: skip
+SENT = [APP, "http://localhost:5173", "http://[::1]:3000", "https://a_b.example", "chrome-extension://abcdefghijklmnop"]
 
 
 @pytest.mark.parametrize("origin", SENT)
 def test_origins_that_browsers_send(origin: str) -> None:
     """Names, IP addresses and ports are compared as browsers write them, from any collection."""
-    for allow_origins in ([origin], (origin,), {origin}, (each for each in [origin])):
-        assert Cors(allow_origins).allows(origin)
+    assert Cors(each for each in [origin]).allows(origin)
 
 
 SITES = [
-    ((), "", "same-origin", True),
     ((), APP, "same-origin", True),
-    ((), "", "none", True),
     ((), APP, "same-site", True),
     ((), EVIL, "cross-site", False),
     ((), "", "cross-site", False),
@@ -137,12 +108,8 @@ SITES = [
 @pytest.mark.parametrize(("origins", "origin", "site", "passes"), SITES)
 def test_requests_of_other_sites(origins: tuple[str, ...], origin: str, site: str, passes: bool) -> None:
     """A request that the browser itself reports as another site's passes only with a listed origin."""
-    code = ""
-    try:
+    with nullcontext() if passes else pytest.raises(Refusal):
         Cors(origins).check_site({"sec-fetch-site": site, "origin": origin})
-    except Refusal as refusal:
-        code = refusal.code
-    assert ("" if passes else "origin_not_allowed") == code
 
 
 # Every framework.
@@ -194,10 +161,8 @@ def test_every_response(all_frameworks: AllFrameworks, status: int) -> None:
 def test_preflight_in_every_framework(all_frameworks: AllFrameworks) -> None:
     """The response to a preflight has no body, no type and no length."""
     said = all_frameworks(preflight(APP), "cors")
-    assert (204, b"") == (said.status, said.body)
-    assert "authorization,content-type" == said.headers["access-control-allow-headers"]
+    assert (204, b"", None) == (said.status, said.body, said.headers.get("content-type"))
     assert ALLOWED.items() <= cors_headers(said.headers).items()
-    assert "content-type" not in said.headers
     for target in all_frameworks.targets:
         if not target.program.name.startswith("django"):  # its CommonMiddleware adds one
             assert target.ask("cors", preflight(APP)).header("content-length") is None
@@ -207,8 +172,5 @@ def test_preflight_in_every_framework(all_frameworks: AllFrameworks) -> None:
 def test_another_site(all_frameworks: AllFrameworks, request_: Request) -> None:
     """A preflight of another origin, and a request that the browser reports as another site's, are refused."""
     said = all_frameworks(request_, "cors")
-    assert (403, "origin_not_allowed", HIDDEN) == (
-        said.status,
-        json.loads(said.body)["error"],
-        cors_headers(said.headers),
-    )
+    assert (403, HIDDEN) == (said.status, cors_headers(said.headers))
+    assert "origin_not_allowed" == json.loads(said.body)["error"]

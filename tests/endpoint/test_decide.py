@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,22 +12,14 @@ from hypothesis import strategies as st
 from moss_voice_server._endpoint.decide import TokenParams, decide
 from moss_voice_server._endpoint.refusal import Refusal
 from moss_voice_server.endpoint import Admission, TokenRequest
-from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch, ParticipantInfo
-from moss_voice_server.identity import TenantRooms
+from tests.support.errors import refused as mistake
 
 QUICK = settings(deadline=None, max_examples=80)
 ADA = ParticipantInfo("ada", "Ada", "m", {"plan": "pro"})
 NEW = "room-new"
 VOICE = ("voice",)
 agent = AgentDispatch  # for short rows
-
-
-def refused(admission: Admission, token_request: TokenRequest) -> tuple[int, str]:
-    """Status and code of a refusal."""
-    with pytest.raises(Refusal) as caught:
-        decide(admission, token_request, NEW, "voice")
-    return caught.value.status, caught.value.code
 
 
 def admits(**arguments: Any) -> Admission:
@@ -48,7 +38,8 @@ def ada(name: str = "Ada", metadata: str = "m", **attributes: str) -> Participan
     return ParticipantInfo("ada", name, metadata, {"plan": "pro", **attributes})
 
 
-GRANTED: dict[str, tuple[Admission, TokenRequest, tuple[ParticipantInfo, str, tuple[Any, ...]]]] = {
+Granted = tuple[ParticipantInfo, str, tuple[Any, ...]]
+GRANTED: dict[str, tuple[Admission, TokenRequest, Granted]] = {
     "an empty request: a new room and the server's agent": (admits(), asks(), (ADA, NEW, VOICE)),
     "automatic dispatch": (admits(agents=()), asks(), (ADA, NEW, ())),
     "the app's room": (admits(room="r"), asks(), (ADA, "r", VOICE)),
@@ -58,7 +49,6 @@ GRANTED: dict[str, tuple[Admission, TokenRequest, tuple[ParticipantInfo, str, tu
     "allowed rooms that are not requested": (admits(allowed_rooms={"a"}), asks(), (ADA, NEW, VOICE)),
     "a room that the pattern matches": (admits(allowed_rooms=re.compile("t-[a-z]+")), asks("t-x"), (ADA, "t-x", VOICE)),
     "a room that the function allows": (admits(allowed_rooms=lambda room: room == "a"), asks("a"), (ADA, "a", VOICE)),
-    "a tenant's room": (admits(allowed_rooms=TenantRooms("acme")), asks("acme~1"), (ADA, "acme~1", VOICE)),
     "the admitted identity": (admits(), asks(identity="ada"), (ADA, NEW, VOICE)),
     "the admitted name and metadata": (admits(), asks(name="Ada", metadata="m"), (ADA, NEW, VOICE)),
     "a name": (admits(client_may_set={"name"}), asks(name="Countess"), (ada("Countess"), NEW, VOICE)),
@@ -71,9 +61,7 @@ GRANTED: dict[str, tuple[Admission, TokenRequest, tuple[ParticipantInfo, str, tu
         asks(attributes={"mood": "fine"}),
         (ParticipantInfo("ada", None, None, {"mood": "fine"}), NEW, VOICE),
     ),
-    "may set and does not": (admits(client_may_set=("name", "metadata", "attributes")), asks(), (ADA, NEW, VOICE)),
     "the app's agent": (admits(agents=("helper",)), asks(), (ADA, NEW, ("helper",))),
-    "the app's agent with metadata": (admits(agents=(agent("a", "m"),)), asks(), (ADA, NEW, (agent("a", "m"),))),
     "an allowed agent instead of the app's": (
         admits(agents=("helper",), allowed_agents={"other"}, client_may_set=("agent_metadata", "agent_deployment")),
         asks(None, agent("other", "m", "beta")),
@@ -100,10 +88,8 @@ GRANTED: dict[str, tuple[Admission, TokenRequest, tuple[ParticipantInfo, str, tu
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("admission", "token_request", "granted"), GRANTED.values(), ids=GRANTED.keys())
-def test_granted(
-    admission: Admission, token_request: TokenRequest, granted: tuple[ParticipantInfo, str, tuple[Any, ...]]
-) -> None:
+@pytest.mark.parametrize(("admission", "token_request", "granted"), GRANTED.values(), ids=GRANTED)
+def test_granted(admission: Admission, token_request: TokenRequest, granted: Granted) -> None:
     """A token has what the app sets, and what the app lets the client choose."""
     assert TokenParams(*granted) == decide(admission, token_request, NEW, "voice")
 
@@ -118,15 +104,12 @@ def test_admission_is_not_changed() -> None:
 
 DENIED: dict[str, tuple[Admission, TokenRequest, str]] = {
     "another identity": (admits(), asks(identity="bob"), "identity_not_allowed"),
-    "the identity in capitals": (admits(), asks(identity="ADA"), "identity_not_allowed"),
     "a room": (admits(), asks("r"), "room_not_allowed"),
     "another room than the app's": (admits(room="r"), asks("s"), "room_not_allowed"),
     "a room beyond the set": (admits(allowed_rooms={"a"}), asks("A"), "room_not_allowed"),
     "a room that matches in part": (admits(allowed_rooms=re.compile("t-[a-z]+")), asks("t-x/../admin"), "room_not_allowed"),
-    "a room that matches later": (admits(allowed_rooms=re.compile("t-[a-z]+|")), asks("xt-x"), "room_not_allowed"),
     "a room before a newline": (admits(allowed_rooms=re.compile("^team$")), asks("team\n"), "room_not_allowed"),
     "a room that the function refuses": (admits(allowed_rooms=lambda room: False), asks("a"), "room_not_allowed"),
-    "another tenant's room": (admits(allowed_rooms=TenantRooms("acme")), asks("acme-corp~1"), "room_not_allowed"),
     "a name": (admits(), asks(name="Bob"), "name_not_allowed"),
     "a name where the app has none": (
         Admission(ParticipantInfo("ada"), client_may_set=("metadata", "attributes")), asks(name="Bob"), "name_not_allowed"
@@ -157,60 +140,24 @@ DENIED: dict[str, tuple[Admission, TokenRequest, str]] = {
     ),
     "the server's agent where dispatch is automatic": (admits(agents=()), asks(None, agent("voice")), "agent_not_allowed"),
     "one agent of two": (admits(allowed_agents=("a",)), asks(None, agent("a"), agent("b")), "agent_not_allowed"),
-    "unnamed workers": (admits(allowed_agents=("a",)), asks(None, agent("", "m")), "agent_not_allowed"),
-    "part of an agent's name": (admits(allowed_agents=("helper",)), asks(None, agent("help")), "agent_not_allowed"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("admission", "token_request", "code"), DENIED.values(), ids=DENIED.keys())
+@pytest.mark.parametrize(("admission", "token_request", "code"), DENIED.values(), ids=DENIED)
 def test_denied(admission: Admission, token_request: TokenRequest, code: str) -> None:
     """What the app has not allowed is a 403 with a code for its kind."""
-    assert (403, code) == refused(admission, token_request)
+    with pytest.raises(Refusal) as caught:
+        decide(admission, token_request, NEW, "voice")
+    assert (403, code) == (caught.value.status, caught.value.code)
 
 
-async def any_room(room: str) -> bool:
-    """Async by mistake."""
-    return False
+ROOMS = [lambda room: "no", lambda room: None, re.compile("r").match, lambda room: 1]
 
 
-ROOMS: dict[str, Callable[[str], Any]] = {
-    "an async function": any_room,
-    "a text": lambda room: "no",
-    "None": lambda room: None,
-    "a match": re.compile("r").match,
-    "1": lambda room: 1,
-}
-
-
-@pytest.mark.parametrize("rooms", ROOMS.values(), ids=ROOMS)
-def test_only_true_allows_a_room(rooms: Callable[[str], Any]) -> None:
-    """A function that returns anything but a bool is a mistake that allows nothing: a coroutine is true, too."""
-    answers: list[Any] = []
-
-    def recorded(room: str) -> Any:
-        answers.append(rooms(room))
-        return answers[0]
-
-    with pytest.raises(InvalidArgument) as caught:
-        decide(admits(allowed_rooms=recorded), asks("r"), NEW, "voice")
-    if inspect.iscoroutine(answers[0]):
-        answers[0].close()
-    assert "allowed_rooms" == caught.value.field
-
-
-def test_rooms_function_is_called_for_other_rooms_only() -> None:
-    """Not where the client names no room, or the app's."""
-    calls: list[str] = []
-
-    def rooms(room: str) -> bool:
-        calls.append(room)
-        return False
-
-    admission = admits(room="r", allowed_rooms=rooms)
-    decide(admission, asks(), NEW, "voice")
-    decide(admission, asks("r"), NEW, "voice")
-    refused(admission, asks("s"))
-    assert ["s"] == calls
+@pytest.mark.parametrize("rooms", ROOMS, ids=["a text", "None", "a match", "1"])
+def test_only_true_allows_a_room(rooms: Any) -> None:
+    """A function that returns anything but a bool is a mistake that allows nothing; `test_frameworks.py` has a coroutine."""
+    assert "allowed_rooms" == mistake(decide, admits(allowed_rooms=rooms), asks("r"), NEW, "voice")[0]
 
 
 # Over all requests: whatever was granted was allowed.
@@ -230,10 +177,7 @@ ADMISSIONS = st.builds(
 )
 TOKEN_REQUESTS = st.builds(
     TokenRequest,
-    st.none() | SHORT,
-    st.none() | SHORT,
-    st.none() | SHORT,
-    st.none() | SHORT,
+    *[st.none() | SHORT] * 4,
     st.dictionaries(SHORT, SHORT, max_size=2),
     st.lists(st.builds(AgentDispatch, SHORT, st.just("") | SHORT, st.just("") | SHORT), max_size=2).map(tuple),
 )

@@ -24,12 +24,16 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import path
-from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server.django import token_view
-from moss_voice_server.endpoint import Admission, Denied
-from tests.support.tokens import API_KEY, API_SECRET, URL
+from moss_voice_server.endpoint import Denied
+from tests.endpoint.calls import ADA, SERVER
 
 seen = []
+FAILURES = {"forbidden": PermissionDenied(), "denied": Denied(401), "known": KeyError("x"), "crash": ZeroDivisionError()}
+FAILURES |= {"limiter": ZeroDivisionError(), "limiter-forbids": PermissionDenied(), "server": ZeroDivisionError()}
+
+def fail(*rules):
+    if rule in rules: raise FAILURES[rule]
 
 class Middleware:
     def __init__(self, get_response): self.get_response = get_response
@@ -50,22 +54,14 @@ with connection.cursor() as cursor:
 def authorize(request, token_request):
     with connection.cursor() as cursor:
         cursor.execute("insert into minutes values (1)")
-    if request.headers.get("x-rule") == "forbidden": raise PermissionDenied
-    if request.headers.get("x-rule") == "denied": raise Denied(401)
-    if request.headers.get("x-rule") == "known": raise KeyError("x")
-    if request.headers.get("x-rule") == "crash": raise ZeroDivisionError
-    return Admission(ParticipantInfo("ada"))
-
-def limiter(key):
-    if rule == "limiter": raise ZeroDivisionError
-    if rule == "limiter-forbids": raise PermissionDenied
+    fail("forbidden", "denied", "known", "crash")
+    return ADA
 
 def find_server(request):
-    if rule == "server": raise ZeroDivisionError
-    return None if rule == "no-server" else server
+    fail("server")
+    return None if rule == "no-server" else SERVER
 
-server = MossVoiceServerSync.from_livekit(URL, API_KEY, API_SECRET)
-view = token_view(find_server, authorize=authorize, rate_limiter=limiter)
+view = token_view(find_server, authorize=authorize, rate_limiter=lambda key: fail("limiter", "limiter-forbids"))
 
 class RestRequest:
     def __init__(self, request): self._request = request
@@ -86,7 +82,7 @@ for rule in RULES:
     seen.clear()
     body = {"room_name": "r"} if rule == "room" else {}
     url = "/rest" if "rest" in sys.argv else "/t"
-    response = client.post(url, json.dumps(body), content_type="application/json", headers={"x-rule": rule})
+    response = client.post(url, json.dumps(body), content_type="application/json")
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from minutes")
         count = cursor.fetchone()[0]
@@ -108,8 +104,7 @@ def run(*arguments: str) -> dict[str, Any]:
 
 def test_transactions() -> None:
     """Under ATOMIC_REQUESTS only a token commits; a crash is signalled as in every view."""
-    refused = {"forbidden": [403, 0, []], "denied": [401, 0, []], "room": [403, 0, []]}
-    refused["limiter-forbids"] = [403, 0, []]
+    refused = {"denied": [401, 0, []], **{rule: [403, 0, []] for rule in ("forbidden", "room", "limiter-forbids")}}
     crashed = {rule: [500, 0, ["signal"]] for rule in ("known", "crash", "limiter", "server", "no-server")}
     assert {"granted": [201, 1, []], **refused, **crashed} == run()
 

@@ -8,19 +8,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.endpoint.frameworks import AllFrameworks, Target, observed
+from tests.endpoint.frameworks import HEADERS, AllFrameworks, Target, observed
 from tests.endpoint.policy_names import LEAK
 from tests.support import tokens
 from tests.support.wire import Request, bearer
 
 ADA = bearer("ada")
-HEADERS = {
-    "content-type": "application/json",
-    "cache-control": "no-store",
-    "pragma": "no-cache",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
 CLAIMS = {
     "iss": "APIexample",
     "exp": 900,
@@ -69,14 +62,11 @@ SIGN_IN = {"www-authenticate": "Bearer"}
 POST = {"allow": "POST"}
 # The first ones have no login: what is not a token request is refused before `authorize` is called.
 REFUSED: dict[str, Case] = {
-    "a form": Case(
-        Request({"content-type": "application/x-www-form-urlencoded"}, b"room_name=r"), 415, "unsupported_media_type", "DEBUG"
-    ),
+    "a form": Case(Request({"content-type": "text/plain"}, b"room_name=r"), 415, "unsupported_media_type", "DEBUG"),
     "compressed": Case(Request({"content-encoding": "gzip"}), 415, "unsupported_encoding", "DEBUG"),
     "one byte too many": Case(Request(body=b" " * 16385), 413, "body_too_large", "DEBUG"),
     "one byte too many, in chunks": Case(Request(body=b" " * 16385, chunked=True), 413, "body_too_large", "DEBUG"),
     "an empty body in chunks": Case(Request(body=b"", chunked=True), 400, "body_incomplete", "DEBUG"),
-    "no JSON": Case(Request(body=b"room_name=r"), 400, "invalid_json", "DEBUG", INVALID),
     "no UTF-8, in chunks": Case(Request(body=b'{"room_name":"\xff"}', chunked=True), 400, "invalid_json", "DEBUG", INVALID),
     "a name of 257 bytes": Case(Request(json={"participant_name": "n" * 257}), 422, "invalid_value", "DEBUG", INVALID),
     "egress": Case(Request(json={"room_config": {"egress": {"room": {}}}}), 403, "room_config_not_allowed", "INFO", DENIED),
@@ -85,7 +75,6 @@ REFUSED: dict[str, Case] = {
         for method in ("GET", "HEAD", "PUT", "OPTIONS", "TRACE")
     },
     "no login": Case(Request(), 401, "unauthenticated", "INFO", DENIED, SIGN_IN),
-    "Denied()": Case(Request(bearer("rejected")), 403, "forbidden", "INFO", DENIED),
     "Denied with a code": Case(Request(bearer("denied-raised")), 403, "trial_over", "INFO", DENIED),
     "the framework's 400": Case(Request(bearer("framework-400")), 400, "refused", "INFO", DENIED),
     "the framework's 401": Case(Request(bearer("framework-401")), 401, "unauthenticated", "INFO", DENIED, SIGN_IN),
@@ -95,9 +84,6 @@ REFUSED: dict[str, Case] = {
     "a room": Case(Request(ADA, json={"room_name": "r"}), 403, "room_not_allowed", "INFO", ("denied", "ada")),
     "a crash": Case(Request(bearer("fails")), 500, "internal_error", "ERROR", ERROR, logged=LEAK),
     "StopIteration": Case(Request(bearer("stops")), 500, "internal_error", "ERROR", ERROR, logged=LEAK),
-    "another service's 404": Case(Request(bearer("elsewhere-404")), 500, "internal_error", "ERROR", ERROR, logged=LEAK),
-    "a framework's 500": Case(Request(bearer("unusual-500")), 500, "internal_error", "ERROR", ERROR),
-    "no admission": Case(Request(bearer("none")), 500, "internal_error", "ERROR", ERROR, logged="NoneType"),
     "a blank identity": Case(Request(bearer("blank-identity")), 500, "internal_error", "ERROR", ("error", " ")),
     # A coroutine is true: such a function as `allowed_rooms` must not open every room.
     "a rooms function that returns a coroutine": Case(
@@ -118,12 +104,11 @@ def test_refused(all_frameworks: AllFrameworks, case: Case) -> None:
     for target in all_frameworks.targets:
         answer, records = target.ask_logged(case.route, case.request)
         said = observed(answer)
-        assert case.status == said.status
-        assert {**HEADERS, **case.headers} == said.headers
+        assert (case.status, {**HEADERS, **case.headers}) == (said.status, said.headers)
         if case.request.method == "HEAD":
             assert b"" == said.body
         else:
-            assert {"error": case.code, "message": answer.json["message"]} == answer.json
+            assert case.code == answer.json["error"]
         (ours,) = [record for record in records if record["logger"] == "moss_voice_server.endpoint"]
         assert case.level == ours["level"]
         assert case.logged in ours["text"]
@@ -133,18 +118,16 @@ def test_refused(all_frameworks: AllFrameworks, case: Case) -> None:
         assert ([[case.event[0], case.code, case.event[1]]] if case.event else []) == events
 
 
-EMPTY: dict[str, Request] = {
-    "no body, no length": Request(ADA | {"content-length": None}, b""),
-    "an empty body": Request(ADA, b""),
-    "in chunks": Request(ADA, b"{}", chunked=True),
-    "the longest body": Request(ADA, b"{" + b" " * 16382 + b"}"),
-    "the longest body in chunks": Request(ADA, b"{" + b" " * 16382 + b"}", chunked=True),
-    "with a charset": Request(ADA | {"content-type": "Application/JSON; charset=UTF-8"}),
-    "with a cookie": Request(ADA | {"cookie": "a=b", "accept": "text/html"}),
-}
+EMPTY = [
+    Request(ADA | {"content-length": None}, b""),
+    Request(ADA, b""),
+    Request(ADA, b"{" + b" " * 16382 + b"}"),
+    Request(ADA, b"{" + b" " * 16382 + b"}", chunked=True),
+    Request(ADA | {"content-type": "Application/JSON; charset=UTF-8", "cookie": "a=b", "accept": "text/html"}),
+]
 
 
-@pytest.mark.parametrize("request_", EMPTY.values(), ids=EMPTY)
+@pytest.mark.parametrize("request_", EMPTY, ids=["no length", "no body", "longest", "longest in chunks", "a browser's"])
 def test_empty_request(all_frameworks: AllFrameworks, request_: Request) -> None:
     """Each way to request nothing gets the token of the admission."""
     assert CLAIMS == all_frameworks(request_).claims
@@ -160,13 +143,9 @@ def test_token_request_is_passed_to_authorize(all_frameworks: AllFrameworks) -> 
         "room_config": {"agents": [{"agent_name": "helper", "metadata": "m", "deployment": "beta", "new": 1}, {}]},
     }
     seen = ["Küche 🎤", "Ada", "ada", None, {"é": "\n"}, [["helper", "m", "beta"]]]
-    ways: list[dict[str, Any]] = [
-        {"json": token_request},
-        {"body": json.dumps(token_request, ensure_ascii=False).encode()},
-        {"json": token_request, "chunked": True},
-    ]
-    for way in ways:
-        claims = all_frameworks(Request(bearer("seen"), **way)).claims
+    in_utf8 = json.dumps(token_request, ensure_ascii=False).encode()
+    for sent in (Request(body=in_utf8), Request(json=token_request, chunked=True)):
+        claims = all_frameworks(sent._replace(headers=bearer("seen"))).claims
         assert seen == json.loads(claims["metadata"])
         assert ("Küche 🎤", "Ada", {"é": "\n"}) == (claims["video"]["room"], claims["name"], claims["attributes"])
         assert [{"agentName": "helper", "metadata": "m", "deployment": "beta"}] == claims["roomConfig"]["agents"]
@@ -185,12 +164,7 @@ GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"agents": [{"agentName": "helper", "metadata": "job", "deployment": "beta", "attributes": {"a": "b"}},
                     {"agentName": "scribe"}]},
     ),
-    "ttl and grants": (
-        "short",
-        {},
-        {"exp": 120, "video": {"roomJoin": True, "canPublish": False, "canSubscribe": True, "canPublishData": False,
-                               "hidden": True, "room": "room-new"}},
-    ),
+    "ttl and grants": ("short", {}, {"exp": 120, "hidden": True}),
 }  # fmt: skip
 
 
@@ -200,14 +174,8 @@ def test_granted(
 ) -> None:
     """What the admission says, and what it lets the client choose, is in the token."""
     claims = all_frameworks(Request(bearer(rule), json=token_request)).claims
-    known = {**claims, "room": claims["video"]["room"], "agents": claims.get("roomConfig", {}).get("agents")}
+    known = {**claims, **claims["video"], "agents": claims.get("roomConfig", {}).get("agents")}
     assert expected == {name: known[name] for name in expected}
-
-
-def test_rooms_are_refused_alike(all_frameworks: AllFrameworks) -> None:
-    """A refusal does not show which rooms exist."""
-    rooms = ["lobby", "cellar", "Garden", "room-" + "0" * 32, "é"]
-    assert 1 == len({all_frameworks(Request(bearer("pattern"), json={"room_name": room})).body for room in rooms})
 
 
 def test_guests(all_frameworks: AllFrameworks) -> None:
@@ -220,11 +188,6 @@ def test_guests(all_frameworks: AllFrameworks) -> None:
     assert 403 == all_frameworks(Request(json={"participant_identity": "guest-1"}), "guests").status
     for program in all_frameworks.programs.values():
         assert any("GUESTS ARE ADMITTED" in record["text"] for record in program.records)
-
-
-def test_context_variables_reach_authorize(all_frameworks: AllFrameworks) -> None:
-    """What a tracing library sets around the framework is seen by `authorize`, on a thread or a loop."""
-    assert "trace-7" == all_frameworks(Request(bearer("context", x_who="trace-7"))).claims["metadata"]
 
 
 def test_response_keys(all_frameworks: AllFrameworks) -> None:

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from moss_voice_server import MossVoiceServer, ParticipantInfo
+from moss_voice_server import ParticipantInfo
 from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, TokenRequest
-from tests.endpoint.calls import asgi_answer, asgi_call, http_scope
+from tests.endpoint.calls import SERVER, Message, asgi_ask, chunk
 from tests.support import tokens
-from tests.support.tokens import API_KEY, API_SECRET, URL
 from tests.support.wire import Answer, Request
 
 pytestmark = pytest.mark.once
@@ -44,7 +43,6 @@ async def authorize(scope: Any, token_request: TokenRequest) -> Admission:
     )
 
 
-SERVER = MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET)
 APPS = {
     "off": token_app(SERVER, authorize=authorize),
     "on": token_app(SERVER, authorize=authorize, allow_origins=["https://app.example"]),
@@ -123,9 +121,9 @@ def test_any_body(loop: asyncio.AbstractEventLoop, body: bytes, cuts: list[int],
     """Whatever is sent as JSON, in any parts: a token, or a refusal that repeats nothing of it; never a 500."""
     ends = sorted({min(cut, len(body)) for cut in cuts} | {len(body)})
     parts = [body[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    messages: list[Message] = [chunk(part, more=True) for part in parts]
     messages[-1]["more_body"] = False
-    checked(asgi_answer(loop.run_until_complete(asgi_call(APPS[app], http_scope(Request()), messages))))
+    checked(loop.run_until_complete(asgi_ask(APPS[app], receive=messages)))
 
 
 @QUICK
@@ -138,31 +136,7 @@ def test_any_body(loop: asyncio.AbstractEventLoop, body: bytes, cuts: list[int],
 @example({"origin": "https://app.example", "access-control-request-method": "\xff"}, "OPTIONS", "on")
 def test_any_header(loop: asyncio.AbstractEventLoop, headers: dict[str, str], method: str, app: str) -> None:
     """Whatever the headers and the method: one of our responses, and no header of it repeats what was sent."""
-    scope = http_scope(Request(headers, method=method))
-    messages = [{"type": "http.request", "body": b"{}", "more_body": False}]
-    answer = asgi_answer(loop.run_until_complete(asgi_call(APPS[app], scope, messages)))
+    answer = loop.run_until_complete(asgi_ask(APPS[app], Request(headers, method=method)))
     checked(answer)
     if headers.get("origin") != "https://app.example":
         assert MARK not in repr(answer.headers)
-
-
-@QUICK
-@given(TOKEN_REQUEST, TOKEN_REQUEST)
-def test_a_token_request_means_the_same_twice(
-    loop: asyncio.AbstractEventLoop, token_request: dict[str, Any], other: dict[str, Any]
-) -> None:
-    """One request has no effect on the next."""
-
-    def said(sent: dict[str, Any]) -> Any:
-        message = {"type": "http.request", "body": json.dumps(sent).encode(), "more_body": False}
-        answer = asgi_answer(loop.run_until_complete(asgi_call(APPS["off"], http_scope(Request()), [message])))
-        if answer.status != 201:
-            return answer.body
-        claims = tokens.untimed(answer.json["participant_token"])
-        if not str(sent.get("room_name") or "").strip():
-            del claims["video"]["room"]
-        return claims
-
-    first = said(token_request)
-    said(other)
-    assert first == said(token_request)

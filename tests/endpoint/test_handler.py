@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,118 +16,126 @@ from moss_voice_server.endpoint import Admission, Denied
 from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.testing import FakeMoss, decode_token
 from moss_voice_server.wsgi import token_app
-
-HEADERS = {"content-type": "application/json"}
-
-
-def admit(request: Any, token_request: Any) -> Admission:
-    """Admits every request as Ada."""
-    return Admission(ParticipantInfo("ada"))
+from tests.endpoint.calls import ADA, SERVER
+from tests.support.errors import refused
 
 
-async def read(limit: int) -> bytes:
-    """An empty token request."""
-    return b"{}"
+def _admit(request: Any, token_request: Any) -> Admission:
+    return ADA
 
 
-def handled(endpoint: TokenEndpoint) -> Response:
-    """The response to it."""
-    response: Response = run(endpoint.handle(Incoming(None, "POST", "/", HEADERS, read), call_now))
+def handled(server: Any = SERVER, authorize: Any = _admit, body: bytes = b"{}", **options: Any) -> Response:
+    """The response of an endpoint to a token request."""
+
+    async def read(limit: int) -> bytes:
+        return body
+
+    endpoint = TokenEndpoint(server, authorize, **options)
+    headers = {"content-type": "application/json"}
+    response: Response = run(endpoint.handle(Incoming(None, "POST", "/", headers, read), call_now))
     return response
 
 
-SERVER = MossVoiceServerSync.from_livekit("wss://lk.example", "APIkey", "s" * 32)
+def _yields(*_arguments: object) -> Any:
+    yield
 
 
-@pytest.mark.parametrize("name", ["authorize", "rate_limiter", "on_token"])
-@pytest.mark.parametrize("value", ["ada", 7, True])
-def test_hooks_are_functions(name: str, value: Any) -> None:
-    """What cannot be called is refused when the endpoint is made; authorize is required."""
-    with pytest.raises(InvalidArgument) as caught:
-        TokenEndpoint(SERVER, **{"authorize": admit, name: value})
-    assert name == caught.value.field
+async def _waits(*_arguments: object) -> Any:
+    """An async function is no server function: calling it would do nothing."""
+
+
+NO_FUNCTIONS = [
+    *((name, value) for name in ("authorize", "rate_limiter", "on_token") for value in ("ada", True, _yields)),
+    ("authorize", None),
+    *(("server", value) for value in (None, 7, _yields, _waits)),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), NO_FUNCTIONS)
+def test_functions_of_another_kind_are_refused(name: str, value: Any) -> None:
+    """What cannot be called, or would not run, is refused when the endpoint is made; authorize is required."""
+    assert name == refused(TokenEndpoint, **{"server": SERVER, "authorize": _admit, name: value})[0]
     with pytest.raises(TypeError, match="authorize"):
         token_app(SERVER)  # type: ignore[call-arg]  # that it is missing is the point
-    with pytest.raises(InvalidArgument):
-        token_app(SERVER, authorize=None)  # type: ignore[arg-type]  # the same
 
 
-@pytest.mark.parametrize("answer", [True, False, float("nan"), "5", "", [1], {}, Denied], ids=repr)
-def test_other_results_of_a_limiter_are_mistakes(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """`True` may mean "go on", or one second to wait: the log says so, and there is no token."""
+RESULTS: list[tuple[str, Any, str]] = [
+    *(("rate_limiter", value, "seconds to wait") for value in (True, False, float("nan"), "5", [1], Denied)),
+    *(("authorize", value, "an Admission or raise Denied") for value in (None, True, {"participant": "ada"}, Denied, "ada")),
+    *(("server", value, "a MossVoiceServer or MossVoiceServerSync") for value in (None, 7, "server")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "remedy"), RESULTS)
+def test_results_of_another_kind(name: str, value: Any, remedy: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A function that returns something else is a mistake of the application: there is no token, and the log says why."""
     with pytest.raises(InvalidArgument) as caught:
-        handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: answer))
-    assert ("rate_limiter", True) == (caught.value.field, "return the seconds to wait" in caplog.messages[0])
+        handled(**cast("dict[str, Any]", {name: lambda *_arguments: value}))
+    assert (name, True) == (
+        caught.value.field,
+        f"return {'the ' if name == 'rate_limiter' else ''}{remedy}" in caplog.text,
+    )
 
 
-@pytest.mark.parametrize("answer", [None, 0, 0.0, -1, -0.5, float("-inf")])
-def test_nothing_to_wait_for(answer: float | None) -> None:
+@pytest.mark.parametrize("wait", [None, 0, -0.5, float("-inf")])
+def test_nothing_to_wait_for(wait: float | None) -> None:
     """`None`, zero and less: the request goes on."""
-    assert 201 == handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: answer)).status
+    assert 201 == handled(rate_limiter=lambda key: wait).status
 
 
-@pytest.mark.parametrize(
-    ("wait", "seconds"), [(float("inf"), "86400"), (0.2, "1"), (7.5, "8"), (1e300, "86400"), (10**400, "86400")]
-)
+@pytest.mark.parametrize(("wait", "seconds"), [(float("inf"), "86400"), (0.2, "1"), (7.5, "8"), (10**400, "86400")])
 def test_wait_is_whole_seconds(wait: float, seconds: str) -> None:
     """At least one second and at most a day, also where the limiter returns infinity."""
-    reply = handled(TokenEndpoint(SERVER, admit, rate_limiter=lambda key: wait))
-    assert (429, seconds) == (reply.status, dict(reply.headers)["retry-after"])
+    response = handled(rate_limiter=lambda key: wait)
+    assert (429, seconds) == (response.status, dict(response.headers)["retry-after"])
 
 
-def test_url_and_token_are_of_one_generation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the credentials rotate while a response is made, the new token is not sent to the old server."""
-    with FakeMoss(url="wss://old.example") as moss:
+@pytest.mark.parametrize("key", [None, "user-42"])
+def test_what_counts(key: str | None) -> None:
+    """Requests are counted by `rate_limit_key`, or else the identity, and before a room that is not allowed is refused."""
+    counted: list[str] = []
+    admission = Admission(ParticipantInfo("ada"), rate_limit_key=key)
+    options = {"authorize": lambda request, token_request: admission, "rate_limiter": counted.append}
+    assert 403 == handled(body=b'{"room_name": "guessed"}', **options).status
+    assert [key or "ada"] == counted
+
+
+def test_token_is_of_one_generation() -> None:
+    """Where the credentials rotate while a response is made, the new token has the new agent and goes to the new server."""
+
+    def rotate(room: str) -> bool:  # called after the agent's name is known, and before the token is signed
+        if moss.credentials["voice_agent_url"] != "wss://new.example":
+            moss.rotate(url="wss://new.example", agent_name="new-agent")
+            server.refresh()
+        return True
+
+    with FakeMoss(url="wss://old.example", agent_name="old-agent") as moss:
         server = MossVoiceServerSync.create(**moss.arguments)
-        mint = server.create_connection_details
-        minted: list[Any] = []
-
-        def rotate_and_mint(*arguments: Any, **keywords: Any) -> Any:
-            if not minted:
-                moss.rotate(url="wss://new.example")
-                server.refresh()
-            minted.append(mint(*arguments, **keywords))
-            return minted[-1]
-
-        monkeypatch.setattr(server, "create_connection_details", rotate_and_mint)
-        reply = handled(TokenEndpoint(server, admit))
-    answer = json.loads(reply.body)
-    key = decode_token(answer["participant_token"])["iss"]
-    assert ("wss://new.example", moss.credentials["voice_agent_api_key"]) == (answer["server_url"], key)
+        admission = Admission(ParticipantInfo("ada"), allowed_rooms=rotate)
+        answer = json.loads(handled(server, lambda request, token_request: admission, body=b'{"room_name": "r"}').body)
+    claims = decode_token(answer["participant_token"])
+    assert "wss://new.example" == answer["server_url"]
+    assert moss.credentials["voice_agent_api_key"] == claims["iss"]
+    assert [{"agentName": "new-agent"}] == claims["roomConfig"]["agents"]
 
 
-@pytest.mark.parametrize("returned", [None, True, {"participant": "ada"}, Denied, "ada"], ids=repr)
-def test_only_an_admission_admits(returned: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Any other value that authorize returns is a mistake of the application."""
-    with pytest.raises(InvalidArgument) as caught:
-        handled(TokenEndpoint(SERVER, lambda request, token_request: returned))
-    assert ("authorize", True) == (caught.value.field, "return an Admission or raise Denied" in caplog.messages[0])
-
-
-class ServiceError(Exception):
+class _ServiceError(Exception):
     """What clients of other services raise: urllib's has `code`, OpenAI's `status_code`."""
 
     def __init__(self, status: Any) -> None:
         self.code = self.status_code = status
 
 
-class StarletteLike(ServiceError):
-    """Starlette's HTTPException also has `detail`."""
-
+class _StarletteLike(_ServiceError):
     detail = ""
 
 
-class WerkzeugLike(ServiceError):
-    """Werkzeug's also has `get_response`."""
-
-    def get_response(self) -> None:
-        """As Werkzeug's."""
+class _WerkzeugLike(_ServiceError):
+    get_response = None
 
 
-@pytest.mark.parametrize("kind", [StarletteLike, WerkzeugLike])
-@pytest.mark.parametrize(
-    ("status", "found"), [(404, 404), (429, 429), (499, None), (500, None), ("404", None), (None, None)]
-)
-def test_status_of_a_frameworks_exception(kind: type[ServiceError], status: Any, found: int | None) -> None:
+@pytest.mark.parametrize("kind", [_StarletteLike, _WerkzeugLike])
+@pytest.mark.parametrize(("status", "found"), [(404, 404), (499, None), (500, None), ("404", None), (None, None)])
+def test_status_of_a_frameworks_exception(kind: type[_ServiceError], status: Any, found: int | None) -> None:
     """A 4xx status that HTTP defines is a refusal if the exception is a framework's, and only then."""
-    assert (found, None) == (status_of(kind(status)), status_of(ServiceError(status)))
+    assert (found, None) == (status_of(kind(status)), status_of(_ServiceError(status)))

@@ -4,14 +4,13 @@ from typing import Annotated, Any
 
 import pytest
 import schemathesis
-from fastapi import Depends, FastAPI
+from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from hypothesis import given, settings
 
-from moss_voice_server import MossVoiceServer, ParticipantInfo
+from moss_voice_server import ParticipantInfo
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest
-from moss_voice_server.fastapi import token_router
-from tests.support.tokens import API_KEY, API_SECRET, URL
+from tests.endpoint.fastapi_calls import app_with
 
 TOKEN = "the-right-one"
 # 422 also answers what has the right shape and cannot be: control characters, an agent requested twice.
@@ -36,10 +35,9 @@ def authorize(
 def test_as_described(mode: schemathesis.GenerationMode) -> None:
     """Each request that the description allows, or forbids, is answered as it says; without a token, with 401."""
     # Not when the file is collected, which every process of a parallel run does.
-    app = FastAPI()
-    app.include_router(token_router(MossVoiceServer.from_livekit(URL, API_KEY, API_SECRET), authorize=authorize))
     config = schemathesis.config.SchemathesisConfig.from_dict({"checks": CHECKS})
-    operation = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)["/voice/token"]["POST"]
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app_with(authorize), config=config)
+    operation = schema["/voice/token"]["POST"]
 
     @settings(max_examples=20, deadline=None)
     @given(operation.as_strategy(generation_mode=mode))

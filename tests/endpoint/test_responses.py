@@ -8,16 +8,10 @@ import pytest
 
 from moss_voice_server._endpoint.refusal import Refusal
 from moss_voice_server._endpoint.responses import _MESSAGES, Response, refusal_response, retry_after, token_response
-from moss_voice_server.grants import ConnectionDetails
+from moss_voice_server.grants import ParticipantInfo
+from tests.endpoint.frameworks import HEADERS
 
-HEADERS = {
-    "content-type": "application/json",
-    "cache-control": "no-store",
-    "pragma": "no-cache",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
-DETAILS = ConnectionDetails("wss://x", "t.o.k", "room \u00e9", "Ada")
+DETAILS = ("wss://x", "t.o.k", "room \u00e9", ParticipantInfo("ada", "Ada"))
 SNAKE = {"server_url": "wss://x", "participant_token": "t.o.k"}
 CAMEL = {"serverUrl": "wss://x", "participantToken": "t.o.k", "roomName": "room \u00e9", "participantName": "Ada"}
 
@@ -28,9 +22,9 @@ def refused(status: int, code: str, *headers: tuple[str, str]) -> Response:
 
 
 RESPONSES = {
-    "snake": (token_response("snake", DETAILS), 201, SNAKE, {}),
-    "camel": (token_response("camel", DETAILS), 201, CAMEL, {}),
-    "both": (token_response("both", DETAILS), 201, SNAKE | CAMEL, {}),
+    "snake": (token_response("snake", *DETAILS), 201, SNAKE, {}),
+    "camel": (token_response("camel", *DETAILS), 201, CAMEL, {}),
+    "both": (token_response("both", *DETAILS), 201, SNAKE | CAMEL, {}),
     "refused": (refused(403, "room_not_allowed"), 403, "This room is not allowed.", {}),
     "an app's own code": (refused(403, "trial_over"), 403, "Access denied.", {}),
     "not authenticated": (refused(401, "unauthenticated"), 401, "Authentication required.", {"www-authenticate": "Bearer"}),

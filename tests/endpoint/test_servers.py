@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
-from moss_voice_server.endpoint import Admission
+from moss_voice_server import MossVoiceServer
 from moss_voice_server.testing import FakeMoss
 from moss_voice_server.wsgi import token_app
-from tests.endpoint.calls import ask_wsgi
-from tests.endpoint.calls import environ as call
-from tests.endpoint.conftest import Fakes
+from tests.endpoint.calls import ADA as ADMISSION
+from tests.endpoint.calls import ask_wsgi, environ
 from tests.endpoint.frameworks import AllFrameworks, Target
-from tests.endpoint.programs import GUNICORN, await_answer, environ, started
+from tests.endpoint.programs import GUNICORN, Fakes, await_answer, started
 from tests.support.wire import Request, bearer
 
 ADA = Request(bearer("ada"))
@@ -25,10 +22,9 @@ UNAVAILABLE = b'{"error":"unavailable","message":"Tokens are temporarily unavail
 PATIENCE = 60.0  # seconds until every program must have recovered; it takes a few
 
 
-@pytest.mark.parametrize("route", ["sync-class", "chosen"])
-def test_ready_server(all_frameworks: AllFrameworks, route: str) -> None:
-    """A server of either class, or a function that finds one for a request, in an app of either kind."""
-    assert "ada" == all_frameworks(ADA, route).claims["sub"]
+def test_server_that_a_function_chooses(all_frameworks: AllFrameworks) -> None:
+    """A function finds one for each request, in an app of either kind."""
+    assert "ada" == all_frameworks(ADA, "chosen").claims["sub"]
 
 
 def recovered(targets: list[Target], ask: Callable[[Target], int]) -> None:
@@ -52,23 +48,22 @@ def status(route: str, rule: str = "ada") -> Callable[[Target], int]:
 
 def test_no_credentials(all_frameworks: AllFrameworks, fakes: Fakes) -> None:
     """Moss is down, rejects or returns nonsense: 503 with a wait and no reason, and tokens as soon as it recovers."""
-    routes = {"down": fakes.down, "refused": fakes.refuses, "invalid": fakes.odd}
+    routes = {"down": "MOSS_DOWN", "refused": "MOSS_REFUSES", "invalid": "MOSS_IS_ODD"}
     for route in routes:
         said = all_frameworks(ADA, route)
         assert (503, UNAVAILABLE, "some") == (said.status, said.body, said.headers["retry-after"])
-    for fake in routes.values():
-        fake.reset()
+    for name in routes.values():
+        fakes[name].reset()
     for route in routes:
         recovered(all_frameworks.targets, status(route))
 
 
-@pytest.mark.parametrize("kind", [MossVoiceServer, MossVoiceServerSync])
-def test_requests_do_not_multiply_fetches(kind: Any) -> None:
+def test_requests_do_not_multiply_fetches() -> None:
     """However many clients ask meanwhile, Moss gets only the requests that the backoff allows."""
     with FakeMoss() as moss:
         moss.set_default(503)
-        app = token_app(kind(**moss.arguments), authorize=lambda environ, asked: Admission(ParticipantInfo("ada")))
-        assert {503} == {ask_wsgi(app, call(Request())).status for _ in range(500)}
+        app = token_app(MossVoiceServer(**moss.arguments), authorize=lambda environ, token_request: ADMISSION)
+        assert {503} == {ask_wsgi(app, environ()).status for _ in range(500)}
         moss.wait_for(1)
         # The backoff doubles from a second on: for more fetches than this, the 500 requests would have to take minutes.
         assert moss.count <= 10
@@ -90,7 +85,7 @@ def test_server_that_was_only_constructed(all_frameworks: AllFrameworks, route: 
 def test_two_workers_of_one_process(tmp_path: Path, fakes: Fakes) -> None:
     """Workers that are forked copies never create the same room or guest, and each fetches credentials for itself."""
     command = [*GUNICORN[:-1], "--workers=2", "--preload", "tests.endpoint.app_flask:app"]
-    with started("two", command, tmp_path, environ(*fakes)) as program:
+    with started("two", command, tmp_path, fakes) as program:
         await_answer(program)
         rooms: list[str] = []
         guests: list[str] = []

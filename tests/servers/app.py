@@ -20,10 +20,10 @@ server = MossVoiceServer.from_livekit("wss://livekit.example", "APIexample", "a-
 
 
 def admission(authorization: str | None, token_request: TokenRequest) -> Admission:
-    """The policy: `Bearer ada` is Ada, who may name two rooms and her own name."""
+    """The policy: `Bearer ada` is Ada, who may name one room."""
     if authorization != "Bearer ada":
         raise Denied(401)
-    return Admission(ParticipantInfo("ada"), allowed_rooms=("lobby", "hall"), client_may_set=("name",))
+    return Admission(ParticipantInfo("ada"), allowed_rooms=("lobby",))
 
 
 def _wsgi() -> Any:

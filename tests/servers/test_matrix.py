@@ -45,15 +45,9 @@ def _both(name: str, body: bytes, status: int, result: str, **headers: str) -> d
 
 CASES: dict[str, Case] = {
     **_both("a room", LOBBY, 201, "lobby"),
-    **_both("another room", b'{"room_name": "hall", "participant_name": "Ada"}', 201, "hall"),
     **_both("an empty object", b"{}", 201, NEW),
     **_both("a room that is not allowed", b'{"room_name": "vault"}', 403, "room_not_allowed"),
-    **_both("an identity", b'{"participant_identity": "eve"}', 403, "identity_not_allowed"),
-    **_both("an agent", b'{"room_config": {"agents": [{"agent_name": "x"}]}}', 403, "agent_not_allowed"),
-    **_both("no JSON", b'{"room_name": ', 400, "invalid_json"),
     **_both("not UTF-8", b'{"room_name": "\xff"}', 400, "invalid_json"),
-    **_both("an unknown field", b'{"room": "lobby"}', 400, "unknown_field"),
-    **_both("a wrong type", b'{"room_name": 7}', 400, "invalid_field"),
     **_both("a body that is too large", TOO_LARGE, 413, "body_too_large"),
     **_both("another content type", LOBBY, 415, "unsupported_media_type", **{"content-type": "text/plain"}),
     **_both("a compressed body", LOBBY, 415, "unsupported_encoding", **{"content-encoding": "gzip"}),
@@ -101,7 +95,7 @@ def _deviation(server: str, framework: str, name: str, answer: Answer | None) ->
     status = answer.status if answer else HANGS_UP
     if answer is not None and status == 201:
         room = answer.claims["video"]["room"]
-        kind = room if room in ("lobby", "hall") else NEW
+        kind = room if room == "lobby" else NEW
         return "" if (case.status, case.result) == (201, kind) else f"{framework}, {name}: a token for {room}"
     if answer is not None and status == case.status and answer.body and case.result == answer.json.get("error"):
         return ""

@@ -66,71 +66,59 @@ DEPLOYMENT = st.text(st.characters(codec="ascii", min_codepoint=0x21, exclude_ch
 PARTICIPANTS = st.builds(ParticipantInfo, TITLE, st.none() | st.just("") | LABEL, st.none() | TEXT, st.none() | TEXTS)
 GRANTS = st.builds(
     ParticipantGrants,
-    st.booleans(),
-    st.booleans(),
-    st.none() | st.booleans(),
+    *(st.booleans(), st.booleans(), st.none() | st.booleans()),
     st.lists(st.sampled_from(PUBLISH_SOURCES), max_size=5).map(tuple),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
+    *[st.booleans()] * 4,
 )
 DISPATCHES = st.builds(AgentDispatch, st.just("") | TITLE, TEXT, DEPLOYMENT, TEXTS)
 NUMBER = st.integers(0, 2**32 - 1)
 # Only what protobuf's JSON would write back: it leaves out what has its default value.
 TRUE, WORD = st.just(True), st.text(VISIBLE, min_size=1, max_size=12)
-FILES = st.fixed_dictionaries(
-    {},
-    optional={
-        "filepath": WORD,
-        "file_type": st.sampled_from(["MP4", "OGG"]),
-        "disable_manifest": TRUE,
-        "s3": st.fixed_dictionaries({}, optional={"access_key": WORD, "bucket": WORD, "force_path_style": TRUE}),
-    },
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A mapping with some of these fields."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+FILES = some(
+    filepath=WORD,
+    file_type=st.sampled_from(["MP4", "OGG"]),
+    disable_manifest=TRUE,
+    s3=some(access_key=WORD, bucket=WORD, force_path_style=TRUE),
 )
-EGRESS = st.fixed_dictionaries(
-    {},
-    optional={
-        "room": st.fixed_dictionaries(
-            {},
-            optional={
-                "room_name": WORD,
-                "layout": WORD,
-                "audio_only": TRUE,
-                "custom_base_url": WORD,
-                "preset": st.sampled_from(["H264_720P_60", "PORTRAIT_H264_1080P_30"]),
-                "file_outputs": st.lists(FILES, min_size=1, max_size=2),
-            },
-        ),
-        "participant": st.fixed_dictionaries({}, optional={"file_outputs": st.lists(FILES, min_size=1, max_size=2)}),
-        "tracks": st.fixed_dictionaries({}, optional={"filepath": WORD, "aliOSS": st.just({"bucket": "b"})}),
-    },
+FILE_OUTPUTS = st.lists(FILES, min_size=1, max_size=2)
+EGRESS = some(
+    room=some(
+        room_name=WORD,
+        layout=WORD,
+        audio_only=TRUE,
+        custom_base_url=WORD,
+        preset=st.sampled_from(["H264_720P_60", "PORTRAIT_H264_1080P_30"]),
+        file_outputs=FILE_OUTPUTS,
+    ),
+    participant=some(file_outputs=FILE_OUTPUTS),
+    tracks=some(filepath=WORD, aliOSS=st.just({"bucket": "b"})),
 )
-CONFIG_AGENTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "agent_name": TITLE | st.just(""),
-        "metadata": TEXT,
-        "restart_policy": st.sampled_from(["JRP_ON_FAILURE", "JRP_NEVER", 0, 1]),
-        "deployment": DEPLOYMENT,
-        "attributes": TEXTS,
-    },
+CONFIG_AGENTS = some(
+    agent_name=TITLE | st.just(""),
+    metadata=TEXT,
+    restart_policy=st.sampled_from(["JRP_ON_FAILURE", "JRP_NEVER", 0, 1]),
+    deployment=DEPLOYMENT,
+    attributes=TEXTS,
 )
-ROOM_CONFIGS = st.fixed_dictionaries(
-    {},
-    optional={
-        "name": LABEL | st.just(""),
-        "empty_timeout": NUMBER,
-        "departure_timeout": NUMBER,
-        "max_participants": NUMBER,
-        "egress": EGRESS,
-        "min_playout_delay": NUMBER,
-        "max_playout_delay": NUMBER,
-        "sync_streams": st.booleans(),
-        "agents": st.lists(CONFIG_AGENTS, max_size=3),
-        "metadata": TEXT,
-        "tags": TEXTS,
-    },
+ROOM_CONFIGS = some(
+    name=LABEL | st.just(""),
+    empty_timeout=NUMBER,
+    departure_timeout=NUMBER,
+    max_participants=NUMBER,
+    egress=EGRESS,
+    min_playout_delay=NUMBER,
+    max_playout_delay=NUMBER,
+    sync_streams=st.booleans(),
+    agents=st.lists(CONFIG_AGENTS, max_size=3),
+    metadata=TEXT,
+    tags=TEXTS,
 )
 REQUESTS = st.builds(
     Request,

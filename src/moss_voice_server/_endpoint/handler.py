@@ -14,13 +14,13 @@ from time import perf_counter
 from typing import Any
 
 from .._admission import wrong_type
+from .._credentials.model import Credentials
 from .._functions import check_plain, is_nonblocking, wrong_result
 from .._random import new_room
 from .._secret import Sealed
 from .._server import MossVoiceServer, MossVoiceServerSync
 from ..endpoint import Admission, Denied, OnToken, RateLimit, ResponseKeys, Server, TokenRequest
 from ..errors import CredentialsError, CredentialsNotLoaded, InvalidArgument
-from ..grants import ConnectionDetails
 from .calls import check_functions
 from .cors import Cors
 from .decide import TokenParams, decide
@@ -159,18 +159,18 @@ class TokenEndpoint(Sealed):
         if not isinstance(server, _SERVERS):
             raise wrong_result("server", "a server", server, "return a MossVoiceServer or MossVoiceServerSync")
         try:
-            params, details = _mint(server, admission, token_request)
+            params, credentials, token = _mint(server, admission, token_request)
         except CredentialsError:
             status = server.status()
             if status.state in ("expired", "rejected") or status.last_error is not None:
                 raise
             if status.state == "empty":  # only constructed: one fetch, which all requests share
                 await call(server.refresh, is_nonblocking(server.refresh))
-            params, details = _mint(server, admission, token_request)
+            params, credentials, token = _mint(server, admission, token_request)
         incoming.reported = True
         if self._on_token is not None or audit.isEnabledFor(logging.INFO):
-            await self._reporter.issued(incoming, params, details, server, call)
-        return token_response(self._keys, details)
+            await self._reporter.issued(incoming, params, credentials.fingerprint, token, call)
+        return token_response(self._keys, credentials.url, token, params.room, params.participant)
 
     async def _limit(self, rate_limiter: RateLimit, admission: Admission, call: Call) -> None:
         key = admission.rate_limit_key or admission.participant.identity
@@ -227,24 +227,24 @@ class TokenEndpoint(Sealed):
             await self._reporter.refused(incoming, answered, call)
 
 
-def _mint(server: Server, admission: Admission, token_request: TokenRequest) -> tuple[TokenParams, ConnectionDetails]:
+def _mint(server: Server, admission: Admission, token_request: TokenRequest) -> tuple[TokenParams, Credentials, str]:
+    """The token, what was decided about it, and the credentials that it is signed with."""
+    name = server.get_agent_name() if admission.agents is None else ""
     while True:
-        name = server.get_agent_name() if admission.agents is None else ""
         params = decide(admission, token_request, new_room(admission.room_prefix), name)
         try:
-            details = _sign(server, admission, params)
+            credentials, token = _sign(server, admission, params)
         except InvalidArgument:
             # The client's fault only if the admission alone makes a token; else this raises again.
             _sign(server, admission, decide(admission, NOTHING, params.room, name))
             raise Refusal(422, "invalid_value", "the client's values together with the admission's") from None
-        if admission.agents is not None or name == server.get_agent_name():  # else rotated in between
-            return params, details
+        if admission.agents is not None or name == credentials.agent_name:
+            return params, credentials, token
+        name = credentials.agent_name  # the credentials were rotated in between
 
 
-def _sign(server: Server, admission: Admission, params: TokenParams) -> ConnectionDetails:
+def _sign(server: Server, admission: Admission, params: TokenParams) -> tuple[Credentials, str]:
     agent_name, agents = None, params.agents
     if len(agents) == 1 and isinstance(agents[0], str) and agents[0]:
         agent_name, agents = agents[0], ()  # claims has a shorter way for one name
-    return server.create_connection_details(
-        params.participant, params.room, agent_name, ttl=admission.ttl, grants=admission.grants, agents=agents
-    )
+    return server._mint(params.participant, params.room, agent_name, admission.ttl, admission.grants, agents)

@@ -9,8 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._functions import is_nonblocking
-from ..endpoint import OnToken, Server, TokenEvent
-from ..grants import ConnectionDetails
+from ..endpoint import OnToken, TokenEvent
 from .decide import TokenParams
 from .refusal import Refusal, shown
 
@@ -30,17 +29,15 @@ class Reporter:
         self._on_token = on_token
         self._nonblocking = on_token is not None and is_nonblocking(on_token)
 
-    async def issued(
-        self, incoming: Incoming, params: TokenParams, details: ConnectionDetails, server: Server, call: Call
-    ) -> None:
+    async def issued(self, incoming: Incoming, params: TokenParams, fingerprint: str, token: str, call: Call) -> None:
         """A token was made."""
         event = TokenEvent(
             "issued",
             identity=incoming.identity,
             room_hash=_hash(params.room),
             agents=tuple(agent if isinstance(agent, str) else agent.agent_name for agent in params.agents),
-            token_hash=_hash(details.participant_token),
-            fingerprint=server.status().fingerprint,
+            token_hash=_hash(token),
+            fingerprint=fingerprint,
             seconds=perf_counter() - incoming.started,
         )
         audit.info(

@@ -89,13 +89,26 @@ class Minter(Sealed):
 
         Arguments and errors as for `create_participant_token`.
         """
+        credentials, token = self._mint(participant, room_name, agent_name, ttl, grants, agents, room_config)
+        return ConnectionDetails(credentials.url, token, plain_str(room_name) or "", plain_str(participant.name) or "")
+
+    def _mint(
+        self,
+        participant: ParticipantInfo,
+        room_name: str,
+        agent_name: str | None,
+        ttl: timedelta | float,
+        grants: ParticipantGrants | None,
+        agents: Iterable[AgentDispatch | str],
+        room_config: RoomConfig | None = None,
+    ) -> tuple[Credentials, str]:
+        """A join token, and the credentials that it is signed with."""
         now = self._clock.time()
         credentials = self._usable(now)
         signer = credentials.signer
-        token = signer.sign(
+        return credentials, signer.sign(
             payload(signer.head, now, participant, room_name, agent_name, ttl, grants, agents, room_config)
         )
-        return ConnectionDetails(credentials.url, token, plain_str(room_name) or "", plain_str(participant.name) or "")
 
     def create_api_token(self, grants: ApiGrants, *, ttl: timedelta | float = API_DEFAULT_TTL) -> str:
         """A signed token for LiveKit's server API. Does I/O as little as `create_participant_token`.
