@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from moss_voice_server.testing import FakeMoss
 from tests.support.servers import ASYNC, SYNC, ServerClass
 
 LONG = (
@@ -49,3 +50,10 @@ def server_class(request: pytest.FixtureRequest) -> ServerClass:
     """Each of the two server classes."""
     chosen: ServerClass = request.param
     return chosen
+
+
+@pytest.fixture
+def moss() -> Iterator[FakeMoss]:
+    """A Moss API on a loopback port."""
+    with FakeMoss() as fake:
+        yield fake

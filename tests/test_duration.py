@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
+
 from moss_voice_server._duration import format_duration
 
+SHOWN = {
+    0.05: "0.05 seconds",
+    1: "1 second",
+    4.999938271: "5 seconds",
+    8.5: "8.5 seconds",
+    90: "90 seconds",
+    600: "10 minutes",
+    72 * 3600: "72 hours",
+    10_000 * 3600: "417 days",
+    10 * 365 * 86400: "10 years",
+}
 
-def test_format_duration() -> None:
+
+@pytest.mark.parametrize(("seconds", "expected"), SHOWN.items())
+def test_format_duration(seconds: float, expected: str) -> None:
     """A time has the unit that fits and at most three digits that matter."""
-    for seconds, expected in [
-        (0.05, "0.05 seconds"),
-        (0.6, "0.6 seconds"),
-        (4.999938271, "5 seconds"),
-        (8.5, "8.5 seconds"),
-        (90, "90 seconds"),
-        (600, "10 minutes"),
-        (72 * 3600, "72 hours"),
-        (1, "1 second"),
-        (10_000 * 3600, "417 days"),
-        (10 * 365 * 86400, "10 years"),
-    ]:
-        assert expected == format_duration(seconds)
+    assert expected == format_duration(seconds)

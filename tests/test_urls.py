@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,108 +59,47 @@ BACKSLASH = "contains a backslash"
 SHAPE = "is not a URL with a host and, optionally, a port from 1 to 65535"
 SCHEME = "must begin with https://"
 
+# By the reason, one URL per word.
 REFUSED = {
-    # Not this machine, although it looks like it.
-    "http://host.example": SCHEME,
-    "http://localhost.evil.test": SCHEME,
-    "http://127.0.0.1.evil.test": SCHEME,
-    "http://localhost.": SCHEME,
-    "http://127.0.0.1.": SCHEME,
-    "http://127.1": SCHEME,
-    "http://127.0.0.2": SCHEME,
-    "http://0.0.0.0": SCHEME,
-    "http://0x7f.1": SCHEME,
-    "http://2130706433": SCHEME,
-    "http://[::ffff:127.0.0.1]": SCHEME,
-    "http://[0:0:0:0:0:0:0:1]": SCHEME,
-    "http://[::1].evil.test": SHAPE,
-    "http://[::1]evil.test:80": SHAPE,
-    "http://evil.test[::1]": SHAPE,
-    "https://[::1]x": SHAPE,
-    "http://localhost@evil.test": USER,
-    "http://localhost:80@evil.test": USER,
-    "http://evil.test#@localhost": FRAGMENT,
-    "http://evil.test?@localhost": QUERY,
-    "http://evil.test\\@localhost": BACKSLASH,
-    "http:\\\\localhost": BACKSLASH,
-    # Other schemes.
-    "httpsx://host.example": SCHEME,
-    "https+x://host.example": SCHEME,
-    "ftp://localhost": SCHEME,
-    "ws://localhost": SCHEME,
-    "wss://host.example": SCHEME,
-    "//host.example": SCHEME,
-    # Not a URL.
-    "host.example": SHAPE,
-    "host.example:443": SHAPE,
-    "javascript:alert(1)": SHAPE,
-    "file:///etc/passwd": SHAPE,
-    "https:": SHAPE,
-    "https:/host.example": SHAPE,
-    "https://": SHAPE,
-    "https:///path": SHAPE,
-    "https://:443": SHAPE,
-    "https://host.example:": SHAPE,
-    "https://host.example:0": SHAPE,
-    "https://host.example:65536": SHAPE,
-    "https://host.example:-1": SHAPE,
-    "https://host.example:+443": SHAPE,
-    "https://host.example:4_43": SHAPE,
-    "https://host.example:port": SHAPE,
-    "https://1:2:3": SHAPE,
-    "https://::1": SHAPE,
-    "https://[::1": SHAPE,
-    "https://::1]": SHAPE,
-    "https://[fe80::1%25eth0]": SHAPE,
-    "https://[host.example]": SHAPE,
-    "https://[v1.x]": SHAPE,
-    "https://[1]": SHAPE,
-    "https://[:::]": SHAPE,
-    "https://[1.2.3.4]": SHAPE,
-    "https://[::12345]": SHAPE,
-    "http://[127.0.0.1]": SHAPE,
-    "https://-host.example": SHAPE,
-    "https://.example": SHAPE,
-    "https://%68ost.example": SHAPE,
-    "https://host.example,other.example": SHAPE,
-    "https://host..example": SHAPE,
-    "https://host.example..": SHAPE,
-    f"https://{'x' * 64}.example": SHAPE,
-    f"https://{LONGEST}x": SHAPE,
-    "https://'": SHAPE,
-    # Characters that are not allowed.
-    " https://host.example": SPACE,
-    "https://host.example ": SPACE,
-    "https://host.example\n": SPACE,
-    "https://host.example/\t": SPACE,
-    "https://host\0.example": CONTROL,
-    "https://host.example\x7f": CONTROL,
-    "https://bücher.example": FOREIGN,
-    "https://host。example": FOREIGN,
-    "https://host.example/é": FOREIGN,
-    "https://host.example:٣": FOREIGN,
-    "https://user:word@host.example": USER,
-    "https://user@host.example": USER,
-    "https://host.example?": QUERY,
-    "https://host.example?a=b": QUERY,
-    "https://host.example#": FRAGMENT,
-    "https://host.example/\\": BACKSLASH,
-    "https://\ud800": FOREIGN,
+    SCHEME: """
+        http://host.example http://localhost.evil.test http://127.0.0.1.evil.test http://localhost. http://127.0.0.1.
+        http://127.1 http://127.0.0.2 http://0.0.0.0 http://0x7f.1 http://2130706433 http://[::ffff:127.0.0.1]
+        http://[0:0:0:0:0:0:0:1] httpsx://host.example https+x://host.example ftp://localhost ws://localhost
+        wss://host.example //host.example
+    """,
+    SHAPE: f"""
+        http://[::1].evil.test http://[::1]evil.test:80 http://evil.test[::1] https://[::1]x host.example host.example:443
+        javascript:alert(1) file:///etc/passwd https: https:/host.example https:// https:///path https://:443
+        https://host.example: https://host.example:0 https://host.example:65536 https://host.example:-1
+        https://host.example:+443 https://host.example:4_43 https://host.example:port https://1:2:3 https://::1
+        https://[::1 https://::1] https://[fe80::1%25eth0] https://[host.example] https://[v1.x] https://[1] https://[:::]
+        https://[1.2.3.4] https://[::12345] http://[127.0.0.1] https://-host.example https://.example
+        https://%68ost.example https://host.example,other.example https://host..example https://host.example..
+        https://{"x" * 64}.example https://{LONGEST}x https://'
+    """,
+    USER: """
+        http://localhost@evil.test http://localhost:80@evil.test https://user:word@host.example https://user@host.example
+    """,
+    QUERY: "http://evil.test?@localhost https://host.example? https://host.example?a=b",
+    FRAGMENT: "http://evil.test#@localhost https://host.example#",
+    BACKSLASH: "http://evil.test\\@localhost http:\\\\localhost https://host.example/\\",
+    FOREIGN: """
+        https://bücher.example https://host。example https://host.example/é https://host.example:٣ https://\ud800
+    """,
+    CONTROL: "https://host\0.example https://host.example\x7f",
 }
+SPACES = (" https://host.example", "https://host.example ", "https://host.example\n", "https://host.example/\t")
 
 
-def test_anything_else_is_refused() -> None:
-    """Text that is not a URL, and a URL that would send secrets in plain text, is refused."""
-    for value, reason in REFUSED.items():
-        normal, problem = checked(value)
-
+@pytest.mark.parametrize(
+    ("reason", "urls"), [*((each, urls.split()) for each, urls in REFUSED.items()), (SPACE, SPACES)]
+)
+def test_anything_else_is_refused(reason: str, urls: list[str]) -> None:
+    """Text that is not a URL, and a URL that would send secrets in plain text: no error repeats any of it."""
+    for url in urls:
+        normal, problem = checked(url)
         assert ("", True) == (normal, problem.startswith(reason))
-
-
-def test_error_does_not_repeat_the_url() -> None:
-    """A URL may contain a password: no text repeats any of it."""
-    for value in ["https://user:hunter2@h", "http://hunter2.example", "hunter2", "https://h:hunter2"]:
-        assert "hunter2" not in checked(value)[1]
+        assert not any(part in problem for part in ("word", "evil", "host.example"))
 
 
 def test_other_types_are_rejected() -> None:
@@ -177,11 +117,6 @@ def test_several_schemes() -> None:
         assert (value, "") == checked(value, **schemes)
     for value in ("ws://h", "http://h"):
         assert "must begin with wss:// or https://" in checked(value, **schemes)[1]
-
-
-def test_loopback_is_three_names() -> None:
-    """This machine has three names and no more."""
-    assert {"localhost", "127.0.0.1", "::1"} == LOOPBACK
 
 
 class Values(str, enum.Enum):

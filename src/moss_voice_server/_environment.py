@@ -7,6 +7,7 @@ whitespace, a carriage return, a byte order mark, bytes that are not UTF-8.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ._files import read_text
@@ -14,6 +15,7 @@ from ._secret import Secret
 from .errors import InvalidArgument
 
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def required(
@@ -96,32 +98,25 @@ def _shown(path: Secret[str]) -> str:
     return repr(path.reveal()) if os.sep in path.reveal() else "(path not shown: it has no directory)"
 
 
-_DAMAGE: tuple[tuple[Callable[[str], bool], str, str], ...] = (
-    (
-        lambda text: bool({text.strip()[:1], text.strip()[-1:]} & {*_QUOTES}),
-        "begins or ends with a quotation mark",
-        "remove the quotation marks",
-    ),
-    (lambda text: text != text.strip(), "begins or ends with whitespace or a newline", "remove the whitespace"),
-    (
-        lambda text: any(not char.isprintable() and not "\ud800" <= char <= "\udfff" for char in text),
-        "contains a control character, a newline or a byte order mark",
-        "write the value again",
-    ),
-    (
-        lambda text: any("\ud800" <= char <= "\udfff" for char in text),
-        "contains bytes that are not UTF-8",
-        "write the value again",
-    ),
-)
-
-
 def _check(field: str, what: str, value: Secret[str]) -> None:
     if not isinstance(value.reveal(), str):  # of an environment that was passed
         raise InvalidArgument(f"{what} must be a str, not {type(value.reveal()).__name__}", field=field)
-    for is_damaged, problem, remedy in _DAMAGE:
-        if is_damaged(value.reveal()):
-            raise InvalidArgument(f"{what} {problem}", field=field, remedy=remedy)
+    problem, remedy = _damage(value)
+    if problem:
+        raise InvalidArgument(f"{what} {problem}", field=field, remedy=remedy)
+
+
+def _damage(value: Secret[str]) -> tuple[str, str]:
+    """What is wrong with a value, and what to do about it; empty for a good one."""
+    if {value.reveal().strip()[:1], value.reveal().strip()[-1:]} & {*_QUOTES}:
+        return "begins or ends with a quotation mark", "remove the quotation marks"
+    if value.reveal() != value.reveal().strip():
+        return "begins or ends with whitespace or a newline", "remove the whitespace"
+    if not _SURROGATES.sub("", value.reveal()).isprintable():
+        return "contains a control character, a newline or a byte order mark", "write the value again"
+    if _SURROGATES.search(value.reveal()):
+        return "contains bytes that are not UTF-8", "write the value again"
+    return "", ""
 
 
 def listed(names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ class InvalidJSON(ValueError):
         self.reason = reason
 
 
-def decode(data: bytes | str, *, max_depth: int | None = None) -> Any:
+def decode(data: bytes, *, max_depth: int | None = None) -> Any:
     """The value that the data contains; at most `max_depth` arrays and objects inside each other.
 
     Raises:
@@ -32,10 +32,10 @@ def decode(data: bytes | str, *, max_depth: int | None = None) -> Any:
     reason: Reason
     try:
         # Counting is quicker, and enough for most data.
-        if max_depth is not None and _brackets(data) > max_depth and depth(data) > max_depth:
+        if max_depth is not None and data.count(b"{") + data.count(b"[") > max_depth and depth(data) > max_depth:
             reason = "too_deep"
         else:
-            return _decoder()(data if isinstance(data, str) else data.decode())
+            return _decoder()(data.decode())
     except InvalidJSON as error:
         reason = error.reason
     except RecursionError:
@@ -47,20 +47,13 @@ def decode(data: bytes | str, *, max_depth: int | None = None) -> Any:
     raise InvalidJSON(reason)
 
 
-def depth(data: bytes | str) -> int:
+def depth(data: bytes) -> int:
     """How many arrays and objects are inside each other, without recursion."""
-    encoded = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     level = deepest = 0
-    for byte in _BRACKETS.findall(_STRING.sub(b"", encoded)):
+    for byte in _BRACKETS.findall(_STRING.sub(b"", data)):
         level += 1 if byte in (b"{", b"[") else -1
         deepest = max(deepest, level)
     return deepest
-
-
-def _brackets(data: bytes | str) -> int:
-    if isinstance(data, str):
-        return data.count("{") + data.count("[")
-    return data.count(b"{") + data.count(b"[")
 
 
 # An open string reaches to the end, so that the match never fails: with a failure for each quote, effort would be squared.

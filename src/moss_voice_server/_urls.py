@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._secret import Secret
 from ._validation import plain_str
@@ -22,14 +22,6 @@ _URL = re.compile(
 )
 
 
-class _Parts(NamedTuple):
-    scheme: str
-    host: str
-    """Without the brackets of an IPv6 address."""
-    normal: str
-    """The URL in normal form."""
-
-
 def check_url(
     name: str, value: Secret[Any], *, secure: tuple[str, ...], plain: tuple[str, ...], field: str = ""
 ) -> str:
@@ -45,30 +37,33 @@ def check_url(
     Raises:
         InvalidArgument: it is not such a URL.
     """
-    problem, remedy = _problem(value, secure, plain)
+    problem = _problem(value, secure, plain)
     if problem:
-        raise InvalidArgument(f"{name} {problem}", field=field or name, remedy=remedy)
-    return _normal(value)
+        raise InvalidArgument(
+            f"{name} {problem}", field=field or name, remedy=f"write it as {secure[0]}://host.example"
+        )
+    _, _, normal = _split(value.reveal()) or ("", "", "")
+    return normal
 
 
-def _problem(value: Secret[Any], secure: tuple[str, ...], plain: tuple[str, ...]) -> tuple[str, str]:
-    example = f"write it as {secure[0]}://host.example"
+def _problem(value: Secret[Any], secure: tuple[str, ...], plain: tuple[str, ...]) -> str:
     if not isinstance(value.reveal(), str):
-        return f"must be a str, not {type(value.reveal()).__name__}", example
+        return f"must be a str, not {type(value.reveal()).__name__}"
     if not value.reveal():
-        return "is empty", example
+        return "is empty"
     found = _FORBIDDEN.search(value.reveal())
     if found:
-        return f"contains {_NAMES.get(found[0]) or _kind(found[0])}", example
+        return f"contains {_NAMES.get(found[0]) or _kind(found[0])}"
     parts = _split(value.reveal())
     if parts is None:
-        return "is not a URL with a host and, optionally, a port from 1 to 65535", example
-    if parts.scheme in secure or (parts.scheme in plain and parts.host in LOOPBACK):
-        return "", ""
-    allowed = " or ".join(f"{scheme}://" for scheme in secure)
-    insecure = " and ".join(f"{scheme}://" for scheme in plain)
+        return "is not a URL with a host and, optionally, a port from 1 to 65535"
+    scheme, host, _ = parts
+    if scheme in secure or (scheme in plain and host in LOOPBACK):
+        return ""
+    allowed = " or ".join(f"{each}://" for each in secure)
+    insecure = " and ".join(f"{each}://" for each in plain)
     verb = "is" if len(plain) == 1 else "are"
-    return f"must begin with {allowed}; {insecure} {verb} allowed only for localhost, 127.0.0.1 and [::1]", example
+    return f"must begin with {allowed}; {insecure} {verb} allowed only for localhost, 127.0.0.1 and [::1]"
 
 
 def _kind(char: str) -> str:
@@ -77,12 +72,8 @@ def _kind(char: str) -> str:
     return "a control character" if char.isascii() else "a non-ASCII character"
 
 
-def _normal(value: Secret[str]) -> str:
-    parts = _split(value.reveal())
-    return parts.normal if parts else ""
-
-
-def _split(value: str) -> _Parts | None:
+def _split(value: str) -> tuple[str, str, str] | None:
+    """Scheme, host without the brackets of an IPv6 address, and the URL in normal form."""
     match = _URL.fullmatch(value)
     if match is None or not 1 <= int(match["port"] or 1) <= 65535:
         return None
@@ -91,7 +82,7 @@ def _split(value: str) -> _Parts | None:
         return None
     bracketed = f"[{host}]" if match["six"] else host
     port = f":{match['port']}" if match["port"] else ""
-    return _Parts(scheme, host, f"{scheme}://{bracketed}{port}{match['path'] or ''}")
+    return scheme, host, f"{scheme}://{bracketed}{port}{match['path'] or ''}"
 
 
 def _is_name(host: str) -> bool:

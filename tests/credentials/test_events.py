@@ -2,164 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import pytest
 
-from moss_voice_server._credentials.fetch import TEXTS, parse
-from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.fetch import TEXTS
 from moss_voice_server._credentials.source import Fetched, NotModified
-from moss_voice_server._credentials.state import CacheState, Instant, after_failure, after_success, state_at
-from moss_voice_server._credentials.wording import (
-    DEBUG,
-    ERROR,
-    INFO,
-    WARNING,
-    LogEvent,
-    Reported,
-    log_event,
-)
-from moss_voice_server._http.model import Failure
-from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
-from tests.support.simulation import good
+from moss_voice_server._credentials.state import state_at
+from moss_voice_server._credentials.wording import LogEvent, Reported, log_event
+from tests.support.states import FETCHED, HOUR, ONE, OUTAGE, REJECTION, TWO, Step, at, credentials, failing, life
 
-HOUR = 3600.0
-POLICY = RefreshPolicy()
-MOST: Callable[[float, float], float] = max
-OUTAGE = Failure(CredentialsUnavailable, "connection refused")
-REJECTION = Failure(CredentialsRejected, "rejected", is_rejection=True)
-EMPTY = CacheState[Credentials]()
+LEVELS = {
+    **dict.fromkeys(("stale", "fresh"), 10),
+    **dict.fromkeys(("fetched", "rotated", "recovered"), 20),
+    "outage": 30,
+    **dict.fromkeys(("rejection", "rejected", "expired"), 40),
+}
+IN_USE, SUSPENDED = "are still in use", "token creation is suspended"
+AGAIN = Fetched(credentials(1))
+# What happens, the events, and what the last but one of their texts says.
+STORIES: dict[str, tuple[list[Step], str, str]] = {
+    "a normal life": (
+        [FETCHED, (10, None), (HOUR, None), (HOUR + 1, AGAIN), (3 * HOUR, None), (3 * HOUR, NotModified())],
+        "fetched stale fresh stale fresh",
+        "are stale",
+    ),
+    "a rotation": ([FETCHED, (HOUR, None), (HOUR, Fetched(TWO))], "fetched stale rotated", "are stale"),
+    "outages": (
+        [FETCHED, *failing(OUTAGE, *range(0, 3000, 600)), (3000, AGAIN), *failing(OUTAGE, 3600, 9000), (9000, AGAIN)],
+        "fetched outage recovered outage stale recovered",
+        "are stale",
+    ),
+    "an outage with credentials": ([FETCHED, (9, OUTAGE), (10, AGAIN)], "fetched outage recovered", IN_USE),
+    "an outage without": ([*failing(OUTAGE, 0, 1), (2, FETCHED[1])], "outage fetched", SUSPENDED),
+    "a rejection after an outage": (
+        [FETCHED, (9, OUTAGE), *failing(REJECTION, 10, 20), (30, AGAIN)],
+        "fetched outage rejection recovered",
+        IN_USE,
+    ),
+    "rejections": (
+        [FETCHED, *failing(REJECTION, *range(0, 1800, 300)), (1800, NotModified())],
+        "fetched rejection rejected recovered",
+        SUSPENDED,
+    ),
+    "an outage for days": (
+        [FETCHED, *failing(OUTAGE, HOUR, 73 * HOUR, 74 * HOUR), (75 * HOUR, Fetched(TWO))],
+        "fetched outage expired rotated",
+        SUSPENDED,
+    ),
+    # An application without requests for 72 hours logs an ERROR, and so an INFO when it recovers.
+    "a quiet weekend": ([FETCHED, (73 * HOUR, None), (73 * HOUR, AGAIN)], "fetched expired recovered", SUSPENDED),
+}
 
 
-class Step(NamedTuple):
-    """What happens after so many seconds: credentials of that generation (0: the same, confirmed), a failure, or nothing."""
-
-    after: float
-    happens: int | Failure | None = None
-
-
-def credentials(generation: int) -> Credentials:
-    """Credentials of that generation."""
-    made = parse(good(generation).body)
-    assert isinstance(made, Credentials)
-    return made
-
-
-def story(*steps: Step) -> list[LogEvent]:
+def records(steps: list[Step]) -> list[LogEvent]:
     """The records of these steps, reported after each."""
-    known = Reported()
-    record, moment = EMPTY, Instant(1_800_000_000.0, 5_000.0)
-    items = []
-    for step in steps:
-        moment = Instant(moment.wall + step.after, moment.mono + step.after)
-        if isinstance(step.happens, Failure):
-            record = after_failure(record, step.happens, POLICY, moment, MOST)
-        elif step.happens == 0:
-            record = after_success(record, NotModified(None), POLICY, moment, MOST)
-        elif step.happens is not None:
-            record = after_success(record, Fetched(credentials(step.happens), "", None), POLICY, moment, MOST)
-        new = Reported(state_at(record, moment), record.value, record.failure)
-        item = log_event(known, new, TEXTS)
+    known, found = Reported(), []
+    for number, (moment, _) in enumerate(steps, 1):
+        state = life(*steps[:number])
+        new = Reported(state_at(state, at(moment)), state.value, state.failure)
+        found.append(log_event(known, new, TEXTS))
         known = new
-        if item:
-            items.append(item)
-    return items
+    return [each for each in found if each]
 
 
-def short(items: list[LogEvent]) -> list[tuple[int, str]]:
-    """Level and event of each."""
-    return [(item.level, item.event) for item in items]
+@pytest.mark.parametrize(("steps", "events", "text"), STORIES.values(), ids=STORIES)
+def test_story(steps: list[Step], events: str, text: str) -> None:
+    """One record for each change, however long it lasts, with its level; no record shows key, secret or URL."""
+    found = records(steps)
 
-
-def test_normal_life_is_quiet() -> None:
-    """One INFO for the first credentials; renewals that bring the same, or 304, say nothing above DEBUG."""
-    items = story(Step(0, 1), Step(10), Step(HOUR), Step(1, 1), Step(HOUR), Step(1, 0))
-
-    assert [(INFO, "fetched"), *[(DEBUG, "stale"), (DEBUG, "fresh")] * 2] == short(items)
-
-
-def test_rotation_is_info() -> None:
-    """Other credentials: one INFO with both fingerprints."""
-    items = story(Step(0, 1), Step(HOUR), Step(1, 2))
-
-    assert (INFO, "rotated") == short(items)[-1]
-    for generation in (1, 2):
-        assert credentials(generation).signer.fingerprint in items[-1].text
+    assert events.split() == [each.event for each in found]
+    assert [LEVELS[each.event] for each in found] == [each.level for each in found]
+    assert text in found[-2].text
+    assert not any(part in each.text for each in found for part in ("key-", "secret-", "livekit-"))
+    for each in found:
+        if each.event == "rotated":
+            assert f"{ONE.fingerprint} to {TWO.fingerprint}" in each.text
+        if each.event in ("outage", "rejection"):
+            assert (OUTAGE if each.event == "outage" else REJECTION).message in each.text
 
 
 def test_new_secret_under_the_same_key_is_a_rotation() -> None:
     """It is not the key id alone that counts."""
-    one, two = credentials(1), credentials(1)
-    two.signer = credentials(2).signer
-    two.signer.head, two.signer.fingerprint = one.signer.head, one.signer.fingerprint
+    new = credentials(1)
+    new.signer = credentials(2).signer
+    new.signer.head, new.signer.fingerprint = ONE.signer.head, ONE.signer.fingerprint
 
-    item = log_event(Reported("fresh", one), Reported("fresh", two), TEXTS)
-
-    assert item is not None
-    assert (INFO, "rotated") == (item.level, item.event)
-
-
-def test_outage_is_one_warning() -> None:
-    """However long it lasts: one WARNING when it begins, one INFO when it ends; the next outage is reported again."""
-    items = story(Step(0, 1), Step(HOUR), *[*[Step(600, OUTAGE)] * 9, Step(600, 1)] * 2)
-
-    first = [(INFO, "fetched"), (DEBUG, "stale"), (WARNING, "outage"), (INFO, "recovered")]
-    assert [*first, (WARNING, "outage"), (DEBUG, "stale"), (INFO, "recovered")] == short(items)
-    assert "still in use" in items[2].text
-    assert "connection refused" in items[2].text
-
-
-def test_outage_at_the_start() -> None:
-    """Before the first success the warning says that nothing can be minted."""
-    items = story(Step(0, OUTAGE), Step(1, OUTAGE), Step(1, 1))
-
-    assert [(WARNING, "outage"), (INFO, "fetched")] == short(items)
-    assert "suspended" in items[0].text
-
-
-def test_rejection_is_an_error_at_once() -> None:
-    """One ERROR for the first rejection, though minting goes on, also after an outage; the second adds nothing."""
-    items = story(Step(0, 1), Step(9, OUTAGE), Step(9, REJECTION), Step(9, REJECTION))
-
-    assert [(INFO, "fetched"), (WARNING, "outage"), (ERROR, "refused")] == short(items)
-    assert "still in use" in items[2].text
-
-
-def test_suspension_is_an_error_once() -> None:
-    """When minting stops: one ERROR, and one INFO when it resumes."""
-    items = story(Step(0, 1), *[Step(300, REJECTION)] * 6, Step(60, 0))
-
-    assert [(INFO, "fetched"), (ERROR, "refused"), (ERROR, "rejected"), (INFO, "recovered")] == short(items)
-    assert "suspended" in items[2].text
-
-
-def test_expiry_in_an_outage_is_an_error_once() -> None:
-    """When the credentials become too old: one ERROR."""
-    items = story(Step(0, 1), Step(HOUR, OUTAGE), Step(72 * HOUR, OUTAGE), Step(600, OUTAGE), Step(600, 2))
-
-    assert [(INFO, "fetched"), (WARNING, "outage"), (ERROR, "expired"), (INFO, "rotated")] == short(items)
-
-
-@pytest.mark.parametrize("brings", [0, 1])
-def test_end_of_an_error_is_reported(brings: int) -> None:
-    """An application without requests for 72 hours logs an ERROR, and so an INFO when it recovers."""
-    items = story(Step(0, 1), Step(73 * HOUR), Step(1, brings))
-
-    assert [(INFO, "fetched"), (ERROR, "expired"), (INFO, "recovered")] == short(items)
+    event = log_event(Reported("fresh", ONE), Reported("fresh", new), TEXTS)
+    assert event
+    assert "rotated" == event.event
 
 
 def test_no_change_is_no_record() -> None:
     """The same state twice."""
-    known = Reported("stale", credentials(1), OUTAGE)
+    known = Reported("stale", ONE, OUTAGE)
     assert log_event(known, known, TEXTS) is None
-
-
-def test_no_record_shows_a_key() -> None:
-    """Key, secret and URL are in no text."""
-    steps = [Step(0, OUTAGE), Step(1, 1), Step(HOUR), Step(1, 2), Step(9, OUTAGE), Step(9, REJECTION), Step(73 * HOUR)]
-    items = story(*steps, Step(1, 3))
-
-    assert 7 <= len(items)
-    assert not any(part in item.text for item in items for part in ("key-", "secret-", "livekit-"))

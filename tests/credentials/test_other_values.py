@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from moss_voice_server._credentials.cache import CredentialsCache
 from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._credentials.source import Fetched, Result
 from moss_voice_server._credentials.wording import Texts
-from moss_voice_server._http import drivers
-from moss_voice_server._http.flow import RetryPolicy, Timing, with_retries
-from moss_voice_server._http.model import Failure, Peer, Request, Response
+from moss_voice_server._http.model import Failure
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.errors import MossVoiceError
+from moss_voice_server.errors import LiveKitUnavailable as KeysUnavailable
 from tests.support.simulation import Simulation
-
-
-class KeysUnavailable(MossVoiceError):
-    """No usable keys."""
-
-    def __init__(self, message: str = "", *, remedy: str = "", retry_after: float | None = None) -> None:
-        super().__init__(message, remedy=remedy)
-        self.retry_after = retry_after
 
 
 class Keys(dict[str, str]):
@@ -42,96 +27,53 @@ class Keys(dict[str, str]):
         return self == other
 
 
-class Provider(BaseHTTPRequestHandler):
-    """Answers with the server's keys, or with an error where there are none."""
-
-    def do_GET(self) -> None:
-        """Any path."""
-        keys = self.server.keys  # type: ignore[attr-defined]  # set by the fixture
-        body = json.dumps(keys).encode()
-        self.send_response(200 if keys else 503)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@pytest.fixture
-def provider() -> Iterator[ThreadingHTTPServer]:
-    """A provider on loopback, whose keys are its attribute `keys`."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as server:
-        server.keys = {"a": "one"}  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 class KeySource:
-    """Where the keys come from."""
+    """Where the keys come from, if there are any."""
 
     texts = Texts(
         "signing keys",
         "the provider",
         "logins are rejected",
-        KeysUnavailable,
-        KeysUnavailable,
-        KeysUnavailable,
-        "call refresh() first",
+        *[KeysUnavailable] * 3,
+        first_steps="call refresh() first",
     )
+    policy = RefreshPolicy()
 
-    def __init__(self, port: int, runtime: Runtime) -> None:
-        self.policy, self.runtime = RefreshPolicy(attempts=1), runtime
-        self._request = Request(Peer("the provider", "jwks_url"), "GET", f"http://127.0.0.1:{port}/jwks.json")
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.keys = Keys(a="one")
 
     def prepare(self) -> None:
-        """Imported above."""
+        """Nothing to import."""
 
     def fetch(self, attempts: int, budget: float, etag: str) -> Result[Keys]:
-        """One request."""
-        clock = self.runtime.clock
-        flow = with_retries(
-            self._request,
-            self._read,
-            KeysUnavailable,
-            RetryPolicy(attempts, budget, budget, budget),
-            Timing(clock.monotonic, clock.time, min),
-        )
-        return drivers.run(flow)
-
-    def _read(self, response: Response) -> tuple[Result[Keys], bool]:
-        if not response.is_success:
-            return Failure(KeysUnavailable, f"the provider returned HTTP {response.status}"), False
-        return Fetched(Keys(json.loads(response.body.reveal()))), False
+        """The keys of this moment."""
+        return Fetched(self.keys) if self.keys else Failure(KeysUnavailable, "the provider returned HTTP 503")
 
 
-def test_keys_stay_fresh(provider: ThreadingHTTPServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_stay_fresh(caplog: pytest.LogCaptureFixture) -> None:
     """Empty, fetched, rotated in the background, kept through an outage, expired: errors and log name the keys."""
     caplog.set_level("INFO", "moss_voice_server")
     simulation = Simulation()
-    cache = CredentialsCache(KeySource(provider.server_port, simulation.runtime), "Login")
+    source = KeySource(simulation.runtime)
+    cache = CredentialsCache(source, "Login")
     with pytest.raises(KeysUnavailable, match="signing keys"):
         cache.get()
-
     cache.refresh()
     assert {"a": "one"} == cache.get()
 
-    provider.keys = {"a": "one", "b": "two"}  # type: ignore[attr-defined]
+    source.keys = Keys(a="one", b="two")
     simulation.advance(3600)
-    assert {"a": "one", "b": "two"} == cache.get()
+    assert source.keys == cache.get()
+    simulation.advance(3599)
     assert [{"a": "one", "b": "two"}, {"a": "one"}] == cache.recent()
+    simulation.advance(1)
+    assert [{"a": "one", "b": "two"}] == cache.recent()
 
-    provider.keys = {}  # type: ignore[attr-defined]
-    simulation.advance(3600)
+    source.keys = Keys()
     assert {"a": "one", "b": "two"} == cache.get()
-    assert ("stale", "KeysUnavailable", "a b") == (
-        cache.status().state,
-        cache.status().last_error,
-        cache.status().fingerprint,
-    )
+    status = cache.status()
+    assert ("stale", "LiveKitUnavailable", "a b") == (status.state, status.last_error, status.fingerprint)
 
     simulation.advance(72 * 3600)
     with pytest.raises(KeysUnavailable, match="signing keys expired") as caught:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from moss_voice_server._credentials.fetch import FIELDS, ParseError, parse
 from moss_voice_server._credentials.model import ARGUMENTS, Credentials, validated
 from moss_voice_server._secret import Secret
-from moss_voice_server.errors import InvalidArgument
+from tests.support.errors import refused
 
 GOOD = {
     "voice_agent_url": "wss://example.livekit.cloud",
@@ -21,7 +21,7 @@ GOOD = {
     "voice_agent_api_secret": "a-secret-for-tests-that-is-long-enough",
     "voice_agent_name": "example-agent",
 }
-CLAIMS = b'{"sub":"user-42"}'
+URL, API_KEY, API_SECRET, NAME = GOOD
 
 
 def parsed(content: Any) -> Credentials | ParseError:
@@ -29,90 +29,67 @@ def parsed(content: Any) -> Credentials | ParseError:
     return parse(Secret(json.dumps(content).encode()))
 
 
-def usable(content: Any) -> Credentials:
+def usable(**changes: Any) -> Credentials:
     """The credentials in a valid response."""
-    found = parsed(content)
+    found = parsed({**GOOD, **changes})
     assert isinstance(found, Credentials)
     return found
 
 
-# What is taken.
+def passed(*values: Any) -> Credentials:
+    """Credentials from four values."""
+    url, api_key, api_secret, agent_name = map(Secret, values)
+    return validated(url, api_key, api_secret, agent_name)
 
 
 def test_response_becomes_credentials() -> None:
-    """Address, agent name and a signer for key and secret are what is cached."""
-    found = usable(GOOD)
+    """URL, agent name and a signer for key and secret are what is cached, and no text shows them."""
+    found = usable(voice_agent_url="WSS://Example.LiveKit.Cloud/Path")
 
-    assert ("wss://example.livekit.cloud", "example-agent") == (found.url, found.agent_name)
-    assert {"sub": "user-42"} == jwt.decode(
-        found.signer.sign(CLAIMS), GOOD["voice_agent_api_secret"], algorithms=["HS256"]
-    )
+    assert ("wss://example.livekit.cloud/Path", GOOD[NAME]) == (found.url, found.agent_name)
+    assert {"sub": "u"} == jwt.decode(found.signer.sign(b'{"sub":"u"}'), GOOD[API_SECRET], algorithms=["HS256"])
     assert '{"iss":"APIexample","nbf":' == found.signer.head
+    shown = f"{found} {found!r} {found.signer} {json.dumps(found, default=str)}"
+    assert [False, False] == [GOOD[name] in shown for name in (API_KEY, API_SECRET)]
 
 
 def test_unknown_fields_are_ignored() -> None:
     """Other fields of any type are ignored."""
     extra: Any
     for extra in [{"id": 5}, {"a": [{"b": None}], "": 1.5e300}, {"é": "\ud800"}, {"big": 10**4000}]:
-        assert usable({**extra, **GOOD}).same_as(usable(GOOD))
+        assert usable(**extra).same_as(usable())
 
 
-TAKEN: list[tuple[str, str]] = [
-    ("voice_agent_url", "https://host.example"),
-    ("voice_agent_url", "ws://localhost:7880"),
-    ("voice_agent_url", "http://[::1]:7880"),
-    ("voice_agent_url", "wss://host.example/path"),
-    ("voice_agent_api_key", "x"),
-    ("voice_agent_api_key", "devkey!\"'\\"),
-    ("voice_agent_api_key", "x" * 512),
-    ("voice_agent_api_secret", "secret"),
-    ("voice_agent_api_secret", "x"),
-    ("voice_agent_api_secret", "inner space and é"),
-    ("voice_agent_api_secret", "x" * 10_000),
-    ("voice_agent_name", "x"),
-    ("voice_agent_name", "an agent 🎤"),
-]
+TAKEN: dict[str, list[str]] = {
+    URL: ["https://host.example", "ws://localhost:7880", "http://[::1]:7880", "wss://host.example/path"],
+    API_KEY: ["x", "devkey!\"'\\", "x" * 512],
+    API_SECRET: ["secret", "x", "inner space and é", "x" * 10_000],
+    NAME: ["x", "an agent 🎤"],
+}
 
 
 def test_any_good_value_is_accepted() -> None:
-    """Values that LiveKit accepts are accepted; a short secret too, as in 0.1.0."""
-    for field, value in TAKEN:
-        assert not usable(GOOD).same_as(usable({**GOOD, field: value}))
+    """Values that LiveKit accepts are, a short secret as in 0.1.0; each makes other credentials, though no secret is kept."""
+    assert usable().same_as(usable())
+    assert usable().same_as(passed(*GOOD.values()))
+    for field, values in TAKEN.items():
+        for value in (*values, f"{GOOD[field]}x"):
+            assert not usable().same_as(usable(**{field: value}))
+    nameless = passed("ws://127.0.0.1:7880", "devkey", "secret", "")
+    assert ("", True) == (nameless.agent_name, nameless.signer.weak)
 
 
-def test_address_is_in_normal_form() -> None:
-    """Scheme and host come in lower case."""
-    assert (
-        "wss://example.livekit.cloud/Path"
-        == usable({**GOOD, "voice_agent_url": "WSS://Example.LiveKit.Cloud/Path"}).url
-    )
-
-
-def test_credentials_are_the_same_when_all_four_are() -> None:
-    """Credentials are the same only when all four fields are, the secret included, whose value is not kept."""
-    for field in FIELDS:
-        assert usable(GOOD).same_as(usable(dict(GOOD)))
-        assert not usable(GOOD).same_as(usable({**GOOD, field: f"{GOOD[field]}x"}))
-
-
-# What is not. `tests/test_json.py` has the table of invalid JSON, `tests/test_validation.py` that of values.
-
+# `tests/test_json.py` has the table of invalid JSON, `tests/test_urls.py` that of URLs.
+VISIBLE, SPACE = "must be 1 to 512 visible ASCII characters", "begins or ends with whitespace"
+SURROGATE = "contains a lone surrogate"
 BAD: list[tuple[str, str, str]] = [
-    ("voice_agent_url", "", "is empty"),
-    ("voice_agent_url", "hunter2", "is not a URL"),
-    ("voice_agent_url", "ws://hunter2.example", "must begin with wss://"),
-    ("voice_agent_url", "wss://user:hunter2@host.example", "contains a user name"),
-    ("voice_agent_api_key", "", "must be 1 to 512 visible ASCII characters"),
-    ("voice_agent_api_key", "x" * 513, "must be 1 to 512 visible ASCII characters"),
-    ("voice_agent_api_key", "hunter2\n", "begins or ends with whitespace"),
-    ("voice_agent_api_secret", "", "is empty"),
-    ("voice_agent_api_secret", "\u00a0hunter2", "begins or ends with whitespace"),
-    ("voice_agent_api_secret", "hunter2\ud800", "contains a lone surrogate"),
-    ("voice_agent_name", "", "is empty"),
-    ("voice_agent_name", "\t", "begins or ends with whitespace"),
-    ("voice_agent_name", "hunter2\udfff", "contains a lone surrogate"),
+    (URL, "hunter2", "is not a URL"),
+    (URL, "ws://hunter2.example", "must begin with wss://"),
+    *((API_KEY, value, VISIBLE) for value in ("", "x" * 513)),
+    *((name, value, SPACE) for name in (API_KEY, API_SECRET, NAME) for value in ("hunter2\n", "\u00a0hunter2", "\t")),
+    *((name, "hunter2\ud800", SURROGATE) for name in (API_KEY, API_SECRET, NAME)),
+    *((name, "", "is empty") for name in (URL, API_SECRET, NAME)),
 ]
-WHOLE = json.dumps(GOOD).encode()
 KINDS: list[tuple[Any, str]] = [
     ([GOOD], "array"),
     ("hunter2", "string"),
@@ -122,7 +99,7 @@ KINDS: list[tuple[Any, str]] = [
 ]
 # A body or its content, the beginning of the message, and whether another fetch would bring the same.
 REFUSED: list[tuple[Any, str, bool]] = [
-    *((body, "it is not JSON", False) for body in (b"", b"<title>hunter2</title>", WHOLE[:-1], b'{"a": "hunter2\xff"}')),
+    *((body, "it is not JSON", False) for body in (b"", b"<title>hunter2</title>", b'{"a": "hunter2\xff"}')),
     (b'{"voice_agent_url": "hunter2", "voice_agent_url": "wss://h"}', "it repeats a field", True),
     (b'{"a": NaN}', "it contains a number that is not JSON", True),
     *((content, f"it is a JSON {kind}, not an object", True) for content, kind in KINDS),
@@ -148,11 +125,9 @@ def test_refused(content: Any, message: str, is_complete: bool) -> None:
 
 def test_absurd_nesting_is_an_error() -> None:
     """Nesting that the interpreter cannot follow is an error, and no crash."""
-    for opening in ["[", '{"a":']:
-        found = parse(Secret((opening * 20_000).encode()))
-
-        # Python 3.13 follows further than its predecessors, and finds the end missing.
-        assert found in (ParseError("it is nested too deeply", True), ParseError("it is not JSON", False))
+    # Python 3.13 follows further than its predecessors, and finds the end missing.
+    found = parse(Secret(b"[" * 20_000))
+    assert found in (ParseError("it is nested too deeply", True), ParseError("it is not JSON", False))
 
 
 JSON = st.recursive(
@@ -168,45 +143,16 @@ JSON = st.recursive(
 @given(st.binary(max_size=80) | JSON.map(lambda content: json.dumps(content).encode()))
 def test_any_bytes_have_a_result(body: bytes) -> None:
     """Whatever arrives, there is a result and never an exception."""
-    found = parse(Secret(body))
-
-    assert isinstance(found, (Credentials, ParseError))
+    assert isinstance(parse(Secret(body)), (Credentials, ParseError))
 
 
-# From arguments.
-
-
-def passed(*values: Any) -> Credentials:
-    """Credentials from four values."""
-    url, api_key, api_secret, agent_name = map(Secret, values)
-    return validated(url, api_key, api_secret, agent_name)
-
-
-def test_credentials_from_arguments() -> None:
-    """Four values make the same credentials; the agent's name may be empty."""
-    assert passed(*GOOD.values()).same_as(usable(GOOD))
-
-    nameless = passed("ws://127.0.0.1:7880", "devkey", "secret", "")
-    assert ("", True) == (nameless.agent_name, nameless.signer.weak)
-
-
-def test_bad_argument_is_named() -> None:
+@pytest.mark.parametrize("place", range(4), ids=ARGUMENTS)
+def test_bad_argument_is_named(place: int) -> None:
     """The error names the argument, and does not show the value."""
-    for place in range(4):
-        for value in [None, 5, b"hunter2", ["hunter2"], " hunter2", "hunter2\ud800"]:
-            values: list[Any] = list(GOOD.values())
-            values[place] = value
-            with pytest.raises(InvalidArgument) as caught:
-                passed(*values)
-
-            assert ARGUMENTS[place] == caught.value.field
-            assert caught.value.message.startswith(f"{ARGUMENTS[place]} ")
-            assert "hunter2" not in str(caught.value)
-
-
-def test_credentials_show_nothing() -> None:
-    """Credentials show neither their secret nor their key in any text."""
-    found = usable(GOOD)
-    shown = f"{found} {found!r} {found.signer} {json.dumps(found, default=str)}"
-
-    assert [False, False] == [GOOD[name] in shown for name in ("voice_agent_api_key", "voice_agent_api_secret")]
+    value: Any
+    for value in (None, 5, b"hunter2", " hunter2", "hunter2\ud800"):
+        values: list[Any] = list(GOOD.values())
+        values[place] = value
+        field, text = refused(passed, *values)
+        assert (ARGUMENTS[place], True) == (field, text.startswith(f"{ARGUMENTS[place]} "))
+        assert "hunter2" not in text

@@ -1,4 +1,4 @@
-"""The cache against a small model of itself: whatever happens, in whatever order, both agree."""
+"""The cache against the pure rules: whatever happens, in whatever order, one fetch at a time leads from state to state."""
 
 from __future__ import annotations
 
@@ -10,84 +10,25 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from moss_voice_server._credentials import state as rules
 from moss_voice_server._credentials.model import Credentials
-from moss_voice_server._credentials.source import Result
+from moss_voice_server._credentials.source import Fetched, Result
 from moss_voice_server._http.flow import Flow
-from moss_voice_server._http.model import Response, TransportError
-from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.errors import CredentialsError
+from moss_voice_server._http.model import Failure, Response, TransportError
+from moss_voice_server.errors import CredentialsError, CredentialsInvalid
 from tests.support.errors import everything
 from tests.support.simulation import DOWN, Simulation, Source, answer, cache, good, mint, server, status
+from tests.support.states import EMPTY, HOUR, OUTAGE, POLICY, REJECTION, credentials
 
 pytestmark = pytest.mark.once
 
-HOUR = 3600.0
 LOST = 13.0
 ATTEMPTS = {"ok": 1, "down": 3, "rejected": 1, "garbage": 3, "whole": 1}
+INVALID = Failure(CredentialsInvalid, "of no use")
+FAILURES = {"down": OUTAGE, "rejected": REJECTION, "garbage": INVALID, "whole": INVALID}
 # The moments at which something changes, and any other; whole numbers, so that no rounding blurs them.
 TIMES = st.sampled_from([1, 5, 13, 30, 60, 300, 600, 1800, 3600, 71 * 3600, 72 * 3600]) | st.integers(0, 11 * 24 * 3600)
 SECRETS = ("moss-project-key", "secret-", "BODY")
-
-
-class Model:
-    """The state and the rules in their simplest form; times are those of two clocks."""
-
-    def __init__(self, random: float) -> None:
-        self.random = random
-        self.generation = 0
-        self.fetched: tuple[float, float] | None = None
-        self.failed_at: tuple[float, float] | None = None
-        self.failures = self.rejections = 0
-        self.rejected_since = (0.0, 0.0)
-        self.is_rejected = False
-
-    def draw(self, low: float, high: float) -> float:
-        """A random number that is pinned."""
-        return low + self.random * (high - low)
-
-    def state(self, now: tuple[float, float]) -> str:
-        """One of the five states."""
-        if self.fetched is None:
-            return "empty"
-        if self.is_rejected:
-            return "rejected"
-        age = since(now, self.fetched)
-        if age >= 72 * HOUR:
-            return "expired"
-        return "stale" if self.rejections or age >= self.draw(HOUR / 2, HOUR) else "fresh"
-
-    def wait(self, now: tuple[float, float], background: bool) -> float:
-        """Seconds before the next request is allowed."""
-        if self.failed_at is None:
-            return 0.0
-        if background and self.state(now) in ("fresh", "stale"):
-            wait = self.draw(0.5, 1) * min(600.0, 30.0 * 2 ** (self.failures - 1))
-        elif background and self.is_rejected:
-            wait = self.draw(30, 60)
-        elif self.rejections:
-            wait = self.draw(1, 5)
-        else:
-            wait = self.draw(0.5, 1) * min(30.0, 2.0 ** (self.failures - 1))
-        return wait - since(now, self.failed_at)
-
-    def success(self, now: tuple[float, float], generation: int) -> None:
-        """After new credentials."""
-        self.__init__(self.random)  # type: ignore[misc]  # a success forgets everything
-        self.generation, self.fetched = generation, now
-
-    def failure(self, now: tuple[float, float], rejected: bool) -> None:
-        """After a failure, a rejection or another."""
-        if not self.rejections:
-            self.rejected_since = now
-        self.rejections = self.rejections + 1 if rejected else 0
-        self.failures, self.failed_at = self.failures + 1, now
-        if self.fetched and self.rejections >= 3 and since(now, self.rejected_since) >= 600:
-            self.is_rejected = True
-
-
-def since(now: tuple[float, float], then: tuple[float, float]) -> float:
-    """Seconds since then, by the clock that has advanced further."""
-    return max(now[0] - then[0], now[1] - then[1], 0.0)
 
 
 class SingleSource(Source):
@@ -96,7 +37,7 @@ class SingleSource(Source):
     under_way = 0
 
     def run(self, flow: Flow[Result[Credentials]]) -> Result[Credentials]:
-        """As `Source.run`."""
+        """Sends what a fetch asks for."""
         self.under_way += 1
         assert 1 == self.under_way
         try:
@@ -106,7 +47,7 @@ class SingleSource(Source):
 
 
 class Life(RuleBasedStateMachine):
-    """Steps in any order; after each, the real thing and the model agree."""
+    """Steps in any order; after each, the cache has the state that the rules give."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,27 +58,30 @@ class Life(RuleBasedStateMachine):
         """A server that has its credentials, or has not fetched yet."""
         self.simulation = Simulation(random)
         self.source = SingleSource(self.simulation)
-        self.cache = cache(self.simulation, self.source, RefreshPolicy())
+        self.cache = cache(self.simulation, self.source, POLICY)
         self.server = server(self.cache)
-        self.model = Model(random)
+        self.model = EMPTY
         self.sent = 1
         self.kind = "ok"
-        self.began: tuple[float, float] | None = None  # when the current renewal started
+        self.began: rules.Instant | None = None  # when the current renewal started
         self.parked: list[bool] = []  # for each renewal that is held back: whether it is the current one
         if created:
             self.server.refresh()
-            self.model.success(self.now, 1)
+            self.count()
 
     @property
-    def now(self) -> tuple[float, float]:
+    def now(self) -> rules.Instant:
         """Both clocks."""
-        return self.simulation.wall, self.simulation.mono
+        return rules.Instant(self.simulation.wall, self.simulation.mono)
+
+    @property
+    def state(self) -> str:
+        """By the rules."""
+        return rules.state_at(self.model, self.now)
 
     def is_lost(self) -> bool:
         """Whether the current renewal has taken too long."""
-        return self.began is not None and since(self.now, self.began) >= LOST
-
-    # What the source does.
+        return self.began is not None and self.now.since(self.began) >= LOST
 
     @rule(kind=st.sampled_from(list(ATTEMPTS)))
     def answers(self, kind: str) -> None:
@@ -153,29 +97,11 @@ class Life(RuleBasedStateMachine):
         }
         self.source.otherwise = replies[kind]
 
-    # What time does.
-
-    @rule(seconds=TIMES)
-    def advance(self, seconds: int) -> None:
-        """Time goes by."""
-        self.simulation.advance(seconds)
-
-    @rule(seconds=TIMES)
-    def freeze(self, seconds: int) -> None:
-        """The machine sleeps: only the wall clock goes on."""
-        self.simulation.wall += seconds
-
-    @rule(seconds=TIMES)
-    def set_back(self, seconds: int) -> None:
-        """The wall clock is corrected."""
-        self.simulation.wall -= seconds
-
-    @rule(seconds=TIMES)
-    def jump(self, seconds: int) -> None:
-        """The monotonic clock jumps."""
-        self.simulation.mono += seconds
-
-    # What the process does.
+    @rule(seconds=TIMES, wall=st.sampled_from([1, 1, 1, -1, 0]), mono=st.booleans())
+    def wait(self, seconds: int, wall: int, mono: bool) -> None:
+        """Time goes by; or the machine sleeps, or the wall clock is corrected, or one of the clocks jumps."""
+        self.simulation.wall += seconds * wall
+        self.simulation.mono += seconds * mono
 
     @rule(hold=st.booleans())
     def threads(self, hold: bool) -> None:
@@ -204,47 +130,38 @@ class Life(RuleBasedStateMachine):
             self.began = None
             self.count()
 
-    # What callers do.
-
     def give_up(self) -> None:
         """A renewal that takes too long counts as a failure at the time when it started."""
         if self.is_lost():
             assert self.began is not None
-            self.model.failure(self.began, rejected=False)
+            self.model = rules.after(self.model, OUTAGE, POLICY, self.began, self.simulation.uniform)
             self.parked, self.began = [False] * len(self.parked), None
 
     def count(self) -> None:
         """The effect of a fetch that has just ended."""
-        if self.kind == "ok":
-            self.model.success(self.now, self.sent)
-        else:
-            self.model.failure(self.now, rejected=self.kind == "rejected")
+        result = Fetched(credentials(self.sent)) if self.kind == "ok" else FAILURES[self.kind]
+        self.model = rules.after(self.model, result, POLICY, self.now, self.simulation.uniform)
 
     @rule()
     def mint(self) -> None:
         """Creates a token."""
-        before, started, state = self.source.count, self.simulation.started, self.model.state(self.now)
-        if state == "fresh":
-            assert f"key-{self.model.generation}" == mint(self.server)
-            assert (before, started) == (self.source.count, self.simulation.started)
-            return
-        created = self.model.fetched or self.model.failures or self.began
-        if created:
+        before, started = self.source.count, self.simulation.started
+        created = self.model.value or self.model.failures or self.began
+        if created and self.state != "fresh":
             self.give_up()
-        state = self.model.state(self.now)
-        due = created and state != "fresh" and self.began is None and self.model.wait(self.now, background=True) <= 0
+        wait = rules.retry_delay(self.model, self.now, background=True)
+        due = created and self.state != "fresh" and self.began is None and wait <= 0
         if due and self.simulation.hold:
             self.began = self.now
             self.parked.append(True)
         elif due:
             self.count()
-        state = self.model.state(self.now)
-        if state in ("fresh", "stale"):
-            assert f"key-{self.model.generation}" == mint(self.server)
+        if self.state in ("fresh", "stale"):
+            assert self.model.value
+            assert self.model.value.url.replace("wss://livekit", "key") == mint(self.server)
         else:
             error = self.ours(lambda: mint(self.server))
-            expected = {"empty": None, "expired": None, "rejected": "credentials_rejected"}[state]
-            assert expected in (None, error.code)
+            assert error.code == "credentials_rejected" or self.state != "rejected"
             assert error.code == "credentials_not_loaded" or (error.retry_after or 0.0) >= 1.0
             assert (error.code == "credentials_not_loaded") is (not created)
         requests = 1 if due and not self.simulation.hold else 0
@@ -258,19 +175,15 @@ class Life(RuleBasedStateMachine):
         hold, self.simulation.hold = self.simulation.hold, False
         before = self.source.count
         self.give_up()
-        wait = self.model.wait(self.now, background=False)
-        if wait > 0:
-            error = self.ours(self.server.refresh)
-            assert before == self.source.count
-            assert wait == pytest.approx(error.retry_after)
-        elif self.kind == "ok":
+        wait = rules.retry_delay(self.model, self.now, background=False)
+        if self.kind == "ok" and wait <= 0:
             self.server.refresh()
-            self.count()
         else:
-            self.ours(self.server.refresh)
-            self.count()
+            error = self.ours(self.server.refresh)
+            assert wait <= 0 or wait == pytest.approx(error.retry_after)
         if wait <= 0:
-            assert ATTEMPTS[self.kind] == self.source.count - before
+            self.count()
+        assert (ATTEMPTS[self.kind] if wait <= 0 else 0) == self.source.count - before
         self.simulation.hold = hold
 
     def ours(self, call: Callable[[], object]) -> CredentialsError:
@@ -284,22 +197,12 @@ class Life(RuleBasedStateMachine):
             return error
         raise AssertionError("nothing was raised")
 
-    # What always holds.
-
     @invariant()
     def agrees(self) -> None:
-        """The status is that of the model."""
+        """The status is that of the rules, and at 72 hours by either clock nothing is served."""
         shown = self.server.status()
-        assert self.model.state(self.now) == shown.state
-        assert (shown.fingerprint is None) is (self.model.fetched is None)
-        assert shown.age is None or shown.age >= 0
-        assert shown.next_attempt_in is None or shown.next_attempt_in >= 0
-
-    @invariant()
-    def never_serves_expired(self) -> None:
-        """At 72 hours by either clock the credentials expire."""
-        if self.model.fetched and since(self.now, self.model.fetched) >= 72 * HOUR:
-            assert self.server.status().state in ("expired", "rejected")
+        assert rules.status(self.model, self.now) == shown
+        assert shown.state in ("empty", "expired", "rejected") or (shown.age or 0) < 72 * HOUR
 
     def teardown(self) -> None:
         """Whatever has happened: once the source works, time and minting alone are enough to recover."""
@@ -307,7 +210,7 @@ class Life(RuleBasedStateMachine):
         self.simulation.hold = False
         self.simulation.lose()
         self.source.otherwise = good(99)
-        if self.server.status().state == "empty" and not self.model.failures:
+        if self.state == "empty" and not self.model.failures:
             return
         self.simulation.advance(100 * HOUR)
         for _ in range(3):

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from moss_voice_server.testing import FakeMoss
 from tests.support.threads import settled
 
 _STEERING = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTIONS_WORKER_RUNTIME")
@@ -29,13 +28,6 @@ def no_thread_stays() -> Iterator[None]:
     """The threads that a test's fetches ran on end with it."""
     yield
     settled()
-
-
-@pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """A Moss API on a loopback port."""
-    with FakeMoss() as fake:
-        yield fake
 
 
 class Authority(NamedTuple):

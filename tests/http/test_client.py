@@ -7,10 +7,7 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -22,29 +19,24 @@ from moss_voice_server._credentials.fetch import FIELDS
 from moss_voice_server._http.client import send, send_async
 from moss_voice_server._http.model import Answer, Attempt, Peer, Request, Response, TransportError
 from moss_voice_server._secret import Secret
+from moss_voice_server.testing import FakeMoss, MockResponse
 from tests.support.sockets import closed_port, listener
 
 PEER = Peer("LiveKit", "LIVEKIT_URL")
 
 
-def on_asyncio(attempt: Attempt) -> Answer:
-    """With the async client, on asyncio."""
-    return asyncio.run(send_async(attempt, httpx2.AsyncHTTPTransport(verify=False)))
-
-
-def on_trio(attempt: Attempt) -> Answer:
-    """With the async client, on trio."""
-    answer: Answer = trio.run(send_async, attempt, httpx2.AsyncHTTPTransport(verify=False))
-    return answer
+def new_transport() -> httpx2.AsyncHTTPTransport:
+    """Of the event loop that runs it."""
+    return httpx2.AsyncHTTPTransport(verify=False)
 
 
 WAYS: dict[str, Callable[[Attempt], Answer]] = {
     "thread": send,
     "thread, transport": lambda attempt: send(attempt, httpx2.HTTPTransport(verify=False)),
     "asyncio": lambda attempt: asyncio.run(send_async(attempt)),
-    "asyncio, transport": on_asyncio,
+    "asyncio, transport": lambda attempt: asyncio.run(send_async(attempt, new_transport())),
     "trio": lambda attempt: trio.run(send_async, attempt),
-    "trio, transport": on_trio,
+    "trio, transport": lambda attempt: trio.run(send_async, attempt, new_transport()),
 }
 
 
@@ -54,61 +46,17 @@ def sent(request: pytest.FixtureRequest) -> Callable[[Attempt], Answer]:
     return WAYS[request.param]
 
 
-class Received:
-    """What a server received, and what it returns."""
-
-    def __init__(self) -> None:
-        self.method = self.path = ""
-        self.headers: dict[str, str] = {}
-        self.body = b""
-        self.status = 200
-        self.response = b'{"rooms": []}'
-        self.url = self.encoding = ""
-
-
-@pytest.fixture
-def server() -> Iterator[Received]:
-    """An HTTP server that takes any method."""
-    received = Received()
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            received.method, received.path = self.command, self.path
-            received.headers = {name.lower(): value for name, value in self.headers.items()}
-            received.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(received.status)
-            self.send_header("Content-Length", str(len(received.response)))
-            if received.encoding:
-                self.send_header("Content-Encoding", received.encoding)
-            self.send_header("X-Request-Id", "7")
-            self.send_header("Retry-After", "3")
-            self.end_headers()
-            self.wfile.write(received.response)
-
-        do_GET = do_POST = do_OPTIONS = do_DELETE = handle_any  # noqa: N815  # names that the base class looks for
-
-        def log_message(self, *_arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        received.url = f"http://127.0.0.1:{listening.server_port}"
-        thread = Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield received
-        listening.shutdown()
-        thread.join()
-
-
 def attempt(url: str, method: str = "GET", timeout: float = 5.0, **options: Any) -> Attempt:
     """An attempt to send that."""
     return Attempt(Request(PEER, method, url, **options), 0.0, timeout)
 
 
-def test_request_arrives_whole(sent: Callable[[Attempt], Answer], server: Received) -> None:
+def test_request_arrives_whole(sent: Callable[[Attempt], Answer], moss: FakeMoss) -> None:
     """Method, path, headers, secret headers and body; no compression is requested."""
+    moss.set_default(MockResponse(body=b'{"rooms": []}'))
     answer = sent(
         attempt(
-            f"{server.url}/twirp/livekit.RoomService/ListRooms?a=b",
+            f"{moss.url}/twirp/livekit.RoomService/ListRooms?a=b",
             "POST",
             headers=(("Content-Type", "application/json"),),
             secret_headers=(("Authorization", Secret("Bearer token")),),
@@ -118,29 +66,34 @@ def test_request_arrives_whole(sent: Callable[[Attempt], Answer], server: Receiv
 
     assert isinstance(answer, Response), answer
     assert (200, b'{"rooms": []}') == (answer.status, answer.body.reveal())
-    assert ("POST", "/twirp/livekit.RoomService/ListRooms?a=b") == (server.method, server.path)
-    assert b'{"names": []}' == server.body
+    (got,) = moss.requests
+    assert ("POST", "/twirp/livekit.RoomService/ListRooms?a=b", b'{"names": []}') == (got.method, got.path, got.body)
     wanted = {"content-type": "application/json", "authorization": "Bearer token", "accept-encoding": "identity"}
-    assert wanted.items() <= server.headers.items()
+    assert wanted.items() <= dict(got.headers).items()
 
 
-def test_kept_headers(sent: Callable[[Attempt], Answer], server: Received) -> None:
+# Options of the request, and the names of the kept headers.
+KEPT: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"retry-after"}),
+    ({"kept_headers": frozenset({"x-request-id"})}, {"x-request-id"}),
+    ({"kept_headers": None}, {"retry-after", "x-request-id", "content-type", "content-length", "connection"}),
+]
+
+
+def test_kept_headers(sent: Callable[[Attempt], Answer], moss: FakeMoss) -> None:
     """The default ones, those that the request names, or all; names in lower case."""
-    kept = [
-        sent(attempt(server.url, **options))
-        for options in ({}, {"kept_headers": frozenset({"x-request-id"})}, {"kept_headers": None})
-    ]
-    names = [set(each.headers) for each in kept if isinstance(each, Response)]
-
-    assert [{"date", "retry-after"}, {"x-request-id"}] == names[:2]
-    assert {"date", "retry-after", "x-request-id", "server", "content-length"} == names[2]
+    moss.set_default(MockResponse(json={}, headers={"X-Request-Id": "7", "Retry-After": "3"}))
+    for options, names in KEPT:
+        answer = sent(attempt(moss.url, **options))
+        assert isinstance(answer, Response)
+        assert names == set(answer.headers) - {"date", "server"}
 
 
 @pytest.mark.parametrize(("reads", "expected"), [(False, b""), (True, b'{"code": "not_found"}')])
-def test_body_of_an_error(sent: Callable[[Attempt], Answer], server: Received, reads: bool, expected: bytes) -> None:
+def test_body_of_an_error(sent: Callable[[Attempt], Answer], moss: FakeMoss, reads: bool, expected: bytes) -> None:
     """It is read only on request."""
-    server.status, server.response = 404, b'{"code": "not_found"}'
-    answer = sent(attempt(server.url, reads_error_body=reads))
+    moss.set_default(MockResponse(404, json={"code": "not_found"}))
+    answer = sent(attempt(moss.url, reads_error_body=reads))
 
     assert isinstance(answer, Response)
     assert (404, expected) == (answer.status, answer.body.reveal())
@@ -149,10 +102,10 @@ def test_body_of_an_error(sent: Callable[[Attempt], Answer], server: Received, r
 # The HTTP client leaves inner generators of a stream that is not read to its end to the collector, which trio reports.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("size", "is_truncated"), [(1000, False), (1001, True)])
-def test_longest_body(sent: Callable[[Attempt], Answer], server: Received, size: int, is_truncated: bool) -> None:
+def test_longest_body(sent: Callable[[Attempt], Answer], moss: FakeMoss, size: int, is_truncated: bool) -> None:
     """Of each request; a longer one says so, and is not half there."""
-    server.response = b"x" * size
-    answer = sent(attempt(server.url, max_body=1000))
+    moss.set_default(MockResponse(body=b"x" * size))
+    answer = sent(attempt(moss.url, max_body=1000))
 
     assert isinstance(answer, Response)
     assert is_truncated == answer.is_truncated
@@ -174,20 +127,18 @@ def test_failure_names_the_peer(sent: Callable[[Attempt], Answer]) -> None:
     [("X-Key\r\nX-Injected", "moss-key"), ("X Key", "moss-key"), ("X-Kéy", "moss-key"), ("", "moss-key")]
     + [("X-Key", f"1{sign}X-Injected: moss-key") for sign in ("\r\n", "\n", "\0")],
 )
-def test_header_injection_is_refused(
-    sent: Callable[[Attempt], Answer], server: Received, name: str, value: str
-) -> None:
+def test_header_injection_is_refused(sent: Callable[[Attempt], Answer], moss: FakeMoss, name: str, value: str) -> None:
     """A header that is not valid HTTP is an error that shows neither name nor value, and nothing is sent."""
-    error = sent(attempt(server.url, secret_headers=((name, Secret(value)),)))
+    error = sent(attempt(moss.url, secret_headers=((name, Secret(value)),)))
 
     assert isinstance(error, TransportError), error
     assert "not valid HTTP" in error.message
     assert not error.retry
     assert "moss-key" not in repr(error)
-    assert "" == server.method
+    assert 0 == moss.count
 
 
-@pytest.mark.parametrize("host", ["a..example", "x" * 64 + ".example", "ex ample", "[::1"])
+@pytest.mark.parametrize("host", ["a..example", "ex ample", "[::1"])
 def test_invalid_host(sent: Callable[[Attempt], Answer], host: str) -> None:
     """Such a URL is an error, and not an exception of the resolver."""
     error = sent(attempt(f"http://{host}:1/"))
@@ -195,33 +146,35 @@ def test_invalid_host(sent: Callable[[Attempt], Answer], host: str) -> None:
     assert "LIVEKIT_URL" in error.remedy
 
 
-@contextmanager
-def interrupting() -> Iterator[httpx2.BaseTransport]:
+class Interrupted(httpx2.BaseTransport):
     """A transport that is interrupted from the keyboard."""
 
-    class Interrupted(httpx2.BaseTransport):
-        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-            header = request.headers["X-Key"]
-            raise KeyboardInterrupt(len(header))
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Has the secret in its frame."""
+        header = request.headers["X-Key"]
+        raise KeyboardInterrupt(len(header))
 
-    yield Interrupted()
+
+def names_of_frames(error: BaseException) -> list[str]:
+    """The functions in its traceback."""
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def test_interruption_has_no_frames_of_the_client() -> None:
     """Ctrl-C goes through, and no variable of a frame below ours is left in its traceback."""
-    with interrupting() as transport, pytest.raises(KeyboardInterrupt) as caught:
-        send(attempt("http://127.0.0.1:1", secret_headers=(("X-Key", Secret("moss-key")),)), transport)
+    secret = (("X-Key", Secret("moss-key")),)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        send(attempt("http://127.0.0.1:1", secret_headers=secret), Interrupted())
 
-    frames = traceback.extract_tb(caught.value.__traceback__)
-    assert ["test_interruption_has_no_frames_of_the_client", "send"] == [frame.name for frame in frames]
+    assert ["test_interruption_has_no_frames_of_the_client", "send"] == names_of_frames(caught.value)
     assert caught.value.__context__ is None
 
 
-def test_cancelled_request_is_left_alone(server: Received) -> None:
+def test_cancelled_request_is_left_alone(moss: FakeMoss) -> None:
     """A coroutine that is cancelled ends at once; the request goes on in its thread, within its deadline."""
 
     async def story() -> bool:
-        task = asyncio.create_task(send_async(attempt(server.url)))
+        task = asyncio.create_task(send_async(attempt(moss.url)))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -259,18 +212,10 @@ def test_body_that_is_not_read(sent: Callable[[Attempt], Answer]) -> None:
     assert "timed out after 0.5 seconds" in error.message
 
 
-@pytest.mark.parametrize("text", ["localhost", "[::1]"])
-def test_loopback_names(text: str) -> None:
-    """IPv6 literals are sent as they are."""
-    error = send(attempt(f"https://{text}:{closed_port()}"))
-    assert isinstance(error, TransportError)
-    assert "connection refused" == error.message
-
-
-def test_compression_shows_without_its_header(sent: Callable[[Attempt], Answer], server: Received) -> None:
+def test_compression_shows_without_its_header(sent: Callable[[Attempt], Answer], moss: FakeMoss) -> None:
     """A caller that keeps other headers still learns that the body was not read."""
-    server.encoding = "gzip"
-    answer = sent(attempt(server.url, kept_headers=frozenset({"etag"})))
+    moss.set_default(MockResponse(json={}, headers={"Content-Encoding": "gzip"}))
+    answer = sent(attempt(moss.url, kept_headers=frozenset({"etag"})))
 
     assert isinstance(answer, Response)
     assert (True, b"") == (answer.is_compressed, answer.body.reveal())
@@ -296,5 +241,4 @@ def test_exception_of_a_signal_handler_goes_through() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert ["test_exception_of_a_signal_handler_goes_through", "send"] == names
+    assert ["test_exception_of_a_signal_handler_goes_through", "send"] == names_of_frames(caught.value)

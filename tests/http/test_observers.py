@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """A Moss API."""
-    with FakeMoss() as fake:
-        yield fake
-
-
-@pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     """OpenTelemetry's instrumentation of the HTTP client, set to record every header; the spans that it has made."""
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.instrumentation") is None:

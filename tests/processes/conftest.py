@@ -10,13 +10,6 @@ from moss_voice_server.testing import FakeMoss
 
 
 @pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """The Moss API."""
-    with FakeMoss() as moss:
-        yield moss
-
-
-@pytest.fixture
 def steady() -> Iterator[FakeMoss]:
     """The Moss API, as the voice agent sees it whose credentials stay fresh (`app.py`)."""
     with FakeMoss() as moss:

@@ -7,11 +7,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+import jwt
+
+from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._secret import Secret
 from moss_voice_server._server.arguments import new_cache
 from moss_voice_server.credentials import RefreshPolicy
+from tests.support import tokens
 
 Server = MossVoiceServer | MossVoiceServerSync
 Result = TypeVar("Result")
@@ -41,6 +44,12 @@ class ServerClass(NamedTuple):
         """`from_env`."""
         return self._done(self.kind.from_env, *args, **options)
 
+    def by_hand(self, **changes: Any) -> Server:
+        """`from_livekit`: a server that needs no API."""
+        return self.kind.from_livekit(
+            **{"url": tokens.URL, "api_key": tokens.API_KEY, "api_secret": tokens.API_SECRET, **changes}
+        )
+
     def refresh(self, server: Server) -> None:
         """`refresh`."""
         assert self._done(server.refresh) is None
@@ -67,6 +76,17 @@ class ServerClass(NamedTuple):
 async def _within(server: MossVoiceServer, inside: Callable[[Server], Result]) -> Result:
     async with server as entered:
         return inside(entered)
+
+
+def signed_by(server: Server, credentials: Mapping[str, str]) -> bool:
+    """Whether the server mints with these credentials."""
+    secret, issuer = credentials["voice_agent_api_secret"], credentials["voice_agent_api_key"]
+    token = server.create_participant_token(ParticipantInfo("user-42"), "lobby")
+    try:
+        jwt.decode(token, secret, algorithms=["HS256"], issuer=issuer, options={"require": ["exp", "nbf", "sub"]})
+    except jwt.InvalidTokenError:
+        return False
+    return True
 
 
 SYNC, ASYNC = ServerClass(MossVoiceServerSync), ServerClass(MossVoiceServer)

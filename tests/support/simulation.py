@@ -33,9 +33,7 @@ class Simulation:
     def __init__(self, random: float = 0.0) -> None:
         self.wall = 1_800_000_000.0
         self.mono = 5_000.0
-        self.random = random
-        self.uniform: Callable[[float, float], float] = lambda low, high: low + self.random * (high - low)
-        """As `Runtime.uniform`."""
+        self.uniform: Callable[[float, float], float] = lambda low, high: low + random * (high - low)
         self.hold = False
         """True: a thread waits for `run`. False: it runs at once, on the thread that starts it."""
         self.held: deque[Callable[[], None]] = deque()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -29,13 +28,6 @@ Server = MossVoiceServer | MossVoiceServerSync
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 MARK = "a-mark-in-the-body"
-
-
-@pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """A Moss API on loopback."""
-    with FakeMoss() as fake:
-        yield fake
 
 
 @pytest.fixture(params=[MossVoiceServerSync, MossVoiceServer], ids=["sync", "async"])

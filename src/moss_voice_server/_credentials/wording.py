@@ -116,10 +116,6 @@ class Reporter:
 
 def log_event(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
     """The most serious difference between two moments, or `None`."""
-    return _problem(old, new, texts) or _progress(old, new, texts)
-
-
-def _problem(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
     cause = new.failure.message if new.failure else "a refresh is due"
     remedy = f": {new.failure.remedy}" if new.failure and new.failure.remedy else ""
     if new.state == "rejected" and old.state != "rejected":
@@ -128,13 +124,9 @@ def _problem(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
         return LogEvent(ERROR, "expired", f"the cached {texts.value} expired, so {texts.suspended}: {cause}{remedy}")
     consequence = f"the cached {texts.value} are still in use" if is_served(new.state) else texts.suspended
     if new.is_rejection and not old.is_rejection:
-        return LogEvent(ERROR, "refused", f"{cause}; {consequence}{remedy}")
+        return LogEvent(ERROR, "rejection", f"{cause}; {consequence}{remedy}")
     if new.failure and not old.failure:
         return LogEvent(WARNING, "outage", f"{cause}; {consequence}{remedy}")
-    return None
-
-
-def _progress(old: Reported, new: Reported, texts: Texts) -> LogEvent | None:
     if new.value is None:
         return None
     key = new.value.fingerprint

@@ -18,18 +18,9 @@ from .model import Attempt, Request, TransportError
 
 CONNECT_TIMEOUT = 3.0  # seconds
 # The packages whose exceptions come out of the HTTP client.
-_CLIENT = sys.stdlib_module_names | {
-    "builtins",
-    "httpx2",
-    "httpcore2",
-    "anyio",
-    "h11",
-    "h2",
-    "hpack",
-    "socksio",
-    "idna",
-    "truststore",
-}
+_CLIENT = sys.stdlib_module_names.union(
+    ("builtins", "httpx2", "httpcore2", "anyio", "h11", "h2", "hpack", "socksio", "idna", "truststore")
+)
 
 
 class _Kind(NamedTuple):

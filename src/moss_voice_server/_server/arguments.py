@@ -69,17 +69,13 @@ def new_cache(
 
 def check_callback(on_change: object) -> None:
     """Raises `InvalidArgument` for anything but a plain function."""
-    if on_change is not None and (not callable(on_change) or _is_coroutine_function(on_change)):
+    from .._functions import is_async  # late: it imports inspect, and few servers need it
+
+    if not callable(on_change) or is_async(on_change):
         raise InvalidArgument(
             "on_change must be a plain function that takes a CredentialsStatus, because any thread may call it",
             field="on_change",
         )
-
-
-def _is_coroutine_function(function: Any) -> bool:
-    from inspect import iscoroutinefunction  # late: few servers need it
-
-    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # its code is looked at
 
 
 def caller_stacklevel() -> int:

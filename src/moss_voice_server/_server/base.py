@@ -60,7 +60,8 @@ class BaseServer(Minter):
         if refresh is not None and not isinstance(refresh, RefreshPolicy):
             raise InvalidArgument(f"refresh must be a RefreshPolicy, not {type(refresh).__name__}", field="refresh")
         self._check_transport(transport)
-        check_callback(on_change)
+        if on_change is not None:
+            check_callback(on_change)
         self._use(new_cache(self, arguments, refresh or RefreshPolicy(), transport, on_change))
 
     def _check_transport(self, transport: object) -> None:
