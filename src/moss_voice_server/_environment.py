@@ -7,15 +7,14 @@ whitespace, a carriage return, a byte order mark, bytes that are not UTF-8.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ._files import read_text
 from ._secret import Secret
+from ._validation import SURROGATE
 from .errors import InvalidArgument
 
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def required(
@@ -112,9 +111,9 @@ def _damage(value: Secret[str]) -> tuple[str, str]:
         return "begins or ends with a quotation mark", "remove the quotation marks"
     if value.reveal() != value.reveal().strip():
         return "begins or ends with whitespace or a newline", "remove the whitespace"
-    if not _SURROGATES.sub("", value.reveal()).isprintable():
+    if not SURROGATE.sub("", value.reveal()).isprintable():
         return "contains a control character, a newline or a byte order mark", "write the value again"
-    if _SURROGATES.search(value.reveal()):
+    if SURROGATE.search(value.reveal()):
         return "contains bytes that are not UTF-8", "write the value again"
     return "", ""
 

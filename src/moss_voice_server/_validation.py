@@ -20,8 +20,8 @@ METADATA_LIMIT = 512 * 1024
 ATTRIBUTES_LIMIT = 64 * 1024
 DEPLOYMENT_LIMIT = 64
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 _DEPLOYMENT = re.compile("[^\x00-\x20\x7f_]*")
 _REMEDY_FOR_BLANK = {
     "identity": "pass the ID of the user who joins",
@@ -58,7 +58,7 @@ def label(field: str, value: object, *, blank: bool = False, limit: int = LABEL_
     if not blank and not checked.strip():
         remedy = _REMEDY_FOR_BLANK.get(field, "use at least one visible character")
         raise InvalidArgument(f"{field} is empty", field=field, remedy=remedy)
-    found = _CONTROL.search(checked)
+    found = CONTROL.search(checked)
     if found:
         raise InvalidArgument(
             f"{field} contains the control character U+{ord(found[0]):04X} at position {found.start()}",
@@ -84,7 +84,7 @@ def text(field: str, value: object, *, limit: int, display_name: str = "") -> st
             field=field,
             remedy="encode structured data first, for example with json.dumps" if structured else "",
         )
-    surrogate = None if checked.isascii() else _SURROGATE.search(checked)
+    surrogate = None if checked.isascii() else SURROGATE.search(checked)
     if surrogate:
         raise InvalidArgument(
             f"{name} contains a lone surrogate at position {surrogate.start()}, which UTF-8 cannot encode",

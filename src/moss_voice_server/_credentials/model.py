@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._secret import Sealed, Secret
 from .._token.signing import Signer
 from .._urls import check_url
-from .._validation import plain_secret
+from .._validation import SURROGATE, plain_secret
 from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _check_text(name: str, value: Secret[Any]) -> None:
         raise InvalidArgument(f"{name} must be a str, not {type(value.reveal()).__name__}", field=name)
     if value.reveal().strip() != value.reveal():
         raise InvalidArgument(f"{name} begins or ends with whitespace", field=name, remedy="remove the whitespace")
-    if any("\ud800" <= char <= "\udfff" for char in value.reveal()):
+    if SURROGATE.search(value.reveal()):
         raise InvalidArgument(f"{name} contains a lone surrogate, which UTF-8 cannot encode", field=name, remedy=_COPY)
 
 

@@ -14,7 +14,7 @@ from .environment import setup_error
 from .faults import strip_traceback
 from .flow import Flow, Steps
 from .model import Answer, Attempt, TransportError
-from .threads import DaemonExecutor, asyncio_is_running, run_in_thread, run_on_native_thread, threads_are_green
+from .threads import DaemonExecutor, asyncio_is_running, native_pool, run_in_thread, run_on_native_thread
 
 Result = TypeVar("Result")
 
@@ -65,7 +65,7 @@ def run_on_own_loop(flow: Flow[Result], transport: AsyncTransport | None = None)
     """Runs a flow on this thread, with an async transport on an event loop that only this call uses."""
     if not uses_async_client(transport):
         return run(flow)
-    if asyncio_is_running() and threads_are_green():
+    if asyncio_is_running() and native_pool() is not None:
         return run_on_native_thread(lambda: run_on_own_loop(flow, transport))
     if asyncio_is_running():  # no thread could be started, and a coroutine waits for this call
         problem = TransportError("no thread can be started, and an async transport needs one")

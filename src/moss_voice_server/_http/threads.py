@@ -48,19 +48,14 @@ def run_on_native_thread(function: Callable[[], Result]) -> Result:
 
     Where gevent or eventlet has replaced Python's threads, those are green: all share one thread, and so its event loop.
     """
-    pool = _native_pool()
+    pool = native_pool()
     if pool is not None:
         return pool(function)
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(function).result()
 
 
-def threads_are_green() -> bool:
-    """Whether gevent or eventlet has replaced Python's threads."""
-    return _native_pool() is not None
-
-
-def _native_pool() -> Callable[[Callable[[], Result]], Result] | None:
+def native_pool() -> Callable[[Callable[[], Result]], Result] | None:
     """Where Python's threads are green: what calls a function on a thread of the system, and lets the other ones go on."""
     gevent: Any = sys.modules.get("gevent.monkey")
     eventlet: Any = sys.modules.get("eventlet.patcher")

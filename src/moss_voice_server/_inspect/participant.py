@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from math import inf
 
 from .._escape import escape
-from .._validation import ATTRIBUTES_LIMIT, LABEL_LIMIT, METADATA_LIMIT
+from .._validation import ATTRIBUTES_LIMIT, CONTROL, LABEL_LIMIT, METADATA_LIMIT, SURROGATE
 from .facts import Facts
 from .finding import Rule, size
 
 _KINDS = ("standard", "ingress", "egress", "sip", "agent", "connector", "bridge")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _SECRET_LENGTH = 32
 _OWN_ID = "use the user's own, opaque ID"
@@ -42,7 +40,7 @@ def _with(pattern: re.Pattern[str]) -> Callable[[Facts], list[str]]:
 
 
 def _has_outer_whitespace(value: str) -> bool:
-    return value != value.strip() and bool(value.strip()) and not _CONTROL.search(value)
+    return value != value.strip() and bool(value.strip()) and not CONTROL.search(value)
 
 
 def _attributes(facts: Facts) -> dict[str, object]:
@@ -100,10 +98,10 @@ RULES = (
     Rule("identity_ignored", "warning",
          _ignored_identity,
          "LiveKit ignores the claim identity and reads sub", "remove the claim identity"),
-    Rule("lone_surrogate", "warning", _with(_SURROGATE),
+    Rule("lone_surrogate", "warning", _with(SURROGATE),
          "{} contains a lone surrogate, which LiveKit reads as U+FFFD: two users can become one",
          "decode the text properly before it goes into a token"),
-    Rule("control_character", "warning", _with(_CONTROL), "{} contains a control character", "strip it"),
+    Rule("control_character", "warning", _with(CONTROL), "{} contains a control character", "strip it"),
     Rule("white_space", "warning", lambda facts: [name for name, value in _labels(facts) if _has_outer_whitespace(value)],
          "{} begins or ends with whitespace", "strip it"),
     Rule("blank", "warning",
