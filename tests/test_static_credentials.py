@@ -13,7 +13,7 @@ from moss_voice_server.errors import WeakSecretWarning
 from moss_voice_server.testing import FakeMoss
 from tests.support import tokens
 from tests.support.errors import refused
-from tests.support.servers import SYNC, Server, ServerClass, signed_by
+from tests.support.servers import SYNC, ServerClass, signed_by
 from tests.support.simulation import mint
 
 # --- static credentials ------------------------------------------------------------------------------------
@@ -64,18 +64,14 @@ def test_from_livekit_rejects_bad_arguments(server_class: ServerClass, monkeypat
 def test_short_secret_is_one_warning(server_class: ServerClass, moss: FakeMoss, secret: str, weak: int) -> None:
     """A secret under 32 bytes is accepted with one `WeakSecretWarning`, passed or fetched; after a rotation, one more."""
     moss.rotate(api_secret=secret)
-    ways: list[Callable[[], Server]] = [
-        lambda: server_class.by_hand(api_secret=secret),
-        lambda: server_class.create(**moss.arguments),
-    ]
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        for make in ways:
-            server = make()
+        passed, fetched = server_class.by_hand(api_secret=secret), server_class.create(**moss.arguments)
+        for server in (passed, fetched):
             mint(server)
             server_class.refresh(server)
         moss.rotate(api_secret=secret)
-        server_class.refresh(server)
+        server_class.refresh(fetched)
 
     assert [WeakSecretWarning] * weak * 3 == [warning.category for warning in found]
     assert [] == [warning for warning in found if secret in str(warning.message)]

@@ -34,8 +34,10 @@ class KeySource:
         "signing keys",
         "the provider",
         "logins are rejected",
-        *[KeysUnavailable] * 3,
-        first_steps="call refresh() first",
+        KeysUnavailable,
+        KeysUnavailable,
+        KeysUnavailable,
+        "call refresh() first",
     )
     policy = RefreshPolicy()
 

@@ -50,6 +50,7 @@ def test_defaults() -> None:
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_values(name: str) -> None:
     """A time is a `timedelta` or seconds, and a count an integer of at least 1; an error has the name of the argument."""
+    good: Any
     for good in (1,) if name in COUNTS else (60, 60.0, timedelta(minutes=1)):
         assert good == getattr(RefreshPolicy(**{"refresh_after": 30, name: good}), name)
     for value in NO_COUNTS if name in COUNTS else NO_TIMES:

@@ -106,5 +106,5 @@ def _differences(compared: Iterable[tuple[str, Any, Any]]) -> Iterator[str]:
 def _expected(grants: ParticipantGrants | None = None, agents: Iterable[AgentDispatch | str] = ()) -> dict[str, Any]:
     """The claims of a token with these grants and agents."""
     made = payload('{"nbf":', 0, ParticipantInfo("any"), "any", None, DEFAULT_TTL, grants, agents, None)
-    claims: dict[str, Any] = decode(made.encode())
+    claims: dict[str, Any] = decode(made)
     return claims
