@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ._files import read_text
 from ._secret import Secret
-from ._validation import SURROGATE
+from ._validation import SURROGATE, plain_secret
 from .errors import InvalidArgument
 
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
@@ -98,6 +98,7 @@ def _shown(path: Secret[str]) -> str:
 
 
 def _check(field: str, what: str, value: Secret[str]) -> None:
+    value = plain_secret(value)
     if not isinstance(value.reveal(), str):  # of an environment that was passed
         raise InvalidArgument(f"{what} must be a str, not {type(value.reveal()).__name__}", field=field)
     problem, remedy = _damage(value)
