@@ -1,5 +1,8 @@
 """Django: the token endpoint as a view, sync or async."""
 
+# mypy: allow-untyped-calls
+# Django ships no types.
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
@@ -33,12 +36,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["token_view"]
-
-# Django ships no types.
-_signal: Any = got_request_exception
-_connections: Any = connections
-_imported: Any = import_string
-_make_response: Any = HttpResponse
 
 
 def token_view(
@@ -111,18 +108,18 @@ def _crash(endpoint: TokenEndpoint, request: HttpRequest, failure: Exception) ->
     is_wrapped = not isinstance(request, HttpRequest)  # by a view of the REST framework, which has exception handlers
     if is_wrapped or settings.DEBUG_PROPAGATE_EXCEPTIONS or _middleware_hears_exceptions(tuple(settings.MIDDLEWARE)):
         raise failure
-    _signal.send(sender=None, request=request)
+    got_request_exception.send(sender=None, request=request)
     return _response(endpoint.internal_error(request.headers.get("origin", "")))
 
 
 @lru_cache(maxsize=8)
 def _middleware_hears_exceptions(middleware: tuple[str, ...]) -> bool:
-    return any(hasattr(_imported(path), "process_exception") for path in middleware)
+    return any(hasattr(import_string(path), "process_exception") for path in middleware)
 
 
 def _roll_back() -> None:
     """Rolls back what `ATOMIC_REQUESTS` would commit, as for an exception that leaves a view."""
-    for connection in _connections.all(initialized_only=True):
+    for connection in connections.all(initialized_only=True):
         if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
             connection.set_rollback(True)
 
@@ -152,11 +149,10 @@ def _read(request: Any, limit: int) -> bytes:
 
 
 def _response(response: Response) -> HttpResponse:
-    made: Any = _make_response(response.body, status=response.status, headers=dict(response.headers))
+    made = HttpResponse(response.body, status=response.status, headers=dict(response.headers))
     if response.status == 204:
         del made["content-type"]  # Django adds one, but there is no content
-    finished: HttpResponse = made
-    return finished
+    return made
 
 
 def _refusal_status(failure: Exception) -> int | None:

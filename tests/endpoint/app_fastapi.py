@@ -15,18 +15,16 @@ def _refuse(status: int) -> None:
     raise HTTPException(status)
 
 
-def plain(request: Request, token_request: TokenRequest) -> Any:
-    """A plain authorize."""
+def _plain(request: Request, token_request: TokenRequest) -> Any:
     return policy.decide(request.headers.get("authorization", ""), token_request, _refuse)
 
 
-async def waiting(request: Request, token_request: TokenRequest) -> Any:
-    """An async authorize."""
-    return policy.decide(request.headers.get("authorization", ""), token_request, _refuse)
+async def _waiting(request: Request, token_request: TokenRequest) -> Any:
+    return _plain(request, token_request)
 
 
 app = FastAPI()
-for _path, _server, _options in policy.every_route({"sync": plain, "async": waiting}):
+for _path, _server, _options in policy.every_route({"sync": _plain, "async": _waiting}):
     _router = token_router(_server, path=_path, **_options)
     app.include_router(_router)
     app.include_router(_router, prefix="/below")

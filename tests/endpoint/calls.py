@@ -33,12 +33,10 @@ def http_scope(request: Request = EMPTY, path: str = "/", **more: Any) -> Messag
     headers = {"content-type": "application/json", **{name.lower(): value for name, value in request.headers.items()}}
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": request.method,
         "scheme": "http",
         "path": path,
-        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "headers": [

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantI
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
 from moss_voice_server.errors import CredentialsUnavailable
-from moss_voice_server.grants import AgentDispatch, ParticipantGrants
+from moss_voice_server.grants import AgentDispatch
 from moss_voice_server.rate_limit import RateLimiter
 from tests.endpoint.policy_names import APP, LEAK, MODES
 from tests.support.tokens import API_KEY, API_SECRET, URL
@@ -70,12 +68,7 @@ def seen(asked: Asked) -> Admission:
 
 RULES: dict[str, Any] = {
     "ada": Admission(ADA),
-    "pattern": Admission(ADA, allowed_rooms=re.compile("team-[a-z]+")),
-    # Calls an async function by mistake: a coroutine is true.
-    "async-function": lambda asked: Admission(ADA, allowed_rooms=lambda room: half_a_minute(room)),  # type: ignore[arg-type, return-value]  # noqa: PLW0108
-    "sets": Admission(ParticipantInfo("ada", "Ada", "m", {"plan": "pro"}), client_may_set=("name", "attributes")),
     "dispatch": Admission(ADA, agents=(AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")),
-    "short": Admission(ADA, ttl=timedelta(minutes=2), grants=ParticipantGrants(can_publish=False, hidden=True)),
     "seen": seen,
     "agent-name": lambda asked: Admission(ADA, agents=(NAMED.get_agent_name(),)),
     "process": lambda asked: Admission(ParticipantInfo("ada", None, str(os.getpid()))),
@@ -109,7 +102,7 @@ def authorizers(header: Callable[[Any], str], refuse: Callable[[int], Any]) -> d
         return decide(header(request), token_request, refuse)
 
     async def waiting(request: Any, token_request: TokenRequest) -> Any:
-        return decide(header(request), token_request, refuse)
+        return plain(request, token_request)
 
     return {"sync": plain, "async": waiting}
 
@@ -181,7 +174,6 @@ def routes() -> dict[str, Route]:
         "limited-broken": Route(options={"rate_limiter": broken}),
         "audited-async": Route(options={"on_token": log_event_async}),
         "audited-broken": Route(options={"on_token": broken}),
-        "both": Route(options={"response_keys": "both"}),
         "guests": Route(guests=True),
         "limited-guests": Route(guests=True, options={"rate_limiter": RateLimiter("3/hour")}),
         "down": Route(constructed(MossVoiceServer, "MOSS_DOWN")),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moss_voice_server._endpoint.decide import TokenParams, decide
+from moss_voice_server._endpoint.parse import NOTHING
 from moss_voice_server._endpoint.refusal import Refusal
 from moss_voice_server.endpoint import Admission, TokenRequest
 from moss_voice_server.grants import AgentDispatch, ParticipantInfo
@@ -40,9 +41,10 @@ def ada(name: str = "Ada", metadata: str = "m", **attributes: str) -> Participan
 
 Granted = tuple[ParticipantInfo, str, tuple[Any, ...]]
 GRANTED: dict[str, tuple[Admission, TokenRequest, Granted]] = {
-    "an empty request: a new room and the server's agent": (admits(), asks(), (ADA, NEW, VOICE)),
+    "an empty request: a new room and the server's agent": (admits(), NOTHING, (ADA, NEW, VOICE)),
     "automatic dispatch": (admits(agents=()), asks(), (ADA, NEW, ())),
-    "the app's room": (admits(room="r"), asks(), (ADA, "r", VOICE)),
+    "the app's room": (admits(room="r"), NOTHING, (ADA, "r", VOICE)),
+    "the app's room, and an agent": (admits(room="r"), asks(None, agent("voice")), (ADA, "r", (agent("voice"),))),
     "the app's room, requested": (admits(room="r"), asks("r"), (ADA, "r", VOICE)),
     "a room of the set": (admits(allowed_rooms={"a", "b"}), asks("b"), (ADA, "b", VOICE)),
     "a room of the list instead of the app's": (admits(room="r", allowed_rooms=["a"]), asks("a"), (ADA, "a", VOICE)),
@@ -76,8 +78,10 @@ GRANTED: dict[str, tuple[Admission, TokenRequest, Granted]] = {
         (ADA, NEW, (agent("", "m"),)),
     ),
     "the server's agent, by name": (admits(), asks(None, agent("voice")), (ADA, NEW, (agent("voice"),))),
-    "one of two that are dispatched anyway": (
-        admits(agents=("a", "b")), asks(None, agent("b")), (ADA, NEW, ("a", agent("b")))
+    "one of two that are dispatched anyway, and another": (
+        admits(agents=("a", "b"), allowed_agents=["c"]),
+        asks(None, agent("b"), agent("c")),
+        (ADA, NEW, ("a", agent("b"), agent("c"))),
     ),
     "the app's own dispatch keeps its metadata": (
         admits(agents=(agent("a", "own"),), allowed_agents=("a",)), asks(None, agent("a")), (ADA, NEW, (agent("a", "own"),))
@@ -151,13 +155,21 @@ def test_denied(admission: Admission, token_request: TokenRequest, code: str) ->
     assert (403, code) == (caught.value.status, caught.value.code)
 
 
-ROOMS = [lambda room: "no", lambda room: None, re.compile("r").match, lambda room: 1]
+async def _waits() -> None:
+    """What an async function returns, a coroutine, is true."""
 
 
-@pytest.mark.parametrize("rooms", ROOMS, ids=["a text", "None", "a match", "1"])
-def test_only_true_allows_a_room(rooms: Any) -> None:
-    """A function that returns anything but a bool is a mistake that allows nothing; `test_frameworks.py` has a coroutine."""
-    assert "allowed_rooms" == mistake(decide, admits(allowed_rooms=rooms), asks("r"), NEW, "voice")[0]
+COROUTINE = _waits()
+COROUTINE.close()
+
+
+@pytest.mark.parametrize(
+    "returned", ["no", None, re.match("r", "r"), 1, COROUTINE], ids=lambda value: type(value).__name__
+)
+def test_only_true_allows_a_room(returned: Any) -> None:
+    """A function that returns anything but a bool is a mistake that allows nothing."""
+    admission = admits(allowed_rooms=lambda room: returned)
+    assert "allowed_rooms" == mistake(decide, admission, asks("r"), NEW, "voice")[0]
 
 
 # Over all requests: whatever was granted was allowed.

@@ -10,7 +10,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Header, HTTPEx
 from fastapi.security import APIKeyHeader
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from moss_voice_server.endpoint import Admission, TokenRequest, allow_guests
+from moss_voice_server.endpoint import Admission, Denied, TokenRequest, allow_guests
 from moss_voice_server.fastapi import token_router
 from moss_voice_server.testing import FakeMoss
 from tests.endpoint.calls import ADA, SERVER, START, STARTED, Message, asgi_call, chunk, http_scope
@@ -106,6 +106,29 @@ def test_headers_of_dependencies() -> None:
         said = [answer.header(name) for name in ("set-cookie", "x-own", "cache-control", "content-type")]
         assert ["session=renewed; Path=/; SameSite=lax", "1", "no-store", "application/json"] == said
         assert str(len(answer.body)) == answer.header("content-length")
+
+
+REFUSALS: list[tuple[Exception, int, str, str | None]] = [
+    (HTTPException(401, headers={"WWW-Authenticate": 'Basic realm="v"'}), 401, "unauthenticated", 'Basic realm="v"'),
+    (HTTPException(429, {"secret": "x"}, {"Retry-After": "8.2", "X-Other": "secret"}), 429, "refused", "9"),
+    (Denied(403, "trial_over"), 403, "trial_over", None),
+]
+
+
+@pytest.mark.parametrize(("refusal", "status", "code", "header"), REFUSALS)
+def test_refusals_of_sub_dependencies(refusal: Exception, status: int, code: str, header: str | None) -> None:
+    """A dependency of authorize refuses, in FastAPI's way or ours: the response is ours, with the headers that count."""
+
+    async def gate() -> None:
+        raise refusal
+
+    def authorize(gate: Annotated[None, Depends(gate)]) -> Admission:
+        return ADA
+
+    answer = post(app_with(authorize))
+    assert (status, code) == (answer.status, answer.json["error"])
+    assert header == (answer.header("www-authenticate") or answer.header("retry-after"))
+    assert "secret" not in repr(answer)
 
 
 # Routing.

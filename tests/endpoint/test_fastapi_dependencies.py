@@ -6,7 +6,7 @@ from functools import partial, wraps
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Cookie, Depends, Header, HTTPException, Request
+from fastapi import Cookie, Depends, Header, Request
 
 from moss_voice_server import MossVoiceServer, ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
@@ -35,12 +35,25 @@ def _old_style(token_request: TokenRequest, request: Request, user: User = Depen
     return plain(user, token_request)
 
 
-class _Plain:
+class _Kinds:
     def __call__(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         return plain(user, token_request)
 
     async def method(self, user: CurrentUser, token_request: TokenRequest) -> Admission:
         return plain(user, token_request)
+
+    def annotated(self, user: CurrentUser, token_request: Annotated[TokenRequest, "the client's"]) -> Admission:
+        return plain(user, token_request)
+
+    def returns_coroutine(self, user: CurrentUser, token_request: TokenRequest | None) -> Any:
+        assert token_request is not None
+        return waiting(user, token_request)
+
+    def yields(self, user: CurrentUser, token_request: TokenRequest) -> Iterator[Admission]:
+        yield plain(user, token_request)
+
+    async def yields_async(self, user: CurrentUser, token_request: TokenRequest) -> AsyncIterator[Admission]:
+        yield plain(user, token_request)
 
 
 class _Async:
@@ -49,8 +62,7 @@ class _Async:
 
 
 class _Yields:
-    def __call__(self, user: CurrentUser, token_request: TokenRequest) -> Iterator[Admission]:
-        yield plain(user, token_request)
+    __call__ = _Kinds.yields
 
 
 def _configured(suffix: str, user: CurrentUser, token_request: TokenRequest) -> Admission:
@@ -62,34 +74,22 @@ async def _decorated(**keywords: Any) -> Any:
     return await waiting(**keywords)
 
 
-def _returns_coroutine(user: CurrentUser, token_request: TokenRequest | None) -> Any:
-    assert token_request is not None
-    return waiting(user, token_request)
-
-
-def _annotated(user: CurrentUser, token_request: Annotated[TokenRequest, "the client's"]) -> Admission:
-    return plain(user, token_request)
-
-
-async def _yields_async(user: CurrentUser, token_request: TokenRequest) -> AsyncIterator[Admission]:
-    yield plain(user, token_request)
-
-
+KINDS = _Kinds()
 DEPENDENCIES: dict[str, Callable[..., Any]] = {
     "function": plain,
     "async function": waiting,
     "defaults": _old_style,
-    "object": _Plain(),
-    "async object": _Async(),
-    "async method": _Plain().method,
     "decorated": _decorated,
-    "partial": partial(_configured, "x"),
-    "partial of an object": partial(_Plain()),
-    "an optional request, and a coroutine as the result": _returns_coroutine,
-    "an annotated request": _annotated,
-    "generator": _Yields().__call__,
+    "object": KINDS,
+    "async object": _Async(),
     "an object that yields": _Yields(),
-    "partial of an async generator": partial(_yields_async),
+    "async method": KINDS.method,
+    "an annotated request": KINDS.annotated,
+    "an optional request, and a coroutine as the result": KINDS.returns_coroutine,
+    "generator": KINDS.yields,
+    "partial": partial(_configured, "x"),
+    "partial of an object": partial(KINDS),
+    "partial of an async generator": partial(KINDS.yields_async),
 }
 
 
@@ -200,30 +200,7 @@ def test_parameters_that_need_no_annotation() -> None:
     token_router(SERVER, authorize=lambda request=Depends(oauth2): ADA)  # noqa: B008  # as FastAPI had it
 
 
-# Refusals, and what depends on them.
-
-REFUSALS: list[tuple[Exception, int, str, str | None]] = [
-    (HTTPException(401, headers={"WWW-Authenticate": 'Basic realm="v"'}), 401, "unauthenticated", 'Basic realm="v"'),
-    (HTTPException(429, {"secret": "x"}, {"Retry-After": "8.2", "X-Other": "secret"}), 429, "refused", "9"),
-    (Denied(403, "trial_over"), 403, "trial_over", None),
-]
-
-
-@pytest.mark.parametrize(("refusal", "status", "code", "header"), REFUSALS)
-def test_refusals_of_sub_dependencies(refusal: Exception, status: int, code: str, header: str | None) -> None:
-    """A dependency of authorize refuses, in FastAPI's way or ours: the response is ours, with the headers that count."""
-
-    async def gate() -> None:
-        raise refusal
-
-    def authorize(gate: Annotated[None, Depends(gate)]) -> Admission:
-        return ADA
-
-    answer = post(app_with(authorize))
-    assert (status, code) == (answer.status, answer.json["error"])
-    assert header == (answer.header("www-authenticate") or answer.header("retry-after"))
-    assert "secret" not in repr(answer)
-
+# What depends on the decision.
 
 ENDS: list[tuple[Any, dict[str, str], int, str]] = [
     (ADA, {}, 201, "committed"),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from tests.endpoint.frameworks import HEADERS, AllFrameworks, Target, observed
 from tests.endpoint.policy_names import LEAK
-from tests.support import tokens
 from tests.support.wire import Request, bearer
 
 ADA = bearer("ada")
@@ -85,11 +84,6 @@ REFUSED: dict[str, Case] = {
     "a crash": Case(Request(bearer("fails")), 500, "internal_error", "ERROR", ERROR, logged=LEAK),
     "StopIteration": Case(Request(bearer("stops")), 500, "internal_error", "ERROR", ERROR, logged=LEAK),
     "a blank identity": Case(Request(bearer("blank-identity")), 500, "internal_error", "ERROR", ("error", " ")),
-    # A coroutine is true: such a function as `allowed_rooms` must not open every room.
-    "a rooms function that returns a coroutine": Case(
-        Request(bearer("async-function"), json={"room_name": "lobby"}), 500, "internal_error", "ERROR", ("error", "ada"),
-        logged="must return True or False, not coroutine",
-    ),
     "a limiter that fails": Case(Request(ADA), 500, "internal_error", "ERROR", route="limited-broken"),
     "no server found": Case(Request(ADA), 500, "internal_error", "ERROR", route="nowhere"),
     "no credentials yet": Case(
@@ -151,50 +145,11 @@ def test_token_request_is_passed_to_authorize(all_frameworks: AllFrameworks) -> 
         assert [{"agentName": "helper", "metadata": "m", "deployment": "beta"}] == claims["roomConfig"]["agents"]
 
 
-GRANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "a room that matches": ("pattern", {"room_name": "team-x"}, {"room": "team-x"}),
-    "name and attributes": (
-        "sets",
-        {"participant_name": "Countess", "participant_attributes": {"mood": "fine"}},
-        {"name": "Countess", "metadata": "m", "attributes": {"plan": "pro", "mood": "fine"}},
-    ),
-    "agents": (
-        "dispatch",
-        {},
-        {"agents": [{"agentName": "helper", "metadata": "job", "deployment": "beta", "attributes": {"a": "b"}},
-                    {"agentName": "scribe"}]},
-    ),
-    "ttl and grants": ("short", {}, {"exp": 120, "hidden": True}),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("rule", "token_request", "expected"), GRANTED.values(), ids=GRANTED)
-def test_granted(
-    all_frameworks: AllFrameworks, rule: str, token_request: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    """What the admission says, and what it lets the client choose, is in the token."""
-    claims = all_frameworks(Request(bearer(rule), json=token_request)).claims
-    known = {**claims, **claims["video"], "agents": claims.get("roomConfig", {}).get("agents")}
-    assert expected == {name: known[name] for name in expected}
-
-
 def test_guests(all_frameworks: AllFrameworks) -> None:
-    """Guests need no login; each has a new identity and a new room of 128 random bits, in any program."""
+    """Guests need no login; each has a new identity and a new room, in any program."""
     claims = [target.ask("guests", Request()).claims for target in all_frameworks.targets for _ in range(2)]
-    rooms = {each["video"]["room"] for each in claims}
-    assert len(claims) == len({each["sub"] for each in claims}) == len(rooms)
-    assert {16} == {len(bytes.fromhex(room.removeprefix("room-"))) for room in rooms}
+    assert len(claims) == len({each["sub"] for each in claims}) == len({each["video"]["room"] for each in claims})
     assert {"Guest"} == {each["name"] for each in claims}
     assert 403 == all_frameworks(Request(json={"participant_identity": "guest-1"}), "guests").status
     for program in all_frameworks.programs.values():
         assert any("GUESTS ARE ADMITTED" in record["text"] for record in program.records)
-
-
-def test_response_keys(all_frameworks: AllFrameworks) -> None:
-    """A response can have LiveKit's keys and those that Moss's interfaces read; a refusal has none of them."""
-    keys = ["server_url", "participant_token", "serverUrl", "participantToken", "roomName", "participantName"]
-    for target in all_frameworks.targets:
-        answer = target.ask("both", Request(ADA))
-        assert keys == list(answer.json)
-        assert tokens.claims(answer.json["participantToken"])["video"]["room"] == answer.json["roomName"]
-        assert ["error", "message"] == list(target.ask("both", Request()).json)

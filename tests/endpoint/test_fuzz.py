@@ -16,6 +16,7 @@ from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, TokenRequest
 from tests.endpoint.calls import SERVER, Message, asgi_ask, chunk
 from tests.support import tokens
+from tests.support.token_requests import some
 from tests.support.wire import Answer, Request
 
 pytestmark = pytest.mark.once
@@ -84,25 +85,16 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-AGENT = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(("agent_name", "agentName", "metadata", "deployment", "attributes", "new"), VALUES)
+AGENT = some(**dict.fromkeys(("agent_name", "agentName", "metadata", "deployment", "attributes", "new"), VALUES))
+CONFIG = some(
+    agents=st.lists(AGENT | VALUES, max_size=9) | VALUES,
+    **dict.fromkeys(("egress", "name", "maxParticipants", "empty_timeout", "tags", "metadata", "new"), VALUES),
 )
-CONFIG = st.fixed_dictionaries(
-    {},
-    optional={
-        "agents": st.lists(AGENT | VALUES, max_size=9) | VALUES,
-        **dict.fromkeys(("egress", "name", "maxParticipants", "empty_timeout", "tags", "metadata", "new"), VALUES),
-    },
-)
-TOKEN_REQUEST = st.fixed_dictionaries(
-    {},
-    optional={
-        **dict.fromkeys(
-            ("room_name", "participant_name", "participant_identity", "participant_metadata"), TEXT | VALUES
-        ),
-        "participant_attributes": st.dictionaries(TEXT, TEXT, max_size=40) | VALUES,
-        "room_config": CONFIG | VALUES,
-    },
+NAMES = ("room_name", "participant_name", "participant_identity", "participant_metadata")
+TOKEN_REQUEST = some(
+    **dict.fromkeys(NAMES, TEXT | VALUES),
+    participant_attributes=st.dictionaries(TEXT, TEXT, max_size=40) | VALUES,
+    room_config=CONFIG | VALUES,
 )
 BODY = st.one_of(
     TOKEN_REQUEST.map(lambda token_request: json.dumps(token_request).encode()),

@@ -12,8 +12,9 @@ from moss_voice_server._endpoint.calls import call_now, run
 from moss_voice_server._endpoint.handler import Incoming, TokenEndpoint
 from moss_voice_server._endpoint.refusal import status_of
 from moss_voice_server._endpoint.responses import Response
-from moss_voice_server.endpoint import Admission, Denied
+from moss_voice_server.endpoint import Admission, Denied, TokenEvent
 from moss_voice_server.errors import InvalidArgument
+from moss_voice_server.grants import AgentDispatch, ParticipantGrants
 from moss_voice_server.testing import FakeMoss, decode_token
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ADA, SERVER
@@ -48,6 +49,7 @@ NO_FUNCTIONS = [
     *((name, value) for name in ("authorize", "rate_limiter", "on_token") for value in ("ada", True, _yields)),
     ("authorize", None),
     *(("server", value) for value in (None, 7, _yields, _waits)),
+    ("response_keys", "kebab"),
 ]
 
 
@@ -86,8 +88,25 @@ def test_nothing_to_wait_for(wait: float | None) -> None:
 @pytest.mark.parametrize(("wait", "seconds"), [(float("inf"), "86400"), (0.2, "1"), (7.5, "8"), (10**400, "86400")])
 def test_wait_is_whole_seconds(wait: float, seconds: str) -> None:
     """At least one second and at most a day, also where the limiter returns infinity."""
-    response = handled(rate_limiter=lambda key: wait)
+    events: list[TokenEvent] = []
+    response = handled(rate_limiter=lambda key: wait, on_token=events.append)
     assert (429, seconds) == (response.status, dict(response.headers)["retry-after"])
+    assert [("rate_limited", "rate_limited", "ada")] == [(each.outcome, each.code, each.identity) for each in events]
+
+
+def test_granted() -> None:
+    """What the admission says, and what it lets the client choose, is in the token; and the keys are those of the option."""
+    grants = ParticipantGrants(can_publish=False, hidden=True)
+    agents = (AgentDispatch("helper", "job", "beta", {"a": "b"}), "scribe")
+    admission = Admission(ParticipantInfo("ada"), agents=agents, ttl=120, grants=grants, client_may_set=("name",))
+    body = b'{"participant_name": "Countess"}'
+    answer = json.loads(handled(authorize=lambda *_: admission, body=body, response_keys="camel").body)
+    claims = decode_token(answer["participantToken"])
+    assert ("Countess", 120) == (answer["participantName"], claims["exp"] - claims["nbf"])
+    assert ("Countess", answer["roomName"]) == (claims["name"], claims["video"]["room"])
+    assert (False, True) == (claims["video"]["canPublish"], claims["video"]["hidden"])
+    helper = {"agentName": "helper", "metadata": "job", "deployment": "beta", "attributes": {"a": "b"}}
+    assert [helper, {"agentName": "scribe"}] == claims["roomConfig"]["agents"]
 
 
 @pytest.mark.parametrize("key", [None, "user-42"])

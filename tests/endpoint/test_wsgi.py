@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-import threading
 import types
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.validate import validator
 
 import pytest
@@ -22,7 +20,7 @@ from moss_voice_server.endpoint import Admission, Denied, TokenRequest
 from moss_voice_server.wsgi import token_app
 from tests.endpoint.calls import ADA, SERVER, ask_wsgi, environ
 from tests.support.green import GREEN, run_green
-from tests.support.wire import Request, ask, bearer, exchange
+from tests.support.wire import Request
 
 APP = token_app(SERVER, authorize=lambda environ, token_request: ADA)
 
@@ -160,28 +158,6 @@ assert [201] * 3 == list(run(ask, "abc"))
 def test_async_authorize_on_green_threads(package: str) -> None:
     """They share one thread, and a thread has one loop: each call gets another loop, with its own context."""
     run_green(package, GREENLETS)
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the standard library's own name
-        pass
-
-
-def test_server_of_the_standard_library() -> None:
-    """wsgiref's server knows neither HEAD nor chunks."""
-    with WSGIServer(("127.0.0.1", 0), _Quiet) as server:
-        server.set_app(APP)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            port = server.server_port
-            assert 201 == ask(port, "/", Request(bearer("ada"))).status
-            answer = ask(port, "/", Request(method="HEAD"))
-            assert (405, b"", "63") == (answer.status, answer.body, answer.header("content-length"))
-            assert 413 == exchange(port, [Request({"content-length": "1073741824"}, b"").as_sent("/")]).status
-        finally:
-            server.shutdown()
-            thread.join(30)
 
 
 @pytest.mark.parametrize(("parts", "status"), [([b'{"room_name"', b':"r"}'], 403), ([], 400), ([b" " * 9000] * 2, 413)])
