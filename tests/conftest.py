@@ -17,7 +17,7 @@ LONG = (
     "webhooks/test_real_server.py",
     "examples/test_walk.py",
     "processes/test_soak.py",
-    "dev/test_page.py",
+    "dev/test_page",
 )
 
 

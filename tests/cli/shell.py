@@ -23,6 +23,9 @@ PATIENCE = 60.0  # seconds; only a command that hangs comes near it
 # Warnings are errors there as well: one that is not ours would come out as a traceback.
 PROGRAM = (sys.executable, "-W", "error", "-m", "moss_voice_server")
 
+SECRET = "a-secret-of-more-than-thirty-two-characters"
+LIVEKIT = {"LIVEKIT_URL": "wss://livekit.example", "LIVEKIT_API_KEY": "APIkey", "LIVEKIT_API_SECRET": SECRET}
+
 _OURS = ("MOSS_", "LIVEKIT_", "XDG_", "PYTHON")
 _STEERING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERM")
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._cli._claims_table import Row, describe
 from moss_voice_server._jwt import read
@@ -17,6 +13,8 @@ def test_rows_of_a_token() -> None:
     """Every claim of a token is a row, in the token's order, times both absolute and relative, grants in words."""
     server = MossVoiceServerSync.from_livekit("ws://127.0.0.1:7880", "key", "s" * 32)
     claims = read(server.create_participant_token(ParticipantInfo("user-42", name="Zoë"), "room")).claims
+    claims = {**claims, "nbf": NOON, "exp": NOON + 900, "unknown": [1, {"a": None}]}
+    claims["video"]["canPublish"] = False
 
     assert [
         Row("iss", "key", "API key"),
@@ -25,12 +23,13 @@ def test_rows_of_a_token() -> None:
         Row("sub", "user-42", "identity: who joins"),
         Row("video", "", ""),
         Row("  roomJoin", "true", "can join"),
-        Row("  canPublish", "true", "can publish audio, video"),
+        Row("  canPublish", "false", "cannot publish"),
         Row("  canSubscribe", "true", "can hear and see others"),
         Row("  canPublishData", "true", "can send data"),
         Row("  room", "room", "only this room"),
         Row("name", "Zoë", "display name"),
-    ] == list(describe({**claims, "nbf": NOON, "exp": NOON + 900}, NOON + 0.4))
+        Row("unknown", '[1, {"a": null}]', ""),
+    ] == list(describe(claims, NOON + 0.4))
 
 
 def test_times() -> None:
@@ -39,27 +38,9 @@ def test_times() -> None:
         ("nbf", 0, "valid now"),
         ("nbf", -120, "became valid 2 minutes ago"),
         ("nbf", 7200, "valid in 2 hours"),
-        ("exp", 60, "expires in 60 seconds"),
         ("exp", 119, "expires in 119 seconds"),
-        ("exp", 3600, "expires in 60 minutes"),
-        ("exp", 86400, "expires in 24 hours"),
         ("exp", 1, "expires now"),
         ("exp", -2, "expired 2 seconds ago"),
-        ("exp", -5400, "expired 90 minutes ago"),
         ("exp", -3 * 365 * 86400, "expired 3 years ago"),
     ]:
         assert [words] == [row.meaning for row in describe({claim: NOON + offset}, NOON)]
-
-
-@pytest.mark.parametrize(
-    ("claims", "rows"),
-    [
-        ({"video": {"canPublish": False}}, [Row("video", "", ""), Row("  canPublish", "false", "cannot publish")]),
-        ({"attributes": {"a": "ü"}}, [Row("attributes", "", ""), Row("  a", "ü", "")]),
-        ({"unknown": [1, {"a": None}]}, [Row("unknown", '[1, {"a": null}]', "")]),
-    ],
-    ids=["refused grant", "attributes", "unknown"],
-)
-def test_other_claims(claims: dict[str, Any], rows: list[Row]) -> None:
-    """A denied grant has its meaning; an unknown claim is shown unchanged."""
-    assert rows == list(describe(claims, NOON))

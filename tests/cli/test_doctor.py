@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from moss_voice_server.testing import FakeMoss, LiveKitServer, MockResponse
-from tests.cli.shell import PATIENCE, Done, Shell
+from moss_voice_server.testing import LiveKitServer
+from tests.cli.shell import Done, Shell
 from tests.doctor.broken_endpoint import LOGIN, ORIGIN, BrokenEndpoint
+from tests.doctor.helpers import moss_of
 from tests.doctor.servers import site
 
 pytestmark = pytest.mark.once
-
-STATUSES = {"ok", "warn", "fail", "skip"}
 
 
 @pytest.fixture
 def clerk_shell(livekit_server: LiveKitServer, shell: Shell) -> Iterator[Shell]:
     """A shell whose Moss names a voice agent on the real LiveKit server."""
-    server = livekit_server
-    with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="clerk") as moss:
+    with moss_of(livekit_server) as moss:
         shell.environ.update(moss.environ)
-        shell.secrets += [server.api_secret, LOGIN.split()[1], "eyJ"]
+        shell.secrets += [livekit_server.api_secret, LOGIN.split()[1], "eyJ"]
         yield shell
 
 
@@ -50,11 +47,7 @@ def test_json(clerk_shell: Shell) -> None:
     assert (0, "", ["ok", "checks"], True) == (done.status, done.err, list(result), result["ok"])
     for check in result["checks"]:
         assert ["name", "status", "detail", "remedy", "ms"] == list(check)
-        assert check["status"] in STATUSES
-        assert check["detail"]
-        assert check["remedy"] or check["status"] in ("ok", "skip")
         assert isinstance(check["ms"], float)
-        assert check["ms"] >= 0
     assert "ok" == statuses(done)["join"]
     assert "skip" == statuses(done)["dispatch.named"]
 
@@ -79,22 +72,6 @@ def test_agent_does_not_join(clerk_shell: Shell) -> None:
         assert (1, False) == (done.status, json.loads(done.out)["ok"])
         assert ["dispatch.named"] == [name for name, each in statuses(done).items() if each == "fail"]
         assert f"as {name}" in checks(done)["dispatch.named"]["detail"]
-
-
-@pytest.mark.livekit
-def test_refused_token_is_not_repeated(clerk_shell: Shell, livekit_server: LiveKitServer) -> None:
-    """LiveKit up to 1.13.5 answers a bad token with the token; nothing of it comes out, and nothing of the secret."""
-    wrong = "another-secret" * 3
-    clerk_shell.secrets.append(wrong)
-    environ = {
-        "LIVEKIT_URL": livekit_server.url,
-        "LIVEKIT_API_KEY": livekit_server.api_key,
-        "LIVEKIT_API_SECRET": wrong,
-    }
-    for options in (["--json"], []):
-        done = clerk_shell("doctor", "--livekit-url", livekit_server.url, *options, environ=environ)
-        assert (1, "") == (done.status, done.err)
-        assert "the secret does not belong to the API key" in " ".join(done.out.split())
 
 
 @pytest.mark.livekit
@@ -127,42 +104,30 @@ def test_endpoint(clerk_shell: Shell, livekit_server: LiveKitServer, tmp_path: P
     """A token endpoint is looked at with the headers of a file; neither they nor its tokens come out."""
     (tmp_path / "headers").write_text(f"Authorization: {LOGIN}\n\n", encoding="utf-8")
     with site(BrokenEndpoint(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)) as port:
-        url = f"http://127.0.0.1:{port}/voice/token"
+        url = f"http://127.0.0.1:{port}/voice/token?key=hush"
         options = ["--no-agent", "--endpoint", url, "--origin", ORIGIN]
         from_file = clerk_shell("doctor", "--json", *options, "--header", f"@{tmp_path / 'headers'}")
         typed = clerk_shell("doctor", *options, "--header", f"Authorization: {LOGIN}")
         nothing = clerk_shell("doctor", "--json", *options)
 
     assert (0, "") == (from_file.status, from_file.err)
+    assert "hush" not in from_file.out + typed.out
     assert ("ok", "ok") == (statuses(from_file)["endpoint.cors"], statuses(from_file)["endpoint.accepted"])
     assert (0, True) == (typed.status, "--header @FILE" in typed.err)
     assert (1, "fail") == (nothing.status, statuses(nothing)["endpoint.status"])
 
 
-def test_endpoint_alone(shell: Shell) -> None:
-    """An endpoint can be looked at without any credentials."""
-    with site(BrokenEndpoint("wss://livekit.example", "APIkey", "s" * 40, login="", reads=("identity",))) as port:
-        done = shell("doctor", "--json", "--endpoint", f"http://127.0.0.1:{port}/voice/token?key=hush")
-
-    assert 1 == done.status
-    assert ("skip", "fail") == (statuses(done)["environment"], statuses(done)["endpoint.identity"])
-    assert "hush" not in done.out
-
-
 ENDPOINT = ["--endpoint", "https://app.example"]
 USAGE = {
-    "URL of another scheme": (["--endpoint", "ftp://app.example/token"], "--endpoint: .*https"),
     "URL without TLS": (["--endpoint", "http://app.example/token"], "--endpoint: .*https"),
-    "no URL": (["--endpoint", ""], "--endpoint: .*https"),
+    "query with a space": (["--endpoint", "https://app.example/?a b"], "--endpoint: .*visible ASCII"),
     "header without an endpoint": (["--header", "@file"], "--header: --header requires --endpoint"),
     "origin without an endpoint": (["--origin", ORIGIN], "--origin: --origin requires --endpoint"),
     "origin with a path": ([*ENDPOINT, "--origin", f"{ORIGIN}/"], "--origin: .*https://app.example"),
     "header without a colon": ([*ENDPOINT, "--header", "hush"], "--header: .*'Name: value'"),
-    "header with a newline": ([*ENDPOINT, "--header", "a: b\r\nc: hush"], "--header: .*'Name: value'"),
     "header beyond ASCII": ([*ENDPOINT, "--header", "a: hush\u00e9"], "--header: .*'Name: value'"),
     "header that doctor sets": ([*ENDPOINT, "--header", "Origin: hush"], "--header: .*origin"),
     "no such file": ([*ENDPOINT, "--header", "@no/such/file"], "--header: .*no/such/file.*No such file"),
-    "short timeout": (["--agent-timeout", "0s"], "--agent-timeout: .*1 to 50 seconds"),
     "long timeout": (["--agent-timeout", "5m"], "--agent-timeout: .*1 to 50 seconds"),
     "blank agent": (["--agent", " "], "--agent: .*empty"),
     "agent with a newline": (["--agent", "clerk\n"], r"--agent: .*U\+000A"),
@@ -179,11 +144,3 @@ def test_wrong_usage(arguments: list[str], pattern: str, shell: Shell) -> None:
 
     assert (2, "") == (done.status, done.out)
     assert re.search(pattern, done.err)
-
-
-def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
-    """Ctrl-C while something is slow: exit status 130, and not a word."""
-    moss.set_default(MockResponse(hang=True))
-    with moss_shell.started("doctor", "--json") as process:
-        moss.wait_for(1, PATIENCE)
-        assert Done(130, "", "") == moss_shell.ended(process, signal.SIGINT)

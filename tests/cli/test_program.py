@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from moss_voice_server._cli import main
-from moss_voice_server.testing import FakeMoss, MockResponse
-from tests.cli.shell import PATIENCE, PROGRAM, Done, Shell
+from tests.cli.shell import LIVEKIT, PATIENCE, PROGRAM, Done, Shell
 
 WITHOUT_RICH = (
     sys.executable,
@@ -22,29 +20,19 @@ WITHOUT_RICH = (
 )
 INSTALL = 'moss-voice-server: error: the command line needs the extra `cli`: pip install "moss-voice-server[cli]"\n'
 
-COMMANDS: list[list[str]] = [
-    [],
-    ["token"],
-    ["dev"],
-    ["inspect"],
-    ["doctor"],
-    ["rooms"],
-    ["rooms", "end"],
-    ["transcripts"],
-]
 
-
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "program")
-def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "command", ["", "token", "dev", "inspect", "doctor", "rooms", "rooms end", "transcripts"], ids=repr
+)
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command has help with examples, which fits into 80 columns."""
-    status = main([*command, "--help"])
+    status = main([*command.split(), "--help"])
     done = capsys.readouterr()
 
-    assert (0, "") == (status, done.err)
-    assert done.out.startswith(" ".join(["usage: moss-voice-server", *command]))
-    assert "examples:\n  moss-voice-server " in done.out or command[1:]
+    assert (0, "", True) == (status, done.err, done.out.isascii())
+    assert done.out.startswith(f"usage: moss-voice-server {command}")
+    assert "examples:\n  moss-voice-server " in done.out or " " in command
     assert [] == [line for line in done.out.splitlines() if len(line) > 80]
-    assert done.out.isascii()
 
 
 def test_help_is_quick() -> None:
@@ -77,11 +65,6 @@ USAGE = {
     "unknown command": (["S3CRET"], CHOICES, ""),
     "misspelled command": (["tokn"], f"{CHOICES}; did you mean token?", ""),
     "option before the command": (["--api-secret", "S3CRET", "token"], CHOICES, ""),
-    "misspelled option": (
-        ["token", "--api-secert", "S3CRET"],
-        "unrecognized arguments: --api-secert; did you mean --api-secret?",
-        "token",
-    ),
     "misspelled option with its value": (
         ["dev", "--api-secert=S3CRET"],
         "unrecognized arguments: --api-secert; did you mean --api-secret?",
@@ -94,7 +77,6 @@ USAGE = {
     ),
     "short option": (["token", "-r", "S3CRET"], "unrecognized arguments: -r", "token"),
     "a value too many": (["token", "S3CRET"], "unrecognized arguments", "token"),
-    "a value that looks like an option": (["token", "-S3CRET"], "unrecognized arguments", "token"),
     "option without its value": (["token", "--ttl"], "argument --ttl: expected one argument", "token"),
     "two outputs": (["token", "--json", "--url"], "argument --url: not allowed with argument --json", "token"),
     "data and no data": (
@@ -117,27 +99,11 @@ def test_wrong_usage(arguments: list[str], text: str, command: str, capsys: pyte
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("command", [["token"], ["dev"], ["inspect", "-"], ["doctor"]], ids=" ".join)
-def test_without_the_extra(command: list[str], shell: Shell) -> None:
-    """Without rich a command prints only the line that installs the extra."""
-    assert Done(2, "", INSTALL) == shell(*command, program=WITHOUT_RICH)
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("arguments", [["--help"], ["token", "--help"], ["dev", "--help"], ["--version"]])
-def test_help_without_the_extra(arguments: list[str], shell: Shell) -> None:
-    """Help and version need no extra."""
-    done = shell(*arguments, program=WITHOUT_RICH)
+def test_without_the_extra(shell: Shell) -> None:
+    """Without rich a command prints only the line that installs the extra, which help does not need."""
+    assert Done(2, "", INSTALL) == shell("dev", program=WITHOUT_RICH)
+    done = shell("dev", "--help", program=WITHOUT_RICH)
     assert (0, "") == (done.status, done.err)
-
-
-@pytest.mark.once
-def test_interrupted(moss_shell: Shell, moss: FakeMoss) -> None:
-    """Ctrl-C while the Moss API is slow: exit status 130, and not a word."""
-    moss.set_default(MockResponse(hang=True))
-    with moss_shell.started("token") as process:
-        moss.wait_for(1, PATIENCE)
-        assert Done(130, "", "") == moss_shell.ended(process, signal.SIGINT)
 
 
 # Output that cannot be written fails at once when it is not buffered, and at the end when it is.
@@ -146,12 +112,7 @@ buffering = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "u
 
 def mint(shell: Shell, unbuffered: str, stdout: int) -> Done:
     """Mint a token without network, into a given file."""
-    shell.environ |= {
-        "LIVEKIT_URL": "wss://livekit.example",
-        "LIVEKIT_API_KEY": "APIkey",
-        "LIVEKIT_API_SECRET": "a-secret-of-more-than-thirty-two-characters",
-        "PYTHONUNBUFFERED": unbuffered,
-    }
+    shell.environ |= {**LIVEKIT, "PYTHONUNBUFFERED": unbuffered}
     with shell.started("token", "--identity", "user-42", "--room", "support", stdout=stdout) as process:
         os.close(stdout)
         return shell.ended(process)

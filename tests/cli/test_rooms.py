@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,25 +20,17 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture
-def own_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
-    """A LiveKit server without other rooms."""
-    with LiveKitServer(livekit_binary) as server:
-        yield server
-
-
-@pytest.fixture
-def rooms(shell: Shell, own_server: LiveKitServer) -> Shell:
-    """A shell with that server's credentials."""
-    shell.environ.update(
-        LIVEKIT_URL=own_server.url, LIVEKIT_API_KEY=own_server.api_key, LIVEKIT_API_SECRET=own_server.api_secret
-    )
+def rooms(shell: Shell, livekit_server: LiveKitServer) -> Shell:
+    """A shell with the server's credentials."""
+    server = livekit_server
+    shell.environ.update(LIVEKIT_URL=server.url, LIVEKIT_API_KEY=server.api_key, LIVEKIT_API_SECRET=server.api_secret)
     shell.secrets.append("eyJ")
     return shell
 
 
-def occupied(server: LiveKitServer, room: str, identity: str = "user-42") -> Any:
+def occupied(server: LiveKitServer, room: str) -> Any:
     """A participant in a room."""
-    return join(server.url, signed(server, {"sub": identity, "video": {"roomJoin": True, "room": room}}))
+    return join(server.url, signed(server, {"sub": "user-42", "video": {"roomJoin": True, "room": room}}))
 
 
 def answer(done: Done) -> Any:
@@ -49,106 +39,95 @@ def answer(done: Done) -> Any:
     return json.loads(done.out)
 
 
-def names(rooms: Shell) -> set[str]:
-    """The rooms that exist."""
-    return {room["name"] for room in answer(rooms("rooms", "list", "--json"))["rooms"]}
+def names(rooms: Shell, prefix: str) -> set[str]:
+    """The rooms with this prefix that exist."""
+    return {room["name"] for room in answer(rooms("rooms", "list", "--prefix", prefix, "--json"))["rooms"]}
 
 
 @pytest.mark.livekit
-def test_list_and_show(rooms: Shell, own_server: LiveKitServer) -> None:
+def test_list_and_show(rooms: Shell, livekit_server: LiveKitServer, room: str) -> None:
     """Rooms and participants, as JSON and as a table."""
-    with occupied(own_server, "support-1"), occupied(own_server, "sales-1"):
-        listed = answer(rooms("rooms", "list", "--prefix", "support-", "--json"))["rooms"]
-        shown = answer(rooms("rooms", "show", "support-1", "--json"))
-        table = rooms("rooms", "show", "support-1")
+    with occupied(livekit_server, room), occupied(livekit_server, f"no-{room}"):
+        listed = answer(rooms("rooms", "list", "--prefix", room, "--json"))["rooms"]
+        shown = answer(rooms("rooms", "show", room, "--json"))
+        table = rooms("rooms", "show", room)
 
     # LiveKit counts participants with a delay.
-    assert ["support-1"] == [room["name"] for room in listed]
+    assert [room] == [room["name"] for room in listed]
     assert ["name", "sid", "created_at", "participants", "publishers", "metadata"] == list(listed[0])
-    assert ("support-1", ["user-42"]) == (shown["room"]["name"], [each["identity"] for each in shown["participants"]])
+    assert (room, ["user-42"]) == (shown["room"]["name"], [each["identity"] for each in shown["participants"]])
     assert (0, True) == (table.status, "user-42" in table.out)
 
 
 @pytest.mark.livekit
-def test_room_that_does_not_exist(rooms: Shell) -> None:
-    """Showing it fails with status 1; ending it is success."""
+def test_failures(rooms: Shell) -> None:
+    """Showing a room that does not exist fails with status 1; ending it is success. LiveKit rejects a token: status 1."""
     shown, ended = rooms("rooms", "show", "nowhere"), rooms("rooms", "end", "nowhere")
     listed = rooms("rooms", "list", "--prefix", "nowhere")
+    rejected = rooms("rooms", "list", environ={"LIVEKIT_API_SECRET": "another-secret" * 3})
 
-    assert (1, "", 1) == (shown.status, shown.out, shown.err.count("\n"))
+    assert [(1, "", 1)] * 2 == [(done.status, done.out, done.err.count("\n")) for done in (shown, rejected)]
     assert Done(0, "nowhere\n", "") == ended
     assert (0, "", 1) == (listed.status, listed.out, listed.err.count("\n"))
 
 
 @pytest.mark.livekit
-def test_end(rooms: Shell, own_server: LiveKitServer) -> None:
-    """Without a terminal rooms are ended without a question."""
-    with occupied(own_server, "one"), occupied(own_server, "two"), occupied(own_server, "three"):
-        assert {"ended": ["one", "two"], "failed": {}} == answer(rooms("rooms", "end", "one", "two", "--json"))
-        assert {"three"} == names(rooms)
-
-
-@pytest.mark.livekit
-def test_end_older_than(rooms: Shell, own_server: LiveKitServer) -> None:
-    """Only rooms with the prefix that are older; a dry run ends none."""
-    with occupied(own_server, "support-1"), occupied(own_server, "sales-1"):
-        older = ["rooms", "end-older-than", "0", "--prefix", "support-", "--json"]
-        young = answer(rooms("rooms", "end-older-than", "1h", "--prefix", "support-", "--json"))
+def test_end(rooms: Shell, livekit_server: LiveKitServer, room: str) -> None:
+    """Rooms by name, without a terminal without a question; and those with a prefix that are older. A dry run ends none."""
+    one, two, three = (f"{room}-{name}" for name in ("a1", "a2", "b"))
+    older = ["rooms", "end-older-than", "0", "--prefix", f"{room}-a", "--json"]
+    with occupied(livekit_server, one), occupied(livekit_server, two), occupied(livekit_server, three):
+        assert {"ended": [one], "failed": {}} == answer(rooms("rooms", "end", one, "--json"))
+        young = answer(rooms("rooms", "end-older-than", "1h", "--prefix", room, "--json"))
         dry = answer(rooms(*older, "--dry-run"))
-        before = names(rooms)
+        assert {two, three} == names(rooms, room)
         done = answer(rooms(*older))
 
-        assert ([], ["support-1"], ["support-1"]) == (young["ended"], dry["ended"], done["ended"])
-        assert ({"support-1", "sales-1"}, {"sales-1"}) == (before, names(rooms))
+        assert ([], [two], [two]) == (young["ended"], dry["ended"], done["ended"])
+        assert {three} == names(rooms, room)
 
 
 @pytest.mark.livekit
-@pytest.mark.parametrize(("typed", "status", "left"), [("n\n", 1, {"one"}), ("\n", 1, {"one"}), ("y\n", 0, set())])
-def test_confirmation(typed: str, status: int, left: set[str], rooms: Shell, own_server: LiveKitServer) -> None:
+@pytest.mark.parametrize(("typed", "status"), [("n\n", 1), ("\n", 1), ("y\n", 0)])
+def test_confirmation(typed: str, status: int, rooms: Shell, livekit_server: LiveKitServer, room: str) -> None:
     """On a terminal rooms are ended only after a yes."""
     import pty
 
     ours, theirs = pty.openpty()
-    with occupied(own_server, "one"), rooms.started("rooms", "end", "one", stdin=theirs) as process:
+    with occupied(livekit_server, room), rooms.started("rooms", "end", room, stdin=theirs) as process:
         os.close(theirs)
         assert process.stderr is not None
-        assert "End 1 room (one)?" in read_soon(process.stderr.fileno(), 100)
+        assert f"End 1 room ({room})?" in read_soon(process.stderr.fileno(), 100)
         os.write(ours, typed.encode())
         assert status == rooms.ended(process).status
-        assert left == names(rooms)
+        assert ({room} if status else set()) == names(rooms, room)
     os.close(ours)
 
 
 @pytest.mark.livekit
-def test_ensure_agent(rooms: Shell, own_server: LiveKitServer) -> None:
+def test_ensure_agent(rooms: Shell, livekit_server: LiveKitServer, room: str) -> None:
     """Two calls give one dispatch; without a worker, waiting ends with status 1."""
-    with agent(own_server, "clerk"):
-        calls = [answer(rooms("rooms", "ensure-agent", "one", "--agent", "clerk", "--json")) for _ in "ab"]
-    missing = rooms("rooms", "ensure-agent", "two", "--agent", "boss", "--wait", "1s")
+    ensure = ("rooms", "ensure-agent", room, "--agent", f"agent-{room}")
+    with agent(livekit_server, f"agent-{room}"):
+        calls = [answer(rooms(*ensure, "--json")) for _ in "ab"]
+    missing = rooms("rooms", "ensure-agent", room, "--agent", "boss", "--wait", "1s")
 
     assert calls[0]["id"] == calls[1]["id"]
-    assert ("one", "clerk") == (calls[0]["room"], calls[0]["agent_name"])
+    assert (room, f"agent-{room}") == (calls[0]["room"], calls[0]["agent_name"])
     assert (1, "", 1) == (missing.status, missing.out, missing.err.count("\n"))
 
 
 @pytest.mark.livekit
-def test_ensure_agent_waits(rooms: Shell, own_server: LiveKitServer) -> None:
+def test_ensure_agent_waits(rooms: Shell, livekit_server: LiveKitServer, room: str) -> None:
     """With --wait, a real agent is in the room when the command ends."""
-    worker = echo.EchoAgent(own_server.url, own_server.api_key, Secret(own_server.api_secret), ["clerk"], timeout=60)
-    with worker, occupied(own_server, "one"):
-        made = answer(rooms("rooms", "ensure-agent", "one", "--agent", "clerk", "--wait", "60s", "--json"))
-        shown = answer(rooms("rooms", "show", "one", "--json"))
+    server, name = livekit_server, f"agent-{room}"
+    worker = echo.EchoAgent(server.url, server.api_key, Secret(server.api_secret), [name], timeout=60)
+    with worker, occupied(server, room):
+        made = answer(rooms("rooms", "ensure-agent", room, "--agent", name, "--wait", "60s", "--json"))
+        shown = answer(rooms("rooms", "show", room, "--json"))
 
-    agents = [each["identity"] for each in shown["participants"] if each["agent_name"] == "clerk"]
+    agents = [each["identity"] for each in shown["participants"] if each["agent_name"] == name]
     assert ("running", [made["agent_identity"]]) == (made["status"], agents)
-
-
-@pytest.mark.livekit
-def test_rejected_keys(rooms: Shell) -> None:
-    """LiveKit rejects the token: status 1, one line, no secret."""
-    done = rooms("rooms", "list", environ={"LIVEKIT_API_SECRET": "another-secret" * 3})
-
-    assert (1, "", 1) == (done.status, done.out, done.err.count("\n"))
 
 
 WRONG = {

@@ -61,7 +61,6 @@ class Page:
         return self._do("value", script=script)
 
     def text(self, selector: str) -> str:
-        """The text that an element shows."""
         return self.value(f"document.querySelector({json.dumps(selector)}).innerText")
 
     def wait(self, script: str, seconds: float = PATIENCE) -> Any:
@@ -73,19 +72,15 @@ class Page:
         self.wait(f"document.querySelector({json.dumps(selector)}).innerText.includes({json.dumps(text)})")
 
     def click(self, selector: str) -> None:
-        """Click it with the mouse."""
         self._do("click", selector=selector)
 
     def type(self, selector: str, text: str) -> None:
-        """Type into a field."""
         self._do("type", selector=selector, text=text)
 
     def press(self, *keys: str) -> None:
-        """Press keys, one after the other: `Tab`, `Enter`, `Space`, letters."""
         self._do("press", keys=keys)
 
     def choose(self, selector: str, value: str) -> None:
-        """Choose an option of a list."""
         self._do("choose", selector=selector, value=value)
 
     def allow_microphone(self) -> None:
@@ -93,15 +88,13 @@ class Page:
         self._do("allow", microphone="granted")
 
     def look(self, size: tuple[int, int], *, dark: bool) -> None:
-        """Change the window's size, and between light and dark."""
         self._do("look", width=size[0], height=size[1], dark=dark)
 
-    def shoot(self, path: Path, *, whole: bool = True) -> None:
-        """Take a picture of the whole page, or of what the window shows."""
-        self._do("shoot", path=str(path), whole=whole)
+    def shoot(self, path: Path) -> None:
+        """Take a picture of the whole page."""
+        self._do("shoot", path=str(path), whole=True)
 
     def serious_findings(self) -> list[list[str]]:
-        """What axe-core takes for a serious or critical obstacle: impact, rule, elements."""
         return [finding for finding in self._do("judge") if finding[0] in ("serious", "critical")]
 
     def seen(self) -> Seen:
@@ -109,7 +102,6 @@ class Page:
         return Seen(**self._do("seen"))
 
     def close(self) -> None:
-        """Close it, as its user would."""
         self._do("close")
 
     def _do(self, command: str, **arguments: Any) -> Any:
@@ -124,22 +116,11 @@ class Browser:
 
     @contextmanager
     def page(
-        self,
-        url: str,
-        *,
-        size: tuple[int, int] = DESK,
-        dark: bool = False,
-        microphone: str = "granted",
-        answers: Mapping[str, Any] | None = None,
+        self, url: str, *, microphone: str = "granted", answers: Mapping[str, Any] | None = None
     ) -> Iterator[Page]:
-        """A page at `url` while the context lasts.
-
-        `microphone` is `granted`, `denied` or `prompt`; `answers` are responses by URL, `None` for no network.
-        """
-        number = self.do(
-            "open", url=url, width=size[0], height=size[1], dark=dark, microphone=microphone, answers=answers
-        )
-        page = Page(self, number)
+        """A page at `url`; `microphone` is `granted` or `denied`; `answers` are responses by URL, `None` for no network."""
+        size = {"width": DESK[0], "height": DESK[1], "dark": False}
+        page = Page(self, self.do("open", url=url, microphone=microphone, answers=answers, **size))
         try:
             yield page
         finally:

@@ -10,8 +10,8 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
+from moss_voice_server.testing import LiveKitServer
 from tests.cli.shell import PATIENCE, PROGRAM
 
 LAST_WORD = "Press Ctrl-C to stop.\n"
@@ -25,18 +25,11 @@ class Dev:
         self.out = ""
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
     def url(self) -> str:
-        """The page's URL, with the slash."""
         return re.findall(r"Page +(http://127\.0\.0\.1:\d+/)\n", self.out)[0]
 
     @property
     def livekit_url(self) -> str:
-        """The URL of the LiveKit server that it started."""
         url: str = re.findall(r"started on (ws://\S+)\n", self.out)[0]
         return url
 
@@ -98,9 +91,6 @@ def dev(
                 running.end(signal.SIGTERM)
 
 
-def children(pid: int) -> list[str]:
-    """The command lines of a process's children (Linux only)."""
-    found = []
-    for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found.append(Path(f"/proc/{number}/cmdline").read_text().replace("\0", " ").strip())
-    return found
+def given(server: LiveKitServer) -> tuple[str, ...]:
+    """The options for a LiveKit server that runs; the secret comes by standard input."""
+    return "--livekit-url", server.url, "--api-key", server.api_key, "--api-secret", "-"

@@ -18,7 +18,7 @@ from moss_voice_server._dev import browser_client as client
 from moss_voice_server._dev.browser_client import CDN, FILE, ClientBundle, ClientError, fetch
 from tests.cli.shell import read_soon
 from tests.livekit.needs import absent
-from tests.support.programs import program
+from tests.support.programs import program, runs
 
 pytestmark = pytest.mark.once
 
@@ -37,9 +37,9 @@ def cache_of(environ: dict[str, str]) -> Path:
     return Path(environ["XDG_CACHE_HOME"], "moss-voice-server", f"livekit-client-{client.VERSION}")
 
 
-def fake_npm(environ: dict[str, str], body: str) -> None:
-    """Put a program called npm on the PATH, written in Python."""
-    program(Path(environ["PATH"], "npm"), body)
+def npm_of(environ: dict[str, str]) -> Path:
+    """Where a program in place of npm is found."""
+    return Path(environ["PATH"], "npm")
 
 
 def package(files: dict[str, bytes]) -> bytes:
@@ -64,25 +64,16 @@ def test_npm_fetches_it(tmp_path: Path) -> None:
     assert {FILE, "LICENSE"} == {path.name for path in folder.iterdir()}
 
 
-def test_wheel_holds_it(environ: dict[str, str], client_folder: Path) -> None:
-    """The file in the wheel is used, and nothing is fetched."""
-    one = started(environ, client_folder)
-    assert FILE == one.source
-    assert (client_folder / FILE).read_bytes() == one.file.result(0)
-
-
-def test_cache_holds_it(environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
-    """The file that an earlier run fetched is used, and nothing is fetched."""
+def test_wheel_or_cache_holds_it(environ: dict[str, str], client_folder: Path, tmp_path: Path) -> None:
+    """The file in the wheel, or the one that an earlier run fetched, is used. Without npm the page uses the CDN otherwise."""
+    script = (client_folder / FILE).read_bytes()
+    wheel, absent = started(environ, client_folder), started(environ, tmp_path / "none")
+    assert [(FILE, script), (CDN, None)] == [(one.source, one.file.result(0)) for one in (wheel, absent)]
+    with pytest.raises(ClientError, match=r"npm was not found on PATH: install Node\.js"):
+        fetch(tmp_path / "into", environ)
+    assert not (tmp_path / "into").exists()
     shutil.copytree(client_folder, cache_of(environ))
-    one = started(environ, tmp_path / "none")
-    assert (client_folder / FILE).read_bytes() == one.file.result(0)
-
-
-def test_without_npm(environ: dict[str, str], tmp_path: Path) -> None:
-    """Without npm the page uses the CDN."""
-    one = started(environ, tmp_path / "none")
-    assert (CDN, None) == (one.source, one.file.result(0))
-    assert not cache_of(environ).exists()
+    assert script == started(environ, tmp_path / "none").file.result(0)
 
 
 @pytest.mark.parametrize("where", ["wheel", "cache"])
@@ -101,7 +92,9 @@ def test_fetched_in_the_background(environ: dict[str, str], client_folder: Path,
     held.write_bytes(package({f"package/dist/{FILE}": script, "package/LICENSE": b"Apache License"}))
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    fake_npm(environ, f"import shutil\nopen({str(gate)!r}).read()\nshutil.copy({str(held)!r}, 'livekit-client.tgz')")
+    program(
+        npm_of(environ), f"import shutil\nopen({str(gate)!r}).read()\nshutil.copy({str(held)!r}, 'livekit-client.tgz')"
+    )
     one = started(environ, tmp_path / "none")
     assert (FILE, False) == (one.source, one.file.done())
     gate.write_text("go on")
@@ -115,8 +108,8 @@ def test_npm_that_hangs(how: str, environ: dict[str, str], tmp_path: Path) -> No
     """npm is ended when the page is, or when its time is up, with all that it has started; the CDN is left."""
     mark = tmp_path / "pids"
     os.mkfifo(mark)
-    fake_npm(
-        environ,
+    program(
+        npm_of(environ),
         "import os, subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         f"open({str(mark)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
@@ -132,19 +125,9 @@ def test_npm_that_hangs(how: str, environ: dict[str, str], tmp_path: Path) -> No
     assert CDN == one.source
     # The system ends them, and that takes a moment.
     deadline = time.monotonic() + PATIENCE
-    while any(map(is_running, pids)):
+    while any(map(runs, pids)):
         assert time.monotonic() < deadline, "npm or what it has started still runs"
         time.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/status")
-    return not (status.exists() and "State:\tZ" in status.read_text())
 
 
 OTHER = package({f"package/dist/{FILE}": b"another", "package/LICENSE": b""})
@@ -163,7 +146,7 @@ WRONG = {
 @pytest.mark.parametrize(("body", "text"), WRONG.values(), ids=WRONG.keys())
 def test_npm_fails(body: str, text: str, environ: dict[str, str], tmp_path: Path) -> None:
     """A failure of npm is an error with the cause, leaves nothing in the folder, and the page uses the CDN."""
-    fake_npm(environ, body)
+    program(npm_of(environ), body)
     with pytest.raises(ClientError) as caught:
         fetch(tmp_path / "into", environ, timeout=PATIENCE)
     assert text in str(caught.value)
@@ -173,15 +156,8 @@ def test_npm_fails(body: str, text: str, environ: dict[str, str], tmp_path: Path
     assert CDN == one.source
 
 
-def test_fetch_without_npm(environ: dict[str, str], tmp_path: Path) -> None:
-    """Without npm the error names what to install."""
-    with pytest.raises(ClientError, match=r"npm was not found on PATH: install Node\.js"):
-        fetch(tmp_path / "into", environ)
-    assert not (tmp_path / "into").exists()
-
-
 def test_cache_that_cannot_be_written(environ: dict[str, str], tmp_path: Path) -> None:
     """Without a writable cache folder the page uses the CDN."""
-    fake_npm(environ, "pass")
+    program(npm_of(environ), "pass")
     Path(environ["XDG_CACHE_HOME"]).write_text("a file is in the way")
     assert started(environ, tmp_path / "none").file.result(PATIENCE) is None

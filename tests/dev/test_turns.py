@@ -55,21 +55,11 @@ def test_turns(sounds: list[tuple[float, int]], lengths: list[float]) -> None:
 
 
 def test_samples_of_a_turn() -> None:
-    """The samples of a turn are those that were heard, in order."""
+    """The samples of a turn are those that were heard after a reset, in order. An empty piece is quiet."""
     said = array("h", range(1000, 1500))
-    turns = TurnDetector(RATE)
-    assert turns.push(said) is None
-    assert said + sound(0.5, SILENCE) == turns.push(sound(0.5, SILENCE))
-
-
-def test_forget() -> None:
-    """What was heard before `forget` is in no turn."""
     turns = TurnDetector(RATE)
     turns.push(sound(1.0, SPEECH))
     turns.reset()
-    assert turns.push(sound(1.0, SILENCE)) is None
-
-
-def test_nothing_at_all() -> None:
-    """An empty piece is quiet."""
-    assert TurnDetector(RATE).push(array("h")) is None
+    assert turns.push(array("h")) is None
+    assert turns.push(said) is None
+    assert said + sound(0.5, SILENCE) == turns.push(sound(0.5, SILENCE))

@@ -11,7 +11,8 @@ from typing import Any
 
 import jwt
 
-from tests.doctor.servers import Reply, Request
+from moss_voice_server.testing import MockResponse, RecordedRequest
+from tests.doctor.servers import reply
 
 LOGIN = "Bearer let-me-in-please"
 ORIGIN = "https://app.example"
@@ -28,46 +29,40 @@ class BrokenEndpoint:
     keys: tuple[str, str] = ("server_url", "participant_token")
     content_type: str = "application/json"
     cache: str = "no-store"
-    login: str = LOGIN
-    """What Authorization must say; "": nothing."""
-    room: str = ""
-    """One room for all; "": a new one each time."""
-    reads: tuple[str, ...] = ()
-    """The client's requests that it grants: identity, room, egress, agents."""
+    login: str = LOGIN  # what Authorization must say; "": nothing
+    room: str = ""  # one room for all; "": a new one each time
+    reads: tuple[str, ...] = ()  # the client's requests that it grants: identity, room, egress, agents
     refuses_empty_config: bool = False
     refuses_own_agent: bool = False
-    allows_metadata: bool = False
-    """Whether a client may set the metadata of its agent."""
+    allows_metadata: bool = False  # whether a client may set the metadata of its agent
     answers_get: bool = False
-    allow_origins: tuple[str, ...] | None = (ORIGIN,)
-    """`None`: every origin is repeated."""
+    allow_origins: tuple[str, ...] | None = (ORIGIN,)  # `None`: every origin is repeated
     allow_headers: str = "content-type, authorization"
     cors_on_errors: bool = True
     doubled_cors: bool = False
-    agent: str = "clerk"
-    """The agent that its tokens name; "": none."""
-    also_camel: bool = False
-    """Whether the response has the fields in camelCase, too."""
-    claims: Callable[[dict[str, Any]], dict[str, Any]] = lambda claims: claims
-    """What it makes of the token's claims."""
-    limit: int = 1000
-    """The number of tokens before it returns 429."""
+    agent: str = "clerk"  # the agent that its tokens name; "": none
+    also_camel: bool = False  # whether the response has the fields in camelCase, too
+    claims: Callable[[dict[str, Any]], dict[str, Any]] = lambda claims: claims  # what it makes of the token's claims
+    breaks_on: str = "\0"  # A request that contains this makes it fail
+    limit: int = 1000  # the number of tokens before it returns 429
     given: int = 0
 
-    def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: RecordedRequest) -> MockResponse:
         """One answer."""
         if request.method == "OPTIONS":
-            return Reply(204, "", self._cors(request, preflight=True))
-        reply = self._answer(request)
+            return reply(204, "", self._cors(request, preflight=True))
+        status, body = self._answer(request)
         headers = {"Content-Type": self.content_type, **({"Cache-Control": self.cache} if self.cache else {})}
-        cors = self._cors(request) if reply.status < 400 or self.cors_on_errors else ()
-        return reply._replace(headers=(*headers.items(), *cors))
+        cors = self._cors(request) if status < 400 or self.cors_on_errors else {}
+        return reply(status, json.dumps(body), {**headers, **cors})
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: RecordedRequest) -> tuple[int, dict[str, Any]]:
         if request.method != "POST" and not self.answers_get:
             return self._error(405)
         if self.login and request.headers.get("authorization") != self.login:
             return self._error(401)
+        if self.breaks_on.encode() in request.body:
+            return self._error(500)
         token_request = json.loads(request.body or b"{}")
         if "room_config" in token_request and self.refuses_empty_config:
             return self._error(500)
@@ -85,7 +80,7 @@ class BrokenEndpoint:
             return self._error(403)
         return self._issue(token_request, config)
 
-    def _issue(self, token_request: dict[str, Any], config: dict[str, Any]) -> Reply:
+    def _issue(self, token_request: dict[str, Any], config: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.given >= self.limit:
             return self._error(429)
         self.given += 1
@@ -93,7 +88,7 @@ class BrokenEndpoint:
         fields = dict(zip(self.keys, (self.url, token), strict=True))
         if self.also_camel:
             fields |= {"serverUrl": self.url, "participantToken": token}
-        return Reply(self.status, json.dumps(fields))
+        return self.status, fields
 
     def _token(self, token_request: dict[str, Any], config: dict[str, Any]) -> str:
         now = int(time.time())
@@ -109,17 +104,19 @@ class BrokenEndpoint:
         }
         return jwt.encode(self.claims(claims), self.secret, algorithm="HS256")
 
-    def _cors(self, request: Request, *, preflight: bool = False) -> tuple[tuple[str, str], ...]:
+    def _cors(self, request: RecordedRequest, *, preflight: bool = False) -> dict[str, str]:
         origin = request.headers.get("origin", "")
         if not origin or (
             self.allow_origins is not None and origin not in self.allow_origins and "*" not in self.allow_origins
         ):
-            return ()
+            return {}
         allowed = "*" if self.allow_origins is not None and "*" in self.allow_origins else origin
-        found = [("Access-Control-Allow-Origin", allowed)] * (2 if self.doubled_cors else 1)
+        found = {"Access-Control-Allow-Origin": allowed}
+        if self.doubled_cors:
+            found["access-control-allow-origin"] = allowed
         if preflight:
-            found += [("Access-Control-Allow-Headers", self.allow_headers), ("Access-Control-Allow-Methods", "POST")]
-        return tuple(found)
+            found |= {"Access-Control-Allow-Headers": self.allow_headers, "Access-Control-Allow-Methods": "POST"}
+        return found
 
-    def _error(self, status: int) -> Reply:
-        return Reply(status, json.dumps({"error": f"code_{status}"}))
+    def _error(self, status: int) -> tuple[int, dict[str, Any]]:
+        return status, {"error": f"code_{status}"}

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from moss_voice_server.testing import FakeMoss, LiveKitServer
+from tests.doctor.helpers import moss_of
 from tests.livekit.conftest import livekit_binary, livekit_server, room
 
 __all__ = ["authority", "livekit_binary", "livekit_server", "moss", "no_proxies", "room"]
@@ -49,6 +50,5 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def moss(livekit_server: LiveKitServer) -> Iterator[FakeMoss]:
     """A Moss whose voice agent lives on the real LiveKit server."""
-    server = livekit_server
-    with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="clerk") as fake:
+    with moss_of(livekit_server) as fake:
         yield fake

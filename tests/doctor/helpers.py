@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from moss_voice_server._doctor import Check, LiveKitCredentials, Options, examine, names
-from moss_voice_server.testing import FakeMoss
+from moss_voice_server.testing import FakeMoss, LiveKitServer
 
 _TOKEN = re.compile(r"eyJ[\w-]+\.")
 
@@ -70,6 +70,11 @@ def assert_found(checks: Mapping[str, Check], expected: Expected, *, alone: bool
     if alone:
         before = list(checks.values())[: list(checks).index(expected.check)]
         assert [] == [each for each in before if each.status in ("fail", "warn")]
+
+
+def moss_of(server: LiveKitServer, agent_name: str = "clerk") -> FakeMoss:
+    """A Moss whose voice agent lives on this LiveKit server."""
+    return FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name=agent_name)
 
 
 def moss_secrets(moss: FakeMoss) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import pytest
 from moss_voice_server._doctor import Check
 from moss_voice_server._doctor.check import fail
 from moss_voice_server._doctor.dispatch import Outcome, verdict
-from moss_voice_server.testing import FakeMoss, LiveKitServer
-from tests.doctor.helpers import assert_found, examined, fails, livekit_environ, moss_secrets, options
+from moss_voice_server.testing import LiveKitServer
+from tests.doctor.helpers import assert_found, examined, fails, livekit_environ, moss_of, moss_secrets, options
 from tests.doctor.workers import agent
 from tests.livekit.server_api import rooms
 
@@ -22,54 +22,41 @@ pytestmark = pytest.mark.once
 NAMED, UNNAMED = "dispatch.named", "dispatch.unnamed"
 
 
-@pytest.fixture
-def servers(livekit_binary: Path) -> Iterator[ExitStack]:
-    """Servers of a test's own: workers must be there before the first room."""
-    with ExitStack() as stack:
-        yield stack
+@contextmanager
+def started(binary: Path, *workers: str) -> Iterator[LiveKitServer]:
+    """A server of a test's own with workers of these names, which must be there before the first room."""
+    with LiveKitServer(binary) as server, ExitStack() as stack:
+        for name in workers:
+            stack.enter_context(agent(server, name))
+        yield server
 
 
-def started(stack: ExitStack, binary: Path, *workers: str, joins: bool = True) -> LiveKitServer:
-    """A server with workers of these names."""
-    server = stack.enter_context(LiveKitServer(binary))
-    for name in workers:
-        stack.enter_context(agent(server, name, joins=joins))
-    return server
-
-
-def checks_with_moss(server: LiveKitServer, timeout: float = 10.0, **changes: Any) -> dict[str, Check]:
-    """All checks, with a Moss whose voice agent is `clerk`; `timeout` is how long an absent agent is waited for."""
-    with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="clerk") as moss:
+def checks_with_moss(
+    server: LiveKitServer, timeout: float = 10.0, *, moss_name: str = "clerk", **changes: Any
+) -> dict[str, Check]:
+    """All checks, with a Moss whose voice agent has this name; `timeout` is how long an absent agent is waited for."""
+    with moss_of(server, moss_name) as moss:
         asked = options(moss.environ, agents=True, agent_timeout=timeout, **changes)
         return examined(asked, *moss_secrets(moss))
 
 
 @pytest.mark.livekit
-def test_both_kinds(servers: ExitStack, livekit_binary: Path) -> None:
+def test_both_kinds(livekit_binary: Path) -> None:
     """A named and an unnamed worker: the named one joins, no check fails, and every room is deleted."""
-    server = started(servers, livekit_binary, "clerk", "")
-    checks = checks_with_moss(server)
+    with started(livekit_binary, "clerk", "") as server:
+        checks = checks_with_moss(server)
 
-    assert "ok" == checks[NAMED].status
-    # The unnamed one may be too late: nothing waits for it once the named one is there.
-    assert [] == [check for check in checks.values() if check.status == "fail"]
-    assert [] == rooms(server)
-
-
-@pytest.mark.livekit
-def test_named_worker_as_documented(servers: ExitStack, livekit_binary: Path) -> None:
-    """Moss's documented worker is named: everything is in order without an unnamed one."""
-    checks = checks_with_moss(started(servers, livekit_binary, "clerk"))
-
-    assert ("ok", "skip") == (checks[NAMED].status, checks[UNNAMED].status)
+        assert "ok" == checks[NAMED].status
+        # The unnamed one may be too late: nothing waits for it once the named one is there.
+        assert [] == [check for check in checks.values() if check.status == "fail"]
+        assert [] == rooms(server)
 
 
 @pytest.mark.livekit
-def test_unnamed_worker(servers: ExitStack, livekit_binary: Path) -> None:
+def test_unnamed_worker(livekit_binary: Path) -> None:
     """An unnamed worker never joins by default; with --unnamed-agent it is what is expected."""
-    server = started(servers, livekit_binary, "")
-    checks = checks_with_moss(server, 6.0)
-    expected = checks_with_moss(server, agent_name="")
+    with started(livekit_binary, "") as server:
+        checks, expected = checks_with_moss(server, 6.0), checks_with_moss(server, agent_name="")
 
     assert_found(checks, fails(NAMED, r"agent_name=clerk.*agents=\(\)"))
     assert "ok" == checks[UNNAMED].status
@@ -77,28 +64,21 @@ def test_unnamed_worker(servers: ExitStack, livekit_binary: Path) -> None:
 
 
 @pytest.mark.livekit
-def test_other_name(servers: ExitStack, livekit_binary: Path) -> None:
-    """Names are case-sensitive."""
-    server = started(servers, livekit_binary, "Clerk")
-
-    assert_found(checks_with_moss(server, 1.0), fails(NAMED, "exactly agent_name=clerk"))
-    assert [] == rooms(server)
-
-
-@pytest.mark.livekit
-def test_worker_that_never_joins(servers: ExitStack, livekit_binary: Path) -> None:
-    """A worker that takes its job but never joins counts as absent."""
-    server = started(servers, livekit_binary, "clerk", "", joins=False)
-
-    assert_found(checks_with_moss(server, 2.0), fails(NAMED, "within 2 s.*log"))
+def test_absent_worker(livekit_binary: Path) -> None:
+    """Names are case-sensitive. A worker that takes its job but never joins counts as absent."""
+    with started(livekit_binary, "Clerk") as server:
+        assert_found(checks_with_moss(server, 1.0), fails(NAMED, "exactly agent_name=clerk"))
+        assert [] == rooms(server)
+        with agent(server, "clerk", joins=False):
+            assert_found(checks_with_moss(server, 2.0), fails(NAMED, "within 2 s.*log"))
 
 
 @pytest.mark.livekit
-def test_agent_option(servers: ExitStack, livekit_binary: Path) -> None:
+def test_agent_option(livekit_binary: Path) -> None:
     """`--agent` names the agent that must join, without Moss."""
-    server = started(servers, livekit_binary, "boss")
-    environ = livekit_environ(server.url, server.api_key, server.api_secret)
-    checks = examined(options(environ, agents=True, agent_timeout=20.0, agent_name="boss"))
+    with started(livekit_binary, "boss") as server:
+        environ = livekit_environ(server.url, server.api_key, server.api_secret)
+        checks = examined(options(environ, agents=True, agent_timeout=20.0, agent_name="boss"))
 
     assert ("ok", "skip") == (checks[NAMED].status, checks[UNNAMED].status)
 
@@ -106,11 +86,7 @@ def test_agent_option(servers: ExitStack, livekit_binary: Path) -> None:
 @pytest.mark.livekit
 def test_invalid_name(livekit_server: LiveKitServer) -> None:
     """A name in Moss that no token can contain."""
-    server = livekit_server
-    with FakeMoss(url=server.url, api_key=server.api_key, api_secret=server.api_secret, agent_name="a" * 300) as moss:
-        checks = examined(options(moss.environ, agents=True, agent_timeout=1.0), *moss_secrets(moss))
-
-    assert_found(checks, fails(NAMED, "300 bytes.*256"))
+    assert_found(checks_with_moss(livekit_server, 1.0, moss_name="a" * 300), fails(NAMED, "300 bytes.*256"))
 
 
 JOINED, ABSENT = Outcome("agent-1", 0.4), Outcome(None, 15.0)

@@ -16,7 +16,6 @@ from moss_voice_server._doctor.clock_offset import ClockOffset
 from moss_voice_server._doctor.found import Found
 from moss_voice_server._doctor.options import Options, Redactor
 from moss_voice_server._doctor.signalling import Agents, Joined, Left, read
-from moss_voice_server._escape import escape
 from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Secret
 from moss_voice_server.errors import InvalidArgument
@@ -26,28 +25,10 @@ pytestmark = pytest.mark.once
 KINDS = models.ParticipantInfo
 
 
-def participant(identity: str, kind: Any = KINDS.AGENT, state: Any = KINDS.ACTIVE) -> models.ParticipantInfo:
-    """One participant with all of LiveKit's fields."""
-    return models.ParticipantInfo(
-        sid="PA_1",
-        identity=identity,
-        state=state,
-        kind=kind,
-        metadata="m",
-        name="n",
-        joined_at=1,
-        joined_at_ms=1000,
-        attributes={"lk.agent.name": "clerk"},
-        tracks=[models.TrackInfo(sid="TR_1", width=640)],
-        permission=models.ParticipantPermission(can_publish=True),
-    )
-
-
-PEOPLE = [
-    participant("user-42", KINDS.STANDARD),
-    participant("agent-1"),
-    participant("agent-2", state=KINDS.DISCONNECTED),
-]
+USER = models.ParticipantInfo(identity="user-42", kind=KINDS.STANDARD, state=KINDS.ACTIVE, tracks=[models.TrackInfo()])
+AGENT = models.ParticipantInfo(sid="PA_1", identity="agent-1", kind=KINDS.AGENT, state=KINDS.ACTIVE, joined_at_ms=1000)
+GONE = models.ParticipantInfo(identity="agent-2", kind=KINDS.AGENT, state=KINDS.DISCONNECTED)
+PEOPLE = [USER, AGENT, GONE]
 FRAMES: dict[str, tuple[dict[str, Any], object]] = {
     "join": (
         {"join": rtc.JoinResponse(server_info=models.ServerInfo(version="1.13.5", edition="Standard", node_id="ND_1"))},
@@ -70,15 +51,10 @@ def test_frames_are_read_as_protobuf_writes_them() -> None:
         assert expected == read(rtc.SignalResponse(**message).SerializeToString())
 
 
-@given(st.binary(max_size=200))
-def test_damaged_frames_are_ignored(frame: bytes) -> None:
-    """Damaged frames are passed over."""
+@given(st.binary(max_size=200), st.integers(min_value=0, max_value=400))
+def test_damaged_frames_are_ignored(frame: bytes, size: int) -> None:
+    """Damaged frames are passed over, and those that break off are read as far as they go."""
     read(frame)
-
-
-@given(st.integers(min_value=0, max_value=400))
-def test_incomplete_frames_are_ignored(size: int) -> None:
-    """Frames that break off are passed over, or read as far as they go."""
     read(rtc.SignalResponse(join=rtc.JoinResponse(other_participants=PEOPLE)).SerializeToString()[:size])
 
 
@@ -125,11 +101,6 @@ def test_error_in_two_parts() -> None:
     [check] = run({"x": refuse}, Found(Options({})), "")
 
     assert ("x", "fail", "cause", "do this") == check[:4]
-
-
-def test_untrusted_text_is_short_and_printable() -> None:
-    """An untrusted name cannot flood or control the terminal."""
-    assert ("clerk", "\\x1b[2J", 67) == (escape("clerk"), escape("\x1b[2J"), len(escape("n" * 500)))
 
 
 def test_secrets_and_tokens_are_masked() -> None:

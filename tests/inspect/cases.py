@@ -60,6 +60,7 @@ def changed(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 AGENT = {"agentName": "clerk"}
+VIDEO = {"roomJoin": True, "room": "support-1f0c", "canSubscribe": True}
 
 CASES: dict[str, Case] = {
     # Key and identity
@@ -67,9 +68,7 @@ CASES: dict[str, Case] = {
     "empty key": Case({"iss": ""}, "no_iss", "error", 401),
     "secret where the key belongs": Case({"iss": "x" * 43}, "secret_as_key", "error", 401),
     "key with a newline": Case({"iss": KEY + "\n"}, "key_with_white_space", "error", 401),
-    "key with a space": Case({"iss": KEY + " "}, "key_with_white_space", "error", 401),
     "no identity": Case({"sub": ...}, "no_identity", "error", 400),
-    "empty identity": Case({"sub": ""}, "no_identity", "error", 400),
     "identity in the claim of that name": Case({"sub": ..., "identity": "user-42"}, "no_identity", "error", 400),
     "two identities": Case({"identity": "user-43"}, "identity_ignored", "warning", 0),
     "identity in jti": Case({"sub": ..., "jti": "user-42"}, "identity_from_jti", "warning", 0),
@@ -81,14 +80,12 @@ CASES: dict[str, Case] = {
     "identity that is a number": Case({"sub": 42}, "wrong_type", "error", 401),
     "identity with a space": Case({"sub": "user-42 "}, "white_space", "warning", 0),
     "long name": Case({"name": "n" * 257}, "name_too_long", "warning", 0),
-    "kind of an agent": Case({"kind": "agent"}, "kind", "warning", 0),
     "kind of a telephone": Case({"kind": "sip"}, "kind", "warning", 0),
     "kind in capitals": Case({"kind": "AGENT"}, "unknown_kind", "warning", 0),
     # Metadata and attributes
     "metadata that is an object": Case({"metadata": {"plan": "gold"}}, "wrong_type", "error", 401),
     "long metadata": Case({"metadata": "m" * (512 * 1024 + 1)}, "metadata_too_long", "error", 500),
     "attribute that is a number": Case({"attributes": {"level": 3}}, "wrong_type", "error", 401),
-    "attributes that are a list": Case({"attributes": ["level"]}, "wrong_type", "error", 401),
     "attribute that is null": Case({"attributes": {"plan": None}}, "null_attribute", "warning", 0),
     "long attributes": Case({"attributes": {"key": "v" * (64 * 1024 - 2)}}, "attributes_too_long", "error", 500),
     "attribute of LiveKit's own": Case({"attributes": {"lk.agent.name": "me"}}, "reserved_attribute", "warning", 0),
@@ -105,17 +102,13 @@ CASES: dict[str, Case] = {
     "life of years": Case({"exp": NOW + 10 * 365 * 86400}, "long_ttl", "warning", 0),
     "end before the start": Case({"nbf": NOW + 50, "exp": NOW + 10}, "ends_before_start", "error", 0),
     "exp that is a word": Case({"exp": "tomorrow"}, "wrong_type", "error", 401),
-    "exp that is a boolean": Case({"exp": True}, "wrong_type", "error", 401),
     "exp in milliseconds": Case({"exp": (NOW + 900) * 1000}, "milliseconds", "error", 0),
-    "nbf in milliseconds": Case({"nbf": NOW * 1000}, "milliseconds", "error", 401),
     "iat in milliseconds": Case({"iat": NOW * 1000}, "milliseconds", "warning", 0),
     "exp in quotes": Case({"exp": str(NOW + 900)}, "time_as_text", "warning", 0),
     # Grants
     "no grant": Case({"video": ...}, "no_video_grant", "error", 401),
-    "grant that is null": Case({"video": None}, "no_video_grant", "error", 401),
     "grant that is a list": Case({"video": ["roomJoin"]}, "wrong_type", "error", 401),
     "no roomJoin": Case({"video.roomJoin": ...}, "no_room_join", "error", 401),
-    "roomJoin is false": Case({"video.roomJoin": False}, "no_room_join", "error", 401),
     "roomJoin in quotes": Case({"video.roomJoin": "true"}, "wrong_type", "error", 401),
     "roomJoin in snake_case": Case({"video.roomJoin": ..., "video.room_join": True}, "snake_case", "error", 401),
     "publishing in snake_case": Case({"video.can_publish": False}, "snake_case", "warning", 0),
@@ -124,18 +117,14 @@ CASES: dict[str, Case] = {
     "grant that is unknown": Case({"video.canDance": True}, "unknown_name", "info", 0),
     "SIP grant in the video grant": Case({"video.admin": True}, "sip_in_video", "warning", 0),
     "no room": Case({"video.room": ...}, "no_room", "error", 400),
-    "empty room": Case({"video.room": ""}, "no_room", "error", 400),
     "blank room": Case({"video.room": " "}, "blank", "warning", 0),
     "long room": Case({"video.room": "é" * 129}, "room_too_long", "error", 400),
     "room with a newline": Case({"video.room": "support\n"}, "control_character", "warning", 0),
-    "data follows publishing": Case(
-        {"video.canPublish": False, "video.canPublishData": ...}, "data_follows_publish", "info", 0
-    ),
+    "data follows publishing": Case({"video": {**VIDEO, "canPublish": False}}, "data_follows_publish", "info", 0),
     "data without publishing": Case({"video.canPublish": False}, "data_without_publish", "info", 0),
     "nothing said on publishing": Case({"video.canPublish": ...}, "granted_by_default", "info", 0),
     "hears nothing": Case({"video.canSubscribe": False}, "hears_nothing", "info", 0),
     "misspelled source": Case({"video.canPublishSources": ["mic"]}, "unknown_source", "error", 0),
-    "source in capitals": Case({"video.canPublishSources": ["MICROPHONE"]}, "unknown_source", "error", 0),
     "sources that are numbers": Case({"video.canPublishSources": [2]}, "wrong_type", "error", 401),
     "sources without publishing": Case(
         {"video.canPublish": False, "video.canPublishSources": ["camera"]}, "sources_without_publish", "warning", 0
@@ -160,7 +149,6 @@ CASES: dict[str, Case] = {
     "room's metadata that is an object": Case({"roomConfig.metadata": {}}, "wrong_type", "error", 401),
     "room's name": Case({"roomConfig.name": "other"}, "room_config_name", "warning", 0),
     "preset": Case({"roomPreset": "unknown-preset"}, "room_preset", "info", 500),
-    "agents that are an object": Case({"roomConfig.agents": {}}, "wrong_type", "error", 401),
     "agent that is a string": Case({"roomConfig.agents": ["clerk"]}, "wrong_type", "error", 401),
     "agent's metadata that is an object": Case(
         {"roomConfig.agents": [{"agentName": "clerk", "metadata": {}}]}, "wrong_type", "error", 401
@@ -172,7 +160,6 @@ CASES: dict[str, Case] = {
         {"roomConfig.agents": [{"AgentName": "clerk"}]}, "unknown_name", "error", 0
     ),
     "no agent": Case({"roomConfig": ...}, "no_agent", "info", 0),
-    "empty list of agents": Case({"roomConfig.agents": []}, "no_agent", "info", 0),
     "agents for a room that exists": Case({}, "agents_open_rooms", "info", 0),
     "agent without a name": Case({"roomConfig.agents": [{"metadata": "?"}]}, "unnamed_agent", "info", 0),
     "agent twice": Case({"roomConfig.agents": [AGENT, AGENT]}, "same_agent_twice", "warning", 0),

@@ -46,15 +46,13 @@ def test_cases() -> None:
         assert (case.severity != "error") == inspection.ok
 
 
-def test_good_token() -> None:
-    """A good token gets no error and no warning."""
-    inspection = inspect(signed(good()), NOW, *PAIR)
-
-    assert (GOOD_SAYS, True, good()) == (codes(inspection), inspection.ok, inspection.claims)
-
-
-def test_our_tokens() -> None:
-    """What this package mints gets no error and no warning, with an agent and without."""
+def test_good_tokens() -> None:
+    """A good token gets no error and no warning, with whitespace around it, which files and pipes add, and without a key; so
+    do our tokens, with an agent and without."""
+    whole = inspect(signed(good()), NOW, *PAIR)
+    assert (GOOD_SAYS, True, good()) == (codes(whole), whole.ok, whole.claims)
+    assert whole == inspect(f"\ufeff\n  {signed(good())}\r\n", NOW, *PAIR)
+    assert GOOD_SAYS == codes(inspect(signed({**good(), "iss": "APIother"}), NOW, "", SECRET))
     server = MossVoiceServerSync.from_livekit("ws://127.0.0.1:7880", KEY, SECRET)
     info = ParticipantInfo("user-42", "Ada", "vip", {"plan": "gold"})
     for agent in (None, "clerk"):
@@ -72,12 +70,7 @@ SIGNATURES: dict[str, tuple[Callable[[], str], tuple[str, str | None], str, str]
     "signed with the key": (lambda: signed(good(), KEY), PAIR, "signed_with_key", "error"),
     "secret with a newline": (lambda: signed(good(), SECRET + "\n"), PAIR, "secret_with_line_end", "error"),
     "given secret with a newline": (lambda: signed(good()), (KEY, SECRET + "\n"), "secret_with_line_end", "error"),
-    "another algorithm": (
-        lambda: jwt.encode(good(), SECRET * 2, algorithm="HS384"),
-        (KEY, SECRET * 2),
-        "algorithm",
-        "error",
-    ),
+    "another algorithm": (lambda: jwt.encode(good(), SECRET * 2, algorithm="HS384"), PAIR, "algorithm", "error"),
     "no algorithm": (lambda: jwt.encode(good(), "", algorithm="none"), PAIR, "algorithm", "error"),
     "no signature": (lambda: signed(good()).rpartition(".")[0] + ".", NO_PAIR, "no_whole_signature", "error"),
     "a signature that was cut off": (lambda: signed(good())[:-7], PAIR, "no_whole_signature", "error"),
@@ -85,18 +78,6 @@ SIGNATURES: dict[str, tuple[Callable[[], str], tuple[str, str | None], str, str]
         lambda: signed({**good(), "attributes": {"for the agent": f"key:{SECRET}"}}),
         PAIR,
         "secret_inside",
-        "error",
-    ),
-    "changed after signing": (
-        lambda: ".".join(
-            (
-                signed(good()).split(".")[0],
-                signed({**good(), "sub": "admin"}).split(".")[1],
-                signed(good()).split(".")[2],
-            )
-        ),
-        PAIR,
-        "bad_signature",
         "error",
     ),
 }
@@ -112,11 +93,6 @@ def test_signature_is_judged() -> None:
         assert SECRET not in str(inspection)
 
 
-def test_signature_alone_is_checked_without_a_key() -> None:
-    """With a secret but no key, the signature of a token of any key is checked."""
-    assert GOOD_SAYS == codes(inspect(signed({**good(), "iss": "APIother"}), NOW, "", SECRET))
-
-
 def payload(text: str) -> str:
     """A token with any text for its payload."""
     return f"e30.{urlsafe_b64encode(text.encode()).decode().rstrip('=')}.c2ln"
@@ -129,9 +105,7 @@ NOT_TOKENS = {
     "whitespace": (" \n", "empty"),
     "a word": ("token", "found 1"),
     "two parts": ("a.b", "found 2"),
-    "five parts": ("a.b.c.d.e", "JWE"),
     "an encrypted one": ("e30.a.b.c.d", "JWE"),
-    "a header's value": (f"Bearer {TOKEN}", "Bearer"),
     "a header": (f"Authorization: Bearer {TOKEN}", "Bearer"),
     "a variable": (f"LIVEKIT_TOKEN={TOKEN}", "before or after"),
     "the end of a line of JSON": (f'{TOKEN}",', "before or after"),
@@ -142,9 +116,7 @@ NOT_TOKENS = {
     "a URL": (f"wss://livekit.example/rtc?access_token={TOKEN}&auto_subscribe=1", "access_token"),
     "a broken line": (f"{TOKEN[:80]}\n{TOKEN[80:]}", "line break"),
     "a path": ("/run/secrets/token", "if this is a file"),
-    "a path of three parts": ("./token.txt", "if this is a file"),
     "the name of a file": ("token.jwt", "if this is a file"),
-    "half of it": (TOKEN.rpartition(".")[0], "found 2"),
     "a character too many": (TOKEN.replace(".", ".+", 1), "base64url"),
     "padding": (TOKEN + "=", "padded"),
     "a payload that is not JSON": (payload("hello"), "not strict JSON"),
@@ -168,12 +140,6 @@ def test_text_that_is_not_a_token() -> None:
         assert ("padded" if word == "padded" else "malformed", "error") == (finding.code, finding.severity)
         assert word in f"{finding.message} {finding.remedy}"
         assert "eyJ" not in f"{finding.message} {finding.remedy}"
-
-
-def test_whitespace_around_a_token_is_ignored() -> None:
-    """Files and pipes end with a newline, which is not part of the token."""
-    assert inspect(signed(good()), NOW, *PAIR) == inspect(f"\n  {signed(good())}\r\n", NOW, *PAIR)
-    assert inspect(signed(good()), NOW, *PAIR) == inspect(f"\ufeff{signed(good())}\r\n", NOW, *PAIR)
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")

@@ -30,7 +30,6 @@ class Parser(argparse.ArgumentParser):
         self.set_defaults(parser=self)
 
     def parse_all(self, argv: Sequence[str] | None) -> argparse.Namespace:
-        """Parse the whole command line, or exit with status 2."""
         options, rest = self.parse_known_args(argv)
         if rest:
             unknown = [name for name in (word.partition("=")[0] for word in rest) if _OPTION.fullmatch(name)]
@@ -41,7 +40,6 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2 and one line."""
         _output.error(f"{message}; see `{self.prog} --help`")
         self.exit(2)
 
@@ -67,7 +65,6 @@ class VersionAction(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, **keywords)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Print it and exit."""
         from importlib.metadata import version
 
         print(_output.PROGRAM, version("moss-voice-server"))
@@ -79,13 +76,10 @@ REPEATED: dict[str, Any] = {"action": "append", "default": []}
 
 
 class Command(NamedTuple):
-    """One command of the program."""
-
     help: str
     description: str
     epilog: str
-    add: Callable[[Parser], object]
-    """Adds its options."""
+    add: Callable[[Parser], object]  # adds its options
     run: Callable[[argparse.Namespace], int] | None
     """Returns the exit status; `None`: each action of the command has its own."""
     usage: str = "[options]"
@@ -138,11 +132,7 @@ def nonblank(text: str) -> str:
 
 
 def read_file(path: str, field: str, remedy: str, *, stdin: bool = False) -> str:
-    """The text of a file that an option names; with `stdin`, `-` is standard input.
-
-    Raises:
-        InvalidArgument: it cannot be read.
-    """
+    """The text of a file that an option names, or `InvalidArgument`; with `stdin`, `-` is standard input."""
     from .._escape import escape
 
     try:

@@ -44,11 +44,7 @@ def is_given(options: argparse.Namespace) -> bool:
 
 
 def read(options: argparse.Namespace) -> LiveKitCredentials:
-    """The credentials: an option takes precedence over its variable.
-
-    Raises:
-        InvalidArgument: some are missing, set twice or unreadable; the error names all that are missing.
-    """
+    """The credentials: an option takes precedence over its variable. An error names all that are missing."""
     values = _values({"url": options.livekit_url, "api_key": options.api_key, "api_secret": _api_secret(options)})
     missing = [field for field, value in values.items() if value is None]
     if missing:
@@ -60,22 +56,13 @@ def read(options: argparse.Namespace) -> LiveKitCredentials:
 
 
 def read_key_pair(options: argparse.Namespace) -> tuple[str, str | None]:
-    """API key and secret, for verifying a signature; "" and `None` where they are not given.
-
-    Raises:
-        InvalidArgument: one of the two is set twice or unreadable.
-    """
+    """API key and secret, for verifying a signature; "" and `None` where they are not given."""
     key, secret = _values({"api_key": options.api_key, "api_secret": _api_secret(options)}).values()
     return key or "", secret
 
 
 def server(options: argparse.Namespace) -> MossVoiceServerSync:
-    """From the options for LiveKit credentials, else from the Moss API, else from LiveKit's variables.
-
-    Raises:
-        InvalidArgument: no credentials are set, or they are damaged.
-        CredentialsError: the Moss API returned none.
-    """
+    """From the options for LiveKit credentials, else from the Moss API, else from LiveKit's variables."""
     from .._server import MossVoiceServerSync
 
     if not is_given(options):

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ..testing import FakeMoss
     from ._screen import Screen
 
-AGENT_NAME = "local-agent"
-"""The name of the local voice agent, under which its worker registers."""
+AGENT_NAME = "local-agent"  # the name of the local voice agent, under which its worker registers
 
 _INSTALL = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}
 INSTALL = _INSTALL.get(sys.platform, "https://github.com/livekit/livekit/releases")
@@ -37,7 +36,6 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") i
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL leads to this machine."""
     return urlsplit(url).hostname in LOOPBACK
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from .._random import new_room
 from . import _local
 from ._screen import Screen
-
-if TYPE_CHECKING:
-    import argparse
 
 _MASK = "********"
 

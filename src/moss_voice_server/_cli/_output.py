@@ -12,12 +12,10 @@ PROGRAM = "moss-voice-server"
 
 
 def error(text: str) -> None:
-    """Why the command failed."""
     note(f"error: {text}")
 
 
 def warning(text: str) -> None:
-    """What the user should change, although the command goes on."""
     note(f"warning: {text}")
 
 

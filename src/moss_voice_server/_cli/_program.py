@@ -55,7 +55,6 @@ _OPTIONS = {
 
 
 def run(argv: Sequence[str] | None) -> int:
-    """Run a command and return its exit status."""
     parser = _parser()
     try:
         options = parser.parse_all(argv)

@@ -40,11 +40,7 @@ _MARKS: dict[str | bool | None, tuple[str, str, str]] = {
 
 
 class Screen:
-    """A console: colours on a terminal unless NO_COLOR is set, plain text elsewhere.
-
-    Args:
-        names: of all checks that will be shown; they determine the width of their column.
-    """
+    """A console: colours on a terminal unless NO_COLOR is set. `names` of checks determine the width of their column."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
@@ -64,7 +60,6 @@ class Screen:
         self._row((Column(no_wrap=True), mark), (Column(overflow="fold"), Text(text)), padding=0)
 
     def check(self, check: Check) -> None:
-        """One check of `doctor`, with its remedy below it."""
         style = "dim" if check.status == "skip" else ""
         self._row(
             (Column(width=_MARK), self._mark(check.status)),
@@ -77,13 +72,11 @@ class Screen:
         )
 
     def finding(self, finding: Finding) -> None:
-        """One finding of `inspect`, with its remedy below it."""
         mark = self._mark(finding.severity)
         title = Text.assemble((f"{finding.severity} {finding.code}", f"bold {mark.style}"), ": ", finding.message)
         self._row((Column(width=_MARK), mark), (Column(overflow="fold"), self._with_remedy(title, finding.remedy)))
 
     def table(self, columns: Iterable[Column | str], rows: Iterable[Sequence[str]]) -> None:
-        """Rows under headers."""
         table = Table(
             *(Column(each, overflow="fold") if isinstance(each, str) else each for each in columns),
             box=SIMPLE_HEAD,
@@ -97,7 +90,6 @@ class Screen:
         self._print(table)
 
     def claims(self, rows: Iterable[Row]) -> None:
-        """A token's claims as a table."""
         self.table((Column("Claim", no_wrap=True), Column("Value", overflow="fold", style="cyan"), "In words"), rows)
 
     def copyable(self, label: str, value: str) -> None:
@@ -132,11 +124,9 @@ class Screen:
             yield advance
 
     def gap(self) -> None:
-        """An empty line."""
         self._console.print()
 
     def remark(self, text: str) -> None:
-        """A dim line."""
         self._console.print(Text(text, "dim"))
 
     def _mark(self, state: str | bool | None) -> Text:

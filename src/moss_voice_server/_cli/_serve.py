@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import threading
@@ -9,24 +10,20 @@ import webbrowser
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .._dev import echo
 from .._dev.browser_client import ClientBundle
 from .._dev.local_server import HOST, LocalServer, PortTaken, listen
 from .._dev.page_config import PageConfig
 from .._dev.site import TOKEN_PATH, Diagnose, Site
+from .._livekit_credentials import LiveKitCredentials
 from .._random import new_room
 from .._secret import Secret
+from .._server import MossVoiceServerSync
+from ..testing import FakeMoss
 from . import _credential_options, _local, _output
 from ._screen import Screen
-
-if TYPE_CHECKING:
-    import argparse
-
-    from .._livekit_credentials import LiveKitCredentials
-    from .._server import MossVoiceServerSync
-    from ..testing import FakeMoss
 
 _POLL_INTERVAL = 0.5  # seconds between two looks at the web server; a signal interrupts the wait
 # LiveKit prefers workers with a lower load, so a worker of the developer's own gets the jobs before the echo agent.
@@ -34,8 +31,6 @@ _ECHO_LOAD = 0.9999
 
 
 class Started(NamedTuple):
-    """What runs behind the page."""
-
     server: MossVoiceServerSync
     config: PageConfig
     moss: FakeMoss | None = None
@@ -79,7 +74,6 @@ def serve(options: argparse.Namespace, stack: ExitStack) -> int:
 def _real(stack: ExitStack, screen: Screen) -> Started:
     """The real voice agent, with the credentials that the environment names."""
     from .._credentials.config import DEFAULT_API_URL
-    from .._server import MossVoiceServerSync
 
     server = stack.enter_context(MossVoiceServerSync.from_env())
     moss_url = os.environ.get("MOSS_PLATFORM_API_URL") or DEFAULT_API_URL

@@ -83,7 +83,6 @@ _OPTIONS: dict[str, Option] = {
 
 
 def add(parser: Parser) -> None:
-    """Add the options."""
     add_options(parser.add_mutually_exclusive_group(), _MODES)
     add_options(parser, _OPTIONS)
     _credential_options.add(

@@ -54,10 +54,7 @@ _AGENT: dict[str, Option] = {
     "--no-agent": "dispatch no agent",
 }
 _TIMEOUT: dict[str, Option] = {
-    "--agent-timeout TIME": (
-        "how long to wait for it (default: 15s)",
-        {"type": duration, "default": duration("15s")},
-    ),
+    "--agent-timeout TIME": ("how long to wait for it (default: 15s)", {"type": duration, "default": duration("15s")})
 }
 _ENDPOINT: dict[str, Option] = {
     "--endpoint URL": "check this endpoint, too",
@@ -71,7 +68,6 @@ _ENDPOINT: dict[str, Option] = {
 
 
 def add(parser: Parser) -> None:
-    """Add the options."""
     agents = parser.add_argument_group("agent")
     add_options(agents.add_mutually_exclusive_group(), _AGENT)
     add_options(agents, _TIMEOUT)
@@ -86,7 +82,6 @@ def add(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make all checks and print them."""
     from .._doctor import examine, names
 
     chosen = _options(options)

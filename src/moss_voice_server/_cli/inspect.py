@@ -43,13 +43,11 @@ _ARGUMENTS = {
 
 
 def add(parser: Parser) -> None:
-    """Add the arguments."""
     add_options(parser, _ARGUMENTS)
     _credential_options.add(parser, "For the signature; or set the variables named above.", url=False)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Inspect the token and print the result."""
     from .._inspect import inspect
 
     text = options.token

@@ -50,10 +50,7 @@ _WHO: dict[str, Option] = {
         {"type": ttl, "default": ttl("15m")},
     ),
 }
-_MEDIA = {
-    "--no-publish": "publish no audio or video, and send no data",
-    "--no-subscribe": "receive no audio or video",
-}
+_MEDIA = {"--no-publish": "publish no audio or video, and send no data", "--no-subscribe": "receive no audio or video"}
 _DATA: dict[str, Option] = {
     "--publish-data": ("send data messages, even with --no-publish", {"default": None}),
     "--no-publish-data": ("send no data messages", {"dest": "publish_data", "action": "store_false"}),
@@ -84,7 +81,6 @@ _OUTPUT = {
 
 
 def add(parser: Parser) -> None:
-    """Add the options, in the groups of the help text."""
     add_options(parser.add_argument_group("who joins, and where"), _WHO)
     permissions = parser.add_argument_group("permissions", "By default: publish, subscribe and send data.")
     add_options(permissions, _MEDIA)

@@ -39,12 +39,10 @@ _ARGUMENTS: dict[str, Option] = {
 
 
 def add(parser: Parser) -> None:
-    """Add the arguments."""
     add_options(parser, _ARGUMENTS)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read the reports and print each as soon as it is there."""
     from .._server import MossVoiceServerSync
 
     since = _ago(options.since)

@@ -12,22 +12,17 @@ import tempfile
 import threading
 import time
 from base64 import b64decode
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..testing._guarded import guarded
 from ..testing._livekit_binary import cache_folder
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+VERSION = "2.23.0"  # the release of npm's `livekit-client` that the local page is written for
 
-VERSION = "2.23.0"
-"""The release of npm's `livekit-client` that the local page is written for."""
-
-FILE = "livekit-client.umd.js"
-"""The one file that the page loads."""
+FILE = "livekit-client.umd.js"  # the one file that the page loads
 
 INTEGRITY = "sha384-HkA7rQNo8H04l1p4zoXX1Cy+h9YoYp8LvKt4vfMFhv4KFk07UkrNwIUnyBum8Pw6"
 """The hash of that file in W3C's Subresource Integrity format; no other file is ever served or run."""
@@ -35,8 +30,7 @@ INTEGRITY = "sha384-HkA7rQNo8H04l1p4zoXX1Cy+h9YoYp8LvKt4vfMFhv4KFk07UkrNwIUnyBum
 CDN = f"https://cdn.jsdelivr.net/npm/livekit-client@{VERSION}/dist/{FILE}"
 """Where the page loads the file when this machine has neither the file nor npm."""
 
-VENDOR = Path(__file__).parent / "page" / "vendor"
-"""The folder in a built wheel; a clone lacks it."""
+VENDOR = Path(__file__).parent / "page" / "vendor"  # the folder in a built wheel; a clone lacks it
 
 _LICENSE = "LICENSE"
 _LARGEST = 4 << 20  # bytes that are read of a file in the package; the client has 0.6 MiB
@@ -50,13 +44,7 @@ class ClientError(RuntimeError):
 
 
 class ClientBundle:
-    """The file for one run of the local page: found at once, or fetched by npm while the page is served.
-
-    Args:
-        environ: `PATH` locates npm, `XDG_CACHE_HOME` the cache folder; npm reads its settings there.
-        vendor: the folder in a wheel.
-        timeout: seconds for npm.
-    """
+    """The file for one run of the local page: found at once, or fetched by npm while the page is served."""
 
     def __init__(
         self, environ: Mapping[str, str] = os.environ, *, vendor: Path = VENDOR, timeout: float = 60.0
@@ -80,7 +68,6 @@ class ClientBundle:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop npm, if it still runs."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -98,23 +85,9 @@ class ClientBundle:
 
 
 def fetch(
-    folder: Path,
-    environ: Mapping[str, str] = os.environ,
-    *,
-    timeout: float = 60.0,
-    stop: threading.Event | None = None,
+    folder: Path, environ: Mapping[str, str] = os.environ, *, timeout: float = 60.0, stop: threading.Event | None = None
 ) -> Path:
-    """Fetch the file and its license into `folder` with npm, check the hash, and return the folder.
-
-    Args:
-        folder: created if missing.
-        environ: npm's environment.
-        timeout: seconds for npm.
-        stop: when it is set, npm is stopped.
-
-    Raises:
-        ClientError: npm is absent or fails, or its file is not the pinned one.
-    """
+    """Fetch the file and its license into `folder` with npm within `timeout` seconds, and check the hash."""
     npm = _npm(environ)
     if npm is None:
         raise ClientError("npm was not found on PATH: install Node.js (https://nodejs.org), which includes it")

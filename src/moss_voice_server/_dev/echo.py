@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from .worker import Job
 
-EXTRA = 'pip install "moss-voice-server[cli,agent]"'
-"""The command that installs what it needs."""
+EXTRA = 'pip install "moss-voice-server[cli,agent]"'  # the command that installs what it needs
 
 _RETRY_DELAY = 2.0  # seconds until it connects again
 _STOP_TIMEOUT = 10.0  # seconds; leaving a room takes some milliseconds
@@ -33,7 +32,6 @@ class EchoError(RuntimeError):
 
 
 def is_installed() -> bool:
-    """Whether the packages of the extra are installed."""
     try:
         return all(find_spec(name) is not None for name in ("livekit.rtc", "livekit.protocol", "websockets"))
     except ModuleNotFoundError:  # `livekit` itself is missing
@@ -47,14 +45,12 @@ class Tasks:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run it in the background."""
         task = asyncio.ensure_future(work)
         self._running.add(task)
         task.add_done_callback(self._on_done)
         return task
 
     async def cancel(self) -> None:
-        """Cancel all, and wait for their end."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -72,14 +68,9 @@ class EchoAgent(Sealed):
     last person. It runs on its own thread, while the context lasts, and registers again after a broken connection.
 
     Args:
-        url: the LiveKit server, ws, wss, http or https.
-        api_key, api_secret: LiveKit credentials.
         names: agent names to register under; "" is an unnamed worker, for automatic dispatch.
         load: from 0 to 1; LiveKit prefers other workers of the same name with a lower load.
-        timeout: seconds within which all workers must have registered.
-
-    Raises:
-        EchoError: on entering, when a package is missing, or a worker did not register in time.
+        timeout: seconds within which all workers must have registered, else entering fails with `EchoError`.
     """
 
     def __init__(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from typing import TYPE_CHECKING
 
 from livekit import rtc
 
 from .echo import Tasks
 from .turns import TurnDetector
-
-if TYPE_CHECKING:
-    from .worker import Job
+from .worker import Job
 
 _RATE = 48_000
 _PIECE = _RATE // 50  # samples that are received and played at a time: 20 ms

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 HOST = "127.0.0.1"
-DEFAULT_PORT = 7877
-"""Tried first: a browser stores the permission for the microphone by host and port."""
+DEFAULT_PORT = 7877  # tried first: a browser stores the permission for the microphone by host and port
 
 _GRACE = 1  # seconds for unfinished responses when it stops
 _START_TIMEOUT = 10.0  # seconds; uvicorn starts within a few milliseconds
@@ -26,13 +25,7 @@ class PortTaken(OSError):
 
 
 def listen(port: int | None = None) -> socket.socket:
-    """A socket that listens on `port` of loopback.
-
-    0 is any free port; `None` is `DEFAULT_PORT`, or any free port when that one is taken.
-
-    Raises:
-        PortTaken: the requested port is not available.
-    """
+    """A socket that listens on a port of loopback: 0 is any free one, `None` the `DEFAULT_PORT` or, if it is taken, any."""
     if port is None:
         try:
             return listen(DEFAULT_PORT)
@@ -93,7 +86,6 @@ class LocalServer(uvicorn.Server):
         return self._has_ended.wait(timeout)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Uvicorn's, which then reports that it has started."""
         await super().startup(sockets=sockets)
         self._has_started.set()
 

@@ -8,21 +8,15 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moss_voice_server._random import new_guest
 from moss_voice_server.asgi import token_app
-from moss_voice_server.endpoint import Admission, TokenRequest
+from moss_voice_server.endpoint import Admission, Server, TokenRequest
 from moss_voice_server.grants import ParticipantInfo
 
-from .browser_client import FILE, INTEGRITY
-from .page_config import content_security_policy
-
-if TYPE_CHECKING:
-    from moss_voice_server.endpoint import Server
-
-    from .browser_client import ClientBundle
-    from .page_config import PageConfig
+from .browser_client import FILE, INTEGRITY, ClientBundle
+from .page_config import PageConfig, content_security_policy
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,15 +32,7 @@ AUTOMATIC = "dispatch=automatic"
 _DIAGNOSE_PATH = "/diagnose"
 _TEXT = "text/plain; charset=utf-8"
 _SCRIPT = "text/javascript; charset=utf-8"
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-    **{
-        f"/{name}.js": (f"{name}.js", _SCRIPT)
-        for name in ("page", "options", "view", "words", "picture", "absence", "endpoint", "room", "meter", "token")
-    },
-}
+_KINDS = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "js": _SCRIPT}
 _CLIENT_WAIT = 90.0  # seconds that a browser waits for the client; npm's own timeout is shorter
 _MAX_ORIGINS = 16  # pages of other ports on this machine, whose token endpoints are kept
 _MAX_BODY = 16_384  # bytes
@@ -55,15 +41,10 @@ _LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,
 
 
 class Site:
-    """The application.
+    """The application. `diagnose` finds out why the developer's own endpoint fails, given an Authorization header or "".
 
-    Args:
-        server: creates the tokens.
-        config: what the page shows.
-        client: LiveKit's JavaScript client.
-        port: our port; other Host headers are refused, since the page of a stranger, whose name resolves to this
-            machine (DNS rebinding), sends its own.
-        diagnose: finds out why the developer's own endpoint fails, given an Authorization header or "".
+    Hosts other than ours are refused: the page of a stranger, whose name resolves to this machine (DNS rebinding), sends
+    its own.
     """
 
     def __init__(
@@ -76,12 +57,14 @@ class Site:
         self._url = f"http://127.0.0.1:{port}/"
         self._diagnose = diagnose
         # Resources, not paths: the package may be in a zip file.
-        page = resources.files(__package__) / "page"
-        self._files = {path: ((page / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
+        self._files: dict[str, tuple[bytes, str]] = {}
+        for file in (resources.files(__package__) / "page").iterdir():
+            kind = _KINDS.get(file.name.rpartition(".")[2])
+            if kind is not None:
+                self._files["/" if file.name == "index.html" else f"/{file.name}"] = (file.read_bytes(), kind)
         self._token_app = lru_cache(_MAX_ORIGINS)(self._new_token_app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         is_ours = headers.get(b"host", "").lower() in self._hosts
         if is_ours and scope["path"] == TOKEN_PATH:

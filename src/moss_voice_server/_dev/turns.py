@@ -13,11 +13,7 @@ _SHORTEST = 0.05  # seconds of loud pieces; a click is shorter
 
 
 class TurnDetector:
-    """Cuts one speaker's sound into turns.
-
-    Args:
-        rate: samples per second.
-    """
+    """Cuts one speaker's sound, of `rate` samples per second, into turns."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -25,7 +21,6 @@ class TurnDetector:
         self.reset()
 
     def reset(self) -> None:
-        """Drop the sound so far."""
         self._lead_in.clear()
         self._turn: array[int] = array("h")
         self._loud = 0

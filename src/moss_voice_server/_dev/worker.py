@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from livekit.protocol import agent, models
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from moss_voice_server._token.signing import Signer
 from moss_voice_server._urls import LOOPBACK
-
-if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
 
 _DISPLAY_NAME = "Echo"  # in the room
 _TOKEN_TTL = 600  # seconds; checked when the worker connects, and never again
@@ -23,8 +20,6 @@ _TIMEOUT = 10.0  # seconds for connecting, and for closing
 
 
 class Job(NamedTuple):
-    """One room to join."""
-
     id: str
     url: str
     token: str
@@ -32,27 +27,17 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Worker:
-    """One connection of a worker to a LiveKit server."""
-
-    url: str
-    """The LiveKit server's URL: ws or wss, without a trailing slash."""
+    url: str  # the LiveKit server's URL: ws or wss, without a trailing slash
     signer: Signer
-    agent_name: str
-    """Dispatches that name it reach this worker; "": automatic dispatch does."""
-    load: float
-    """From 0 to 1; LiveKit prefers workers with a lower load."""
-    on_registered: Callable[[], None]
-    """Called when LiveKit can dispatch this worker."""
+    agent_name: str  # dispatches that name it reach this worker; "": automatic dispatch does
+    load: float  # from 0 to 1; LiveKit prefers workers with a lower load
+    on_registered: Callable[[], None]  # called when LiveKit can dispatch this worker
     on_job: Callable[[Job], None]
     on_termination: Callable[[str], None]
     """Called with the ID of a job that LiveKit ends, for example because its dispatch was deleted."""
 
     async def serve(self) -> None:
-        """Connect, register, and accept every job until the connection closes.
-
-        Raises:
-            OSError, websockets.exceptions.WebSocketException: the connection failed or broke.
-        """
+        """Connect, register, and accept every job until the connection closes or fails."""
         async with connect(
             f"{self.url}/agent?protocol=1",
             additional_headers={"Authorization": f"Bearer {self._token()}"},

@@ -28,13 +28,12 @@ _LINKS: Mapping[str, Callable[[Found], Verdict]] = {
     "token.v1": livekit_server.token_v1,
     "clock": clock_offset.clock,
     "join": join.judge,
-    "dispatch.named": dispatch.named,
-    "dispatch.unnamed": dispatch.unnamed,
+    "dispatch.named": lambda found: dispatch.judge(found)[0],
+    "dispatch.unnamed": lambda found: dispatch.judge(found)[1],
 }
 
 
 def names(options: Options) -> tuple[str, ...]:
-    """The names of all checks that `examine` makes."""
     return (*_LINKS, *endpoint.JUDGES) if options.endpoint else tuple(_LINKS)
 
 

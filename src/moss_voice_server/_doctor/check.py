@@ -19,16 +19,12 @@ Value = TypeVar("Value")
 class Check(NamedTuple):
     """One check. No text contains a secret, a token or a response body."""
 
-    name: str
-    """Stable: the link of the chain, and its part after a dot, such as `livekit.tls`."""
+    name: str  # stable: the link of the chain, and its part after a dot, such as `livekit.tls`
     status: Status
     """`fail`: calls do not work. `warn`: they work, but not for everyone or not for long. `skip`: not checked."""
-    detail: str
-    """What was tried, and the result."""
-    remedy: str = ""
-    """What to do, where something is wrong."""
-    ms: float = 0.0
-    """Milliseconds that it took."""
+    detail: str  # what was tried, and the result
+    remedy: str = ""  # what to do, where something is wrong
+    ms: float = 0.0  # milliseconds that it took
 
 
 class Verdict(NamedTuple):
@@ -37,12 +33,10 @@ class Verdict(NamedTuple):
     status: Status
     detail: str
     remedy: str = ""
-    seconds: float | None = None
-    """How long it took, where the judge has measured that."""
+    seconds: float | None = None  # how long it took, where the judge has measured that
 
     @property
     def text(self) -> str:
-        """Detail and remedy on one line."""
         return f"{self.detail}: {self.remedy}" if self.remedy else self.detail
 
 

@@ -38,7 +38,6 @@ class ClockOffset(NamedTuple):
 
 
 def clock(found: Found) -> Verdict:
-    """The verdict about the offsets found."""
     if not found.offsets:
         need(found.unchecked)
     return judge(found.offsets)

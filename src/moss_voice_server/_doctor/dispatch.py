@@ -21,27 +21,13 @@ _START = "start the worker with this LiveKit's URL and keys"
 
 
 class Outcome(NamedTuple):
-    """What happened in one room."""
-
-    identity: str | None = None
-    """The identity of the agent that joined; `None`: none did."""
-    seconds: float = 0.0
-    """How long it took, or how long the doctor waited."""
-    trouble: Verdict | None = None
-    """Why the room could not be joined."""
+    identity: str | None = None  # the identity of the agent that joined; `None`: none did
+    seconds: float = 0.0  # how long it took, or how long the doctor waited
+    trouble: Verdict | None = None  # why the room could not be joined
 
 
-def named(found: Found) -> Verdict:
-    """Opens both rooms at the same time, and judges the one whose token names the agent."""
-    return _verdicts(found)[0]
-
-
-def unnamed(found: Found) -> Verdict:
-    """Judges the room whose token names no agent."""
-    return _verdicts(found)[1]
-
-
-def _verdicts(found: Found) -> tuple[Verdict, Verdict]:
+def judge(found: Found) -> tuple[Verdict, Verdict]:
+    """The rooms whose tokens name the agent and no agent; both are opened at the first call, at the same time."""
     join.require(found)
     if not found.options.agents:
         raise Ended(skip("skipped by --no-agent"))

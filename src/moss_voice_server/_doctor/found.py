@@ -19,32 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Found:
-    """What one run of the doctor knows."""
-
     options: Options
-    statuses: dict[str, Status] = field(default_factory=dict)
-    """Of the checks so far."""
+    statuses: dict[str, Status] = field(default_factory=dict)  # of the checks so far
     targets: dict[str, Target | str] = field(default_factory=dict)
     """The servers, by their links; or the reason why there is nothing to reach."""
-    config: Config | None = None
-    """The settings of the Moss API."""
-    unchecked: LiveKitCredentials | None = None
-    """LiveKit credentials of any form."""
-    setting: str = ""
-    """Where their URL is set, for remedies."""
-    credentials: LiveKitCredentials | None = None
-    """The same, where tokens can be created with them."""
-    server: Target | None = None
-    """The LiveKit server, if it answers."""
+    config: Config | None = None  # the settings of the Moss API
+    unchecked: LiveKitCredentials | None = None  # LiveKit credentials of any form
+    setting: str = ""  # where their URL is set, for remedies
+    credentials: LiveKitCredentials | None = None  # the same, where tokens can be created with them
+    server: Target | None = None  # the LiveKit server, if it answers
     offsets: list[ClockOffset] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     """What happened in the rooms of the named and the unnamed agent."""
-    client: Client | None = None
-    """Calls the token endpoint."""
-    reply: Reply | None = None
-    """The endpoint's first 2xx response."""
-    second: IssuedToken | None = None
-    """The token of the endpoint's second session."""
+    client: Client | None = None  # calls the token endpoint
+    reply: Reply | None = None  # the endpoint's first 2xx response
+    second: IssuedToken | None = None  # the token of the endpoint's second session
 
     def target(self, link: str) -> Target:
         """The server of a link; without it the check ends."""
@@ -54,7 +43,6 @@ class Found:
         return need(target)
 
     def status(self, name: str) -> Status:
-        """The status of an earlier check."""
         return self.statuses[name]
 
     def is_reached(self, link: str) -> bool:

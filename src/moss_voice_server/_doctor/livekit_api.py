@@ -20,11 +20,7 @@ _ADMIN_TTL = 60.0  # seconds: such a token goes to the server only
 
 
 def join_token(found: Found, room: str, *agents: str, ttl: float = _TTL) -> str:
-    """A participant's token for `room`, which LiveKit deletes a second after the last participant left.
-
-    Raises:
-        InvalidArgument: LiveKit does not accept an agent's name.
-    """
+    """A participant's token for `room`, which LiveKit deletes a second after the last participant left."""
     signer = _signer(found)
     config = {"departure_timeout": 1, "empty_timeout": 10}
     participant = ParticipantInfo("doctor")

@@ -65,11 +65,7 @@ def url(found: Found) -> Verdict:
 
 
 def livekit_url(name: str, url: str) -> str:
-    """The URL of a LiveKit server in normal form, without a trailing slash.
-
-    Raises:
-        InvalidArgument: it is not such a URL.
-    """
+    """The URL of a LiveKit server in normal form, without a trailing slash, or `InvalidArgument`."""
     return check_url(name, Secret(url), secure=("wss", "https"), plain=("ws", "http")).rstrip("/")
 
 
@@ -150,13 +146,7 @@ def validate(url: str, token: str, timeout: float = 5.0) -> Verdict:
 
 
 def judge_token(server: Target, token: str, timeout: float) -> Verdict:
-    """What the response of `/rtc/validate` means.
-
-    Never repeats the response: LiveKit up to 1.13.5 includes the whole token when it refuses one.
-
-    Raises:
-        Ended: there is no response.
-    """
+    """What `/rtc/validate` answers, never repeated: LiveKit up to 1.13.5 includes the whole token when it refuses one."""
     response = _ask(server, "/rtc/validate", token, timeout)
     body, status = response.body.reveal(), response.status
     tried = f"GET /rtc/validate: HTTP {status}"

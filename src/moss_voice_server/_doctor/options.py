@@ -42,24 +42,15 @@ class Redactor(Sealed):
 class Options:
     """What to check. Times are in seconds."""
 
-    environ: Mapping[str, str] = field(repr=False)
-    """The environment that contains the credentials."""
-    credentials: LiveKitCredentials | None = None
-    """Credentials to use instead of the environment's."""
-    agent_name: str | None = None
-    """The agent that must join; `None`: the one that Moss names; "": an unnamed worker."""
-    agents: bool = True
-    """Whether to dispatch agents."""
+    environ: Mapping[str, str] = field(repr=False)  # the environment that contains the credentials
+    credentials: LiveKitCredentials | None = None  # credentials to use instead of the environment's
+    agent_name: str | None = None  # the agent that must join; `None`: the one that Moss names; "": an unnamed worker
+    agents: bool = True  # whether to dispatch agents
     agent_timeout: float = 15.0
-    endpoint: str = ""
-    """URL of a token endpoint to check; "" for none."""
+    endpoint: str = ""  # URL of a token endpoint to check; "" for none
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Request headers that authenticate at the endpoint."""
-    origin: str = ""
-    """The origin of the page that calls the endpoint."""
-    timeout: float = 5.0
-    """For each request."""
-    now: Callable[[], float] = time.time
-    """Seconds since 1970, for tokens and clock offsets."""
-    redactor: Redactor = field(default_factory=Redactor)
-    """Masks every secret that the checks come across."""
+    origin: str = ""  # the origin of the page that calls the endpoint
+    timeout: float = 5.0  # for each request
+    now: Callable[[], float] = time.time  # seconds since 1970, for tokens and clock offsets
+    redactor: Redactor = field(default_factory=Redactor)  # masks every secret that the checks come across

@@ -26,30 +26,19 @@ JOIN_FAILURE = 7  # DisconnectReason
 
 
 class Refused(NamedTuple):
-    """Why there is no connection."""
-
-    reason: int | str
-    """The HTTP status, or `handshake`, `timeout`, `tls` or `connection`."""
+    reason: int | str  # the HTTP status, or `handshake`, `timeout`, `tls` or `connection`
 
 
 class Joined(NamedTuple):
-    """The server's first message."""
-
     version: str
-    agents: tuple[str, ...]
-    """Identities of the agents that are in the room already."""
+    agents: tuple[str, ...]  # identities of the agents that are in the room already
 
 
 class Left(NamedTuple):
-    """The end of the connection."""
-
-    reason: int
-    """LiveKit's `DisconnectReason`; 0 where it gave none."""
+    reason: int  # LiveKit's `DisconnectReason`; 0 where it gave none
 
 
 class Agents(NamedTuple):
-    """Agents that joined the room."""
-
     agents: tuple[str, ...]
 
 
@@ -57,8 +46,6 @@ Message = Joined | Left | Agents | None
 
 
 class Signal:
-    """One participant's connection."""
-
     def __init__(self, socket: ClientConnection, opened: ExitStack) -> None:
         self._socket = socket
         self._opened = opened
@@ -80,7 +67,6 @@ class Signal:
                 yield read(frame) if isinstance(frame, bytes) else None
 
     def close(self) -> None:
-        """Leave the room."""
         with suppress(Exception):
             self._socket.send(_LEAVE)
         with suppress(Exception):
@@ -88,7 +74,6 @@ class Signal:
 
 
 def connect(server: Target, token: str, timeout: float) -> Signal | Refused:
-    """Joins the room that the token names."""
     from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.sync.client import connect
 

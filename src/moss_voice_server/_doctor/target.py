@@ -17,46 +17,36 @@ _PEERS = {"moss": "the Moss API", "livekit": "LiveKit", "endpoint": "the token e
 class Target(NamedTuple):
     """A server to reach, and where its URL is set."""
 
-    link: str
-    """The link of the chain: `moss`, `livekit` or `endpoint`."""
-    url: str
-    """As it is set; LiveKit's without a trailing slash."""
-    setting: str = "LiveKit's URL"
-    """The setting that the URL comes from, for remedies."""
+    link: str  # the link of the chain: `moss`, `livekit` or `endpoint`
+    url: str  # as it is set; LiveKit's without a trailing slash
+    setting: str = "LiveKit's URL"  # the setting that the URL comes from, for remedies
 
     @property
     def http(self) -> str:
-        """The URL for HTTP requests."""
         return "http" + self.url[2:] if self.url.startswith("ws") else self.url
 
     @property
     def websocket(self) -> str:
-        """The URL for WebSockets."""
         return "ws" + self.url[4:] if self.url.startswith("http") else self.url
 
     @property
     def origin(self) -> str:
-        """The URL without its path."""
         return "{0.scheme}://{0.netloc}".format(urlsplit(self.http))
 
     @property
     def host(self) -> str:
-        """The host name or IP address."""
         return urlsplit(self.url).hostname or ""
 
     @property
     def host_and_port(self) -> str:
-        """Host and port, as a URL contains them."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_secure(self) -> bool:
-        """Whether it uses TLS."""
         return urlsplit(self.url).scheme in ("https", "wss")
 
     @property
     def port(self) -> int:
-        """The port, by default the scheme's."""
         return urlsplit(self.url).port or (443 if self.is_secure else 80)
 
     @property
@@ -68,11 +58,7 @@ class Target(NamedTuple):
     def send(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, timeout: float
     ) -> Response:
-        """The response, whatever its status. Redirects are not followed.
-
-        Raises:
-            Ended: there is no response; the check fails.
-        """
+        """The response, whatever its status; without one the check ends. Redirects are not followed."""
         from .._http.client import send
 
         request = Request(
@@ -90,5 +76,4 @@ class Target(NamedTuple):
         return answer
 
     def failure(self, error: TransportError) -> Verdict:
-        """Why there is no response."""
         return fail(f"{self.host_and_port}: {error.message}", error.remedy or "check that server's health and log")

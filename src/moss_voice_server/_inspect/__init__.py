@@ -20,19 +20,17 @@ from .room import room
 from .signature import RULES as SIGNATURE
 from .signature import Signed
 
-__all__ = ["Finding", "Inspection", "Severity", "inspect", "inspect_claims", "read"]
+__all__ = ["Finding", "Inspection", "Severity", "inspect", "read"]
 
 
 class Inspection(NamedTuple):
     """A token's claims, with secrets masked, and all findings, the most severe first."""
 
-    claims: dict[str, Any] | None
-    """`None` where the text is not a token."""
+    claims: dict[str, Any] | None  # `None` where the text is not a token
     findings: list[Finding]
 
     @property
     def ok(self) -> bool:
-        """Whether no finding is an error."""
         return not any(finding.severity == "error" for finding in self.findings)
 
 
@@ -45,14 +43,14 @@ def inspect(text: str, now: float, api_key: str = "", api_secret: str | None = N
     if isinstance(token, Finding):
         return Inspection(None, [token])
     signed = Signed(token, api_key, api_secret)
-    found = [*apply(SIGNATURE, signed), *inspect_claims(token.claims, now, size_of(token))]
+    found = [*apply(SIGNATURE, signed), *_in_claims(token.claims, now, size_of(token))]
     if any(finding.code == "swapped" for finding in found):  # includes the other
         found = [finding for finding in found if finding.code != "secret_as_key"]
-    return Inspection(_masked(token.claims, signed), _ordered(found))
+    found.sort(key=lambda finding: ORDER.index(finding.severity))
+    return Inspection(_masked(token.claims, signed), found)
 
 
-def inspect_claims(claims: Mapping[str, Any], now: float, length: int = 0) -> list[Finding]:
-    """What is wrong with the claims of a token of `length` bytes, the most severe first."""
+def _in_claims(claims: Mapping[str, Any], now: float, length: int) -> list[Finding]:
     values, found = spelling.read("", claims, spelling.CLAIMS)
     video: dict[str, Any] = {}
     if isinstance(values.get("video"), dict):
@@ -60,11 +58,7 @@ def inspect_claims(claims: Mapping[str, Any], now: float, length: int = 0) -> li
         found += misspelled
     facts = Facts(values, video, now, length)
     rules = (*times.RULES, *participant.RULES)
-    return _ordered([*found, *spelling.types(values, video), *apply(rules, facts), *grants(facts), *room(facts)])
-
-
-def _ordered(findings: list[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
+    return [*found, *spelling.types(values, video), *apply(rules, facts), *grants(facts), *room(facts)]
 
 
 def _masked(claims: Mapping[str, Any], signed: Signed) -> dict[str, Any]:

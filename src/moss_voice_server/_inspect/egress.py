@@ -16,7 +16,6 @@ def credentials(egress: object) -> list[str]:
 
 
 def masked(value: Any) -> Any:
-    """The same value with each credential masked."""
     if isinstance(value, dict):
         return {name: MASK if is_credential(name, item) else masked(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -13,16 +13,10 @@ _SERVER_GRANTS = ("agent", "roomCreate", "roomAdmin", "roomList", "roomRecord", 
 
 
 class Facts(NamedTuple):
-    """What the rules judge."""
-
-    claims: Mapping[str, Any]
-    """By the names that LiveKit reads."""
-    video: Mapping[str, Any]
-    """The video grant in the same form; {} where there is none."""
-    now: float
-    """Seconds since 1970."""
-    size: int = 0
-    """Bytes of the whole token."""
+    claims: Mapping[str, Any]  # by the names that LiveKit reads
+    video: Mapping[str, Any]  # the video grant in the same form; {} where there is none
+    now: float  # seconds since 1970
+    size: int = 0  # bytes of the whole token
 
     def text(self, name: str) -> str:
         """A claim that is a string; "" for anything else."""
@@ -36,7 +30,6 @@ class Facts(NamedTuple):
 
     @property
     def can_join(self) -> bool:
-        """Whether the token grants joining."""
         return self.video.get("roomJoin") is True
 
     @property

@@ -14,8 +14,7 @@ _KINDS: dict[type, str] = {dict: "an object", list: "an array", str: "a string",
 class Finding(NamedTuple):
     """One finding. Its texts quote names of claims, never their values or a secret."""
 
-    code: str
-    """Stable name of the rule."""
+    code: str  # stable name of the rule
     severity: Severity
     """`error`: LiveKit rejects the token, ignores part of it, or the token exposes a secret. `warning`: the token works, but
     probably not as intended. `info`: worth knowing."""
@@ -24,8 +23,6 @@ class Finding(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One row of a table of rules."""
-
     code: str
     severity: Severity
     found: Callable[[Any], bool | str | Iterable[str] | None]
@@ -43,7 +40,6 @@ def apply(rules: Iterable[Rule], facts: Any, where: str = "") -> Iterator[Findin
 
 
 def kind(value: object) -> str:
-    """The JSON type of a value."""
     return "null" if value is None else _KINDS.get(type(value), "a number")
 
 

@@ -28,7 +28,6 @@ _BACKEND_ONLY = "remove it from participants' tokens; only a backend needs it"
 
 
 def grants(facts: Facts) -> Iterator[Finding]:
-    """What is wrong with the grants."""
     yield from apply(_KIND_OF_TOKEN, facts)
     if facts.can_join:
         yield from apply(_JOINING, facts)

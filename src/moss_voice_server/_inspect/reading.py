@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from .. import _jwt
 from .._jwt import Token
@@ -48,36 +49,35 @@ def _is_base64url(token: str) -> bool:
     return all(map(_PART.fullmatch, _parts(token)))
 
 
+_malformed = partial(Rule, "malformed", "error")
 # The first that applies counts.
 # fmt: off
 _SHAPES = (
-    Rule("malformed", "error", lambda token: not token, "the text is empty", _COPY),
-    Rule("malformed", "error", lambda token: "\0" in token, "the text is UTF-16, as PowerShell writes files, or binary",
-         "save it as UTF-8"),
-    Rule("malformed", "error", lambda token: _BEARER.match(token) is not None, "this is a header, not a token",
-         "remove the word Bearer and everything before it"),
-    Rule("malformed", "error", lambda token: token[0] in "\"'", "the token is in quotes", "remove the quotes"),
-    Rule("malformed", "error", lambda token: _RESPONSE.match(token) is not None, "this is a token endpoint's whole response",
-         "use the value of its field participant_token"),
-    Rule("malformed", "error", lambda token: token[0] == "{", "this is a JSON object, not a token", _COPY),
-    Rule("malformed", "error", lambda token: "access_token=" in token, "this is a URL, not a token",
-         "use the value of its parameter access_token, up to the next &"),
-    Rule("malformed", "error", lambda token: any(char.isspace() for char in token),
-         "the token contains a line break or other whitespace",
-         "put it on one line: terminals and email programs break long lines"),
-    Rule("malformed", "error", lambda token: _PATH.fullmatch(token) is not None,
-         "this is not a JSON Web Token: expected three parts separated by dots", "if this is a file, pass its content"),
-    Rule("malformed", "error", lambda token: len(_parts(token)) == 5 and _is_base64url(token),
-         "this is an encrypted token (JWE, RFC 7516); LiveKit accepts signed tokens only",
-         "sign with HS256 and the API secret, and do not encrypt"),
-    Rule("malformed", "error", lambda token: str(len(_parts(token))) if len(_parts(token)) != 3 else None,
-         "this is not a JSON Web Token: expected three parts separated by dots, found {}", _COPY),
+    _malformed(lambda token: not token, "the text is empty", _COPY),
+    _malformed(lambda token: "\0" in token, "the text is UTF-16, as PowerShell writes files, or binary", "save it as UTF-8"),
+    _malformed(lambda token: _BEARER.match(token) is not None, "this is a header, not a token",
+               "remove the word Bearer and everything before it"),
+    _malformed(lambda token: token[0] in "\"'", "the token is in quotes", "remove the quotes"),
+    _malformed(lambda token: _RESPONSE.match(token) is not None, "this is a token endpoint's whole response",
+               "use the value of its field participant_token"),
+    _malformed(lambda token: token[0] == "{", "this is a JSON object, not a token", _COPY),
+    _malformed(lambda token: "access_token=" in token, "this is a URL, not a token",
+               "use the value of its parameter access_token, up to the next &"),
+    _malformed(lambda token: any(char.isspace() for char in token),
+               "the token contains a line break or other whitespace",
+               "put it on one line: terminals and email programs break long lines"),
+    _malformed(lambda token: _PATH.fullmatch(token) is not None,
+               "this is not a JSON Web Token: expected three parts separated by dots", "if this is a file, pass its content"),
+    _malformed(lambda token: len(_parts(token)) == 5 and _is_base64url(token),
+               "this is an encrypted token (JWE, RFC 7516); LiveKit accepts signed tokens only",
+               "sign with HS256 and the API secret, and do not encrypt"),
+    _malformed(lambda token: str(len(_parts(token))) if len(_parts(token)) != 3 else None,
+               "this is not a JSON Web Token: expected three parts separated by dots, found {}", _COPY),
     Rule("padded", "error", lambda token: any(part.endswith("=") for part in _parts(token)),
          "a part of the token is padded with =; LiveKit answers 401 (RFC 7515, section 2: no padding)",
          "strip the = when the token is created, or use a JWT library"),
-    Rule("malformed", "error", lambda token: not _is_base64url(token) and _INSIDE.search(token) is not None,
-         "there is text before or after the token", "copy only the token: letters, digits, - and _, and the two dots"),
-    Rule("malformed", "error", lambda token: not _is_base64url(token), "the token contains a character that is not base64url",
-         _COPY),
+    _malformed(lambda token: not _is_base64url(token) and _INSIDE.search(token) is not None,
+               "there is text before or after the token", "copy only the token: letters, digits, - and _, and the two dots"),
+    _malformed(lambda token: not _is_base64url(token), "the token contains a character that is not base64url", _COPY),
 )
 # fmt: on

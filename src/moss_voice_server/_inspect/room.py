@@ -27,7 +27,6 @@ _RESTART_POLICIES = (None, "", "JRP_ON_FAILURE", "JRP_NEVER", 0, 1)
 
 
 def room(facts: Facts) -> Iterator[Finding]:
-    """What is wrong with `roomConfig` and `roomPreset`."""
     config = facts.claims.get("roomConfig")
     if config is not None and not isinstance(config, dict):
         return  # reported as a wrong type

@@ -21,13 +21,11 @@ class Signed(NamedTuple):
     """A token, and the API key and secret to check it with."""
 
     token: Token
-    api_key: str = ""
-    """Empty: only the signature is checked."""
+    api_key: str = ""  # empty: only the signature is checked
     api_secret: str | None = None
 
     @property
     def iss(self) -> str:
-        """The API key that the token names."""
         key = self.token.claims.get("iss")
         return key if isinstance(key, str) else ""
 
@@ -37,7 +35,6 @@ class Signed(NamedTuple):
         return self.token.header.get("alg") != "HS256" or len(self.token.signature) == _SIZE
 
     def is_secret(self, text: str) -> bool:
-        """Whether a text is the secret."""
         secret = (self.api_secret or "").encode("utf-8", "surrogatepass")
         return self.api_secret is not None and compare_digest(text.encode("utf-8", "surrogatepass"), secret)
 
@@ -47,7 +44,6 @@ class Signed(NamedTuple):
         return bool(self.api_key and self.iss) and self.iss != self.api_key and not self.is_secret(self.iss)
 
     def holds_secret(self, value: object) -> bool:
-        """Whether a claim's value contains the secret."""
         if isinstance(value, dict):
             return any(self.holds_secret(each) for each in (*value, *value.values()))
         if isinstance(value, list):

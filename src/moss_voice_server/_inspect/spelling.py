@@ -127,7 +127,6 @@ def mismatch(name: str, value: object, expected: str) -> Iterator[Finding]:
 
 
 def wrong_type(name: str, value: object, expected: str) -> Finding:
-    """The finding for a value of a wrong type."""
     found = kind(value)
     if expected == TEXTS and isinstance(value, list):
         found = "an array with other values"

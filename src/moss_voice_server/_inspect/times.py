@@ -8,8 +8,7 @@ from .._duration import format_duration
 from .facts import Facts, seconds
 from .finding import Rule, kind
 
-LEEWAY = 60.0
-"""Seconds by which clocks may differ: livekit/protocol auth/verifier.go."""
+LEEWAY = 60.0  # seconds by which clocks may differ: livekit/protocol auth/verifier.go
 
 _SHORT, _LONG = 60.0, 24 * 3600.0  # seconds: the range that this package allows
 _TIMES = ("exp", "nbf", "iat")

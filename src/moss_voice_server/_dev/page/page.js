@@ -35,7 +35,7 @@ function setState(name, text) {
   if (!inside) {
     at("hear-button").hidden = true;
     at("my-note").textContent = "not connected";
-    at("my-heard").textContent = at("agent-heard").textContent = "";
+    at("my-heard").textContent = "";
     showAgent("", "");
   }
   if (isNew) keepFocus(focused);
@@ -47,6 +47,7 @@ function showAgent(name, agentState) {
   at("agent-voice").dataset.state = agentState;
   if (agentState && agentState !== at("agent-note").textContent) log(`${name} is ${agentState}`);
   at("agent-note").textContent = agentState || "not joined";
+  if (!agentState) at("agent-heard").textContent = "";
   // Screen readers announce that the agent joins or leaves, and not each change between listening and speaking.
   if (Boolean(agentState) !== wasHere && at("state").dataset.state === "joined") showJoined();
 }
@@ -118,8 +119,7 @@ async function join() {
     await mine.join(url, jwt);
     if (voice !== mine) return;
     at("my-name").textContent = token.name && token.name !== "Guest" ? `You, ${token.name}` : "You";
-    waiting = setTimeout(() => { if (voice === mine && !mine.agentState()) showAgentIsAbsent(); }, 1000 * absence.PATIENCE);
-    showJoined();
+    awaitAgent();
     await speak(true);
     await listMicrophones();
   } catch (error) {
@@ -130,6 +130,13 @@ async function join() {
     setState("failed", "Not in a room");
     if (steps) picture.showProgress(steps, "failed");
   }
+}
+
+function awaitAgent() {
+  clearTimeout(waiting);
+  const mine = voice;
+  waiting = setTimeout(() => { if (voice === mine && !mine.agentState()) showAgentIsAbsent(); }, 1000 * absence.PATIENCE);
+  showJoined();
 }
 
 function showAgentIsAbsent() {
@@ -183,10 +190,11 @@ function listener(isCurrent) {
     connection: (name) => {
       log(`connection: ${name}`);
       if (name.toLowerCase().includes("reconnecting")) {
+        clearTimeout(waiting);
         setState("reconnecting", "Connection lost, reconnecting …");
         at("my-note").textContent = "no connection";
       } else if (name === "connected" && at("state").dataset.state === "reconnecting") {
-        showJoined();
+        awaitAgent(); // a server that was restarted has a new room, and dispatches the agent to it only if its worker is back
         showMe();
       }
     },

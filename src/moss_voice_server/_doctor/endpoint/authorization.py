@@ -54,15 +54,13 @@ def login(found: Found) -> Verdict:
 class Attack(NamedTuple):
     """A request that an endpoint must not grant. It contains a random value, which shows in the token if it is granted."""
 
-    asked: str
-    """What the client requests."""
+    asked: str  # what the client requests
     fields: Callable[[str], dict[str, Any]]
     is_granted: Callable[[IssuedToken, str], bool]
     detail: str
     remedy: str
 
     def judge(self, found: Found) -> Verdict:
-        """Send it, and judge the response."""
         client, _ = found.session()
         value = f"doctor-{token_hex(8)}"
         reply = client.post(self.fields(value))

@@ -24,16 +24,12 @@ class IssuedToken(NamedTuple):
 
     server_url: str
     token: str
-    claims: dict[str, Any]
-    """{} where the token cannot be read."""
-    keys: tuple[str, str]
-    """The names of the two fields in the response; "" for an absent one."""
-    fields: dict[str, Any]
-    """The whole response."""
+    claims: dict[str, Any]  # {} where the token cannot be read
+    keys: tuple[str, str]  # the names of the two fields in the response; "" for an absent one
+    fields: dict[str, Any]  # the whole response
 
     @property
     def room(self) -> str:
-        """The token's room."""
         video = self.claims.get("video")
         return str(video.get("room") or "") if isinstance(video, dict) else ""
 
@@ -46,7 +42,6 @@ class IssuedToken(NamedTuple):
 
     @property
     def agents(self) -> list[dict[str, Any]]:
-        """The agents that the token names."""
         agents = self.room_config.get("agents")
         return [each for each in agents if isinstance(each, dict)] if isinstance(agents, list) else []
 
@@ -58,14 +53,10 @@ class IssuedToken(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One response of the endpoint."""
-
     status: int
     headers: dict[str, str]
-    issued: IssuedToken | None
-    """The token in it, whatever its status."""
-    is_json: bool
-    """Whether the body is a JSON object."""
+    issued: IssuedToken | None  # the token in it, whatever its status
+    is_json: bool  # whether the body is a JSON object
 
     @property
     def is_success(self) -> bool:
@@ -84,7 +75,6 @@ class Reply(NamedTuple):
 
     @property
     def media_type(self) -> str:
-        """The content type without its parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -98,7 +88,6 @@ class Client:
         """The endpoint's URL without its query, which may contain a key."""
 
     def post(self, fields: Mapping[str, Any] | None = None, *, login: bool = True, origin: str = "") -> Reply:
-        """The response to a POST of JSON."""
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         return self.send("POST", headers, json.dumps(fields or {}).encode(), login=login, origin=origin)
 

@@ -51,7 +51,6 @@ def status(found: Found) -> Verdict:
 
 
 def keys(found: Found) -> Verdict:
-    """The fields of the response."""
     reply = need(found.reply)
     issued = reply.issued
     if not reply.is_json:

@@ -15,7 +15,6 @@ _ELSEWHERE = {"not_checked", "weak_secret", "other_key"}
 
 
 def content(found: Found) -> Verdict:
-    """What `inspect` finds."""
     issued, credentials, now = need(need(found.reply).issued), found.credentials, found.options.now()
     key, secret = (credentials.api_key, credentials.api_secret) if credentials else ("", None)
     findings = [
