@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from moss_voice_server.testing import FakeMoss, MockResponse
+from moss_voice_server.testing import FakeMoss
 from tests.cli.shell import Shell
 
 pytestmark = pytest.mark.once
@@ -67,14 +67,6 @@ def test_nothing_found(moss_shell: Shell, reports: FakeMoss) -> None:
     text, lines = moss_shell("transcripts", "support-3"), moss_shell("transcripts", "support-3", "--json")
 
     assert ((0, "", 1), (0, "", "")) == ((text.status, text.out, text.err.count("\n")), tuple(lines)[:3])
-
-
-def test_failure(moss_shell: Shell, moss: FakeMoss) -> None:
-    """The Moss API rejects the project: one line, status 1."""
-    moss.set_default(MockResponse(401))
-    done = moss_shell("transcripts")
-
-    assert (1, "", 1) == (done.status, done.out, done.err.count("\n"))
 
 
 def test_no_project(shell: Shell) -> None:

@@ -33,7 +33,7 @@ ENERGY = """Promise.all(window.connections.map((each) => each.getStats())).then(
     .filter((each) => each.type === "inbound-rtp" && each.kind === "audio").map((each) => each.totalAudioEnergy ?? 0)))"""
 
 
-def test_call(running: Dev, browser: Browser, pictures: Path) -> None:
+def test_call(running: Dev, browser: Browser) -> None:
     """After joining, the agent joins and repeats voice and message; leaving works."""
     with opened(browser, running.url) as page:
         page.type("#name", "Ada")
@@ -42,7 +42,6 @@ def test_call(running: Dev, browser: Browser, pictures: Path) -> None:
         page.wait("document.getElementById('agent-voice').dataset.state === 'speaking'")
         page.wait(loud("my-level"))
         page.wait(loud("agent-level"))
-        page.shoot(pictures / "speaking.png")
         assert page.wait(f"{ENERGY}.then((energy) => energy > 0.001)")
         page.wait("document.getElementById('agent-voice').dataset.state === 'listening'")
 
@@ -56,7 +55,6 @@ def test_call(running: Dev, browser: Browser, pictures: Path) -> None:
             page.text("#agent-heard"),
         ]
         assert ["done"] * 4 == steps(page)
-        page.shoot(pictures / "joined.png")
 
         left(page)
         assert ["Not in a room", "not joined"] == [page.text("#state"), page.text("#agent-note")]
@@ -73,7 +71,7 @@ def test_call(running: Dev, browser: Browser, pictures: Path) -> None:
     assert said == [words for words in said if words in log]
 
 
-def test_controls_of_a_call(running: Dev, browser: Browser, pictures: Path) -> None:
+def test_controls_of_a_call(running: Dev, browser: Browser) -> None:
     """Mute, another microphone, the copied log and token; a token without joining; the next call is in another room."""
     with opened(browser, running.url) as page:
         assert "Token" == page.text("#token-title")
@@ -87,7 +85,6 @@ def test_controls_of_a_call(running: Dev, browser: Browser, pictures: Path) -> N
         page.wait_for_text("#mute-button", "Unmute")
         page.wait("document.getElementById('my-level').ariaValueNow === '0'")
         assert page.text("#my-note").startswith("muted, ")
-        page.shoot(pictures / "muted.png")
         page.click("#mute-button")
         page.wait(loud("my-level"))
         assert "Mute" == page.text("#mute-button")
@@ -143,7 +140,7 @@ def test_automatic_dispatch(running: Dev, browser: Browser) -> None:
         assert "POST /voice/token?dispatch=automatic" in page.text("#request")
 
 
-def test_own_endpoint(page_environ: dict[str, str], livekit_binary: Path, browser: Browser, pictures: Path) -> None:
+def test_own_endpoint(page_environ: dict[str, str], livekit_binary: Path, browser: Browser) -> None:
     """With `--endpoint` the page uses the developer's endpoint. It shows the doctor's findings for a failure, CORS
     included; after the repair the call works, and its header stays masked."""
     environ = {**page_environ, "LIVEKIT_SERVER_BIN": str(livekit_binary)}
@@ -176,7 +173,6 @@ def test_own_endpoint(page_environ: dict[str, str], livekit_binary: Path, browse
         page.type("#authorization", "Bearer ada")
         with endpoint():
             cors = fail()
-            page.shoot(pictures / "endpoint-cors.png")
         with endpoint(running.url.rstrip("/")):
             page.click("#join-button")
             page.wait_for_text("#state", "In the room, with Echo")
@@ -194,12 +190,11 @@ def test_own_endpoint(page_environ: dict[str, str], livekit_binary: Path, browse
     assert "answered 401" in denied
 
 
-def test_microphone_that_is_refused(running: Dev, browser: Browser, pictures: Path) -> None:
+def test_microphone_that_is_refused(running: Dev, browser: Browser) -> None:
     """Without a microphone the page joins muted and shows the remedy; once it is allowed, it works."""
     with opened(browser, running.url, microphone="denied") as page:
         joined(page)
         said = problem(page)
-        page.shoot(pictures / "no-microphone.png")
         assert "Unmute" == page.text("#mute-button")
         page.type("#message", "still here")
         page.press("Enter")

@@ -74,12 +74,11 @@ ENDPOINT_ERRORS: dict[str, tuple[dict[str, Any] | None, str]] = {
 
 @pytest.mark.livekit
 @pytest.mark.parametrize(("answer", "text"), ENDPOINT_ERRORS.values(), ids=ENDPOINT_ERRORS.keys())
-def test_endpoint_errors(answer: Any, text: str, running: Dev, browser: Browser, pictures: Path) -> None:
+def test_endpoint_errors(answer: Any, text: str, running: Dev, browser: Browser) -> None:
     """The page shows the cause and the remedy, and joining can be repeated."""
     with opened(browser, running.url, answers={f"{running.url}voice/token": answer}) as page:
         page.click("#join-button")
         assert problem(page).startswith(text)
-        page.shoot(pictures / "endpoint-error.png")
         assert [] == page.serious_findings()
         assert ("failed", False) == (page.value(STATE), page.value("document.getElementById('join-button').disabled"))
 
@@ -107,7 +106,6 @@ def test_livekit_is_killed(
             joined(page)
             page.wait_for_text("#agent-heard", "The agent's voice arrives.")
         kill()
-        page.shoot(pictures / "reconnecting.png")
         server.restart()
         page.wait(f"{STATE} === 'joined'")
         page.wait("!document.getElementById('absence').hidden")
@@ -165,7 +163,7 @@ def test_cancel(running: Dev, browser: Browser) -> None:
         assert page.value(NO_PROBLEM)
 
 
-def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> None:
+def test_no_livekit(without_livekit: Dev, browser: Browser) -> None:
     """Without a LiveKit server the page says how to get one, once, and its main button creates a token."""
     with opened(browser, without_livekit.url) as page:
         assert ("Create a token", False) == (
@@ -183,7 +181,6 @@ def test_no_livekit(without_livekit: Dev, browser: Browser, pictures: Path) -> N
             "201 Created\ncontent-type: application/json\ncache-control: no-store\n"
         )
         assert 0.99 < page.value("document.getElementById('token-life').value") <= 1
-        page.shoot(pictures / "no-livekit.png")
         first = fact(page, "Identity")
         page.click("#join-button")
         page.wait(f"!document.getElementById('token-facts').innerText.includes({json.dumps(first)})")
@@ -236,7 +233,6 @@ def test_client_that_is_absent(
         notices = page.text("#notices")
         page.click("#join-button")
         page.wait("!document.getElementById('token-panel').hidden")
-        page.shoot(pictures / "no-client.png")
     assert ("LiveKit's client could not be loaded" in notices) == with_livekit
 
 

@@ -18,7 +18,6 @@ from moss_voice_server._doctor.options import Options, Redactor
 from moss_voice_server._doctor.signalling import Agents, Joined, Left, read
 from moss_voice_server._http.model import Response
 from moss_voice_server._secret import Secret
-from moss_voice_server.errors import InvalidArgument
 
 pytestmark = pytest.mark.once
 
@@ -90,17 +89,6 @@ def test_date_counts_whole_seconds() -> None:
     response = Response(200, {"date": "Thu, 01 Jan 1970 00:01:40 GMT"}, Secret(b""))
 
     assert ClockOffset("LiveKit", 0.5) == ClockOffset.of("LiveKit", response, 100.0, 102.0)
-
-
-def test_error_in_two_parts() -> None:
-    """An error of an argument ends its check; its remedy is data."""
-
-    def refuse(_: Found) -> Verdict:
-        raise InvalidArgument("cause", remedy="do this")
-
-    [check] = run({"x": refuse}, Found(Options({})), "")
-
-    assert ("x", "fail", "cause", "do this") == check[:4]
 
 
 def test_secrets_and_tokens_are_masked() -> None:
