@@ -102,7 +102,8 @@ def test_no_credentials(shell: Shell) -> None:
 def test_endpoint(clerk_shell: Shell, livekit_server: LiveKitServer, tmp_path: Path) -> None:
     """A token endpoint is looked at with the headers of a file; neither they nor its tokens come out."""
     (tmp_path / "headers").write_text(f"Authorization: {LOGIN}\n\n", encoding="utf-8")
-    with site(BrokenEndpoint(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)) as port:
+    endpoint = BrokenEndpoint(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
+    with site(endpoint) as port:
         url = f"http://127.0.0.1:{port}/voice/token?key=hush"
         options = ["--no-agent", "--endpoint", url, "--origin", ORIGIN]
         from_file = clerk_shell("doctor", "--json", *options, "--header", f"@{tmp_path / 'headers'}")
@@ -110,7 +111,7 @@ def test_endpoint(clerk_shell: Shell, livekit_server: LiveKitServer, tmp_path: P
         nothing = clerk_shell("doctor", "--json", *options)
 
     assert (0, "") == (from_file.status, from_file.err)
-    assert "hush" not in from_file.out + typed.out
+    assert ({"/voice/token?key=hush"}, False) == (endpoint.paths, "hush" in from_file.out + typed.out)
     assert ("ok", "ok") == (statuses(from_file)["endpoint.cors"], statuses(from_file)["endpoint.accepted"])
     assert (0, True) == (typed.status, "--header @FILE" in typed.err)
     assert (1, "fail") == (nothing.status, statuses(nothing)["endpoint.status"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
 
@@ -46,9 +46,11 @@ class BrokenEndpoint:
     breaks_on: str = "\0"  # A request that contains this makes it fail
     limit: int = 1000  # the number of tokens before it returns 429
     given: int = 0
+    paths: set[str] = field(default_factory=set)
 
     def __call__(self, request: RecordedRequest) -> MockResponse:
         """One answer."""
+        self.paths.add(request.path)
         if request.method == "OPTIONS":
             return reply(204, "", self._cors(request, preflight=True))
         status, body = self._answer(request)
