@@ -212,7 +212,7 @@ BROKEN: dict[str, tuple[Build, Expected]] = {
     ),
     "a redirect in place of LiveKit": (
         web(reply(301, "moved", {"Location": "https://host.example/"})),
-        fails("livekit.server", "HTTP 301.*LIVEKIT_URL"),
+        fails("livekit.server", "HTTP 301, a redirect.*LIVEKIT_URL"),
     ),
     "a proxy without a LiveKit behind it": (web(reply(502, "bad gateway")), fails("livekit.server", "HTTP 502.*proxy")),
     "a login in front of LiveKit": (web(reply(401, "who are you?")), fails("livekit.server", "login")),

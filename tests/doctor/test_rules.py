@@ -50,11 +50,12 @@ def test_frames_are_read_as_protobuf_writes_them() -> None:
         assert expected == read(rtc.SignalResponse(**message).SerializeToString())
 
 
-@given(st.binary(max_size=200), st.integers(min_value=0, max_value=400))
+@given(st.binary(max_size=200), st.integers(min_value=0, max_value=60))
 def test_damaged_frames_are_ignored(frame: bytes, size: int) -> None:
-    """Damaged frames are passed over, and those that break off are read as far as they go."""
+    """Damaged frames are passed over, and so are those that break off."""
     read(frame)
-    read(rtc.SignalResponse(join=rtc.JoinResponse(other_participants=PEOPLE)).SerializeToString()[:size])
+    whole = rtc.SignalResponse(join=rtc.JoinResponse(other_participants=PEOPLE)).SerializeToString()
+    assert size >= len(whole) or read(whole[:size]) is None
 
 
 CLOCKS: dict[str, tuple[list[float], str, str]] = {
