@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import json
 import pickle
 import pprint
-import traceback
-from collections.abc import Callable
 from functools import partial
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import pytest
 
 from moss_voice_server._secret import Sealed, Secret
+from moss_voice_server.testing import FakeMoss
 from tests.support.errors import caught
+from tests.support.secret_scan import KEY, SECRET, spilled
+from tests.support.servers import ServerClass
 
 VALUE = "hunter2-is-the-value"
 
@@ -27,7 +30,7 @@ class Holder(Sealed):
         self.value = VALUE
 
 
-RENDERINGS = {
+RENDERINGS: dict[str, Any] = {
     "repr": repr,
     "str": str,
     "ascii": ascii,
@@ -46,7 +49,6 @@ RENDERINGS = {
 
 def test_no_rendering_shows_the_value() -> None:
     """Every rendering of an object shows its class, not its value."""
-    render: Any
     held: Any
     for render in RENDERINGS.values():
         for held in [Secret(VALUE), Secret([VALUE]), Secret({"a": VALUE}), Holder()]:
@@ -55,17 +57,21 @@ def test_no_rendering_shows_the_value() -> None:
             assert (False, True) == (VALUE in shown, f"<{type(held).__name__}: hidden>" in shown)
 
 
-def test_no_copy_and_no_pickle() -> None:
+@pytest.mark.parametrize("held", [Secret(VALUE), Holder()], ids=repr)
+def test_no_copy_and_no_pickle(held: Any) -> None:
     """Copying, pickling with every protocol, and `__getstate__`, which jsonpickle calls, raise a TypeError."""
-    for held in [Secret(VALUE), Holder()]:
-        protocols = range(pickle.HIGHEST_PROTOCOL + 1)
-        ways: list[Callable[[Any], Any]] = [*(partial(pickle.dumps, protocol=each) for each in protocols)]
-        for carry in [*ways, copy.copy, copy.deepcopy, lambda each: each.__getstate__()]:
-            error = caught(lambda carry=carry, held=held: carry(held))  # type: ignore[misc]
-            assert isinstance(error, TypeError)
-            assert str(error).startswith(f"{type(held).__name__} contains a secret")
-            shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()
-            assert VALUE not in "".join(shown)
+    assert_stays(held)
+
+
+def assert_stays(held: Any) -> None:
+    """It cannot be copied or serialized, and the error does not show it."""
+    pickles = [partial(pickle.dumps, held, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for carry in [partial(copy.copy, held), partial(copy.deepcopy, held), held.__getstate__, *pickles]:
+        error = caught(carry)
+        assert isinstance(error, TypeError)
+        assert str(error).startswith(f"{type(held).__name__} contains a secret")
+        assert VALUE not in str(error)
+        assert [] == spilled(error, (KEY, SECRET))
 
 
 def test_inspectors_find_nothing() -> None:
@@ -90,3 +96,46 @@ def test_equality_of_secrets_is_not_shown() -> None:
     assert [True, False, False, True] == [one == one, one == other, one == VALUE, one != other]
     with pytest.raises(TypeError, match="unhashable"):
         hash(one)
+
+
+def reachable(root: object) -> list[object]:
+    """Every object of ours that can be reached from one, through attributes, containers and closures."""
+    found: list[object] = []
+    seen: set[int] = set()
+    todo: list[object] = [root]
+    while todo:
+        each = todo.pop()
+        ours = type(each).__module__.startswith("moss_voice_server")
+        if id(each) in seen or not (ours or isinstance(each, (dict, list, tuple, CellType, FunctionType, MethodType))):
+            continue
+        seen.add(id(each))
+        if ours:
+            found.append(each)
+        todo += each.__closure__ or () if isinstance(each, FunctionType) else gc.get_referents(each)
+    return found
+
+
+def test_no_object_shows_a_secret(server_class: ServerClass) -> None:
+    """No object that a server is made of shows the key or the secret, and those with a secret cannot leave the process."""
+    with FakeMoss(project_key=KEY, api_secret=SECRET) as moss:
+        failed = server_class.kind(**moss.arguments)
+        moss.queue(401)
+        caught(server_class.refresh, failed)
+        servers = [
+            failed,
+            server_class.from_env(moss.environ),
+            server_class.kind.lazy_from_env(moss.environ),
+            server_class.kind.from_livekit("wss://h.example", "APIkey", SECRET),
+        ]
+    objects = [each for server in servers for each in reachable(server)]
+    names = {type(each).__name__ for each in objects}
+    assert {"Secret", "CredentialsCache", "Credentials", "Signer", "Config"} <= names
+
+    for each in objects:
+        members = [getattr(each, name, None) for name in dir(each) if not name.startswith("__") and name != "_value"]
+        shown = [render(each) for name, render in RENDERINGS.items() if isinstance(each, Sealed) or "width" not in name]
+        assert KEY not in repr(members)
+        assert SECRET not in repr(members)
+        assert [] == [text for text in shown if KEY in text or SECRET in text]
+        if isinstance(each, Sealed):
+            assert_stays(each)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from moss_voice_server.testing import FakeMoss
 from tests.cli.shell import LIVEKIT, Shell, bare_environ
 from tests.livekit.conftest import livekit_binary, livekit_server, room
 
-__all__ = ["livekit_binary", "livekit_server", "moss", "moss_shell", "room", "shell"]
+__all__ = ["livekit_binary", "livekit_server", "moss_shell", "room", "shell"]
 
 
 @pytest.fixture
@@ -25,13 +24,6 @@ def livekit_shell(shell: Shell) -> Shell:
     """A shell whose environment has LiveKit credentials, which need no network."""
     shell.environ.update(LIVEKIT)
     return shell
-
-
-@pytest.fixture
-def moss() -> Iterator[FakeMoss]:
-    """A Moss API on a loopback port."""
-    with FakeMoss() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from moss_voice_server._credentials.source import Fetched, Result
 from moss_voice_server._http.flow import Flow
 from moss_voice_server._http.model import Failure, Response, TransportError
 from moss_voice_server.errors import CredentialsError, CredentialsInvalid
-from tests.support.errors import everything
+from tests.support.errors import caught
+from tests.support.secret_scan import spilled
 from tests.support.simulation import DOWN, Simulation, Source, answer, cache, good, mint, server, status
 from tests.support.states import EMPTY, HOUR, OUTAGE, POLICY, REJECTION, credentials
 
@@ -188,14 +189,10 @@ class Life(RuleBasedStateMachine):
 
     def ours(self, call: Callable[[], object]) -> CredentialsError:
         """The error that it raises is one of ours, and shows nothing."""
-        try:
-            call()
-        except CredentialsError as error:
-            shown = everything(error)
-            for secret in SECRETS:
-                assert secret not in shown
-            return error
-        raise AssertionError("nothing was raised")
+        error = caught(call)
+        assert isinstance(error, CredentialsError)
+        assert [] == spilled(error, SECRETS)
+        return error
 
     @invariant()
     def agrees(self) -> None:

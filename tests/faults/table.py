@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from moss_voice_server._credentials.fetch import FIELDS
 from moss_voice_server.errors import CredentialsError, CredentialsInvalid, CredentialsRejected, CredentialsUnavailable
 from moss_voice_server.testing import FakeMoss
 from tests.support.fault_response import FaultResponse
@@ -31,8 +32,13 @@ from tests.support.sockets import (
     wrong_host,
 )
 
-MARK = "a-mark-in-the-body"
 KEY = "moss-key-of-the-fault-table"
+SECRET = "a-secret-of-more-than-32-bytes-for-tests"
+MARK = "a-mark-in-the-response"
+HIDDEN = (KEY, SECRET, MARK)
+"""What no error and no log may show."""
+ECHO = {"X-Echo": MARK, "Set-Cookie": MARK, "Retry-After": MARK}
+"""Headers that are not shown either; the last one is no time."""
 
 
 class Place(NamedTuple):
@@ -71,10 +77,20 @@ class Fault(NamedTuple):
     is_patched: bool = False
     """It replaces a function of the process: one class after the other."""
 
+    @property
+    def timeout(self) -> float:
+        """Seconds for an attempt; many for a fault that comes at once, however busy the machine is."""
+        return 0.6 if "timed out" in self.message else 5.0
+
 
 def arguments_for(api_url: str) -> dict[str, str]:
     """The arguments of a server for that URL."""
     return {"project_id": "project", "project_key": KEY, "voice_agent_id": "agent", "api_url": api_url}
+
+
+def fake(**options: Any) -> FakeMoss:
+    """A Moss API with what must not be shown."""
+    return FakeMoss(project_key=KEY, api_secret=SECRET, **options)
 
 
 def moss(answer: FaultResponse | int) -> Serve:
@@ -82,33 +98,26 @@ def moss(answer: FaultResponse | int) -> Serve:
 
     @contextmanager
     def serve(_place: Place) -> Iterator[Target]:
-        with FakeMoss() as fake:
-            fake.set_default(answer)
-            yield Target(fake.arguments, lambda: fake.count)
-            fake.reset()
+        with fake() as api:
+            api.set_default(answer)
+            yield Target(api.arguments, lambda: api.count)
+            api.reset()
 
     return serve
 
 
-def secure(certificate: Callable[[trustme.CA], trustme.LeafCert]) -> Serve:
-    """A Moss API with this certificate; connections are counted."""
+def secure(certificate: Callable[[trustme.CA], trustme.LeafCert] | None, scheme: str = "https") -> Serve:
+    """A Moss API with this certificate (`None`: self-signed); connections are counted."""
 
     @contextmanager
     def serve(place: Place) -> Iterator[Target]:
-        context = tls(certificate(place.ca))
-        with FakeMoss(ssl_context=context) as fake:
-            yield Target(fake.arguments, lambda: context.connections)
-            assert 0 == fake.count
+        context = tls(certificate(place.ca)) if certificate else self_signed(trustme.CA(), place.directory)
+        with fake(ssl_context=context) as api:
+            url = api.url.replace("https", scheme)
+            yield Target({**api.arguments, "api_url": url}, lambda: context.connections)
+            assert 0 == api.count
 
     return serve
-
-
-@contextmanager
-def own_authority(place: Place) -> Iterator[Target]:
-    """A Moss API with a self-signed certificate."""
-    context = self_signed(trustme.CA(), place.directory)
-    with FakeMoss(ssl_context=context) as fake:
-        yield Target(fake.arguments, lambda: context.connections)
 
 
 def tcp(talk: Talk, scheme: str = "http") -> Serve:
@@ -122,15 +131,15 @@ def tcp(talk: Talk, scheme: str = "http") -> Serve:
     return serve
 
 
-def raw(*parts: bytes) -> Serve:
-    """A server that reads a request and sends these bytes."""
+def raw(*parts: bytes, scheme: str = "http") -> Serve:
+    """A server that reads once and sends these bytes."""
 
     def talk(client: socket.socket, _done: threading.Event) -> None:
         client.recv(65536)
         for part in parts:
             client.sendall(part)
 
-    return tcp(talk)
+    return tcp(talk, scheme)
 
 
 def after_handshake(data: bytes) -> Serve:
@@ -152,27 +161,10 @@ def after_handshake(data: bytes) -> Serve:
     return serve
 
 
-def alert(client: socket.socket, _done: threading.Event) -> None:
-    """Answers a TLS hello with the alert "handshake failure"."""
-    client.recv(65536)
-    client.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
-
-
-def hang_up(client: socket.socket, _done: threading.Event) -> None:
-    """Reads once and closes."""
-    client.recv(65536)
-
-
 def read_on(client: socket.socket, _done: threading.Event) -> None:
     """Reads until the client closes, and sends nothing."""
     while client.recv(65536):
         pass
-
-
-def plain_http(client: socket.socket, _done: threading.Event) -> None:
-    """Speaks HTTP where TLS is expected."""
-    client.recv(65536)
-    client.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" + MARK.encode())
 
 
 def early_hints(client: socket.socket, done: threading.Event) -> None:
@@ -217,17 +209,9 @@ def swallowed(_place: Place) -> Iterator[Target]:
         yield Target(arguments_for(f"http://127.0.0.1:{port}"), lambda: 2)
 
 
-@contextmanager
-def tls_on_a_plain_port(place: Place) -> Iterator[Target]:
-    """http to a port that speaks TLS."""
-    context = tls(good(place.ca))
-    with FakeMoss(ssl_context=context) as fake:
-        arguments = {**fake.arguments, "api_url": fake.url.replace("https", "http")}
-        yield Target(arguments, lambda: context.connections)
-
-
 UNAVAILABLE, INVALID = CredentialsUnavailable, CredentialsInvalid
 LATER, SETTING = "retry later", "MOSS_PLATFORM_API_URL"
+UNUSABLE = "response cannot be used"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 BROKEN = "incomplete or invalid HTTP response"
@@ -255,7 +239,7 @@ FAULTS: dict[str, Fault] = {
     # Statuses.
     **{
         f"status {status}": Fault(
-            moss(FaultResponse(status, json={"error": MARK})), CredentialsRejected, 1, f"HTTP {status}", name
+            moss(FaultResponse(status, json={"error": MARK}, headers=ECHO)), CredentialsRejected, 1, f"HTTP {status}", name
         )
         for status, name in (
             (401, "MOSS_PROJECT_KEY"),
@@ -264,7 +248,7 @@ FAULTS: dict[str, Fault] = {
             (410, "MOSS_VOICE_AGENT_ID"),
         )
     },
-    "status 503": broken(moss(503), "HTTP 503 (2 attempts)", LATER),
+    "status 503": broken(moss(FaultResponse(503, headers=ECHO)), "HTTP 503 (2 attempts)", LATER),
     "status 429, an hour": Fault(moss(FaultResponse.retry_after("3600")), UNAVAILABLE, 1, "HTTP 429", LATER),
     "status 418": Fault(moss(418), UNAVAILABLE, 1, "HTTP 418", SETTING),
     "status 304, unasked": invalid(moss(304), "HTTP 304, a redirect"),
@@ -286,7 +270,7 @@ FAULTS: dict[str, Fault] = {
         moss(FaultResponse(gzip_bomb=10**6, headers={"Content-Encoding": "x-gzip, gzip"})), "compressed"
     ),
     "longer than it is": broken(moss(FaultResponse(content_length=10_000))),
-    "shorter than it is": invalid(moss(FaultResponse(content_length=20)), "response cannot be used", 2),
+    "shorter than it is": invalid(moss(FaultResponse(content_length=20)), UNUSABLE, 2),
     "negative length": broken(moss(FaultResponse(content_length=-1))),
     "cut off": broken(moss(FaultResponse(truncate=30))),
     "cut off at once": broken(moss(FaultResponse(truncate=0))),
@@ -299,21 +283,28 @@ FAULTS: dict[str, Fault] = {
     "unknown transfer encoding": broken(raw(HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")),
     "header of a megabyte": broken(raw(HEAD + b"X: " + b"x" * 10**6 + b"\r\n\r\n")),
     "a hundred thousand headers": broken(raw(HEAD + b"X: 1\r\n" * 10**5 + b"\r\n")),
-    "NUL in a header": broken(raw(HEAD + b"X: a\0b\r\n\r\n")),
+    "NUL in a header": broken(raw(HEAD + b"X: " + MARK.encode() + b"\0b\r\n\r\n")),
     "header without a name": broken(raw(HEAD + b": x\r\n\r\n")),
     "HTTP/2 preface": broken(raw(b"\0\0\x12\x04\0\0\0\0\0" + b"\0" * 18)),
     "HTTP/0.9": broken(raw(b"<html>" + MARK.encode())),
-    "another protocol": broken(moss(FaultResponse(raw=b"220 mail.example ESMTP\r\n\r\n"))),
+    "another protocol": broken(moss(FaultResponse(raw=f"220 {MARK} ESMTP\r\n\r\n".encode()))),
     "status of 4 digits": broken(raw(b"HTTP/1.1 2000 OK\r\n\r\n")),
+    "status that is no number": broken(raw(b"HTTP/1.1 " + MARK.encode() + b" OK\r\n\r\n")),
     "switching protocols": broken(raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")),
     "nothing": broken(moss(FaultResponse(raw=b""))),
     "reset when accepted": Fault(tcp(reset), UNAVAILABLE, 2, "", "", is_racy=True),
     "reset when asked": broken(moss(FaultResponse(reset="request")), RESET, LATER),
     "reset after the headers": broken(moss(FaultResponse(reset="headers")), RESET, LATER),
     # Bodies; `credentials/test_response.py` has the whole table.
-    "HTML": invalid(moss(FaultResponse(body=f"<html>{MARK}</html>".encode())), "response cannot be used", 2),
-    "wrong field": invalid(moss(FaultResponse(json={"voice_agent_url": f"http://{MARK}"})), "response cannot be used"),
-    "deeply nested": invalid(moss(FaultResponse(body=b"[" * 10_000 + b"]" * 10_000)), "response cannot be used"),
+    "HTML": invalid(moss(FaultResponse(body=f"<html>{MARK}</html>".encode())), UNUSABLE, 2),
+    "secret without its key": invalid(moss(FaultResponse(json={FIELDS[2]: SECRET})), UNUSABLE),
+    "surrogate": invalid(
+        moss(FaultResponse(json=dict.fromkeys(FIELDS, f"{SECRET}\ud800"))), UNUSABLE
+    ),
+    "wrong field": invalid(moss(FaultResponse(json={"voice_agent_url": f"http://{MARK}"})), UNUSABLE),
+    "deeply nested": invalid(
+        moss(FaultResponse(body=f'"{MARK}"'.encode().join([b"[" * 10_000, b"]" * 10_000]))), UNUSABLE
+    ),
     # Names and connections.
     "no such name": Fault(no_such_name, UNAVAILABLE, 2, "host name not found", "DNS", is_patched=True),
     "refused": broken(refused, "connection refused", SETTING),
@@ -322,13 +313,13 @@ FAULTS: dict[str, Fault] = {
     "expired certificate": Fault(secure(expired), UNAVAILABLE, 1, "certificate has expired", "SSL_CERT_FILE"),
     "unknown authority": Fault(secure(unknown), UNAVAILABLE, 1, "unable to get local issuer", "SSL_CERT_FILE"),
     "certificate of another host": Fault(secure(wrong_host), UNAVAILABLE, 1, "127.0.0.1", "SSL_CERT_FILE"),
-    "self-signed certificate": Fault(own_authority, UNAVAILABLE, 1, "self-signed", "SSL_CERT_FILE"),
+    "self-signed certificate": Fault(secure(None), UNAVAILABLE, 1, "self-signed", "SSL_CERT_FILE"),
     "handshake trickles": slow(tcp(trickle_handshake, "https"), HANDSHAKE, "firewall"),
     "handshake hangs": slow(tcp(read_on, "https"), HANDSHAKE, "firewall"),
-    "handshake cut off": broken(tcp(hang_up, "https"), "TLS", SETTING),
-    "handshake refused": broken(tcp(alert, "https"), "TLS", SETTING),
-    "plain HTTP on a TLS port": broken(tcp(plain_http, "https"), "TLS", SETTING),
-    "TLS on a plain port": broken(tls_on_a_plain_port, "", ""),
+    "handshake cut off": broken(raw(scheme="https"), "TLS", SETTING),
+    "handshake refused": broken(raw(b"\x15\x03\x03\x00\x02\x02\x28", scheme="https"), "TLS", SETTING),
+    "plain HTTP on a TLS port": broken(raw(b"HTTP/1.1 400 Bad Request\r\n\r\n" + MARK.encode(), scheme="https"), "TLS", SETTING),
+    "TLS on a plain port": broken(secure(good, "http"), "", ""),
     "bad TLS record": broken(after_handshake(b"\x17\x03\x03\x00\x20" + b"\0" * 32), "TLS", ""),
     "TLS alert in the clear": broken(after_handshake(b"\x15\x03\x03\x00\x02\x02\x0a"), "TLS", ""),
     "TLS cut off": broken(after_handshake(b""), "", ""),

@@ -5,7 +5,6 @@ The rules over both clocks are in `credentials/test_state.py`, every order of ev
 
 from __future__ import annotations
 
-import json
 import logging
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from moss_voice_server.credentials import CredentialsStatus
 from moss_voice_server.errors import CredentialsRejected, CredentialsUnavailable
 from tests.support.errors import caught
-from tests.support.simulation import DOWN, Simulation, Source, answer, cache, fields, good, mint, server, status
+from tests.support.simulation import DOWN, Simulation, Source, cache, good, mint, server, status
 
 HOUR = 3600.0
 
@@ -44,28 +43,6 @@ def test_outage_over_a_weekend(caplog: pytest.LogCaptureFixture) -> None:
     assert "key-2" == mint(made)
     assert [logging.WARNING, logging.ERROR, logging.INFO] == [record.levelno for record in caplog.records]
     assert ["fresh", "stale", "expired", "fresh"] == [each.state for each in reported]
-
-
-def test_new_secret_under_the_same_key(caplog: pytest.LogCaptureFixture) -> None:
-    """It is used from the next renewal on; the log shows the key's fingerprint only."""
-    caplog.set_level(logging.INFO)
-    simulation = Simulation(random=1.0)
-    source = Source(simulation)
-    cached = cache(simulation, source)
-    made = server(cached)
-    made.refresh()
-    before = cached.peek()
-    source.otherwise = answer(json.dumps({**fields(1), "voice_agent_api_secret": "n" * 40}).encode())
-    caplog.clear()
-    simulation.advance(HOUR)
-    mint(made)
-
-    after = cached.peek()
-    assert before.fingerprint == after.fingerprint
-    assert not before.signer.signs_like(after.signer)
-    assert [("rotated", logging.INFO)] == [(each.__dict__["moss_event"], each.levelno) for each in caplog.records]
-    assert str(after.fingerprint) in caplog.text
-    assert "key-1" not in caplog.text
 
 
 def test_late_success_of_a_refresh_that_was_given_up() -> None:

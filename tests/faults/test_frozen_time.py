@@ -16,11 +16,10 @@ import pytest
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._secret import Secret
 from moss_voice_server.credentials import RefreshPolicy
-from moss_voice_server.errors import CredentialsUnavailable
 from moss_voice_server.testing import FakeLiveKit, FakeMoss, MockResponse
 from moss_voice_server.testing._guarded import GuardedProcess
 from tests.support.fault_response import FaultResponse
-from tests.support.servers import ServerClass
+from tests.support.servers import ASYNC, SYNC, ServerClass
 from tests.support.simulation import ADA
 from tests.support.tokens import claims
 
@@ -58,53 +57,35 @@ freezes = pytest.mark.parametrize("freeze", [freezegun_freeze, time_machine_free
 
 
 @freezes
-def test_token_has_the_frozen_time(freeze: Freeze) -> None:
-    """The clock is looked up at each call, also by a server that was created before."""
-    server = MossVoiceServerSync.from_livekit("wss://host.example", "key", "s" * 32)
+def test_frozen_time_is_looked_up(freeze: Freeze, moss: FakeMoss) -> None:
+    """At each call, also by a server that was created before: its tokens are of 2031, its credentials expired."""
+    by_hand = MossVoiceServerSync.from_livekit("wss://host.example", "key", "s" * 32)
+    fetched = MossVoiceServerSync.create(**moss.arguments)
     with freeze():
-        token = claims(server.create_participant_token(ADA, "room"))
-    assert int(THEN.timestamp()) == token["nbf"]
-    assert int(claims(server.create_participant_token(ADA, "room"))["nbf"]) != token["nbf"]
+        assert int(THEN.timestamp()) == claims(by_hand.create_participant_token(ADA, "room"))["nbf"]
+        assert "expired" == fetched.status().state
+    assert int(THEN.timestamp()) != claims(by_hand.create_participant_token(ADA, "room"))["nbf"]
+
+
+TRANSPORTS: dict[str, tuple[ServerClass, Callable[[], Any]]] = {
+    "sync": (SYNC, lambda: None),
+    "sync, transport": (SYNC, httpx2.HTTPTransport),
+    "async": (ASYNC, lambda: None),
+    "async, transport": (ASYNC, httpx2.AsyncHTTPTransport),
+}
 
 
 @freezes
-def test_age_follows_the_frozen_time(freeze: Freeze, moss: FakeMoss) -> None:
-    """Credentials that were fetched today are expired in a frozen 2031."""
-    server = MossVoiceServerSync.create(**moss.arguments)
+@pytest.mark.parametrize("way", TRANSPORTS)
+def test_refresh_with_a_retry_ends(freeze: Freeze, way: str, moss: FakeMoss) -> None:
+    """Pauses, and the deadline of every single read, do not follow the frozen clock, nor does an async transport's loop."""
+    server_class, transport = TRANSPORTS[way]
+    policy = RefreshPolicy(attempts=2, attempt_timeout=0.5, total_timeout=30)
+    moss.queue(FaultResponse(trickle=0.05))
     with freeze():
-        assert "expired" == server.status().state
-
-
-@freezes
-@pytest.mark.parametrize("transport", [lambda kind: None, lambda kind: kind()], ids=["own", "custom"])
-def test_refresh_with_a_retry_ends(
-    freeze: Freeze, transport: Callable[[Any], Any], server_class: ServerClass, moss: FakeMoss
-) -> None:
-    """Pauses and deadlines do not follow the frozen clock, nor does the event loop of an async transport."""
-    moss.queue(503)
-    with freeze():
-        server = server_class.create(**moss.arguments, transport=transport(transport_of(server_class)))
+        server = server_class.create(**moss.arguments, refresh=policy, transport=transport())
         assert "fresh" == server.status().state
     assert 2 == moss.count
-
-
-def transport_of(server_class: ServerClass) -> Any:
-    """The class of a custom transport."""
-    return httpx2.HTTPTransport if server_class.kind is MossVoiceServerSync else httpx2.AsyncHTTPTransport
-
-
-TRICKLE = RefreshPolicy(attempts=1, attempt_timeout=0.5, total_timeout=30)
-
-
-@freezes
-@pytest.mark.parametrize("transport", [lambda kind: None, lambda kind: kind()], ids=["own", "custom"])
-def test_trickle_is_cut_off(
-    freeze: Freeze, transport: Callable[[Any], Any], server_class: ServerClass, moss: FakeMoss
-) -> None:
-    """The deadline of an attempt is one of real time for every single read as well."""
-    moss.set_default(FaultResponse(trickle=0.05))
-    with freeze(), pytest.raises(CredentialsUnavailable, match=r"response timed out after 0\.5 seconds"):
-        server_class.create(**moss.arguments, refresh=TRICKLE, transport=transport(transport_of(server_class)))
 
 
 @freezes
@@ -117,24 +98,6 @@ def test_rooms_with_a_retry_end(freeze: Freeze, run: Any) -> None:
         livekit.queue(FaultResponse(503))
         listed = rooms.list() if run is None else run(rooms.list())
         assert ((), 2) == (listed, len(livekit.requests))
-
-
-@freezes
-@pytest.mark.parametrize("kind", [MossVoiceServerSync, MossVoiceServer])
-def test_session_reports_with_a_retry_end(freeze: Freeze, kind: Any, moss: FakeMoss) -> None:
-    """The same for the pages of session reports."""
-    with freeze():
-        server = kind(**moss.arguments)
-        moss.queue(503)
-
-        async def collect() -> list[Any]:
-            return [report async for report in server.session_reports(THEN - datetime.timedelta(days=1))]
-
-        if kind is MossVoiceServer:
-            assert [] == asyncio.run(collect())
-        else:
-            assert [] == list(server.session_reports(THEN - datetime.timedelta(days=1)))
-    assert 2 == moss.count
 
 
 @freezes

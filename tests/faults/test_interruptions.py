@@ -1,12 +1,15 @@
-"""Exceptions from outside, threads that never run and the end of the process: the claim of a refresh always ends."""
+"""Signals, callbacks, threads that never run and the end of the process, in the middle of a refresh."""
 
 from __future__ import annotations
 
 import _thread
 import json
+import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -16,11 +19,16 @@ from moss_voice_server import MossVoiceServerSync
 from moss_voice_server._credentials import cache as cache_module
 from moss_voice_server._credentials import refresh as refresh_module
 from moss_voice_server._credentials import refresher as refresher_module
+from moss_voice_server._credentials.cache import CredentialsCache
+from moss_voice_server._credentials.fetch import MossSource
+from moss_voice_server._credentials.model import Credentials
+from moss_voice_server._credentials.refresh import Refresh
+from moss_voice_server.credentials import CredentialsStatus, RefreshPolicy
 from moss_voice_server.testing import FakeLiveKit, FakeMoss, FrozenClock
 from tests.support.errors import caught
-from tests.support.secret_scan import spilled
 from tests.support.servers import ServerClass
-from tests.support.simulation import ADA, Simulation, Source, cache, good, mint, server
+from tests.support.simulation import ADA, CONFIG, DOWN, Simulation, Source, cache, good, mint, server
+from tests.support.threads import ended, together
 
 HOUR = 3600.0
 OURS = {cache_module.__file__, refresh_module.__file__, refresher_module.__file__}
@@ -102,22 +110,6 @@ def test_signal_handler_that_raises_anywhere(call: str, inline: bool) -> None:
     assert lines > 20
 
 
-def test_signal_between_claim_and_start() -> None:
-    """A handler that raises in `start_thread` ends the claim: others do not wait for it."""
-    simulation = Simulation()
-    cached = cache(simulation, Source(simulation))
-
-    def interrupted(_work: Callable[[], None]) -> None:
-        raise Signal
-
-    cached._runtime = simulation.runtime._replace(start_thread=interrupted)
-    with pytest.raises(Signal):
-        cached.refresh()
-    cached._runtime = simulation.runtime
-    cached.refresh()
-    assert "fresh" == cached.status().state
-
-
 def test_thread_that_dies_before_it_runs(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mint does not wait for the thread to start: for lack of memory it may never do so."""
     with FrozenClock() as clock:
@@ -130,6 +122,121 @@ def test_thread_that_dies_before_it_runs(moss: FakeMoss, monkeypatch: pytest.Mon
     clock.advance(HOUR)
     made.refresh()
     assert ("fresh", 2) == (made.status().state, moss.count)
+
+
+def test_callback_may_call_back(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`on_change` may mint, read the status and even refresh, and so may a log handler: nothing is locked meanwhile."""
+    caplog.set_level(logging.INFO, "moss_voice_server")
+    simulation = Simulation()
+    source = Source(simulation)
+    results: list[object] = []
+
+    def curious(reported: CredentialsStatus) -> None:
+        results.append(reported.state)
+        if len(results) == 1:
+            results.append(made.status().state)
+            results.append(mint(made))
+            made.refresh()
+
+    made = server(cache(simulation, source, on_change=curious))
+    source.answers.append(good(1))
+    source.otherwise = good(2)
+    made.refresh()
+
+    assert ["fresh", "fresh", "key-1", "fresh"] == results
+    assert "key-2" == mint(made)
+    monkeypatch.setattr(caplog.handler, "emit", lambda _record: results.append(made.status().state + mint(made)))
+    source.otherwise = good(3)
+    made.refresh()
+    assert ["freshkey-3", "fresh"] == results[-2:]
+
+
+def test_callback_that_takes_its_time() -> None:
+    """A caller whose wait ends while `on_change` is still busy gets the result of the fetch, and not a timeout."""
+    simulation = Simulation()
+    source = Source(simulation)
+    reported, may_return = threading.Event(), threading.Event()
+
+    def slow(_status: CredentialsStatus) -> None:
+        reported.set()
+        may_return.wait(30)
+
+    cached = cache(simulation, source, on_change=slow)
+    for answer in (good(), DOWN):
+        source.otherwise = answer
+        refresh = cached._claim(background=False)
+        assert refresh is not None
+        reported.clear()
+        may_return.clear()
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(cached._run, refresh, 1, 5.0)
+            try:
+                assert reported.wait(30)
+                assert not refresh.done.done()
+                if answer is DOWN:
+                    error = caught(cached._raise_if_failed, refresh)
+                    assert "connection refused" in str(error)
+                else:
+                    cached._raise_if_failed(refresh)
+            finally:
+                may_return.set()
+
+
+@pytest.mark.parametrize("inside", ["mint", "refresh"])
+def test_signal_in_the_middle(inside: str) -> None:
+    """A signal's handler runs in the middle of anything, on the very thread that it interrupts: it may mint there.
+
+    The clock is read wherever that thread holds something, so the handler is called from there.
+    """
+    simulation = Simulation()
+    source = Source(simulation)
+    cached = cache(simulation, source)
+    made = server(cached)
+    made.refresh()
+    simulation.advance(HOUR)
+    source.otherwise = good(2)
+    begun: list[int] = []
+    handled: list[str] = []
+
+    def interrupted() -> float:
+        if len(begun) < 50:
+            begun.append(1)
+            handled.append(mint(made))
+        return simulation.mono
+
+    simulation.monotonic = interrupted  # type: ignore[method-assign]
+    ended(together(1, lambda: mint(made) if inside == "mint" else made.refresh()))
+
+    assert 50 == len(handled)
+    assert {"key-1", "key-2"} >= set(handled)
+    assert "key-2" == mint(made)
+
+
+def test_mint_while_the_first_fetch_ends() -> None:
+    """The first fetch ends between two reads of a mint: it does not report missing credentials."""
+    simulation = Simulation()
+    simulation.hold = True
+    source = Source(simulation)
+
+    class Finishing(CredentialsCache[Credentials]):
+        """Lets the refresh finish while `get` looks for it."""
+
+        @property
+        def _refresh(self) -> Refresh | None:
+            before = self.__dict__["refresh_now"]
+            if before is not None and simulation.held and sys._getframe(1).f_code.co_name == "get":
+                simulation.run()
+            return self.__dict__["refresh_now"]
+
+        @_refresh.setter
+        def _refresh(self, refresh: Refresh | None) -> None:
+            self.__dict__["refresh_now"] = refresh
+
+    cached = Finishing(MossSource(CONFIG, RefreshPolicy(), source.run, simulation.runtime), "MossVoiceServerSync")
+    made = server(cached)
+    cached.refresh_in_background()
+
+    assert "key-1" == mint(made)
 
 
 _AT_EXIT = """
@@ -172,24 +279,3 @@ def test_refresh_at_exit(server_class: ServerClass) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert ("fresh\n", "", 0) == (done.stdout, done.stderr, done.returncode)
         assert [3, 1] == [moss.count, len(livekit.requests)]
-
-
-KEY = "sk-hunter2-sk-hunter2"
-
-
-def test_swapped_arguments_are_in_no_frame(server_class: ServerClass, moss: FakeMoss) -> None:
-    """ID and key in the wrong order: the rejection shows neither, in no variable."""
-    moss.set_default(401)
-    api_url = moss.arguments["api_url"]
-    for arguments in ((KEY, "project", "agent"), ("project", "agent", KEY), (KEY, KEY, KEY)):
-        error = caught(lambda arguments=arguments: server_class.create(*arguments, api_url))  # type: ignore[misc]
-        assert [] == [place for place in spilled(error, [KEY]) if "get-voice-agent?voice_agent_id=" not in place]
-
-
-def test_static_arguments_are_in_no_frame(server_class: ServerClass) -> None:
-    """A password in the LiveKit URL, and values in the wrong place, are refused without a trace of them."""
-    good = ["wss://host.example", "key", "secret", ""]
-    wrong = [[*good[:place], f" {KEY}", *good[place + 1 :]] for place in range(4)]
-    for arguments in [[f"wss://user:{KEY}@host.example", *good[1:]], [KEY, "wss://host.example", *good[2:]], *wrong]:
-        error = caught(lambda arguments=arguments: server_class.kind.from_livekit(*arguments))  # type: ignore[misc]
-        assert [] == spilled(error, [KEY])

@@ -34,13 +34,25 @@ def _policy(name: str) -> RefreshPolicy | None:
     return QUICK if name == "quick" else None
 
 
-def start_sync() -> None:
-    """Creates both servers."""
+def wsgi_application() -> Any:
+    """The application for gunicorn's own workers and for uWSGI; its servers are made now, in the master if it is preloaded."""
     for name in ("steady", "quick"):
         _servers[name] = MossVoiceServerSync.from_env(_environ(name), refresh=_policy(name))
+    return wsgi
 
 
-async def start_async() -> None:
+def asgi_application() -> Any:
+    """The one that is preloaded: its servers are made on an event loop that is gone when the workers start."""
+    asyncio.run(start())
+    return asgi
+
+
+def post_fork(_arbiter: Any, _worker: Any) -> None:
+    """The hook of docs/deploying.md, with this module as gunicorn's configuration: each worker fetches for itself."""
+    answer("/quick/refresh")
+
+
+async def start() -> None:
     """Creates both servers."""
     for name in ("steady", "quick"):
         _servers[name] = await MossVoiceServer.from_env(_environ(name), refresh=_policy(name))
@@ -62,7 +74,7 @@ def answer(path: str) -> tuple[int, dict[str, Any]]:
 
 
 def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """The application for gunicorn's own workers and for uWSGI."""
+    """One request of WSGI."""
     status, body = answer(environ["PATH_INFO"])
     time.sleep(_PACE)
     start_response(
@@ -72,11 +84,11 @@ def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The application for uvicorn: it makes its servers when it starts, unless they came with the process."""
+    """The application for uvicorn: it makes its servers when a worker starts, unless they came with the process."""
     if scope["type"] == "lifespan":
         await receive()
         if not _servers:
-            await start_async()
+            await start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})

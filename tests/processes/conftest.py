@@ -1,4 +1,4 @@
-"""Fixtures: the Moss API for programs that run outside of pytest."""
+"""Fixtures: the Moss API as each of the two voice agents of `app.py` sees it."""
 
 from __future__ import annotations
 

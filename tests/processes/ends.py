@@ -56,13 +56,8 @@ def end_during_a_lookup(server_class: str) -> None:
     say(hanging=hanging.is_set())
 
 
-def interrupted(server_class: str) -> None:
-    """`create` until the test sends SIGINT."""
-    create(server_class)
-
-
-def interrupted_and_going_on(server_class: str) -> None:
-    """The application survives SIGINT and refreshes again."""
+def interrupted_twice(server_class: str) -> None:
+    """The application survives one SIGINT and refreshes again; the second one ends it."""
     server = construct(server_class)
     say(ready=1)
     try:
@@ -71,6 +66,7 @@ def interrupted_and_going_on(server_class: str) -> None:
         say(interrupted=1)
     refresh(server)
     say(key=mint(server))
+    create(server_class)
 
 
 def without_threads(server_class: str) -> None:

@@ -17,7 +17,6 @@ from moss_voice_server.errors import CredentialsUnavailable
 from tests.processes.inside import (
     ALWAYS_DUE,
     Server,
-    close,
     construct,
     create,
     end_child,
@@ -28,24 +27,12 @@ from tests.processes.inside import (
     wait_for_go,
     wait_until_others_sleep,
 )
+from tests.support.servers import SYNC
 
 # Seconds allowed to a thread that leaves the system, instead of 0.2: on a busy machine the system may not run it for longer.
 PATIENCE = 30.0
 # No timeout wakes a thread that waits for an answer.
 PATIENT = RefreshPolicy(attempt_timeout=600, total_timeout=600)
-PATIENT_AND_ALWAYS_DUE = RefreshPolicy(refresh_after=1e-6, attempt_timeout=600, total_timeout=600)
-
-
-def with_a_fetch_in_flight(server_class: str, how: str) -> None:
-    """One child only mints, one also refreshes, while the parent waits for an answer."""
-    server = create(server_class, refresh=PATIENT)
-    waiter = _background(partial(refresh, server))
-    wait_for_go()
-    for work in (lambda: [mint(server)], lambda: _mint_and_refresh(server)):
-        end_child(start_child(how, work))
-    say(parent="children are done")
-    waiter.join()
-    say(parent=[mint(server), server.status().last_error])
 
 
 def with_the_first_fetch_in_flight(server_class: str, how: str) -> None:
@@ -59,16 +46,8 @@ def with_the_first_fetch_in_flight(server_class: str, how: str) -> None:
     say(parent=mint(server))
 
 
-def with_a_renewal_in_flight(server_class: str, how: str) -> None:
-    """The parent's renewal was started by a mint; credentials are due in the child as well."""
-    server = create(server_class, refresh=PATIENT_AND_ALWAYS_DUE)
-    mint(server)
-    wait_for_go()
-    end_child(start_child(how, lambda: _mint_and_refresh(server)))
-
-
 def with_the_lock_held(server_class: str, how: str) -> None:
-    """A thread that will not exist in the child holds the cache's lock."""
+    """A thread that will not exist in the child holds the cache's lock; the child forks as well, as some supervisors do."""
     server = create(server_class, refresh=ALWAYS_DUE)
     held, release = threading.Event(), threading.Event()
 
@@ -77,9 +56,14 @@ def with_the_lock_held(server_class: str, how: str) -> None:
             held.set()
             release.wait()
 
+    def child() -> list[str]:
+        refresh(server)
+        end_child(start_child(how, lambda: _mint_and_refresh(server)))
+        return _mint_and_refresh(server)
+
     _background(hold)
     held.wait()
-    end_child(start_child(how, lambda: _mint_and_refresh(server)))
+    end_child(start_child(how, child))
     release.set()
     say(parent=_mint_and_refresh(server))
 
@@ -119,20 +103,8 @@ def from_inside_a_thread(server_class: str, how: str) -> None:
     say(parent=_mint_and_refresh(server))
 
 
-def three_generations(server_class: str) -> None:
-    """A child's child, as under a supervisor that forks a master that forks workers."""
-    server = create(server_class)
-
-    def child() -> list[str]:
-        refresh(server)
-        end_child(start_child("python", lambda: _mint_and_refresh(server)))
-        return _mint_and_refresh(server)
-
-    end_child(start_child("python", child))
-
-
 def threads_at_once_after_a_fork(server_class: str, how: str) -> None:
-    """The first thing that each of five children does is to refresh from eight threads at the same moment."""
+    """The first thing that each of three children does is to refresh from eight threads at the same moment."""
     server = create(server_class, refresh=PATIENT)
     sys.setswitchinterval(1e-6)  # threads take turns as often as they can, so that they meet where they may
 
@@ -152,7 +124,7 @@ def threads_at_once_after_a_fork(server_class: str, how: str) -> None:
             thread.join()
         return keys
 
-    for _ in range(5):
+    for _ in range(3):
         end_child(start_child(how, child))
 
 
@@ -190,7 +162,7 @@ def threads_after_fetches(server_class: str) -> None:
     """How many threads there are when `create` and `refresh` have returned."""
     cache.THREAD_EXIT_TIMEOUT = PATIENCE  # type: ignore[attr-defined]  # where it is imported
     counts = []
-    for _ in range(25):
+    for _ in range(10):
         server = create(server_class)
         counts.append(len(os.listdir("/proc/self/task")))
         refresh(server)
@@ -206,7 +178,7 @@ def _refresh_and_mint(server: Server) -> str:
 def _mint_and_refresh(server: Server) -> list[str]:
     before = mint(server)
     refresh(server)
-    close(server)  # so that the last mint starts no renewal, in the middle of which the process would end
+    SYNC.close(server)  # so that the last mint starts no renewal, in the middle of which the process would end
     return [before, mint(server)]
 
 

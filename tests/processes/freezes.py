@@ -13,20 +13,8 @@ from tests.processes.inside import construct, create, mint, refresh, say
 SHORT = RefreshPolicy(refresh_after=1e-6, attempt_timeout=0.5, total_timeout=0.5)
 
 
-def create_until_it_works(server_class: str) -> None:
-    """`create` is frozen; the application tries again when it fails."""
-    say(ready=1)
-    while True:
-        try:
-            server = create(server_class, refresh=SHORT)
-            break
-        except CredentialsUnavailable:
-            continue
-    say(key=mint(server))
-
-
 def refresh_until_it_works(server_class: str) -> None:
-    """The same with one object, which has been constructed and never fetched."""
+    """The first `refresh` is frozen; the application tries again when it fails."""
     server = construct(server_class, refresh=SHORT)
     say(ready=1)
     while server.status().state == "empty":

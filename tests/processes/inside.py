@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import ctypes
 import json
 import logging
@@ -16,10 +14,12 @@ from pathlib import Path
 from threading import get_native_id
 from typing import Any
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync, ParticipantInfo
+from moss_voice_server import ParticipantInfo
 from moss_voice_server.credentials import RefreshPolicy
+from tests.support.servers import ASYNC, SYNC, Server
+from tests.support.tokens import claims
 
-Server = MossVoiceServer | MossVoiceServerSync
+CLASSES = {"sync": SYNC, "async": ASYNC}
 
 # Credentials that are due for renewal at once: every mint checks whether it may start one.
 ALWAYS_DUE = RefreshPolicy(refresh_after=1e-6)
@@ -43,39 +43,22 @@ def wait_for_go() -> None:
 
 def create(server_class: str, **keywords: Any) -> Server:
     """A server of that class ("sync" or "async") for the fake Moss API that the environment names."""
-    if server_class == "sync":
-        return MossVoiceServerSync.from_env(**keywords)
-    return asyncio.run(MossVoiceServer.from_env(**keywords))
+    return CLASSES[server_class].from_env(**keywords)
 
 
 def construct(server_class: str, **keywords: Any) -> Server:
     """The same, not yet fetched."""
-    names = ("PROJECT_ID", "PROJECT_KEY", "VOICE_AGENT_ID", "PLATFORM_API_URL")
-    arguments = [os.environ[f"MOSS_{name}"] for name in names]
-    return (MossVoiceServerSync if server_class == "sync" else MossVoiceServer)(*arguments, **keywords)
+    return CLASSES[server_class].kind.lazy_from_env(**keywords)
 
 
 def refresh(server: Server) -> None:
     """`refresh()` of either class."""
-    if isinstance(server, MossVoiceServer):
-        asyncio.run(server.refresh())
-    else:
-        server.refresh()
-
-
-def close(server: Server) -> None:
-    """`close()` of either class."""
-    if isinstance(server, MossVoiceServer):
-        asyncio.run(server.aclose())
-    else:
-        server.close()
+    SYNC.refresh(server)
 
 
 def mint(server: Server) -> str:
     """The API key that a new token is signed for."""
-    payload = server.create_participant_token(ParticipantInfo("user-42"), "room-1").split(".")[1]
-    key: str = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["iss"]
-    return key
+    return str(claims(server.create_participant_token(ParticipantInfo("user-42"), "room-1"))["iss"])
 
 
 def fork(how: str) -> int:

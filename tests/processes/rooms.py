@@ -1,9 +1,8 @@
-"""Programs that call LiveKit's server API across forks, threads and event loops."""
+"""Programs that call LiveKit's server API across forks and event loops."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import Any
 
 import anyio
@@ -32,23 +31,6 @@ def before_and_after_a_fork(server_class: str, how: str) -> None:
     for _ in range(2):
         end_child(start_child(how, lambda: [names(server), rooms is not None]))
     say(parent=names(server))
-
-
-def in_threads_and_loops(server_class: str) -> None:
-    """Eight threads call at once, the async class on eight event loops."""
-    server = create(server_class)
-    together, found = threading.Barrier(8), []
-
-    def work() -> None:
-        together.wait()
-        found.append(names(server))
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    say(found=found)
 
 
 def under(backend: str) -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,14 +40,14 @@ class Served:
         self._path = path
 
     def get(self, path: str) -> Reply:
-        """One request on a new connection."""
-        connection = _Connection(self._path)
-        try:
+        """One request on a new connection. (httpx2 leaves a socket open that cannot connect.)"""
+        connection = http.client.HTTPConnection("localhost", timeout=LONGEST)
+        with closing(connection), socket.socket(socket.AF_UNIX) as connection.sock:
+            connection.sock.settimeout(LONGEST)
+            connection.sock.connect(self._path)
             connection.request("GET", path)
             response = connection.getresponse()
             return Reply(response.status, json.loads(response.read()))
-        finally:
-            connection.close()
 
     def get_many(self, path: str, count: int) -> list[Reply]:
         """So many requests, eight at a time."""
@@ -66,6 +66,12 @@ class Served:
 
         until(all_answered, f"{workers} workers answer")
         return keys
+
+    def each_worker_renews(self, workers: int, steady: FakeMoss, quick: FakeMoss) -> None:
+        """Every worker signs with the first key, and with the new one once a renewal is due."""
+        assert {steady.credentials["voice_agent_api_key"]} == set(self.keys_by_worker("/steady", workers).values())
+        new = quick.rotate()["voice_agent_api_key"]
+        until(lambda: set(self.keys_by_worker("/quick", workers).values()) == {new}, "every worker has the new key")
 
     def serves_while(self, moss: FakeMoss, path: str) -> None:
         """While the Moss API hangs no mint waits for it."""
@@ -92,14 +98,14 @@ class Served:
 
 
 @contextmanager
-def served(command: list[str], environs: dict[str, FakeMoss]) -> Iterator[Served]:
-    """A server program, `{socket}` in its command line replaced; it answers when the context is entered."""
+def served(command: list[str], steady: FakeMoss, quick: FakeMoss) -> Iterator[Served]:
+    """`app.py` under a server program, `{socket}` in its command line replaced; it answers when the context is entered."""
     folder = tempfile.mkdtemp(prefix="moss-")  # not pytest's: the path of a socket may have 107 characters (unix(7))
     path = os.path.join(folder, "socket")
     environ = {"HOME": folder}  # gunicorn keeps its own socket there
     environ |= {
-        f"{name.upper()}_{variable}": value
-        for name, moss in environs.items()
+        f"{name}_{variable}": value
+        for name, moss in (("STEADY", steady), ("QUICK", quick))
         for variable, value in moss.environ.items()
     }
     try:
@@ -133,14 +139,3 @@ def program_file(name: str) -> str:
     if found is None:
         absent(f"no {name}: pip install py{name}")
     return found
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=LONGEST)
-        self._socket_path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(LONGEST)
-        self.sock.connect(self._socket_path)

@@ -44,11 +44,17 @@ def test_exit_during_a_name_lookup(server_class: str, moss: FakeMoss) -> None:
 
 
 @classes
-def test_interrupt_during_create(server_class: str, moss: FakeMoss) -> None:
-    """Ctrl-C ends `create` and the process at once, by KeyboardInterrupt; the traceback does not show the key."""
-    moss.queue(MockResponse(hang=True))
-    with python("ends", "interrupted", server_class, environ=moss.environ, ends=False) as program:
+def test_interrupts(server_class: str, moss: FakeMoss) -> None:
+    """After Ctrl-C `refresh` waits for the same fetch. In `create` it ends the process at once, and shows no key."""
+    moss.set_default(MockResponse(hang=True))
+    with python("ends", "interrupted_twice", server_class, environ=moss.environ, ends=False) as program:
+        assert {"ready": 1} == program.hear()
         moss.wait_for(1)
+        program.send_signal(signal.SIGINT)
+        assert {"interrupted": 1} == program.hear()
+        moss.release()
+        assert {"key": moss.credentials["voice_agent_api_key"]} == program.hear()
+        moss.wait_for(2)
         begun = time.monotonic()
         program.send_signal(signal.SIGINT)
         assert -signal.SIGINT == program.end()
@@ -56,20 +62,6 @@ def test_interrupt_during_create(server_class: str, moss: FakeMoss) -> None:
         assert program.errors.splitlines()[-1] == "KeyboardInterrupt"
         assert moss.arguments["project_key"] not in program.errors
         assert "Task was destroyed" not in program.errors
-
-
-@classes
-def test_refresh_after_an_interrupt(server_class: str, moss: FakeMoss) -> None:
-    """An application that survives Ctrl-C waits for the same fetch when it refreshes again."""
-    key = moss.credentials["voice_agent_api_key"]
-    moss.queue(MockResponse(hang=True))
-    with python("ends", "interrupted_and_going_on", server_class, environ=moss.environ) as program:
-        assert {"ready": 1} == program.hear()
-        moss.wait_for(1)
-        program.send_signal(signal.SIGINT)
-        assert {"interrupted": 1} == program.hear()
-        moss.release()
-        assert {"key": key} == program.hear()
 
 
 @classes
@@ -84,17 +76,13 @@ def test_no_thread_can_be_started(server_class: str, moss: FakeMoss) -> None:
         assert {"error": None} == program.hear()
 
 
-@classes
-def test_fork_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
+def test_fork_waits_for_the_trust_store(moss: FakeMoss) -> None:
     """A fork waits until OpenSSL has read the trust store: the child would inherit its locks, and the open file."""
-    with python("ends", "fork_while_a_client_is_made", server_class, environ=moss.environ) as program:
-        assert {"made": 1} == program.hear()
-        assert {"child": True} == program.hear()
-        assert {"exit": 0} == program.hear()
+    with python("ends", "fork_while_a_client_is_made", "sync", environ=moss.environ) as program:
+        assert [{"made": 1}, {"child": True}, {"exit": 0}] == program.hear_all()
 
 
-@classes
-def test_exit_waits_for_the_trust_store(server_class: str, moss: FakeMoss) -> None:
+def test_exit_waits_for_the_trust_store(moss: FakeMoss) -> None:
     """So does the end of the process, in which OpenSSL frees what a thread may be using."""
-    with python("ends", "end_while_a_client_is_made", server_class, environ=moss.environ) as program:
+    with python("ends", "end_while_a_client_is_made", "async", environ=moss.environ) as program:
         assert {"made": 1} == program.hear()

@@ -1,4 +1,4 @@
-"""Rooms: one server calls LiveKit's server API from children, threads and event loops of any kind."""
+"""Rooms: one server calls LiveKit's server API from children and event loops of any kind."""
 
 from __future__ import annotations
 
@@ -40,14 +40,6 @@ def test_forks(server_class: str, how: str, livekit: FakeLiveKit, moss: FakeMoss
 
         assert [{"child": [["room-1"], True]}, {"exit": 0}] * 2 + [{"parent": ["room-1"]}] == program.hear_all()
     assert 1 + 2 + 1 == moss.count
-
-
-@pytest.mark.parametrize("server_class", ["sync", "async"])
-def test_threads_and_loops(server_class: str, livekit: FakeLiveKit, moss: FakeMoss) -> None:
-    """Eight threads at once, with eight event loops for the async class."""
-    with python("rooms", "in_threads_and_loops", server_class, environ=moss.environ) as program:
-        assert [{"found": [["room-1"]] * 8}] == program.hear_all()
-    assert 8 == livekit.calls.count("ListRooms")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

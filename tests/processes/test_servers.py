@@ -1,4 +1,4 @@
-"""Servers: gunicorn and uvicorn with every kind of worker, preloaded and not."""
+"""Servers: gunicorn and uvicorn with every kind of worker, preloaded and not. (`test_soak.py` has threads.)"""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import pytest
 
@@ -17,103 +16,52 @@ from tests.processes.served import Served, needs, served
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork")]
 
-
-class Kind(NamedTuple):
-    """A kind of worker: the packages it needs, gunicorn's arguments, and the application that is preloaded."""
-
-    packages: tuple[str, ...]
-    arguments: tuple[str, ...]
-    app: str = "tests.processes.wsgi_app:application"
-
-
-SYNC = Kind((), ("--worker-class=sync",))
-KINDS = {
-    "gthread": Kind((), ("--worker-class=gthread", "--threads=4")),
-    "gevent": Kind(("gevent",), ("--worker-class=gevent",)),
-    "uvicorn": Kind(
-        ("uvicorn", "uvicorn_worker"),
-        ("--worker-class=uvicorn_worker.UvicornWorker",),
-        "tests.processes.asgi_preloaded_app:application",
+GUNICORN = "gunicorn --bind=unix:{socket}"
+WSGI = "tests.processes.app:wsgi_application()"
+UVICORN_WORKER = "--worker-class=uvicorn_worker.UvicornWorker"
+COMMANDS = {
+    "gunicorn": f"{GUNICORN} --workers=2 {WSGI}",
+    "uvicorn": "uvicorn --workers=2 --uds={socket} tests.processes.app:asgi",
+    "gunicorn, preloaded, gevent": f"{GUNICORN} --preload --workers=2 --worker-class=gevent {WSGI}",
+    "gunicorn, preloaded, uvicorn": (
+        f"{GUNICORN} --preload --workers=2 {UVICORN_WORKER} tests.processes.app:asgi_application()"
     ),
 }
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_preloaded(kind: Kind, steady: FakeMoss, quick: FakeMoss) -> None:
-    """`--preload`: three workers start with the one fetch of their master, and each renews for itself."""
-    with _gunicorn(kind, ["--preload", "--workers=3"], steady, quick) as server:
-        _each_worker_renews(server, 3, steady, quick)
-        assert 1 == steady.count
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_workers(command: str, steady: FakeMoss, quick: FakeMoss) -> None:
+    """Each worker fetches once when it starts, or starts with its master's fetch, and renews for itself; no mint waits."""
+    with _running(command, steady, quick) as server:
+        server.each_worker_renews(2, steady, quick)
+        server.serves_while(quick, "/quick")
+        assert (1 if "--preload" in command else 2) == steady.count
 
 
-def test_not_preloaded(steady: FakeMoss, quick: FakeMoss) -> None:
-    """Without `--preload` each worker fetches once when it starts, and renews for itself."""
-    with _gunicorn(SYNC, ["--workers=2"], steady, quick) as server:
-        _each_worker_renews(server, 2, steady, quick)
-        assert 2 == steady.count
-
-
-def test_worker_that_is_started_later(steady: FakeMoss, quick: FakeMoss) -> None:
-    """A preloaded master gives a later worker what it fetched at the start; the worker serves with it and renews."""
-    with _gunicorn(SYNC, ["--preload", "--workers=1"], steady, quick) as server:
-        old = quick.credentials["voice_agent_api_key"]
+@pytest.mark.parametrize("hook", ["", "--config=python:tests.processes.app"], ids=["without", "with the hook"])
+def test_worker_that_is_started_later(hook: str, steady: FakeMoss, quick: FakeMoss) -> None:
+    """A master gives a later worker its first fetch; with the documentation's `post_fork` the first token has the new key."""
+    with _running(f"{GUNICORN} --preload --workers=1 {hook} {WSGI}", steady, quick) as server:
+        old, first = quick.credentials["voice_agent_api_key"], server.get("/quick").body["pid"]
         new = quick.rotate()["voice_agent_api_key"]
-        until(lambda: server.get("/quick").body["key"] == new, "the worker has the new key")
-        first = server.get("/quick").body["pid"]
         os.kill(first, signal.SIGTERM)
         until(lambda: first not in processes_in(server.program.pid), "the worker has ended")
 
         reply = server.get("/quick")
-        assert (200, old, False) == (reply.status, reply.body["key"], reply.body["pid"] == first)
+        assert (200, new if hook else old, False) == (reply.status, reply.body["key"], reply.body["pid"] == first)
         until(lambda: server.get("/quick").body["key"] == new, "the later worker has the new key")
 
 
-def test_worker_that_is_started_later_with_the_hook(steady: FakeMoss, quick: FakeMoss) -> None:
-    """With the documentation's `post_fork` hook the first token of a later worker is signed with the new key."""
-    arguments = ["--preload", "--workers=1", "--config=python:tests.processes.gunicorn_hook"]
-    with _gunicorn(SYNC, arguments, steady, quick) as server:
-        first = server.get("/quick").body["pid"]
-        new = quick.rotate()["voice_agent_api_key"]
-        os.kill(first, signal.SIGTERM)
-        until(lambda: first not in processes_in(server.program.pid), "the worker has ended")
-
-        reply = server.get("/quick")
-        assert (200, new, False) == (reply.status, reply.body["key"], reply.body["pid"] == first)
-
-
-def test_uvicorn_with_workers(steady: FakeMoss, quick: FakeMoss) -> None:
-    """`uvicorn --workers 2`, whose workers are new interpreters: each fetches once, and renews for itself."""
-    needs("uvicorn")
-    command = [sys.executable, "-m", "uvicorn", "--workers=2", "--uds={socket}", "tests.processes.asgi_app:application"]
-    with served(command, {"steady": steady, "quick": quick}) as server:
-        _each_worker_renews(server, 2, steady, quick)
-        _stops_in_order(server)
-    assert 2 == steady.count
-
-
 @contextmanager
-def _gunicorn(kind: Kind, arguments: list[str], steady: FakeMoss, quick: FakeMoss) -> Iterator[Served]:
-    needs("gunicorn", *kind.packages)
-    command = [sys.executable, "-m", "gunicorn", "--bind=unix:{socket}", *kind.arguments, *arguments, kind.app]
-    with served(command, {"steady": steady, "quick": quick}) as server:
+def _running(command: str, steady: FakeMoss, quick: FakeMoss) -> Iterator[Served]:
+    """The server; SIGTERM ends it with its workers, and the log shows no error."""
+    needs(*(name for name in ("gunicorn", "uvicorn", "uvicorn_worker", "gevent") if name in command))
+    with served([sys.executable, "-m", *command.split()], steady, quick) as server:
         yield server
-        _stops_in_order(server)
-
-
-def _each_worker_renews(server: Served, workers: int, steady: FakeMoss, quick: FakeMoss) -> None:
-    """Every worker signs with the first key, and with the new one once a renewal is due; no mint waits and no request fails."""
-    assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", workers).values())
-    new = quick.rotate()["voice_agent_api_key"]
-    until(lambda: set(server.keys_by_worker("/quick", workers).values()) == {new}, "every worker has the new key")
-    server.serves_while(quick, "/quick")
-
-
-def _stops_in_order(server: Served) -> None:
-    """SIGTERM ends master and workers, and the log shows no error."""
-    server.stop()
-    # gevent warns about `--preload`: the renewals above show that it is harmless here. gunicorn may close a socket that
-    # uvicorn has closed.
-    harmless = ("MonkeyPatchWarning", "Error while closing socket")
-    log = "\n".join(line for line in server.program.errors.splitlines() if not any(each in line for each in harmless))
+        server.stop()
+        # gevent warns about `--preload`: the renewals above show that it is harmless here. gunicorn may close a socket
+        # that uvicorn has closed.
+        harmless = ("MonkeyPatchWarning", "Error while closing socket")
+        log = [line for line in server.program.errors.splitlines() if not any(each in line for each in harmless)]
     for trouble in ("Traceback", "Exception", "Error", "TIMEOUT", "SIGKILL", "never awaited", "Event loop"):
-        assert trouble not in log, log
+        assert [] == [line for line in log if trouble in line], log

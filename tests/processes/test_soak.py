@@ -77,21 +77,23 @@ def memory(server: Served) -> list[int]:
     return [int(found[1]) for text in texts if (found := re.search(r"VmRSS:\s*(\d+) kB", text))]
 
 
-def test_soak() -> None:
+def test_soak(steady: FakeMoss, quick: FakeMoss) -> None:
     """Through outages, rejections, a hang and rotations no request fails, no mint waits, and memory stays flat."""
     needs("gunicorn")
     command = [sys.executable, "-m", "gunicorn", "--bind=unix:{socket}", f"--workers={WORKERS}", "--preload"]
-    command += ["--worker-class=gthread", "--threads=4", "tests.processes.wsgi_app:application"]
-    with FakeMoss() as moss, served(command, {"steady": moss, "quick": moss}) as server:
+    command += ["--worker-class=gthread", "--threads=4", "tests.processes.app:wsgi_application()"]
+    with served(command, steady, quick) as server:
+        server.each_worker_renews(WORKERS, steady, quick)
+        assert 1 == steady.count
         with Load(server) as load:
-            load.rotate(moss)
+            load.rotate(quick)
             before = memory(server)
             for fault in FAULTS:
-                moss.set_default(fault)
+                quick.set_default(fault)
                 time.sleep(CALM)  # how long the fault lasts is what the test is about
-                moss.reset()
-                moss.release()
-                load.rotate(moss)
+                quick.reset()
+                quick.release()
+                load.rotate(quick)
             after = memory(server)
         server.stop()
         assert "Traceback" not in server.program.errors, server.program.errors

@@ -20,36 +20,20 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uWSGI needs for
 _THREADS_ALWAYS = (2, 0, 27)
 
 
-@pytest.fixture(scope="module")
-def uwsgi() -> str:
-    """The program."""
-    return program_file("uwsgi")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "fetches"),
-    [
-        (("--enable-threads",), 1),
-        (("--enable-threads", "--lazy-apps"), 2),  # loaded in each worker and not in the master
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_uwsgi_with_threads(
-    uwsgi: str, arguments: tuple[str, ...], fetches: int, steady: FakeMoss, quick: FakeMoss
-) -> None:
-    """Workers start with the master's fetch where it loads the application; each renews in the background; no mint waits."""
-    with _running(uwsgi, list(arguments), steady, quick) as server:
-        _each_worker_works(server, steady, quick)
-        assert fetches == steady.count
+def test_uwsgi_with_threads(steady: FakeMoss, quick: FakeMoss) -> None:
+    """Workers start with the master's fetch; each renews in the background, and no mint waits."""
+    with _running(["--enable-threads"], steady, quick) as server:
+        server.each_worker_renews(2, steady, quick)
+        assert 1 == steady.count
         server.serves_while(quick, "/quick")
 
 
-def test_uwsgi_without_threads(uwsgi: str, steady: FakeMoss, quick: FakeMoss) -> None:
+def test_uwsgi_without_threads(steady: FakeMoss, quick: FakeMoss) -> None:
     """The same; a mint renews in line, and when the Moss API hangs one in each worker waits for it, 2.5 s at most."""
-    if _version(uwsgi) >= _THREADS_ALWAYS:
+    if _version() >= _THREADS_ALWAYS:
         pytest.skip("this uWSGI runs threads always: only those before 2.0.27 can do without")
-    with _running(uwsgi, [], steady, quick) as server:
-        _each_worker_works(server, steady, quick)
+    with _running([], steady, quick) as server:
+        server.each_worker_renews(2, steady, quick)
         assert 1 == steady.count
         quick.set_default(MockResponse(hang=True))
         before = quick.count
@@ -68,23 +52,28 @@ def test_uwsgi_without_threads(uwsgi: str, steady: FakeMoss, quick: FakeMoss) ->
 
 
 @contextmanager
-def _running(uwsgi: str, arguments: list[str], steady: FakeMoss, quick: FakeMoss) -> Iterator[Served]:
-    command = [uwsgi, "--http-socket", "{socket}", "--master", "--processes", "2", "--need-app", "--die-on-term"]
-    command += ["--pythonpath", str(ROOT), "--home", sys.prefix, "--module", "tests.processes.wsgi_app"]
-    with served([*command, *arguments], {"steady": steady, "quick": quick}) as server:
+def _running(arguments: list[str], steady: FakeMoss, quick: FakeMoss) -> Iterator[Served]:
+    command = [
+        program_file("uwsgi"),
+        "--http-socket",
+        "{socket}",
+        "--master",
+        "--processes",
+        "2",
+        "--need-app",
+        "--die-on-term",
+    ]
+    command += ["--pythonpath", str(ROOT), "--home", sys.prefix, "--module", "tests.processes.app:wsgi_application()"]
+    with served([*command, *arguments], steady, quick) as server:
         yield server
         server.stop()
         assert "Traceback" not in server.program.errors
 
 
-def _each_worker_works(server: Served, steady: FakeMoss, quick: FakeMoss) -> None:
-    assert {steady.credentials["voice_agent_api_key"]} == set(server.keys_by_worker("/steady", 2).values())
-    new = quick.rotate()["voice_agent_api_key"]
-    until(lambda: set(server.keys_by_worker("/quick", 2).values()) == {new}, "every worker has the new key")
-
-
-def _version(uwsgi: str) -> tuple[int, ...]:
-    reported = subprocess.run([uwsgi, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+def _version() -> tuple[int, ...]:
+    reported = subprocess.run(
+        [program_file("uwsgi"), "--version"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
     found = re.match(r"(\d+)\.(\d+)\.?(\d*)", reported.strip())
     assert found is not None, reported
     return tuple(int(part or 0) for part in found.groups())

@@ -14,6 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType, FunctionType, ModuleType, TracebackType
 
+# Put together so that no line of source code, which tracebacks show, holds them.
+KEY = "-".join(["moss", "key", "0123456789"])
+SECRET = "-".join(["livekit", "secret", "0123456789", "long", "enough"])
+BODY = "-".join(["body", "0123456789"])
+OTHER = "-".join(["other", "variable", "0123456789"])
+SECRETS = (KEY, SECRET, BODY, OTHER)
+"""Values to look for."""
+
 _TESTS = str(Path(__file__).parent.parent)
 _DEPTH = 6  # containers in containers
 _PLAIN = (type, FunctionType, ModuleType, FrameType, TracebackType)

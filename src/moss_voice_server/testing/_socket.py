@@ -49,6 +49,7 @@ class SocketServer:
         """End everything. Bounded: nothing here waits for a client."""
         if self._acceptor is None:
             return
+        self._sockets[1].sendall(b"\0")  # its end would not be seen while a child of the C library's fork has a copy
         self._sockets[1].close()
         self._acceptor.join(_CLOSE_TIMEOUT)
         self._acceptor = None
