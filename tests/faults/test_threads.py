@@ -199,14 +199,16 @@ def test_hangs_without_end(moss: FakeMoss) -> None:
     is_first, first_may_go, through = iter([True]), threading.Event(), moss.transport()
 
     def stuck(request: httpx2.Request) -> httpx2.Response:
-        assert not next(is_first, False) or first_may_go.wait(60)
+        assert not next(is_first, False) or first_may_go.wait(20)
         return through.handle_request(request)
 
     clock = Clock()
     policy = RefreshPolicy(attempt_timeout=0.2, total_timeout=0.3)
     made = SYNC.new(moss.arguments, Runtime(clock), refresh=policy, transport=httpx2.MockTransport(stuck))
     try:
-        assert isinstance(caught(SYNC.refresh, made), CredentialsUnavailable)
+        error = caught(SYNC.refresh, made)
+        assert isinstance(error, CredentialsUnavailable)
+        assert "transport" not in str(error)
         clock.ahead = 1.0
         SYNC.refresh(made)
         assert "fresh" == made.status().state
