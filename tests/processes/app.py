@@ -15,7 +15,8 @@ from typing import Any
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import MossVoiceError
-from tests.processes.inside import Server, mint
+from tests.processes.inside import mint
+from tests.support.servers import Server
 
 QUICK = RefreshPolicy(refresh_after=1, attempt_timeout=2)
 # Seconds that a request lasts beyond its mint, so that several at once are spread over the workers.

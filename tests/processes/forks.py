@@ -16,7 +16,6 @@ from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import CredentialsUnavailable
 from tests.processes.inside import (
     ALWAYS_DUE,
-    Server,
     construct,
     create,
     end_child,
@@ -27,7 +26,7 @@ from tests.processes.inside import (
     wait_for_go,
     wait_until_others_sleep,
 )
-from tests.support.servers import SYNC
+from tests.support.servers import SYNC, Server
 
 # Seconds allowed to a thread that leaves the system, instead of 0.2: on a busy machine the system may not run it for longer.
 PATIENCE = 30.0

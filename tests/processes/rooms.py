@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
-from tests.processes.inside import Server, create, end_child, say, start_child, wait_for_go
+from tests.processes.inside import create, end_child, say, start_child, wait_for_go
+from tests.support.servers import Server
 
 
 def names(server: Server) -> list[str]:

@@ -133,9 +133,9 @@ class Refresher(Sealed, Generic[Value]):
             refresh.wait(_INLINE_BUDGET)
 
     def _run(self, refresh: Refresh, attempts: int, budget: float) -> None:
+        refresh.thread_ids.append(threading.get_native_id())  # first: after `take`, an interruption is found by it
         if not refresh.take():
             return
-        refresh.thread_ids.append(threading.get_native_id())
         result: Result[Value] = self._texts.interrupted()
         try:
             result = self.source.fetch(attempts, budget, self.state.etag)
