@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from math import isfinite
 from typing import Literal
 
+from . import _validation
 from .errors import InvalidArgument
 
+_LONGEST = 1.7e308  # seconds; finite
 _MAX_TIMEOUT = 24 * 3600.0  # seconds; clocks and locks of some systems overflow at longer ones
 
 State = Literal["empty", "fresh", "stale", "expired", "rejected"]
@@ -50,12 +51,12 @@ class RefreshPolicy:
             if each.name in ("attempts", "max_rejections"):
                 if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                     raise InvalidArgument(f"{each.name} must be an integer >= 1", field=each.name)
-            elif not (each.name == "expire_after" and value is None) and not _is_time(
-                value, zero=each.name == "rejection_window"
-            ):
-                raise InvalidArgument(
-                    f"{each.name} must be a timedelta or a number of seconds, finite and positive", field=each.name
-                )
+            elif each.name != "expire_after" or value is not None:
+                time = _validation.seconds(value, _LONGEST)
+                if time is None or (time == 0 and each.name != "rejection_window"):
+                    raise InvalidArgument(
+                        f"{each.name} must be a timedelta or a number of seconds, finite and positive", field=each.name
+                    )
         for name in ("attempt_timeout", "total_timeout"):
             if seconds(getattr(self, name)) > _MAX_TIMEOUT:
                 raise InvalidArgument(f"{name} must be at most 24 hours", field=name)
@@ -90,13 +91,3 @@ class CredentialsStatus:
 def seconds(value: timedelta | float) -> float:
     """A time of a policy in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
-
-
-def _is_time(value: object, *, zero: bool) -> bool:
-    if not isinstance(value, (timedelta, int, float)) or isinstance(value, bool):
-        return False
-    try:
-        number = seconds(value)
-    except OverflowError:  # an int beyond the range of float
-        return False
-    return isfinite(number) and (number > 0 or (zero and number == 0))

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 class Minter(Sealed):
-    """Mints with the cached credentials and a clock.
-
-    Nothing here does I/O, except where threads do not run between requests (AWS Lambda, Cloud Run, Azure Functions, uWSGI without
-    threads): there a due refresh takes up to 2.5 seconds.
-    """
+    """Mints with the cached credentials and a clock."""
 
     _cache: CredentialsCache[Credentials] | StaticCredentials
     _clock: Clock
