@@ -75,7 +75,7 @@ SIGNATURES: dict[str, tuple[Callable[[], str], tuple[str, str | None], str, str]
     "no signature": (lambda: signed(good()).rpartition(".")[0] + ".", NO_PAIR, "no_whole_signature", "error"),
     "a signature that was cut off": (lambda: signed(good())[:-7], PAIR, "no_whole_signature", "error"),
     "the secret among the claims": (
-        lambda: signed({**good(), "attributes": {"for the agent": f"key:{SECRET}"}}),
+        lambda: signed({**good(), "attributes": {"for the agent": [f"key:{SECRET}"]}}),
         PAIR,
         "secret_inside",
         "error",

@@ -5,6 +5,8 @@ Exit status: 0 done, 1 the credentials or a server failed, 2 wrong usage, 130 in
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 __all__ = ["main"]
@@ -22,12 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         try:
             status = run(argv)
-            _output.flush_stdout()
+            if sys.stdout is not None:
+                sys.stdout.flush()  # now, so that a failure is reported below and not by the interpreter
         except OSError as error:
             # A reader that stops early, such as `| head`, is not an error to report.
             if not isinstance(error, BrokenPipeError):
                 _output.error(f"I/O error: {error.strerror or type(error).__name__}")
-            _output.discard_stdout()
+            # What is buffered cannot be written, and would fail again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 1
     except KeyboardInterrupt:
         status = 130

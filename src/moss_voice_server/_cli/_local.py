@@ -8,10 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
 
 from .._livekit_credentials import LiveKitCredentials
-from .._urls import LOOPBACK
 from ..errors import InvalidArgument
 from . import _credential_options
 
@@ -33,10 +31,6 @@ _STAND_IN = "ws://127.0.0.1:7880"  # the URL in a token that no server checks; `
 _KEPT_REQUESTS = 100
 # A closed terminal, a supervisor and Ctrl-\ send these; Ctrl-C raises KeyboardInterrupt.
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
-
-
-def is_local(url: str) -> bool:
-    return urlsplit(url).hostname in LOOPBACK
 
 
 def livekit_of(

@@ -6,12 +6,13 @@ import argparse
 import os
 import time
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
+from .._inspect.egress import MASK
 from .._random import new_room
+from .._urls import LOOPBACK
 from . import _local
 from ._screen import Screen
-
-_MASK = "********"
 
 
 def show(options: argparse.Namespace, stack: ExitStack) -> int:
@@ -26,7 +27,7 @@ def show(options: argparse.Namespace, stack: ExitStack) -> int:
     moss, server = _local.start(stack, screen, livekit)
     url, participant = server.get_server_url(), ParticipantInfo(f"user-{os.urandom(4).hex()}", name="Ada")
     token = server.create_participant_token(participant, new_room(), server.get_agent_name())
-    screen.step("Fetched", f"its credentials: API key {moss.credentials['voice_agent_api_key']}, secret {_MASK}")
+    screen.step("Fetched", f"its credentials: API key {moss.credentials['voice_agent_api_key']}, secret {MASK}")
     screen.step("Created", "a token for Ada, in a new room, for 15 minutes")
     is_accepted = True
     if livekit is None:
@@ -37,8 +38,8 @@ def show(options: argparse.Namespace, stack: ExitStack) -> int:
         screen.step("Checked", verdict.text, good=is_accepted)
     screen.claims(describe(read(token).claims, time.time()))
     screen.copyable("Server URL" if livekit else "Server URL: a placeholder, no server runs there", url)
-    if _local.is_local(url):
+    if urlsplit(url).hostname in LOOPBACK:
         screen.copyable("Participant token", token)
     else:  # it would let anyone who sees this screen join the room
-        screen.copyable("Participant token, without its signature", f"{token.rpartition('.')[0]}.{_MASK}")
+        screen.copyable("Participant token, without its signature", f"{token.rpartition('.')[0]}.{MASK}")
     return 0 if is_accepted else 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -39,16 +38,3 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return utc(value)
     return dict(value) if isinstance(value, Mapping) else vars(value)
-
-
-def flush_stdout() -> None:
-    """Write what is buffered, so that this program reports a failure and not the interpreter."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
-
-
-def discard_stdout() -> None:
-    """Redirect standard output to nowhere: what is buffered cannot be written, and would fail again at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+from moss_voice_server._endpoint.asgi import Receive, Scope, Send
 from moss_voice_server._random import new_guest
 from moss_voice_server.asgi import token_app
 from moss_voice_server.endpoint import Admission, Server, TokenRequest
@@ -18,10 +19,6 @@ from moss_voice_server.grants import ParticipantInfo
 from .browser_client import FILE, INTEGRITY, ClientBundle
 from .page_config import PageConfig, content_security_policy
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, bytes | str, str]  # status, body, content type
 Diagnose = Callable[[str], list[Mapping[str, Any]]]
 
@@ -79,7 +76,7 @@ class Site:
             answer = (405, "Only GET and HEAD are allowed.\n", _TEXT)
         else:
             answer = await self._find(scope["path"])
-        await self._send(send, *answer, is_head=scope["method"] == "HEAD")
+        await self._send(send, *answer)
 
     async def _find(self, path: str) -> Answer:
         if path in self._files:
@@ -119,11 +116,11 @@ class Site:
         checks = await asyncio.get_running_loop().run_in_executor(None, diagnose, authorization)
         return 200, json.dumps(checks), "application/json"
 
-    def _new_token_app(self, origin: str) -> App:
+    def _new_token_app(self, origin: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """The endpoint for our own page (""), or for a page on another port of this machine: the developer's own."""
         return token_app(self._server, authorize=_Guests(self._config.agent), allow_origins=[origin] if origin else [])
 
-    async def _send(self, send: Send, status: int, body: bytes | str, kind: str, *, is_head: bool) -> None:
+    async def _send(self, send: Send, status: int, body: bytes | str, kind: str) -> None:
         content = body if isinstance(body, bytes) else body.encode()
         headers = [
             (b"content-type", kind.encode()),
@@ -138,7 +135,7 @@ class Site:
             *([(b"allow", b"GET, HEAD")] if status == 405 else []),
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if is_head else content})
+        await send({"type": "http.response.body", "body": content})
 
 
 class _Guests:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from .._inspect.egress import MASK
 from .._livekit_credentials import LiveKitCredentials
 from .._secret import Sealed
 from .check import Check
 
-MASK = "********"
 _TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*){1,2}")
 _SHORTEST = 8  # characters; a shorter secret can be part of a word
 

@@ -30,11 +30,6 @@ def read(text: str) -> Token | Finding:
         return Finding("malformed", "error", message.format(error.part), _COPY)
 
 
-def size(token: Token) -> int:
-    """Bytes of the whole token."""
-    return len(token.signed) + 1 + (len(token.signature) * 4 + 2) // 3
-
-
 _INVALID = {
     "json": "the {} part of the token is not strict JSON (RFC 8259), or too deeply nested",
     "type": "the {} part of the token is not a JSON object",
