@@ -2,12 +2,11 @@
 
 # No `from __future__ import annotations` here: FastAPI reads the annotations of the functions below.
 
-import inspect
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ._endpoint.asgi import call_on_loop, encoded, fetch_first, incoming
+from ._endpoint.asgi import call_on_loop, encoded, fetch_first, incoming, resolved
 from ._endpoint.dependency import dependency
 from ._endpoint.handler import Incoming, TokenEndpoint
 from ._endpoint.openapi import described
@@ -79,7 +78,7 @@ def token_router(
         received: Incoming = request.scope[_INCOMING]
         received.request = request
         request.scope[_DEPENDENCY_HEADERS] = response.raw_headers  # a dependency may set cookies
-        decision = await admission if inspect.isawaitable(admission) else admission
+        decision = await resolved(admission)
         issued = await endpoint.issue(received, request.scope[_TOKEN_REQUEST], decision, call_on_loop)
         return _response(issued, response.raw_headers)
 

@@ -21,6 +21,7 @@ def refused(status: int, code: str, *headers: tuple[str, str]) -> Response:
     return refusal_response(Refusal(status, code, "field secret", hint="never on the wire", headers=headers))
 
 
+BASIC = ("www-authenticate", "Basic")
 RESPONSES = {
     "snake": (token_response("snake", *DETAILS), 201, SNAKE, {}),
     "camel": (token_response("camel", *DETAILS), 201, CAMEL, {}),
@@ -28,19 +29,9 @@ RESPONSES = {
     "refused": (refused(403, "room_not_allowed"), 403, "This room is not allowed.", {}),
     "an app's own code": (refused(403, "trial_over"), 403, "Access denied.", {}),
     "not authenticated": (refused(401, "unauthenticated"), 401, "Authentication required.", {"www-authenticate": "Bearer"}),
-    "another challenge": (
-        refused(401, "unauthenticated", ("www-authenticate", "Basic")),
-        401,
-        "Authentication required.",
-        {"www-authenticate": "Basic"},
-    ),
+    "another challenge": (refused(401, "x", BASIC), 401, "Authentication required.", dict([BASIC])),
     "an app's own status": (refused(404, "refused"), 404, "The request was refused.", {}),
-    "later": (
-        refused(503, "unavailable", *retry_after(4.2)),
-        503,
-        "Tokens are temporarily unavailable: try again later.",
-        {"retry-after": "5"},
-    ),
+    "later": (refused(429, "rate_limited", *retry_after(4.2)), 429, "Too many requests: try again later.", {"retry-after": "5"}),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from .._functions import is_nonblocking
 from ..errors import CredentialsError
 from .calls import NEVER_AWAITABLE
 from .handler import Call, Incoming, TokenEndpoint
-from .parse import incomplete, may_have_body, too_large
+from .parse import REQUEST_HEADERS, incomplete, may_have_body, too_large
 from .refusal import Headers
 
 Scope = MutableMapping[str, Any]
@@ -25,21 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 READ_TIMEOUT = 10.0  # seconds for the rest of a body of at most 16 KiB, once its first part is here
-REQUEST_HEADERS = {
-    name.encode(): name
-    for name in (
-        "content-type",
-        "content-length",
-        "content-encoding",
-        "transfer-encoding",
-        "origin",
-        "access-control-request-method",
-        "access-control-request-headers",
-        "sec-fetch-site",
-        "x-request-id",
-    )
-}
-"""The request headers that the handler looks at; ASGI delivers names in lower case."""
+_NAMES = {name.encode(): name for name in REQUEST_HEADERS}  # ASGI delivers names in lower case
 
 
 def call_on_loop_with(in_thread: Callable[..., Awaitable[Any]]) -> Call:
@@ -48,19 +34,19 @@ def call_on_loop_with(in_thread: Callable[..., Awaitable[Any]]) -> Call:
     def call_on_loop(function: Callable[..., Any], nonblocking: bool, /, *arguments: Any) -> Awaitable[Any]:
         if nonblocking:
             result = function(*arguments)
-            return result if type(result) is CoroutineType else _resolved(result)
+            return result if type(result) is CoroutineType else resolved(result)
         return _threaded(in_thread(partial(function, *arguments)))
 
     return call_on_loop
 
 
-async def _resolved(result: Any) -> Any:
+async def resolved(result: Any) -> Any:
     """The result, awaited if need be."""
     return await result if type(result) not in NEVER_AWAITABLE and inspect.isawaitable(result) else result
 
 
 async def _threaded(result: Awaitable[Any]) -> Any:
-    return await _resolved(await result)
+    return await resolved(await result)
 
 
 call_on_loop = call_on_loop_with(anyio.to_thread.run_sync)
@@ -71,8 +57,8 @@ def incoming(scope: Scope, receive: Receive, request: Any = None) -> Incoming:
     # Latin-1 never fails, and no value that is compared has other characters than ASCII. Of repeated headers, the last.
     headers = {}
     for name, value in scope["headers"]:
-        if name in REQUEST_HEADERS:
-            headers[REQUEST_HEADERS[name]] = value.decode("latin-1")
+        if name in _NAMES:
+            headers[_NAMES[name]] = value.decode("latin-1")
     return Incoming(
         scope if request is None else request,
         scope["method"],

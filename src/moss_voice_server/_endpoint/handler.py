@@ -41,7 +41,7 @@ class Incoming:
         request: the framework's own request, for `authorize`.
         method: the HTTP method.
         path: for the log.
-        headers: those that the endpoint looks at, names in lower case.
+        headers: `REQUEST_HEADERS`, as far as they are there.
         read: returns the whole body of at most so many bytes, or raises `Refusal`.
     """
 

@@ -15,6 +15,11 @@ from ..grants import AgentDispatch
 from .refusal import Refusal, shown
 
 MAX_BODY = 16 * 1024  # bytes
+REQUEST_HEADERS = (
+    *("content-type", "content-length", "content-encoding", "transfer-encoding", "x-request-id"),
+    *("origin", "sec-fetch-site", "access-control-request-method", "access-control-request-headers"),
+)
+"""Those that the endpoint looks at."""
 _MAX_DEPTH = 8
 _MAX_AGENTS = 8
 _MAX_ATTRIBUTES = 32

@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any
 
 from .handler import Incoming
-from .parse import incomplete, may_have_body, too_large
+from .parse import REQUEST_HEADERS, incomplete, may_have_body, too_large
 from .refusal import Refusal
 
 Environ = dict[str, Any]
+_VARIABLES = {  # by CGI's rule, RFC 3875, section 4.1
+    f"{'' if name in ('content-type', 'content-length') else 'HTTP_'}{name.upper().replace('-', '_')}": name
+    for name in REQUEST_HEADERS
+}
 
 
 def incoming(environ: Environ, request: Any = None, read: Callable[[int], bytes] | None = None) -> Incoming:
     """The request of an environ; `request` is what `authorize` gets, `read` a framework's own way to read the body."""
-    headers = {
-        name[5:].replace("_", "-").lower(): value or "" for name, value in environ.items() if name.startswith("HTTP_")
-    }
-    headers["content-type"] = environ.get("CONTENT_TYPE") or ""
-    headers["content-length"] = environ.get("CONTENT_LENGTH") or ""
+    headers = {name: environ[variable] for variable, name in _VARIABLES.items() if environ.get(variable)}
     return Incoming(
         environ if request is None else request,
         environ["REQUEST_METHOD"],
