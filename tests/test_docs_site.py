@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import importlib.util
 import inspect
 import os
@@ -11,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -34,26 +34,12 @@ WSGI = {"wsgi.py", "flask.py", "django.py", "identity.py"}
 SHOWS = re.compile(r"^\.\. (?:auto|py:)module:: moss_voice_server\.?(\w*)", re.MULTILINE)
 
 
-class Page(HTMLParser):
-    """The IDs, links and resources of a built page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.ids: set[str] = set()
-        self.links: list[str] = []
-        self.loads: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Record one tag."""
-        values = dict(attrs)
-        self.ids.add(values.get("id") or "")
-        if tag == "a" and values.get("href"):
-            self.links.append(values["href"] or "")
-        if tag in ("img", "script", "iframe", "source") and values.get("src"):
-            self.loads.append(values["src"] or "")
-        if tag == "link" and values.get("href") and values.get("rel") in ("stylesheet", "preload", "icon"):
-            self.loads.append(values["href"] or "")
+def tags(path: Path) -> list[tuple[str, dict[str, str]]]:
+    """The tags of a built page and their attributes; Sphinx writes these in double quotes."""
+    return [
+        (tag, {name: html.unescape(value) for name, value in re.findall(r'([\w-]+)="([^"]*)"', attributes)})
+        for tag, attributes in re.findall(r"<(\w+)\s([^>]*)>", path.read_text(encoding="utf-8"))
+    ]
 
 
 def test_site() -> None:
@@ -71,23 +57,29 @@ def test_site() -> None:
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
     assert (0, "") == (done.returncode, done.stderr)
 
-    pages = {path: Page(path) for path in site.rglob("*.html")}
+    found = [(path, tag, values) for path in site.rglob("*.html") for tag, values in tags(path)]
+    ids = {(path, values["id"]) for path, _, values in found if "id" in values}
+    links = {(path, values["href"]) for path, tag, values in found if tag == "a" and values.get("href")}
+    resources = ("stylesheet", "preload", "icon")
+    loads = {
+        (path, values.get("src") or values["href"])
+        for path, _, values in found
+        if "src" in values or values.get("rel") in resources
+    }
     broken = []
-    for path, page in pages.items():
-        for link in page.links + page.loads:
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc or link == "#":
-                continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            found = target.exists()
-            if found and parts.fragment and target in pages:
-                found = unquote(parts.fragment) in pages[target].ids
-            if not found:
-                broken.append(f"{path.relative_to(site)}: {link}")
+    for path, link in links | loads:
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc or link == "#":
+            continue
+        target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+        place = (target, unquote(parts.fragment))
+        if not target.exists() or (parts.fragment and target.suffix == ".html" and place not in ids):
+            broken.append(f"{path.relative_to(site)}: {link}")
+    assert links
     assert [] == broken
 
     styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
-    assert set() == {link for page in pages.values() for link in page.loads if urlsplit(link).netloc}
+    assert set() == {link for _, link in loads if urlsplit(link).netloc}
     assert [] == re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//[^)]*", styles)
 
     sources = {
@@ -95,7 +87,7 @@ def test_site() -> None:
         for path in DOCS.rglob("*")
         if path.suffix in (".md", ".rst")
     }
-    linked = {urlsplit(link).path for link in pages[site / "index.html"].links}
+    linked = {urlsplit(link).path for path, link in links if path == site / "index.html"}
     assert set() == sources - linked - {"index.html"}
 
 

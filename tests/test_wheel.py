@@ -29,14 +29,12 @@ def table() -> dict[str, tuple[str, str]]:
     return {name: (version, licence) for name, version, licence in rows[2:]}
 
 
-def test_notice_is_about_the_pinned_file() -> None:
-    """The notice names the release and the hash that `scripts/build` puts into the wheel; a newer one needs a look at it."""
+def test_notice() -> None:
+    """The notice names the release and the hash that `scripts/build` puts into the wheel; a newer one needs a look at it.
+    Each component of its table has a section with its copyright line, or says that it has none.
+    """
     assert client.INTEGRITY in NOTICE
     assert (client.VERSION, "Apache-2.0") == table()["livekit-client"]
-
-
-def test_every_component_has_its_text() -> None:
-    """Each component of the table has a section with its copyright line, or says that it has none."""
     sections = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", NOTICE, re.MULTILINE | re.DOTALL))
     assert list(table()) == list(sections)
     assert [] == [

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.once
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github"
 WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
-SCRIPTS = {"scripts/check", "scripts/test", "scripts/build"}
 TOO_OLD = sys.version_info < (3, 11)
 
 # The write permissions that a job may have, and the jobs that may have them.
@@ -75,27 +74,11 @@ def test_powers() -> None:
             assert "checkout" not in str(job["steps"])
 
 
-def test_checkouts_forget_their_credentials() -> None:
-    """No checkout stores the job's token."""
-    checkouts = [
-        step
-        for _, job in jobs()
-        for step in job.get("steps", [])
-        if step.get("uses", "").startswith("actions/checkout@")
-    ]
-    assert checkouts
-    assert [False] * len(checkouts) == [step["with"]["persist-credentials"] for step in checkouts]
-
-
-def test_same_scripts() -> None:
-    """CI runs the project's scripts, and all of them exist."""
-    said = {word for line in commands() for word in line.split() if word.startswith("scripts/")}
-    assert said >= SCRIPTS
-    assert [] == [each for each in sorted(said) if not (ROOT / each).is_file()]
-
-
-def test_installs_are_locked() -> None:
-    """Every installed package is pinned by uv.lock or its hash, except the wheel that was just built."""
+def test_commands() -> None:
+    """CI runs the project's scripts. Each package that it installs is pinned by uv.lock or its hash, except the wheel that
+    was just built.
+    """
+    assert {"scripts/check", "scripts/test", "scripts/build"} <= set(" ".join(commands()).split())
     installs = [
         line for line in commands() if re.search(r"\b(uv sync|uv export|pip (install|download)|uvx|npm|curl)\b", line)
     ]

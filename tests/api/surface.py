@@ -75,11 +75,7 @@ def _members(path: str, found: Any) -> Iterator[str]:
     init = init.final_target if init is not None and init.is_alias else init
     if init is not None and (init.parent is found or not _is_public(init.parent.path)):
         yield f"{path}.__init__{_call(init)}"
-    elif "NamedTuple" in _bases(found):
-        yield f"{path}: fields {', '.join(name for name, member in found.members.items() if _is_field(member))}"
-    fields = (
-        {each.name for each in found.all_members["__init__"].parameters} if "__init__" in found.all_members else set()
-    )
+    fields = {each.name for each in init.parameters} if init is not None else set()
     for name, member in sorted(found.all_members.items()):
         target = member.final_target if member.is_alias else member
         inherited = target.parent is not found and _is_public(target.parent.path)
@@ -89,10 +85,6 @@ def _members(path: str, found: Any) -> Iterator[str]:
             yield f"{path}.{name}{_call(target)}"
         elif not target.is_module:
             yield f"{path}.{name}{_value(target)}"
-
-
-def _is_field(member: Any) -> bool:
-    return member.is_attribute and member.annotation is not None and "property" not in member.labels
 
 
 def _is_public(path: str) -> bool:
@@ -111,29 +103,10 @@ def _bases(found: Any) -> Iterator[str]:
 
 def _call(function: Any) -> str:
     """A signature; a default that is one of our constants is shown by its value."""
-    parts: list[str] = []
-    star = False
     for parameter in function.parameters:
-        kind = parameter.kind
-        if parameter.name in ("self", "cls") and not parts:
-            continue
-        mark = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}.get(kind, "")
-        if kind is griffe.ParameterKind.keyword_only and not star:
-            parts.append("*")
-        star = star or kind in (griffe.ParameterKind.keyword_only, griffe.ParameterKind.var_positional)
-        annotation = "" if parameter.annotation is None else f": {parameter.annotation}"
-        default = "" if parameter.default is None or mark else f" = {_known(parameter.default)}"
-        parts.append(f"{mark}{parameter.name}{annotation}{default}")
-        if kind is griffe.ParameterKind.positional_only and _last_positional_only(function, parameter):
-            parts.append("/")
+        parameter.default = parameter.default and _known(parameter.default)
     kept = sorted(function.labels & {"async", "classmethod", "staticmethod"})
-    returns = "" if function.returns is None else f" -> {function.returns}"
-    return f"({', '.join(parts)}){returns}{''.join(f' [{label}]' for label in kept)}"
-
-
-def _last_positional_only(function: Any, parameter: Any) -> bool:
-    names = [p.name for p in function.parameters if p.kind is griffe.ParameterKind.positional_only]
-    return bool(names[-1] == parameter.name)
+    return f"{function.signature().removeprefix(function.name)}{''.join(f' [{label}]' for label in kept)}"
 
 
 def _known(default: Any) -> str:

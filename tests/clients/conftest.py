@@ -1,4 +1,4 @@
-"""Fixtures of the clients' tests: the endpoint on real servers, and LiveKit's client."""
+"""Fixtures of the clients' tests: the endpoint on a real server, and LiveKit's client."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.livekit.conftest import livekit_binary
 __all__ = ["livekit_binary"]
 
 
-@pytest.fixture(scope="session", params=[endpoints.asgi, endpoints.flask], ids=["asgi", "flask"])
-def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of the token endpoint of the vectors, on each of two servers."""
-    with request.param() as url:
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """The URL of the token endpoint of the vectors."""
+    with endpoints.asgi() as url:
         yield url
 
 

@@ -9,8 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
 import jwt
@@ -19,8 +19,6 @@ from moss_voice_server.testing import FakeMoss
 from tests.examples.serving import LONGEST, run, serving
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_PROGRAMS = Path(sys.executable).parent
-TOKEN_PATH = "/voice/token"
 SETTINGS = {
     "APP_KEY": "a-key-of-the-application-for-tests-only",
     "ADA_PASSWORD": "correct horse battery staple",
@@ -30,12 +28,9 @@ SETTINGS = {
 Headers = dict[str, str]
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
     """One example application under one server."""
 
-    name: str
-    folder: str
     command: tuple[str, ...]
     sign_in: Callable[[httpx2.Client], Headers]
     """Signs Ada in, and returns the headers of her token requests."""
@@ -45,8 +40,7 @@ class Example:
     """Commands to run once before."""
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(NamedTuple):
     """A running example."""
 
     example: Example
@@ -55,15 +49,11 @@ class Running:
     @property
     def token_url(self) -> str:
         """The URL of the token endpoint."""
-        return self.url + TOKEN_PATH
-
-    def client(self) -> httpx2.Client:
-        """A client without cookies."""
-        return httpx2.Client(base_url=self.url, timeout=LONGEST, trust_env=False)
+        return f"{self.url}/voice/token"
 
     def sign_in(self) -> Headers:
         """Ada's headers."""
-        with self.client() as client:
+        with httpx2.Client(base_url=self.url, timeout=LONGEST, trust_env=False) as client:
             return self.example.sign_in(client)
 
 
@@ -103,59 +93,38 @@ def _django_login(client: httpx2.Client) -> Headers:
     return {**_cookies(client), "X-CSRFToken": client.cookies["csrftoken"]}
 
 
+def _program(name: str, *arguments: str) -> tuple[str, ...]:
+    return (str(Path(sys.executable).parent / name), *arguments)
+
+
+_UVICORN = _program("uvicorn", "app:app", "--port=0")
+_GUNICORN = ("--bind=127.0.0.1:0", "--workers=2")
 _MANAGE = (sys.executable, "manage.py")
-_SUBJECT = r"sub-[0-9a-f]{40}"
 _DJANGO_BEFORE = (
     (*_MANAGE, "migrate", "--verbosity=0"),
     (*_MANAGE, "createsuperuser", "--noinput", "--username=ada", "--email=ada@example.com"),
 )
+_DJANGO = (*_MANAGE, "runserver", "--noreload", "127.0.0.1:0")
 
-
-def _program(name: str, *arguments: str) -> tuple[str, ...]:
-    return (str(_PROGRAMS / name), *arguments)
-
-
+# The first word of a name is the folder of the example.
 APPS = {
-    example.name: example
-    for example in (
-        Example("fastapi", "fastapi", _program("uvicorn", "app:app", "--port=0"), _bearer_from_the_login, _SUBJECT),
-        Example("flask", "flask", _program("flask", "run", "--port=0"), _flask_login, "ada"),
-        Example(
-            "flask on gunicorn",
-            "flask",
-            _program("gunicorn", "app:app", "--bind=127.0.0.1:0", "--workers=2"),
-            _flask_login,
-            "ada",
-        ),
-        Example(
-            "django",
-            "django",
-            (*_MANAGE, "runserver", "--noreload", "127.0.0.1:0"),
-            _django_login,
-            "user-1",
-            _DJANGO_BEFORE,
-        ),
-        Example(
-            "django on gunicorn",
-            "django",
-            _program("gunicorn", "wsgi", "--bind=127.0.0.1:0", "--workers=2"),
-            _django_login,
-            "user-1",
-            _DJANGO_BEFORE,
-        ),
-        Example("starlette", "starlette", _program("uvicorn", "app:app", "--port=0"), _api_key, "ada"),
-        Example("wsgi", "wsgi", _program("gunicorn", "app:app", "--bind=127.0.0.1:0"), _password, "ada"),
-    )
+    "fastapi": Example(_UVICORN, _bearer_from_the_login, r"sub-[0-9a-f]{40}"),
+    "flask": Example(_program("flask", "run", "--port=0"), _flask_login, "ada"),
+    "flask on gunicorn": Example(_program("gunicorn", "app:app", *_GUNICORN), _flask_login, "ada"),
+    "django": Example(_DJANGO, _django_login, "user-1", _DJANGO_BEFORE),
+    "django on gunicorn": Example(_program("gunicorn", "wsgi", *_GUNICORN), _django_login, "user-1", _DJANGO_BEFORE),
+    "starlette": Example(_UVICORN, _api_key, "ada"),
+    "wsgi": Example(_program("gunicorn", "app:app", *_GUNICORN), _password, "ada"),
 }
-ONE_OF_EACH = ("fastapi", "flask", "django", "starlette", "wsgi")
 
 
 @contextmanager
-def started(example: Example, moss: FakeMoss, folder: Path) -> Iterator[Running]:
+def started(name: str, moss: FakeMoss, folder: Path) -> Iterator[Running]:
     """A copy of the example in `folder`, started as its page says, with `moss` as the Moss API."""
+    example, source = APPS[name], name.split(maxsplit=1)[0]
     environ: Mapping[str, str] = {**SETTINGS, **moss.environ}
-    copy = folder / example.folder
-    shutil.copytree(EXAMPLES / example.folder, copy, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
+    copy = folder / source
+    shutil.copytree(EXAMPLES / source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
     for command in example.before:
         run(command, copy, environ)
     with serving(example.command, copy, environ) as url:

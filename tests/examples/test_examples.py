@@ -10,7 +10,8 @@ import jwt
 import pytest
 
 from moss_voice_server.testing import FakeMoss
-from tests.examples.apps import APPS, EXAMPLES, SETTINGS, TOKEN_PATH, Running, started
+from tests.examples.apps import APPS, EXAMPLES, SETTINGS, Running, started
+from tests.examples.serving import LONGEST
 from tests.processes.program import until
 
 pytestmark = pytest.mark.once
@@ -20,8 +21,8 @@ UNDER = 25  # lines that are not blank
 
 def ask(app: Running, headers: dict[str, str], body: object = None) -> httpx2.Response:
     """A token request, as the clients send it."""
-    with app.client() as client:
-        return client.post(TOKEN_PATH, headers=headers, json={} if body is None else body)
+    with httpx2.Client(timeout=LONGEST, trust_env=False) as client:
+        return client.post(app.token_url, headers=headers, json={} if body is None else body)
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/app.py")), ids=lambda file: file.parent.name)
@@ -33,7 +34,7 @@ def test_example_is_short(file: Path) -> None:
 @pytest.mark.parametrize("name", APPS)
 def test_example(name: str, moss: FakeMoss, tmp_path: Path) -> None:
     """A signed-in user gets a token for a new room and the voice agent; others get 401, and another identity 403."""
-    with started(APPS[name], moss, tmp_path) as app:
+    with started(name, moss, tmp_path) as app:
         headers = app.sign_in()
         answers = [ask(app, headers) for _ in range(2)]
         other_identity = ask(app, headers, {"participant_identity": "another-user"})
@@ -80,7 +81,7 @@ def test_django_site_starts_without_moss(tmp_path: Path) -> None:
     """While Moss is down the site runs, and its token view returns 503 with Retry-After; later it returns tokens."""
     with FakeMoss() as moss:
         moss.set_default(503)
-        with started(APPS["django on gunicorn"], moss, tmp_path) as app:
+        with started("django on gunicorn", moss, tmp_path) as app:
             headers = app.sign_in()
             answer = ask(app, headers)
             moss.reset()

@@ -47,18 +47,14 @@ class Walk:
     """A quickstart: a page, and the sections of it that a reader follows."""
 
     page: str
-    sections: tuple[str, ...]
+    sections: tuple[str, ...] = ("Install", "The application")
     needs: str = ""
     """A program that the page installs and the tests' environment lacks."""
 
 
 WALKS = {
     "readme": Walk("README.md", ("FastAPI",)),
-    "fastapi": Walk("docs/fastapi.md", ("Install", "The application")),
-    "flask": Walk("docs/flask.md", ("Install", "The application")),
-    "django": Walk("docs/django.md", ("Install", "The application")),
-    "asgi": Walk("docs/asgi-wsgi.md", ("Install", "ASGI: Starlette")),
-    "wsgi": Walk("docs/asgi-wsgi.md", ("Install", "WSGI")),
+    **{name: Walk(f"docs/{name}.md") for name in ("fastapi", "flask", "django", "asgi", "wsgi")},
     "script": Walk("docs/script.md", ("Install", "The script")),
     "lambda": Walk("docs/serverless.md", ("Install", "AWS Lambda")),
     "google": Walk("docs/serverless.md", ("Install", "Google Cloud Run functions"), "functions-framework"),

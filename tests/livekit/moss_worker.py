@@ -39,41 +39,20 @@ def worker_python() -> Path:
 
 
 def _install(folder: Path) -> None:
-    if os.environ.get("CI") != "true":
+    uv = shutil.which("uv")
+    if os.environ.get("CI") != "true" or uv is None:
         absent(f"no Moss worker: install {_PACKAGE} with Python 3.11 into a virtual environment at {folder}")
     building = folder.with_name(f"{folder.name}-new")
     shutil.rmtree(building, ignore_errors=True)  # of an installation that was interrupted
-    python_of_building = building / "bin" / "python"
-    uv, base = shutil.which("uv"), _python_3_11()
-    if uv is None and base is None:
-        absent("Moss's worker needs Python 3.11")
-    commands: tuple[list[str | Path], ...] = (
-        [uv, "venv", "--quiet", "--python", base or "3.11", building] if uv else [base or "", "-m", "venv", building],
-        [uv, "pip", "install", "--quiet", "--no-config", "--python", python_of_building, _PACKAGE]
-        if uv
-        else [python_of_building, "-m", "pip", "install", "--quiet", "--no-compile", _PACKAGE],
-    )
+    base = sys.executable if sys.version_info[:2] == (3, 11) else "3.11"
     try:
-        for command in commands:
-            subprocess.run(command, check=True, timeout=_INSTALL_TIMEOUT)
+        for arguments in (["venv", "--python", base, building], ["pip", "install", "--python", building, _PACKAGE]):
+            subprocess.run([uv, *arguments, "--quiet", "--no-config"], check=True, timeout=_INSTALL_TIMEOUT)
         building.rename(folder)  # its own programs have wrong paths then; only `bin/python` is used
     except (OSError, subprocess.SubprocessError) as error:
         absent(f"Moss's worker could not be installed: {error}")
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _python_3_11() -> str | None:
-    pyenv = Path.home().glob(".pyenv/versions/3.11.*/bin/python3")
-    for candidate in (sys.executable, shutil.which("python3.11"), *map(str, pyenv)):
-        if candidate is None:
-            continue
-        done = subprocess.run(
-            [candidate, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, check=False
-        )
-        if done.stdout.strip() == b"(3, 11)":
-            return candidate
-    return None
 
 
 @contextmanager

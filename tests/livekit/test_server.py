@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
@@ -24,13 +22,6 @@ from tests.support.programs import program
 
 pytestmark = pytest.mark.livekit
 PATIENCE = 20.0  # seconds
-
-
-@pytest.fixture
-def own_server(livekit_binary: Path) -> Iterator[LiveKitServer]:
-    """A server for one test."""
-    with LiveKitServer(livekit_binary) as server:
-        yield server
 
 
 def token_of(server: LiveKitServer) -> str:
@@ -68,82 +59,59 @@ def sockets_of(pid: int) -> set[str]:
     }
 
 
-def test_listens_on_loopback_only(own_server: LiveKitServer) -> None:
-    """Every socket of the server, for signals and for media, is bound to 127.0.0.1, also with a guest inside."""
+def test_everything_stays_on_loopback(livekit_binary: Path) -> None:
+    """Every socket of the server, for signals and for media, is bound to 127.0.0.1, also with a guest inside; so are the
+    STUN servers that clients get.
+    """
     if not Path("/proc/net/tcp").exists():
         pytest.skip("reads the sockets of a process from Linux's /proc")
-    assert own_server.pid is not None
-
-    with join(own_server.url, token_of(own_server)):
-        assert {"0100007F"} == sockets_of(own_server.pid)
-
-
-def test_sends_clients_to_no_public_server(own_server: LiveKitServer) -> None:
-    """The STUN servers that clients get are on loopback."""
-    with join(own_server.url, token_of(own_server)) as signal:
+    with LiveKitServer(livekit_binary) as server, join(server.url, token_of(server)) as signal:
+        assert server.pid is not None
+        assert {"0100007F"} == sockets_of(server.pid)
         urls = [url for each in signal.joined.ice_servers for url in each.urls]
 
     assert [True] == [url.startswith("stun:127.0.0.1:") for url in urls]
 
 
-@pytest.mark.parametrize("keys", [{}, {"": "secret"}, {"APIkey": ""}])
-def test_empty_keys_are_refused(keys: dict[str, str], livekit_binary: Path) -> None:
-    """No pair at all, an empty key or an empty secret is an error before anything is started."""
-    with pytest.raises(ValueError, match="keys must map"):
-        LiveKitServer(livekit_binary, keys=keys)
-
-
-def test_environment_does_not_leak_in(livekit_binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LiveKit's variables for keys and ports do not reach the server."""
-    monkeypatch.setenv("LIVEKIT_KEYS", "APIleaked: a-secret-that-came-from-the-environment")
-    monkeypatch.setenv("LIVEKIT_PORT", "1")
-    monkeypatch.setenv("UDP_PORT", "1")
-
+def test_secret_is_shown_nowhere(livekit_binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret is in no file, attribute, repr or pickle; the log has no refused token, which LiveKit writes into it.
+    The server's folder is private. LiveKit's variables of this process do not reach it, and `stop` removes the folder.
+    """
+    for name, value in {
+        "LIVEKIT_KEYS": "APIleaked: from-the-environment",
+        "LIVEKIT_PORT": "1",
+        "UDP_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
     with LiveKitServer(livekit_binary) as server:
-        leaked = MossVoiceServerSync.from_livekit(
-            server.url, "APIleaked", "a-secret-that-came-from-the-environment"
-        ).create_participant_token(ParticipantInfo("user-42"), "room")
-
-        assert 401 == validate(server, leaked)[0]
-        assert 200 == validate(server, token_of(server))[0]
-
-
-def test_keys_are_in_no_file(livekit_binary: Path) -> None:
-    """The server's folder is private and contains no secret, and `stop` removes it."""
-    server = LiveKitServer(livekit_binary)
-    with server:
         folder = server._folder
         assert folder is not None
         texts = [path.read_text() for path in folder.iterdir()]
-        assert ("0o700", [False]) == (oct(folder.stat().st_mode & 0o777), [server.api_secret in text for text in texts])
+        assert ("0o700", True) == (oct(folder.stat().st_mode & 0o777), bool(texts))
+        assert [] == [text for text in (*texts, repr(server), repr(vars(server))) if server.api_secret in text]
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(server)
+
+        for key, secret in [(server.api_key, "x" * 40), ("APIleaked", "from-the-environment")]:
+            other = MossVoiceServerSync.from_livekit(server.url, key, secret)
+            token = other.create_participant_token(ParticipantInfo("user-42"), "room")
+            assert 401 == validate(server, token)[0]
+            assert token.split(".")[1] not in server.log_tail(1000)
+        assert 200 == validate(server, token_of(server))[0]
+        assert 1 == server.log_tail(1000).count("starting LiveKit server")
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT, signal.SIGTERM], ids=["KILL", "QUIT", "TERM"])
-def test_server_ends_with_a_killed_parent(number: int, livekit_binary: Path) -> None:
-    """When the process that started a server is killed, the server ends and its folder is removed."""
-    code = f"""
-import time
-from moss_voice_server.testing import LiveKitServer
-server = LiveKitServer({str(livekit_binary)!r})
-server.start()
-print(server.pid, server._folder, flush=True)
-time.sleep(60)
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid, folder = parent.stdout.readline().split()
-        assert is_alive(int(pid))
-        parent.send_signal(number)
-        parent.wait(PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while is_alive(int(pid)) or Path(folder).exists():
-        assert time.monotonic() < deadline, "the server outlived its parent"
-        time.sleep(0.02)
+def test_wrong_use_is_an_error(livekit_binary: Path, tmp_path: Path) -> None:
+    """No keys, an empty key or secret; a second start, which would lose the first process; a restart before the start; a
+    file that is no program. No frame of an error holds the secret.
+    """
+    for keys in ({}, {"": "secret"}, {"APIkey": ""}):
+        with pytest.raises(ValueError, match="keys must map"):
+            LiveKitServer(livekit_binary, keys=keys)
+    with pytest.raises(LiveKitServerError, match="not running"):
+        LiveKitServer().restart()
 
-
-def test_program_that_cannot_be_started(tmp_path: Path) -> None:
-    """A file that is no program is an error that names it, and no frame of the error holds the secret."""
     server = LiveKitServer(tmp_path / "absent")
     with pytest.raises(LiveKitServerError, match="absent could not be started") as failed:
         server.start()
@@ -154,37 +122,6 @@ def test_program_that_cannot_be_started(tmp_path: Path) -> None:
     assert [] == [text for text in frames if server.api_secret in text]
 
 
-def test_secret_is_shown_nowhere(own_server: LiveKitServer) -> None:
-    """Neither repr nor the attributes show the secret, and pickling is refused."""
-    shown = repr(own_server) + str(own_server) + repr(vars(own_server))
-
-    assert own_server.api_secret not in shown
-    with pytest.raises(TypeError, match="cannot be pickled"):
-        pickle.dumps(LiveKitServer(keys={"APIkey": "secret"}))
-
-
-def test_log_hides_tokens(own_server: LiveKitServer) -> None:
-    """LiveKit writes a refused token into its log; we show the log without it."""
-    other = MossVoiceServerSync.from_livekit(own_server.url, own_server.api_key, "x" * 40)
-    token = other.create_participant_token(ParticipantInfo("user-42"), "room")
-
-    assert 401 == validate(own_server, token)[0]
-    assert token.split(".")[1] not in own_server.log_tail(1000)
-    assert own_server.log_tail(1000).count("starting LiveKit server") == 1
-
-
-def test_restart_rotates_the_keys(own_server: LiveKitServer) -> None:
-    """After `restart(keys=…)` the server has the same URL and accepts only the new pair."""
-    url, pid, old = own_server.url, own_server.pid, token_of(own_server)
-
-    own_server.restart(keys={"APInew": "n" * 43})
-
-    assert (url, "APInew", "n" * 43) == (own_server.url, own_server.api_key, own_server.api_secret)
-    assert pid is not None
-    assert not is_alive(pid)
-    assert [401, 200] == [validate(own_server, each)[0] for each in (old, token_of(own_server))]
-
-
 def test_stop_ends_the_process_with_guests_inside(livekit_binary: Path) -> None:
     """`stop` does not wait for participants to leave; process and zombie are gone when it returns."""
     server = LiveKitServer(livekit_binary)
@@ -192,6 +129,8 @@ def test_stop_ends_the_process_with_guests_inside(livekit_binary: Path) -> None:
     pid = server.pid
     assert pid is not None
     try:
+        with pytest.raises(LiveKitServerError, match="running already"):
+            server.start()
         with join(server.url, token_of(server)):
             server.stop()
             assert not is_alive(pid)
@@ -202,14 +141,6 @@ def test_stop_ends_the_process_with_guests_inside(livekit_binary: Path) -> None:
     assert "starting LiveKit server" in server.log_tail(200)
     with server:  # and it can be started again
         assert 200 == validate(server, token_of(server))[0]
-
-
-def test_starting_twice_is_an_error(own_server: LiveKitServer) -> None:
-    """A running server is not started over: that would lose the first process."""
-    with pytest.raises(LiveKitServerError, match="running already"):
-        own_server.start()
-    with pytest.raises(LiveKitServerError, match="not running"):
-        LiveKitServer().restart()
 
 
 def test_server_that_exits(tmp_path: Path) -> None:
@@ -237,8 +168,7 @@ def test_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     deaf = stand_in(
         tmp_path / "deaf",
         """
-        import signal
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.pause()
         """,
     )
@@ -275,32 +205,32 @@ def test_taken_port_is_tried_again_elsewhere(livekit_binary: Path, tmp_path: Pat
         assert (tmp_path / "first").read_text() not in server.url
 
 
-def run(livekit_binary: Path, text: str) -> list[str]:
-    """Run Python code with a started `server` in another interpreter; the lines that it prints."""
-    code = f"""
-import os, sys
+PROGRAM = """
+import os, sys, time
 from moss_voice_server.testing import LiveKitServer
-server = LiveKitServer({str(livekit_binary)!r})
+server = LiveKitServer({binary!r})
 server.start()
-print(server.pid, flush=True)
-{dedent(text)}
+print(server.pid, server._folder, flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    return [*done.stdout.split(), *([] if "RuntimeError: wanted" in done.stderr else done.stderr.split())]
 
 
-@pytest.mark.parametrize("end", ["", "sys.exit(5)", "raise RuntimeError('wanted')"])
-def test_interpreter_exit_stops_the_server(end: str, livekit_binary: Path) -> None:
-    """A program that forgets to stop its server leaves none behind, however it ends."""
-    (pid,) = run(livekit_binary, end)
+def test_server_ends_with_a_killed_parent(livekit_binary: Path) -> None:
+    """When the process that started a server is killed, the server ends and its folder is removed."""
+    code = PROGRAM.format(binary=str(livekit_binary)) + "time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, folder = parent.stdout.readline().split()
+        assert is_alive(int(pid))
+        parent.kill()
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(int(pid)) or Path(folder).exists():
+        assert time.monotonic() < deadline, "the server outlived its parent"
+        time.sleep(0.02)
 
-    assert not is_alive(int(pid))
 
-
-def test_forked_child_leaves_the_server_alone(livekit_binary: Path) -> None:
-    """A child that exits, or stops the server it was forked with, does not stop its parent's."""
-    pid, still_answers = run(
-        livekit_binary,
+def test_interpreter_exit_stops_the_server(livekit_binary: Path) -> None:
+    """A program that fails leaves no server behind. A forked child that exits, or stops the server, leaves it alone."""
+    code = PROGRAM.format(binary=str(livekit_binary)) + dedent(
         """
         for leave in (sys.exit, lambda: (server.stop(), os._exit(0))):
             child = os.fork()
@@ -308,7 +238,11 @@ def test_forked_child_leaves_the_server_alone(livekit_binary: Path) -> None:
                 leave()
             os.waitpid(child, 0)
         print(server._answers())
-        """,
+        raise RuntimeError("wanted")
+        """
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
 
-    assert ("True", False) == (still_answers, is_alive(int(pid)))
+    pid, folder, still_answers = done.stdout.split()
+    assert "RuntimeError: wanted" == done.stderr.splitlines()[-1]
+    assert ("True", False, False) == (still_answers, is_alive(int(pid)), Path(folder).exists())
