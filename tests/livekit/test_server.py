@@ -78,7 +78,7 @@ def test_secret_is_shown_nowhere(livekit_binary: Path, monkeypatch: pytest.Monke
     The server's folder is private. LiveKit's variables of this process do not reach it, and `stop` removes the folder.
     """
     for name, value in {
-        "LIVEKIT_KEYS": "APIleaked: from-the-environment",
+        "LIVEKIT_KEYS": "APIleaked: a-secret-that-came-from-the-environment",
         "LIVEKIT_PORT": "1",
         "UDP_PORT": "1",
     }.items():
@@ -92,7 +92,7 @@ def test_secret_is_shown_nowhere(livekit_binary: Path, monkeypatch: pytest.Monke
         with pytest.raises(TypeError, match="cannot be pickled"):
             pickle.dumps(server)
 
-        for key, secret in [(server.api_key, "x" * 40), ("APIleaked", "from-the-environment")]:
+        for key, secret in [(server.api_key, "x" * 40), ("APIleaked", "a-secret-that-came-from-the-environment")]:
             other = MossVoiceServerSync.from_livekit(server.url, key, secret)
             token = other.create_participant_token(ParticipantInfo("user-42"), "room")
             assert 401 == validate(server, token)[0]
@@ -168,7 +168,8 @@ def test_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     deaf = stand_in(
         tmp_path / "deaf",
         """
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                import signal
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.pause()
         """,
     )
