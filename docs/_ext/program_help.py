@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
-import subprocess
-import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+
+from moss_voice_server._cli import main
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -21,12 +24,15 @@ class ProgramHelp(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Run the program and show its output."""
-        command = [sys.executable, "-m", "moss_voice_server", *self.arguments, "--help"]
-        environ = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise self.error(f"{' '.join(self.arguments)} --help ended with {done.returncode}: {done.stderr}")
-        text = done.stdout.rstrip()
+        out = io.StringIO()
+        with mock.patch.dict(os.environ, COLUMNS="80", NO_COLOR="1"), redirect_stdout(out):
+            try:
+                status: object = main([*self.arguments, "--help"])
+            except SystemExit as ended:
+                status = ended.code
+        if status:
+            raise self.error(f"{' '.join(self.arguments)} --help ended with {status}")
+        text = out.getvalue().rstrip()
         return [nodes.literal_block(text, text, language="text")]
 
 

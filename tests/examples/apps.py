@@ -98,33 +98,29 @@ def _program(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 _UVICORN = _program("uvicorn", "app:app", "--port=0")
-_GUNICORN = ("--bind=127.0.0.1:0", "--workers=2")
+_BIND = "--bind=127.0.0.1:0"
 _MANAGE = (sys.executable, "manage.py")
 _DJANGO_BEFORE = (
     (*_MANAGE, "migrate", "--verbosity=0"),
     (*_MANAGE, "createsuperuser", "--noinput", "--username=ada", "--email=ada@example.com"),
 )
-_DJANGO = (*_MANAGE, "runserver", "--noreload", "127.0.0.1:0")
 
-# The first word of a name is the folder of the example.
+# test_walk.py starts the development servers.
 APPS = {
     "fastapi": Example(_UVICORN, _bearer_from_the_login, r"sub-[0-9a-f]{40}"),
-    "flask": Example(_program("flask", "run", "--port=0"), _flask_login, "ada"),
-    "flask on gunicorn": Example(_program("gunicorn", "app:app", *_GUNICORN), _flask_login, "ada"),
-    "django": Example(_DJANGO, _django_login, "user-1", _DJANGO_BEFORE),
-    "django on gunicorn": Example(_program("gunicorn", "wsgi", *_GUNICORN), _django_login, "user-1", _DJANGO_BEFORE),
+    "flask": Example(_program("gunicorn", "app:app", _BIND, "--workers=2"), _flask_login, "ada"),
+    "django": Example(_program("gunicorn", "wsgi", _BIND), _django_login, "user-1", _DJANGO_BEFORE),
     "starlette": Example(_UVICORN, _api_key, "ada"),
-    "wsgi": Example(_program("gunicorn", "app:app", *_GUNICORN), _password, "ada"),
+    "wsgi": Example(_program("gunicorn", "app:app", _BIND), _password, "ada"),
 }
 
 
 @contextmanager
 def started(name: str, moss: FakeMoss, folder: Path) -> Iterator[Running]:
     """A copy of the example in `folder`, started as its page says, with `moss` as the Moss API."""
-    example, source = APPS[name], name.split(maxsplit=1)[0]
+    example, copy = APPS[name], folder / name
     environ: Mapping[str, str] = {**SETTINGS, **moss.environ}
-    copy = folder / source
-    shutil.copytree(EXAMPLES / source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
+    shutil.copytree(EXAMPLES / name, copy, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
     for command in example.before:
         run(command, copy, environ)
     with serving(example.command, copy, environ) as url:

@@ -29,9 +29,9 @@ def event(body: str, *, base64_encoded: bool = False) -> dict[str, Any]:
     }
 
 
-def test_function(moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_function(fake_moss: FakeMoss, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway gets 201, the headers and a token for the authorized user, or the refusal of the endpoint's rules."""
-    for name, value in moss.environ.items():
+    for name, value in fake_moss.environ.items():
         monkeypatch.setenv(name, value)
     spec = importlib.util.spec_from_file_location("serverless_example", EXAMPLES / "serverless" / "app.py")
     assert spec

@@ -1,4 +1,4 @@
-"""Real workers as programs: Moss's own manager and `livekit-agents`, in a virtual environment in the cache folder."""
+"""Moss's own worker as a program, in a virtual environment in the cache folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.livekit.server_api import LiveKitKeys, call
 from tests.support.locks import locked
 
 _PACKAGE = "moss-voice-agent-manager==1.0.0b14"  # 825 MB; it brings livekit-agents, and needs Python 3.11
-_SCRIPTS = Path(__file__).parent / "workers"
+_SCRIPT = Path(__file__).parent / "workers" / "moss_agent.py"
 _INSTALL_TIMEOUT = 900.0  # seconds
 _PATIENCE = 120.0  # seconds; starting a worker or a job imports a lot
 _POLL_INTERVAL = 0.2
@@ -56,11 +56,11 @@ def _install(folder: Path) -> None:
 
 
 @contextmanager
-def running_worker(script: str, environ: Mapping[str, str], folder: Path) -> Iterator[None]:
-    """The worker program `script` with these variables while the context lasts, registered with LiveKit."""
+def running_worker(environ: Mapping[str, str], folder: Path) -> Iterator[None]:
+    """The worker with these variables while the context lasts, registered with LiveKit."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     with subprocess.Popen(
-        [worker_python(), _SCRIPTS / f"{script}.py", "start"],
+        [worker_python(), _SCRIPT, "start"],
         env={**kept, "HOME": str(folder), "LIVEKIT_LOG_LEVEL": "info", **environ},
         cwd=folder,
         stdin=subprocess.DEVNULL,

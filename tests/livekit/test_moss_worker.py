@@ -1,12 +1,10 @@
-"""Moss's worker and `livekit-agents` with `moss-voice-server dev`: they get the calls in place of its echo agent."""
+"""Moss's worker, made with `livekit-agents`, and `moss-voice-server dev`: it gets the calls in place of the echo agent."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import jwt
 import pytest
 
 from tests.cli.shell import PATIENCE, Shell, bare_environ
@@ -15,42 +13,31 @@ from tests.dev.wire import ask
 from tests.livekit.moss_worker import agents_in, running_worker
 from tests.livekit.server_api import LiveKitKeys
 from tests.livekit.signalling import join
+from tests.support.tokens import claims
 
 pytestmark = [pytest.mark.once, pytest.mark.livekit]
 
 
-@pytest.fixture(scope="module")
-def running(livekit_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    """`dev` with its echo agent."""
-    environ = {**bare_environ(tmp_path_factory.mktemp("home")), "LIVEKIT_SERVER_BIN": str(livekit_binary)}
-    with dev("--port", "0", environ=environ) as one:
-        yield one
-
-
-def test_moss_worker(running: Dev, tmp_path: Path) -> None:
+def test_moss_worker(livekit_binary: Path, tmp_path: Path) -> None:
     """Moss's worker gets the calls of the page and of the command line, and its session report is stored."""
-    shell = Shell({**bare_environ(tmp_path), **running.moss_environ})
-    assert ["Echo"] == agents_of(running, token_of(running))
-    with running_worker("moss_agent", running.moss_environ, tmp_path):
-        assert [""] == agents_of(running, token_of(running))
-        token = shell("token").out.strip()
-        assert [""] == agents_of(running, token)
-        deadline = time.monotonic() + PATIENCE
-        while room_of(token) not in shell("transcripts", room_of(token), "--json").out:
-            assert time.monotonic() < deadline, "no session report"
-            time.sleep(0.2)
-    assert ["Echo"] == agents_of(running, token_of(running))
+    environ = {**bare_environ(tmp_path), "LIVEKIT_SERVER_BIN": str(livekit_binary)}
+    with dev("--port", "0", environ=environ) as running:
+        shell = Shell({**bare_environ(tmp_path), **running.moss_environ})
+        assert ["Echo"] == agents_of(running, token_of(running))
+        with running_worker(running.moss_environ, tmp_path):
+            assert [""] == agents_of(running, token_of(running))
+            token = shell("token").out.strip()
+            assert [""] == agents_of(running, token)
+            deadline = time.monotonic() + PATIENCE
+            while room_of(token) not in shell("transcripts", room_of(token), "--json").out:
+                assert time.monotonic() < deadline, "no session report"
+                time.sleep(0.2)
+        assert ["Echo"] == agents_of(running, token_of(running))
 
 
-def test_livekit_agents(running: Dev, tmp_path: Path) -> None:
-    """An unnamed worker of `livekit-agents` gets the calls with automatic dispatch."""
-    with running_worker("livekit_agent", running.livekit_environ, tmp_path):
-        assert [""] == agents_of(running, token_of(running, "?dispatch=automatic"))
-
-
-def token_of(running: Dev, query: str = "") -> str:
+def token_of(running: Dev) -> str:
     """A token of `dev`'s endpoint."""
-    token: str = ask(running.url, f"/voice/token{query}", method="POST", body={}).json["participant_token"]
+    token: str = ask(running.url, "/voice/token", method="POST", body={}).json["participant_token"]
     return token
 
 
@@ -63,5 +50,5 @@ def agents_of(running: Dev, token: str) -> list[str]:
 
 def room_of(token: str) -> str:
     """The room that a token is for."""
-    room: str = jwt.decode(token, options={"verify_signature": False})["video"]["room"]
+    room: str = claims(token)["video"]["room"]
     return room
