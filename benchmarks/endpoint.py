@@ -33,7 +33,7 @@ _CONNECTIONS = 64
 _REQUESTS = 10_000  # in a round
 _SLICES = 10
 _WARM_UP = 2_000  # requests; until then a just-in-time compiler has compiled what matters
-_QUICK = 256
+_QUICK = _CONNECTIONS
 _BODY = b"{}"  # what LiveKit's client for JavaScript sends when nothing is set
 _SENT = (
     b"POST /voice/token HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"

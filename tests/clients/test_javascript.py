@@ -14,13 +14,14 @@ from tests.clients import endpoints
 from tests.clients.token_source import TokenSource
 from tests.clients.vectors import VECTORS, Vector
 from tests.examples.apps import started
+from tests.examples.walk import fake_moss
 from tests.livekit.signalling import join
 from tests.livekit.worker import worker
 from tests.support.tokens import URL
 
 pytestmark = pytest.mark.once
 
-AGENT = "support-agent"  # the voice agent's name in Moss
+AGENT = "example-agent"  # the voice agent's name in the fake Moss
 
 
 @pytest.mark.livekit
@@ -29,11 +30,7 @@ def test_example_application(token_source: TokenSource, livekit_binary: Path, tm
     registered under its name, as Moss documents it.
     """
     with LiveKitServer(livekit_binary) as livekit, worker(livekit) as unnamed, worker(livekit, AGENT) as named:
-        keys = {"api_key": livekit.api_key, "api_secret": livekit.api_secret}
-        with (
-            FakeMoss(url=livekit.url, agent_name=AGENT, **keys) as moss,
-            started("fastapi", moss, tmp_path) as app,
-        ):
+        with fake_moss(livekit) as moss, started("fastapi", moss, tmp_path) as app:
             headers = app.sign_in()
             first, cached, second = token_source.fetch(
                 app.token_url, headers, {"options": {}}, {"options": {}}, {"options": {}, "force": True}

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from moss_voice_server.testing import LiveKitServer
-from tests.examples.walk import WALKS, Reader, fake_moss, steps, terminal, verdict
+from tests.examples.walk import WALKS, Reader, fake_moss, steps, terminal
 from tests.livekit.needs import absent
+from tests.livekit.server_api import validate
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -29,7 +30,7 @@ def test_quickstart(name: str, livekit_server: LiveKitServer, tmp_path: Path) ->
         reader = Reader(tmp_path, moss, terminal(moss, tmp_path, path))
         reader.follow(WALKS[name], stack)
 
-        assert (200, "success") == verdict(livekit_server, reader.token())
+        assert (200, "success") == validate(livekit_server, reader.token())
 
 
 @pytest.mark.parametrize("name", WALKS)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx2
-
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.dev.chromium import Browser, Page, chromium
 from tests.examples.serving import LONGEST, serving
@@ -206,13 +204,6 @@ def _until_signed_in(page: Page) -> None:
 def fake_moss(livekit: LiveKitServer) -> FakeMoss:
     """A Moss API whose voice agent uses this LiveKit server."""
     return FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret)
-
-
-def verdict(livekit: LiveKitServer, token: str) -> tuple[int, str]:
-    """LiveKit's response to a token."""
-    with httpx2.Client(trust_env=False, timeout=LONGEST) as client:
-        answer = client.get(f"{livekit.http_url}/rtc/validate", params={"access_token": token})
-    return answer.status_code, answer.text.strip()
 
 
 def terminal(moss: FakeMoss, folder: Path, path: str) -> dict[str, str]:

@@ -46,7 +46,10 @@ def _install(folder: Path) -> None:
     shutil.rmtree(building, ignore_errors=True)  # of an installation that was interrupted
     base = sys.executable if sys.version_info[:2] == (3, 11) else "3.11"
     try:
-        for arguments in (["venv", "--python", base, building], ["pip", "install", "--python", building, _PACKAGE]):
+        for arguments in (
+            ["venv", "--python", base, str(building)],
+            ["pip", "install", "--python", str(building), _PACKAGE],
+        ):
             subprocess.run([uv, *arguments, "--quiet", "--no-config"], check=True, timeout=_INSTALL_TIMEOUT)
         building.rename(folder)  # its own programs have wrong paths then; only `bin/python` is used
     except (OSError, subprocess.SubprocessError) as error:

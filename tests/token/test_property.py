@@ -72,7 +72,7 @@ class Member(str, enum.Enum):
 
 
 def enumerated(value: str) -> str:
-    """A member of an enumeration; `str()` of it is another text. A class for each text would take a millisecond."""
+    """A member of an enumeration; `str()` of it is another text. To make a class for each text is slow."""
     member = str.__new__(Member, value)
     member._name_, member._value_ = "ONE", value
     return member
@@ -163,7 +163,7 @@ class Odd:
 def crossings(parents: tuple[Request, Request], random: Random) -> Iterator[Request]:
     """Requests of which each argument comes from one of two: to make another is slow, and to combine them is not."""
     for _ in range(CROSSINGS):
-        yield Request(*map(random.choice, zip(*parents, strict=True)))
+        yield Request._make(map(random.choice, zip(*parents, strict=True)))
 
 
 @settings(
