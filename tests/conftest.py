@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,16 @@ LONG = (
     "processes/test_soak.py",
     "dev/test_page",
 )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m "not once"`, a file is not even imported if all its tests have this mark; so for other marks."""
+    excluded = config.option.markexpr
+    if collection_path.suffix != ".py" or not re.fullmatch(r"not \w+( and not \w+)*", excluded):
+        return None
+    marks = re.search(r"^pytestmark = (.*)", collection_path.read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.findall(r"pytest\.mark\.(\w+)", marks[1]) if marks else []
+    return True if set(found) & set(re.findall(r"not (\w+)", excluded)) else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -168,7 +168,7 @@ def test_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     deaf = stand_in(
         tmp_path / "deaf",
         """
-                import signal
+        import signal
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.pause()
         """,
