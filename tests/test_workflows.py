@@ -65,13 +65,18 @@ def test_zizmor_finds_nothing() -> None:
 
 
 def test_powers() -> None:
-    """Jobs may read only; the two publishing jobs have more permissions, and they run no project code."""
+    """Jobs may read only; the two publishing jobs have more permissions, and they run no project code. No checkout stores
+    the job's token.
+    """
     assert [{}] * len(WORKFLOWS) == [read(path)["permissions"] for path in WORKFLOWS]
     for name, job in jobs():
         beyond = {power for power, level in job["permissions"].items() if level != "read"}
         assert POWERS.get(name, set()) == beyond, name
         if beyond:
             assert "checkout" not in str(job["steps"])
+        for step in job.get("steps", ()):
+            is_checkout = step.get("uses", "").startswith("actions/checkout@")
+            assert not is_checkout or step["with"]["persist-credentials"] is False
 
 
 def test_commands() -> None:
