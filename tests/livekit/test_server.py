@@ -229,6 +229,29 @@ def test_server_ends_with_a_killed_parent(livekit_binary: Path) -> None:
         time.sleep(0.02)
 
 
+def test_parent_that_is_killed_while_it_starts_a_server(tmp_path: Path) -> None:
+    """Between the starts of the server and of the shell that guards it, nothing is left behind."""
+    server = stand_in(tmp_path / "server", f"import time\nopen({str(tmp_path / 'ran')!r}, 'w').close()\ntime.sleep(60)")
+    code = f"""
+import os, sys
+from moss_voice_server.testing import LiveKitServer
+def kill_at_the_second_start(event, _arguments, starts=[]):
+    if event == "subprocess.Popen":
+        starts.append(event)
+        if len(starts) == 2:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(kill_at_the_second_start)
+LiveKitServer({str(server)!r}).start()
+"""
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    assert -9 == subprocess.run([sys.executable, "-c", code], env=environ, check=False).returncode
+    deadline = time.monotonic() + PATIENCE
+    while list(tmp_path.glob("livekit-server-*")):
+        assert time.monotonic() < deadline, "the server outlived its parent"
+        time.sleep(0.02)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_interpreter_exit_stops_the_server(livekit_binary: Path) -> None:
     """A program that fails leaves no server behind. A forked child that exits, or stops the server, leaves it alone."""
     code = PROGRAM.format(binary=str(livekit_binary)) + dedent(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import time
 from contextlib import contextmanager
@@ -19,8 +21,12 @@ if TYPE_CHECKING:
 
 _POLL = 0.01  # seconds
 _TERM_EVERY = 0.3  # seconds; LiveKit waits for participants after one SIGTERM and exits at once after a second one
-# Waits for one line. Without it, at the end of the pipe, the process that held the other end is gone.
-_GUARD_SCRIPT = 'read -r line; [ "$line" = stop ] && exit; kill -s KILL -- "$1"; rm -rf -- "$2"'
+# Waits for a process ID and one more line. At the end of the pipe instead, the process that held the other end is gone.
+_GUARD_SCRIPT = (
+    'read -r pid; read -r line; [ "$line" = stop ] && exit; [ "$pid" ] && kill -s KILL -- "$pid"; rm -rf -- "$1"'
+)
+# Says its process ID, which stays the same, before it becomes the program: the program never runs without its guard.
+_PROGRAM_SCRIPT = 'echo "$$" >&0; exec "$@" </dev/null'
 
 
 class GuardedProcess:
@@ -41,12 +47,13 @@ class GuardedProcess:
     def __init__(
         self, command: Sequence[str | Path], folder: Path, environ: Secret[Mapping[str, str]], log: IO[bytes]
     ) -> None:
-        self.process = _started(command, folder, environ, log)
-        self._guard: subprocess.Popen[bytes] | None = None
+        program = _program(command[0], environ)
+        self._guard = _guard(folder)
         try:
-            self._guard = _guard(self.process.pid, folder)
+            self.process = _started([program, *command[1:]], folder, environ, log, self._guard)
         except BaseException:
-            self.end(0)
+            if self._guard is not None:
+                self._guard.communicate()  # without "stop"
             raise
 
     def end(self, timeout: float) -> None:
@@ -75,7 +82,7 @@ class GuardedProcess:
 @contextmanager
 def guarded(pid: int, folder: str) -> Iterator[None]:
     """Inside this block, a child process ends with this one, and its folder is removed; a negative pid: its group."""
-    guard = _guard(pid, folder)
+    guard = _guard(folder, f"{pid}\n")
     try:
         yield
     finally:
@@ -83,16 +90,28 @@ def guarded(pid: int, folder: str) -> Iterator[None]:
             guard.communicate(b"stop\n")
 
 
+def _program(path: str | Path, environ: Secret[Mapping[str, str]]) -> str:
+    found = shutil.which(path, path=environ.reveal().get("PATH", os.defpath))
+    if found is None:
+        os.stat(path)  # an OSError, unless it exists
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    return os.path.abspath(found)
+
+
 def _started(
-    command: Sequence[str | Path], folder: Path, environ: Secret[Mapping[str, str]], log: IO[bytes]
+    command: Sequence[str | Path],
+    folder: Path,
+    environ: Secret[Mapping[str, str]],
+    log: IO[bytes],
+    guard: subprocess.Popen[bytes] | None,
 ) -> subprocess.Popen[bytes]:
     """The child. An error is raised anew: the frames of `Popen` hold the environment."""
     try:
         return subprocess.Popen(  # noqa: S603 - the server that the caller named, or that was found
-            list(command),
+            list(command) if guard is None else ["/bin/sh", "-c", _PROGRAM_SCRIPT, "sh", *command],
             cwd=folder,
             env=environ.reveal(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if guard is None else guard.stdin,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -101,15 +120,20 @@ def _started(
     raise failure
 
 
-def _guard(pid: int, folder: str | Path) -> subprocess.Popen[bytes] | None:
+def _guard(folder: str | Path, line: str = "") -> subprocess.Popen[bytes] | None:
+    """The shell that waits for the end of this process; `line` is the child's process ID, if it is known."""
     if os.name != "posix":
         return None
-    return subprocess.Popen(  # noqa: S603 - a fixed command
-        ["/bin/sh", "-c", _GUARD_SCRIPT, "sh", str(pid), os.path.abspath(folder)],
+    guard = subprocess.Popen(  # noqa: S603 - a fixed command
+        ["/bin/sh", "-c", _GUARD_SCRIPT, "sh", os.path.abspath(folder)],
         cwd="/",
         env={"PATH": os.defpath},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        bufsize=0,
         start_new_session=True,  # it survives a signal to our process group, such as Ctrl-C
     )
+    if guard.stdin is not None:
+        guard.stdin.write(line.encode())
+    return guard
