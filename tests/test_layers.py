@@ -64,10 +64,11 @@ OWNERS = {
     "google": {"_token.room_config"},
 }
 
-# The rules are pure: no I/O, clock, environment or threads. They may use this part of the standard library: of `_hashlib` and
-# `_json` one C function, see _token.signing and _token.json_string; of `datetime` the types, because IMPURE_CALLS has its clock.
+# The rules are pure: no I/O, clock, environment or threads. They may use this part of the standard library: of `_hashlib`,
+# `_json` and `_datetime` one name in C, see _token.signing, _token.json_string and _duration; of `datetime` the types,
+# because IMPURE_CALLS has its clock.
 PURE_MODULES = """
-_hashlib _json __future__ base64 binascii collections dataclasses datetime email enum functools hashlib hmac http
+_datetime _hashlib _json __future__ base64 binascii collections dataclasses datetime email enum functools hashlib hmac http
 ipaddress itertools json math operator re string types typing unicodedata urllib warnings
 """
 IMPURE_CALLS = "breakpoint exec eval input now open print today urandom utcnow"
@@ -81,7 +82,7 @@ _endpoint.parse _endpoint.refusal _endpoint.responses _inspect
 """
 
 # A bare import must not load these. `google.protobuf` and `httpcore2` come with other packages.
-HEAVY = "anyio asyncio django fastapi flask google.protobuf httpcore2 httpx2 livekit rich starlette"
+HEAVY = "anyio asyncio datetime django fastapi flask google.protobuf httpcore2 httpx2 livekit rich starlette"
 
 
 class Import(NamedTuple):

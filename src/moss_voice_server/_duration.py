@@ -1,6 +1,18 @@
-"""Format a duration for a text that people read."""
+"""Durations: the standard library's type, and how one is written in a text that people read."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+else:
+    try:  # the C type alone: until Python 3.12 the module `datetime` is larger, and not needed for a first token
+        from _datetime import timedelta
+    except ImportError:  # an interpreter without CPython's accelerator
+        from datetime import timedelta
+
+__all__ = ["format_duration", "timedelta"]
 
 _DAY = 86400
 # Unit in seconds, its name, and the shortest duration written in it; up to four days, hours are easier to compare.

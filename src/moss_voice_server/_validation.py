@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
+from ._duration import timedelta
 from ._secret import Secret
 from .errors import InvalidArgument
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from .._secret import Sealed, Secret
@@ -91,7 +90,7 @@ class StaticCredentials(Sealed):
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self.fast_path = (inf, inf, credentials)
+        self.fast_path = (float("inf"), float("inf"), credentials)
 
     def get(self) -> Credentials:
         """The credentials."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .._secret import Secret
@@ -11,6 +10,8 @@ from .arguments import arguments_from_env, for_subclasses, hide, not_none, proce
 from .base import BaseServer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from httpx2 import AsyncBaseTransport, BaseTransport
     from typing_extensions import Self
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import _clock
@@ -21,6 +20,8 @@ from .arguments import (
 from .minting import Minter
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from httpx2 import AsyncBaseTransport, BaseTransport
     from typing_extensions import Self
 

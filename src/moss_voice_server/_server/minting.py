@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from .._duration import timedelta
 from .._secret import Sealed
 from .._token.claims import API_DEFAULT_TTL, DEFAULT_TTL, payload
 from .._validation import plain_str

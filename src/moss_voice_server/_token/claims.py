@@ -1,24 +1,30 @@
-"""Claims: the payload of a join token, from the arguments to the bytes that are signed."""
+"""Claims: the payload of a join token, from the arguments to the bytes that are signed.
+
+It is a template filled with JSON strings, because a general JSON encoder takes longer than the signature. Labels that are
+obviously valid (short, plain ASCII, nothing to escape) are accepted together; all others are checked one by one, which
+names the field that is wrong. Each part is either built from checked values or raises: there is no default to continue with.
+
+`nbf` is the time of creation, never earlier: LiveKit Cloud revokes by `nbf` (livekit_room.proto, `revoke_token_ts`), and the
+server allows for a minute of difference between clocks (livekit/protocol auth/verifier.go).
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from .. import _validation
+from .._duration import timedelta
 from ..errors import InvalidArgument
 from ..grants import ParticipantGrants, ParticipantInfo
 from .json_string import json_string
 
 DEFAULT_TTL = timedelta(minutes=15)
 API_DEFAULT_TTL = timedelta(minutes=1)
-# Seconds. Below a minute no LiveKit client caches a token, and a minute is the leeway between clocks.
-MIN_TTL, MAX_TTL = 60, 24 * 60 * 60
 _DEFAULT_SECONDS = 15 * 60
 _DEFAULT_VIDEO = '"video":{"roomJoin":true,"canPublish":true,"canSubscribe":true,"canPublishData":true,"room":'
 _SHORT = _validation.LABEL_LIMIT  # for all labels of a token together
-_VISIBLE = '"#'  # a JSON string that sorts before this is empty, or begins with a space or "!"
+_VISIBLE = "!"  # the first visible character: a text that sorts before it is empty, or may be blank
 _SURELY_SHORT = 4_000  # characters; UTF-8 needs at most four bytes for one, so no limit can be near
 MAX_TOKEN = 1_000_000
 """Bytes of a token. LiveKit answers 431 where request line and headers together exceed 1 MiB (Go's net/http)."""
@@ -36,69 +42,50 @@ def payload(
     agents: object,
     room_config: object,
 ) -> bytes:
-    """The JSON payload of a token, checked.
-
-    It is a template filled with JSON strings, because a general JSON encoder takes longer than the signature. Labels that
-    are obviously valid (short, plain ASCII) are accepted together; all others are checked one by one, which names the
-    field that is wrong. Each part is either built from checked values or raises: there is no default to continue with.
-
-    `nbf` is the time of creation, never earlier: LiveKit Cloud revokes by `nbf` (livekit_room.proto, `revoke_token_ts`),
-    and the server allows for a minute of difference between clocks (livekit/protocol auth/verifier.go).
-    """
+    """The JSON payload of a token, checked."""
     try:
         identity, name = participant.identity, participant.name
         metadata, attributes = participant.metadata, participant.attributes
     except AttributeError:
-        raise InvalidArgument(
-            f"participant must be a ParticipantInfo, not {type(participant).__name__}",
-            field="participant",
-            remedy="write ParticipantInfo(identity=...)",
+        raise _wrong_type(
+            "participant", participant, "ParticipantInfo", "write ParticipantInfo(identity=...)"
         ) from None
-    # All labels at one look, as JSON strings. A backslash means that a character had to be escaped; a label that begins
-    # with a visible character is not blank; and what is this short in ASCII is short enough in bytes.
-    who = room = called = agent = together = ""
-    try:
-        who, room = json_string(identity), json_string(room_name)
-        called = "" if name is None else json_string(name)
-        agent = "" if agent_name is None else json_string(agent_name)
-        together = f"{who}{room}{called}{agent}"
-    except TypeError:  # not a str: the careful checks accept it or name it
-        pass
+    agent = agent_name
     if (
-        not together
-        or len(together) > _SHORT
-        or not together.isascii()
-        or "\\" in together
-        or "\x7f" in together
-        or who < _VISIBLE
-        or room < _VISIBLE
+        type(identity) is not str
+        or type(room_name) is not str
+        or not (name is None or type(name) is str)
+        or not (agent is None or type(agent) is str)
+        # All labels at one look: a backslash means that a character must be escaped.
+        or len(quoted := json_string(f"{identity}{room_name}{name or ''}{agent or ''}")) > _SHORT
+        or not quoted.isascii()
+        or "\\" in quoted
+        or "\x7f" in quoted
+        or identity < _VISIBLE
+        or room_name < _VISIBLE
         or (agent and agent < _VISIBLE)
     ):
-        who, room, called, agent = _checked_labels(identity, room_name, name, agent_name)
+        identity, room_name, name, agent = _checked_labels(identity, room_name, name, agent)
     start = int(now)
-    times = _default_times(start) if ttl is DEFAULT_TTL else _times(start, int(now + lifetime(ttl)))
-    rest = f',"name":{called}' if len(called) > 2 else ""
+    times = _default_times(start) if ttl is DEFAULT_TTL else f'{start},"exp":{int(now + lifetime(ttl))}'
+    rest = f',"name":"{name}"' if name else ""
     if metadata is not None:
         rest += _metadata(metadata)
     if attributes is not None:
         rest += _attributes(attributes)
-    if len(agent) > 2 or agents != () or room_config is not None:
+    if agent or agents != () or room_config is not None:
         rest += _room(agent, agent_name, agents, room_config)
     video = _DEFAULT_VIDEO if grants is None else _video(grants)
-    built = f'{head}{times},"sub":{who},{video}{room}}}{rest}}}'.encode()
+    built = f'{head}{times},"sub":"{identity}",{video}"{room_name}"}}{rest}}}'.encode()
     if len(built) > MAX_PAYLOAD:
         raise _too_large(metadata, attributes, room_config)
     return built
 
 
-def _times(start: int, end: int) -> str:
-    return f'{start},"exp":{end}'
-
-
 @lru_cache(maxsize=2)
 def _default_times(start: int) -> str:
     """The same text for all tokens of a second."""
-    return _times(start, start + _DEFAULT_SECONDS)
+    return f'{start},"exp":{start + _DEFAULT_SECONDS}'
 
 
 class TtlRange(NamedTuple):
@@ -109,7 +96,8 @@ class TtlRange(NamedTuple):
     remedy: str
 
 
-JOIN_TTL = TtlRange(MIN_TTL, MAX_TTL, "choose 1 minute to 24 hours; a session does not end with its token")
+# Below a minute no LiveKit client caches a token, and a minute is the leeway between clocks.
+JOIN_TTL = TtlRange(60, 24 * 60 * 60, "choose 1 minute to 24 hours; a session does not end with its token")
 API_TTL = TtlRange(10, 10 * 60, "choose 10 seconds to 10 minutes")
 
 
@@ -130,15 +118,17 @@ def lifetime(ttl: object, field: str = "ttl", allowed: TtlRange = JOIN_TTL) -> f
 
 
 def _checked_labels(identity: object, room_name: object, name: object, agent_name: object) -> tuple[str, str, str, str]:
-    """The four labels as JSON strings; the last two "" if they are absent."""
-    checked = (
-        _validation.label("identity", identity),
-        _validation.label("room_name", room_name),
-        "" if name is None else _validation.label("name", name, blank=True),
-        "" if agent_name is None else _validation.agent("agent_name", agent_name),
+    """The four labels, escaped for JSON; the last two "" if they are absent."""
+    return (
+        _escaped(_validation.label("identity", identity)),
+        _escaped(_validation.label("room_name", room_name)),
+        "" if name is None else _escaped(_validation.label("name", name, blank=True)),
+        "" if agent_name is None else _escaped(_validation.agent("agent_name", agent_name)),
     )
-    who, room, called, agent = map(json_string, checked)
-    return who, room, called, agent
+
+
+def _escaped(label: str) -> str:
+    return json_string(label)[1:-1]
 
 
 def _is_surely_fine(text: str) -> bool:
@@ -167,10 +157,10 @@ def _attributes(attributes: object) -> str:
     )
 
 
-def _room(agent: str, agent_name: object, agents: object, room_config: object) -> str:
-    """The claim `roomConfig`; `agent` is the checked `agent_name` as a JSON string."""
+def _room(agent: str | None, agent_name: object, agents: object, room_config: object) -> str:
+    """The claim `roomConfig`; `agent` is the checked `agent_name`, escaped for JSON."""
     if room_config is None and agents == ():
-        return f',"roomConfig":{{"agents":[{{"agentName":{agent}}}]}}'
+        return f',"roomConfig":{{"agents":[{{"agentName":"{agent}"}}]}}'
     from .room_config import room_config_json  # most tokens do without
 
     name = "" if agent_name is None else _validation.agent("agent_name", agent_name)
@@ -180,7 +170,7 @@ def _room(agent: str, agent_name: object, agents: object, room_config: object) -
 
 def _video(grants: object) -> str:
     if not isinstance(grants, ParticipantGrants):
-        raise InvalidArgument(f"grants must be a ParticipantGrants, not {type(grants).__name__}", field="grants")
+        raise _wrong_type("grants", grants, "ParticipantGrants")
     return _video_json(grants)
 
 
@@ -201,6 +191,10 @@ def _video_json(grants: ParticipantGrants) -> str:
     if grants.can_publish_sources:
         parts.append(f'"canPublishSources":[{",".join(map(json_string, grants.can_publish_sources))}]')
     return f'"video":{{{",".join(parts)},"room":'
+
+
+def _wrong_type(field: str, value: object, expected: str, remedy: str = "") -> InvalidArgument:
+    return InvalidArgument(f"{field} must be a {expected}, not {type(value).__name__}", field=field, remedy=remedy)
 
 
 def _too_large(metadata: object, attributes: object, room_config: object) -> InvalidArgument:

@@ -45,7 +45,6 @@ def camel(name: str) -> str:
 
 
 def egress(field: str, value: object) -> dict[str, object]:
-    """The wire form of a `RoomEgress`."""
     return _message(ROOM_EGRESS, field, value)
 
 

@@ -17,6 +17,7 @@ _HEADER = b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
 _BLOCK = 64  # bytes of a SHA-256 block, RFC 2104
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 MIN_SECRET_BYTES = 32
 """RFC 7518, section 3.2: a key of the same size as the hash output, or larger, must be used."""
@@ -51,14 +52,15 @@ class Signer(Sealed):
 
     def sign(self, payload: bytes) -> str:
         """The compact JWT over this payload."""
+        # Few payloads have one of these characters, so two searches take less time than `translate`.
         encoded = b2a_base64(payload).rstrip(b"=\n").replace(b"+", b"-").replace(b"/", b"_")
         inner = self._inner.copy()
         inner.update(encoded)
         outer = self._outer.copy()
         outer.update(inner.digest())
         # 32 bytes make 43 characters and one "=" of padding, which JWS leaves out.
-        signature = b2a_base64(outer.digest())[:43].replace(b"+", b"-").replace(b"/", b"_")
-        return (_HEADER + encoded + b"." + signature).decode("ascii")
+        signature = b2a_base64(outer.digest())[:43].translate(_URL_SAFE)
+        return b"".join((_HEADER, encoded, b".", signature)).decode("ascii")
 
     def verifies(self, signed: bytes, signature: bytes) -> bool:
         """Whether this signature over these bytes, whatever their JWT header, is made with the secret; in constant time."""
