@@ -93,7 +93,7 @@ def test_damaged_value_is_named() -> None:
         for name in [*NAMES, *(f"{name}_FILE" for name in NAMES), *LIVEKIT]:
             variable = name.removesuffix("_FILE")
             environ = Secret({**ENVIRON, **dict.fromkeys(LIVEKIT, "x"), variable: "", name: value})
-            error: Any = caught(lambda environ=environ: required(environ, (*NAMES, *LIVEKIT)))  # type: ignore[misc]
+            error: Any = caught(lambda environ=environ: required(environ, (*NAMES, *LIVEKIT)))
             assert (variable, True, True) == (error.field, problem in error.message, bool(error.remedy))
             assert error.message.startswith(f"{name} ")
             assert "unter2" not in str(error)
