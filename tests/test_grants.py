@@ -30,26 +30,19 @@ class Word(str, enum.Enum):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_values_cannot_be_changed(value: Any) -> None:
-    """They are frozen: neither a field nor a new attribute can be set, nor a field removed."""
-    first = dataclasses.fields(value)[0].name
-
-    for name in (first, "other"):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(value, name, "x")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        delattr(value, first)
-
-
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_are_values(value: Any) -> None:
-    """They compare and hash by their content, can be copied, replaced and pickled, and name their fields."""
+    """They are frozen, compare and hash by their content, can be copied, replaced and pickled, and name their fields."""
+    fields = [field.name for field in dataclasses.fields(value)]
+    changes: list[tuple[Any, ...]] = [(setattr, fields[0], "x"), (setattr, "other", "x"), (delattr, fields[0])]
+    for change, *arguments in changes:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            change(value, *arguments)
     copies = [copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value)), dataclasses.replace(value)]
+    copies.append(type(value)(**{name: getattr(value, name) for name in fields}))
 
-    assert [value] * 4 == copies
+    assert [value] * 5 == copies
     assert {value} == {*copies}
-    assert value == type(value)(**{field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
-    assert all(f"{field.name}=" in repr(value) for field in dataclasses.fields(value))
+    assert all(f"{name}=" in repr(value) for name in fields)
 
 
 def test_participant_is_the_dataclass_of_0_1_0() -> None:
@@ -57,25 +50,16 @@ def test_participant_is_the_dataclass_of_0_1_0() -> None:
     ada = ParticipantInfo("user-42", "Ada", None, {"role": "host"})
 
     assert "ParticipantInfo(identity='user-42', name='Ada', metadata=None, attributes={'role': 'host'})" == repr(ada)
-    assert {
-        "identity": "user-42",
-        "name": "Ada",
-        "metadata": None,
-        "attributes": {"role": "host"},
-    } == dataclasses.asdict(ada)
-    assert ("identity", "name", "metadata", "attributes") == ParticipantInfo.__match_args__
+    said = {"identity": "user-42", "name": "Ada", "metadata": None, "attributes": {"role": "host"}}
+    assert said == dataclasses.asdict(ada)
+    assert tuple(said) == ParticipantInfo.__match_args__
     assert ("user-7", "Ada") == (dataclasses.replace(ada, identity="user-7").identity, ada.name)
     assert [True, False] == [ada == dataclasses.replace(ada), ada == ParticipantInfo("user-42")]
     match ada:
         case ParticipantInfo(identity, name):
             assert ("user-42", "Ada") == (identity, name)
-
-
-def test_participant_is_checked_when_a_token_is_made() -> None:
-    """Creating a participant never fails, as in 0.1.0: a bad value is an error when a token is created."""
-    odd: Any = 5
-
-    assert (odd, odd, odd, odd) == dataclasses.astuple(ParticipantInfo(odd, odd, odd, odd))
+    # Creating a participant never fails: a bad value is an error when a token is created.
+    assert (5, 5, 5, 5) == dataclasses.astuple(ParticipantInfo(*[5] * 4))  # type: ignore[arg-type]
 
 
 BOOLS = [each.name for each in dataclasses.fields(ParticipantGrants) if isinstance(each.default, bool)]
@@ -111,48 +95,16 @@ def test_sources_become_a_tuple() -> None:
         assert hash(grants) == hash(ParticipantGrants(can_publish_sources=expected))
 
 
-BAD_SOURCES: list[Any] = [
-    "Camera",
-    "CAMERA",
-    " camera",
-    "",
-    "unknown",
-    "screen-share",
-    "video",
-    None,
-    5,
-    b"camera",
-    ["camera"],
-    {},
-]
-
-
-def test_unknown_source_is_refused() -> None:
-    """A source that LiveKit does not know, or spells otherwise, would silently grant nothing."""
-    for source in BAD_SOURCES:
+def test_bad_sources_are_refused() -> None:
+    """A source that LiveKit does not know, or spells otherwise, would silently grant nothing; one name is no list."""
+    source: Any
+    for source in ["Camera", " camera", "", "screen-share", None, 5, b"camera", ["camera"], {}]:
         field, text = refused(ParticipantGrants, can_publish_sources=("camera", source))
-
-        assert ("can_publish_sources", True) == (
-            field,
-            text.endswith("use camera, microphone, screen_share, screen_share_audio"),
-        )
-
-
-def test_sources_that_are_no_list_are_refused() -> None:
-    """One name, a mapping or an iterator is no list of sources."""
-    for sources in ["camera", None, {"camera": True}, iter(["camera"]), 5, b"camera", object()]:
+        ending = "use camera, microphone, screen_share, screen_share_audio"
+        assert ("can_publish_sources", True) == (field, text.endswith(ending))
+    for sources in ["camera", None, {"camera": True}, iter(["camera"]), 5]:
         field, text = refused(ParticipantGrants, can_publish_sources=sources)
-
         assert ("can_publish_sources", True) == (field, "('microphone',)" in text)
-
-
-def test_sources_are_fixed_when_given() -> None:
-    """A list that changes afterwards changes nothing."""
-    sources = ["camera"]
-    grants = ParticipantGrants(can_publish_sources=sources)  # type: ignore[arg-type]  # lists are taken too
-    sources.append("microphone")
-
-    assert ("camera",) == grants.can_publish_sources
 
 
 def test_agent_names() -> None:

@@ -102,7 +102,7 @@ def test_short_secret_warning_points_at_the_caller(server_class: ServerClass, mo
     moss.rotate(api_secret="secret")
     ways: Callable[[FakeMoss], Any] = each_way_without_waiting if server_class is SYNC else each_way
     with pytest.warns(WeakSecretWarning, match="fewer than 32 bytes") as found:
-        server_class._done(ways, moss)
+        server_class.run(ways, moss)
 
     first = ways.__code__.co_firstlineno
     lines = [(__file__, first + line) for line in (2, 3, 4, 5, 6)]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server.testing import FakeLiveKit
-from tests.rooms.plain import AGENT, PlainRooms, Server
+from tests.rooms.plain import AGENT, PlainRooms, Server, rooms_of
+from tests.support.servers import ServerClass
 
 
 @pytest.fixture
@@ -18,14 +18,13 @@ def livekit() -> Iterator[FakeLiveKit]:
         yield fake
 
 
-@pytest.fixture(params=[MossVoiceServerSync, MossVoiceServer], ids=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> type[Server]:
+@pytest.fixture
+def kind(server_class: ServerClass) -> type[Server]:
     """Each of the two classes."""
-    chosen: type[Server] = request.param
-    return chosen
+    return server_class.kind
 
 
 @pytest.fixture
 def rooms(kind: type[Server], livekit: FakeLiveKit) -> PlainRooms:
     """The rooms of a server with static credentials for the fake."""
-    return PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret, AGENT))
+    return rooms_of(kind, livekit)

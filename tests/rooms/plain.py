@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
+from functools import partial
 from typing import Any
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server.testing import FakeLiveKit, LiveKitServer
+from tests.support.servers import Server, ServerClass
 
-Server = MossVoiceServer | MossVoiceServerSync
+__all__ = ["AGENT", "PlainRooms", "Server", "rooms_of"]
+
 AGENT = "support-agent"
 
 
@@ -19,15 +20,9 @@ class PlainRooms:
         self.server = server
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self.server.rooms, name)
+        return partial(ServerClass.run, getattr(self.server.rooms, name))
 
-        def call(*args: Any, **keywords: Any) -> Any:
-            if not inspect.iscoroutinefunction(method):
-                return method(*args, **keywords)
 
-            async def wait() -> Any:
-                return await method(*args, **keywords)
-
-            return asyncio.run(wait())
-
-        return call
+def rooms_of(kind: type[Server], livekit: FakeLiveKit | LiveKitServer, agent: str = AGENT) -> PlainRooms:
+    """The rooms of a server with static credentials for this LiveKit."""
+    return PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret, agent))

@@ -53,12 +53,18 @@ class Memory:
         return Response(settled.status, {"date": settled.headers["Date"]}, Secret(body))
 
 
-def interleaved(project: Memory, callers: list[Steps[Dispatch]], choice: random.Random) -> list[Dispatch]:
-    """Runs all callers to their ends, one step of one of them at a time."""
+def interleaved(
+    project: Memory, callers: list[Steps[Dispatch]], choice: random.Random, *, pauses: bool = False
+) -> list[Dispatch]:
+    """Runs all callers to their ends, one step of one of them at a time.
+
+    With `pauses`, a pause ends only when all others have paused or ended too: it is longer than a call.
+    """
     steps: dict[int, Any] = {number: next(caller) for number, caller in enumerate(callers)}
     results: list[Dispatch] = []
     while steps:
-        number = choice.choice(list(steps))
+        ready = [number for number, step in steps.items() if not (pauses and isinstance(step, Pause))]
+        number = choice.choice(ready or list(steps))
         try:
             steps[number] = callers[number].send(project.answer(steps[number]))
         except StopIteration as finished:
@@ -67,31 +73,17 @@ def interleaved(project: Memory, callers: list[Steps[Dispatch]], choice: random.
     return results
 
 
-def settled(project: Memory, callers: list[Steps[Dispatch]], choice: random.Random) -> list[Dispatch]:
-    """The same, where a pause ends only when all others have paused or ended too: it is longer than a call."""
-    steps: dict[int, Any] = {number: next(caller) for number, caller in enumerate(callers)}
-    results: list[Dispatch] = []
-    while steps:
-        ready = [number for number, step in steps.items() if not isinstance(step, Pause)] or list(steps)
-        number = choice.choice(ready)
-        try:
-            steps[number] = callers[number].send(project.answer(steps[number]))
-        except StopIteration as finished:
-            results.append(finished.value)
-            del steps[number]
-    return results
-
-
-@pytest.mark.parametrize("run", [interleaved, settled])
+@pytest.mark.parametrize("pauses", [False, True])
 @pytest.mark.parametrize("exists", [True, False], ids=["existing", "new"])
-def test_all_get_the_same_dispatch(exists: bool, run: Any) -> None:
+def test_all_get_the_same_dispatch(exists: bool, pauses: bool) -> None:
     """Sixty runs of ten callers in random order: one dispatch and one agent remain, and every caller gets that dispatch."""
     for seed in range(60):
         project = Memory()
         if exists:
             project.api.room("room")
         agent = wanted("room", "clerk", str, "", None, None)
-        results = run(project, [ensure(project.access, agent) for _ in range(10)], random.Random(seed))
+        callers = [ensure(project.access, agent) for _ in range(10)]
+        results = interleaved(project, callers, random.Random(seed), pauses=pauses)
 
         live = [each for each in project.api.rooms["room"].dispatches.values() if each["agent_name"] == "clerk"]
         assert 1 == len(live), seed

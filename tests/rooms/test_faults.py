@@ -15,10 +15,11 @@ from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server._livekit_api import call as calls
 from moss_voice_server.errors import LiveKitRejected, LiveKitUnavailable, RoomError, RoomNotFound
 from moss_voice_server.testing import FakeLiveKit, FakeMoss
-from tests.rooms.plain import AGENT, PlainRooms, Server
+from tests.rooms.plain import AGENT, PlainRooms, rooms_of
 from tests.support.errors import facts
 from tests.support.fault_response import FaultResponse
 from tests.support.secret_scan import spilled
+from tests.support.servers import ServerClass
 
 pytestmark = pytest.mark.once
 
@@ -40,18 +41,14 @@ TABLE = {
     "404, not LiveKit's": Row(FaultResponse(404, body=MARK.encode()), LiveKitRejected, 1),
     "404, no such room": Row(FaultResponse(404, json={"code": "not_found"}), RoomNotFound, 1),
     "404, no such method": Row(FaultResponse(404, json={"code": "bad_route"}), LiveKitRejected, 1),
-    "413": Row(FaultResponse(413), LiveKitRejected, 1),
     "429": Row(FaultResponse(429), LiveKitUnavailable, 3),
     "500": Row(FaultResponse(500, body=MARK.encode()), LiveKitUnavailable, 3),
     "501": Row(FaultResponse(501), LiveKitUnavailable, 1),
-    "502": Row(FaultResponse(502), LiveKitUnavailable, 3),
     "503": Row(FaultResponse(503), LiveKitUnavailable, 3),
-    "504": Row(FaultResponse(504), LiveKitUnavailable, 3),
     "redirect": Row(FaultResponse.redirect("https://elsewhere.example/"), LiveKitRejected, 1),
     "broken JSON": Row(FaultResponse(body=b'{"rooms": [' + MARK.encode()), LiveKitUnavailable, 3),
     "empty body": Row(FaultResponse(body=b""), LiveKitUnavailable, 3),
     "JSON list": Row(FaultResponse(json=[MARK]), LiveKitUnavailable, 3),
-    "not UTF-8": Row(FaultResponse(body=b'{"a": "\xff"}'), LiveKitUnavailable, 3),
     "deep JSON": Row(FaultResponse(body=b"[" * 100_000), LiveKitUnavailable, 3),
     "truncated": Row(FaultResponse(json={"rooms": [MARK]}, truncate=5), LiveKitUnavailable, 3),
     "huge body": Row(FaultResponse(size=9 << 20), LiveKitUnavailable, 1),
@@ -60,7 +57,7 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 407, 413, 426])
+@pytest.mark.parametrize("status", [400, 403, 404, 405])
 @pytest.mark.parametrize("code", ["", "invalid_argument"])
 def test_another_server_is_suspected(livekit: FakeLiveKit, rooms: PlainRooms, status: int, code: str) -> None:
     """LiveKit's errors have a code; without one, the URL is at fault, and not names, permissions or LiveKit's log."""
@@ -79,7 +76,7 @@ def test_persistent_fault(livekit: FakeLiveKit, name: str) -> None:
     for kind in (MossVoiceServerSync, MossVoiceServer):
         before = len(livekit.requests)
         with pytest.raises(RoomError) as caught:
-            PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret, AGENT)).list()
+            rooms_of(kind, livekit).list()
         requests = livekit.requests[before:]
         tokens = [request.headers["Authorization"].removeprefix("Bearer ") for request in requests]
         assert [] == spilled(caught.value, [livekit.api_secret, MARK, *tokens])
@@ -102,14 +99,7 @@ def test_dispatch_is_created_by_one_request(livekit: FakeLiveKit, rooms: PlainRo
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [
-        FaultResponse(503),
-        FaultResponse.retry_after("1"),
-        FaultResponse(body=b"{"),
-        FaultResponse(reset="request"),
-        FaultResponse(delay=0.1),
-    ],
+    "answer", [FaultResponse.retry_after("1"), FaultResponse(body=b"{"), FaultResponse(reset="request")]
 )
 def test_passing_fault(livekit: FakeLiveKit, rooms: PlainRooms, answer: FaultResponse) -> None:
     """A call that may be repeated succeeds."""
@@ -149,18 +139,9 @@ def moss(livekit: FakeLiveKit) -> Iterator[FakeMoss]:
 
 
 @pytest.fixture
-def fetched(kind: type[Server], moss: FakeMoss) -> PlainRooms:
+def fetched(server_class: ServerClass, moss: FakeMoss) -> PlainRooms:
     """The rooms of a server that has fetched its credentials."""
-    server = kind(**moss.arguments)
-    made = PlainRooms(server)
-    if isinstance(server, MossVoiceServer):
-        import asyncio
-
-        asyncio.run(server.refresh())
-    else:
-        assert isinstance(server, MossVoiceServerSync)
-        server.refresh()
-    return made
+    return PlainRooms(server_class.create(**moss.arguments))
 
 
 def test_rotation(livekit: FakeLiveKit, moss: FakeMoss, fetched: PlainRooms) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from moss_voice_server.errors import AgentNotDispatched, CredentialsNotLoaded, InvalidArgument, RoomNotFound
 from moss_voice_server.testing import FakeLiveKit, FrozenClock, decode_token
-from tests.rooms.plain import AGENT, PlainRooms, Server
+from tests.rooms.plain import AGENT, PlainRooms, Server, rooms_of
+from tests.support.errors import refused
 from tests.support.fault_response import FaultResponse
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=timezone.utc).timestamp()
@@ -23,12 +24,8 @@ def test_list(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 
     first, second = rooms.list()
 
-    assert ("support-1", datetime.fromtimestamp(NOW, timezone.utc), 1, "vip") == (
-        first.name,
-        first.created_at,
-        first.participants,
-        first.metadata,
-    )
+    found = (first.name, first.created_at, first.participants, first.metadata)
+    assert ("support-1", datetime.fromtimestamp(NOW, timezone.utc), 1, "vip") == found
     assert [second] == list(rooms.list(names=["support-2", "support-3"]))
     assert () == rooms.list(names=[])
     assert 2 == len(livekit.requests)  # an empty list of names needs no request; to LiveKit it would mean all rooms
@@ -41,14 +38,8 @@ def test_participants(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 
     ada, agent = rooms.participants("room")
 
-    assert ("user-42", "Ada", "standard", "active", {"plan": "pro"}, "") == (
-        ada.identity,
-        ada.name,
-        ada.kind,
-        ada.state,
-        ada.attributes,
-        ada.agent_name,
-    )
+    found = (ada.identity, ada.name, ada.kind, ada.state, ada.attributes, ada.agent_name)
+    assert ("user-42", "Ada", "standard", "active", {"plan": "pro"}, "") == found
     assert ("agent", AGENT) == (agent.kind, agent.agent_name)
 
 
@@ -92,9 +83,8 @@ def test_numbers_of_any_size(livekit: FakeLiveKit, rooms: PlainRooms, value: Any
 
 def test_dispatch_without_an_id(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """It can be neither deleted nor returned, so it does not count."""
-    livekit.set_default(
-        FaultResponse(json={"agent_dispatches": [{"id": 5, "agent_name": AGENT}, {"agent_name": AGENT}]})
-    )
+    dispatches = [{"id": 5, "agent_name": AGENT}, {"agent_name": AGENT}]
+    livekit.set_default(FaultResponse(json={"agent_dispatches": dispatches}))
     with pytest.raises(AgentNotDispatched):
         rooms.ensure_agent("room")
 
@@ -102,12 +92,8 @@ def test_dispatch_without_an_id(livekit: FakeLiveKit, rooms: PlainRooms) -> None
 def test_ensure_agent(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """A new room gets the server's voice agent and no other; what is there already is returned."""
     made = rooms.ensure_agent("new", metadata='{"user": 42}', attributes={"plan": "pro"})
-    assert (AGENT, "new", '{"user": 42}', {"plan": "pro"}) == (
-        made.agent_name,
-        made.room,
-        made.metadata,
-        made.attributes,
-    )
+    found = (made.agent_name, made.room, made.metadata, made.attributes)
+    assert (AGENT, "new", '{"user": 42}', {"plan": "pro"}) == found
     assert (AGENT,) == livekit.dispatches("new")
 
     assert made.id == rooms.ensure_agent("new").id
@@ -127,9 +113,8 @@ def test_ensure_agent_waits(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
 
 def test_server_without_an_agent_name(livekit: FakeLiveKit, kind: type[Server]) -> None:
     """There is no agent to dispatch; the remedy names both ways to name one."""
-    rooms = PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret))
     with pytest.raises(InvalidArgument) as caught:
-        rooms.ensure_agent("room")
+        rooms_of(kind, livekit, "").ensure_agent("room")
     assert ("agent", True, ()) == (caught.value.field, "agent_name=" in caught.value.remedy, livekit.requests)
 
 
@@ -151,9 +136,7 @@ def test_job_without_an_agent(livekit: FakeLiveKit, rooms: PlainRooms, status: s
     over = {**dispatch, "state": {"jobs": [job], "created_at": "1"}}
     # CreateRoom, ListDispatch, ListParticipants, ListDispatch, …
     livekit.add_room("room")
-    livekit.queue(
-        FaultResponse(), FaultResponse(json={"agent_dispatches": [dispatch]}), FaultResponse(json={"participants": []})
-    )
+    livekit.queue(FaultResponse(), FaultResponse(json={"agent_dispatches": [dispatch]}))
     livekit.set_default(FaultResponse(json={"agent_dispatches": [over], "participants": []}))
 
     with pytest.raises(AgentNotDispatched, match=reason):
@@ -163,7 +146,7 @@ def test_job_without_an_agent(livekit: FakeLiveKit, rooms: PlainRooms, status: s
 def test_agent_that_has_left_is_dispatched_again(kind: type[Server]) -> None:
     """LiveKit goes on listing the job of an agent that has crashed: after 20 seconds, who is in the room counts."""
     with FrozenClock(NOW) as clock, FakeLiveKit(agents=[AGENT], clock=lambda: clock.time) as livekit:
-        rooms = PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret, AGENT))
+        rooms = rooms_of(kind, livekit)
         livekit.join("room", "user-42")
         first = rooms.ensure_agent("room", wait=10)
 
@@ -182,7 +165,7 @@ def test_agent_that_has_left_is_dispatched_again(kind: type[Server]) -> None:
 def test_dispatch_that_no_worker_accepted_is_replaced(kind: type[Server]) -> None:
     """LiveKit offers a job once: a worker that registers later needs a new dispatch, and the old one is deleted."""
     with FrozenClock(NOW) as clock, FakeLiveKit(clock=lambda: clock.time) as livekit:
-        rooms = PlainRooms(kind.from_livekit(livekit.url, livekit.api_key, livekit.api_secret, AGENT))
+        rooms = rooms_of(kind, livekit)
         first = rooms.ensure_agent("room")
         clock.advance(21)
         second = rooms.ensure_agent("room")
@@ -201,40 +184,32 @@ def test_lost_response(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     assert ("", AGENT) == livekit.dispatches("room")
 
 
-@pytest.mark.parametrize(
-    ("method", "arguments", "field"),
-    [
-        ("list", {"names": "room"}, "names"),
-        ("list", {"names": [""]}, "names[0]"),
-        ("list", {"names": 5}, "names"),
-        ("list", {"names": ["room", 5]}, "names[1]"),
-        ("participants", {"room": ""}, "room"),
-        ("remove", {"room": "room", "identity": " "}, "identity"),
-        ("end", {"room": "a\nb"}, "room"),
-        ("ensure_agent", {"room": "x" * 257}, "room"),
-        ("ensure_agent", {"room": "room", "agent": ""}, "agent"),
-        ("ensure_agent", {"room": "room", "agent": 3}, "agent"),
-        ("ensure_agent", {"room": "room", "metadata": {}}, "metadata"),
-        ("ensure_agent", {"room": "room", "attributes": {"a": 1}}, "attributes['a']"),
-        ("ensure_agent", {"room": "room", "attributes": []}, "attributes"),
-        ("ensure_agent", {"room": "room", "wait": -1}, "wait"),
-        ("ensure_agent", {"room": "room", "wait": float("nan")}, "wait"),
-        ("ensure_agent", {"room": "room", "wait": True}, "wait"),
-        ("ensure_agent", {"room": "room", "wait": timedelta(days=1, seconds=1)}, "wait"),
-        ("end_older_than", {"age": -1, "prefix": "a"}, "age"),
-        ("end_older_than", {"age": "30m", "prefix": "a"}, "age"),
-        ("end_older_than", {"age": 10**400, "prefix": "a"}, "age"),
-        ("end_older_than", {"age": 1, "prefix": ""}, "prefix"),
-        ("end_older_than", {"age": 1, "prefix": None}, "prefix"),
-    ],
-)
-def test_bad_arguments(
-    livekit: FakeLiveKit, rooms: PlainRooms, method: str, arguments: dict[str, Any], field: str
-) -> None:
+BAD_ARGUMENTS: list[tuple[str, dict[str, Any], str]] = [
+    *(("list", {"names": names}, "names") for names in ("room", 5)),
+    ("list", {"names": [""]}, "names[0]"),
+    ("list", {"names": ["room", 5]}, "names[1]"),
+    ("participants", {"room": ""}, "room"),
+    ("remove", {"room": "room", "identity": " "}, "identity"),
+    ("end", {"room": "a\nb"}, "room"),
+    ("ensure_agent", {"room": "x" * 257}, "room"),
+    *(("ensure_agent", {"room": "room", "agent": agent}, "agent") for agent in ("", 3)),
+    ("ensure_agent", {"room": "room", "metadata": {}}, "metadata"),
+    ("ensure_agent", {"room": "room", "attributes": {"a": 1}}, "attributes['a']"),
+    ("ensure_agent", {"room": "room", "attributes": []}, "attributes"),
+    *(
+        ("ensure_agent", {"room": "room", "wait": wait}, "wait")
+        for wait in (-1, float("nan"), True, timedelta(days=1, seconds=1))
+    ),
+    *(("end_older_than", {"age": age, "prefix": "a"}, "age") for age in (-1, "30m", 10**400)),
+    *(("end_older_than", {"age": 1, "prefix": prefix}, "prefix") for prefix in ("", None)),
+]
+
+
+def test_bad_arguments(livekit: FakeLiveKit, rooms: PlainRooms) -> None:
     """What LiveKit would refuse or misread is refused before anything is sent."""
-    with pytest.raises(InvalidArgument) as caught:
-        getattr(rooms, method)(**arguments)
-    assert (field, ()) == (caught.value.field, livekit.requests)
+    for method, arguments, field in BAD_ARGUMENTS:
+        assert field == refused(getattr(rooms, method), **arguments)[0]
+    assert () == livekit.requests
 
 
 def test_before_the_first_fetch(kind: type[Server]) -> None:

@@ -14,6 +14,7 @@ from moss_voice_server._credentials.runtime import Runtime
 from moss_voice_server._secret import Secret
 from moss_voice_server._server.arguments import new_cache
 from moss_voice_server.credentials import RefreshPolicy
+from moss_voice_server.transcripts import SessionReport
 from tests.support import tokens
 
 Server = MossVoiceServer | MossVoiceServerSync
@@ -38,11 +39,11 @@ class ServerClass(NamedTuple):
 
     def create(self, *args: Any, **options: Any) -> Server:
         """`create`."""
-        return self._done(self.kind.create, *args, **options)
+        return self.run(self.kind.create, *args, **options)
 
     def from_env(self, *args: Any, **options: Any) -> Server:
         """`from_env`."""
-        return self._done(self.kind.from_env, *args, **options)
+        return self.run(self.kind.from_env, *args, **options)
 
     def by_hand(self, **changes: Any) -> Server:
         """`from_livekit`: a server that needs no API."""
@@ -52,11 +53,11 @@ class ServerClass(NamedTuple):
 
     def refresh(self, server: Server) -> None:
         """`refresh`."""
-        assert self._done(server.refresh) is None
+        assert self.run(server.refresh) is None
 
     def close(self, server: Server) -> None:
         """`close` or `aclose`."""
-        assert self._done(server.close if isinstance(server, MossVoiceServerSync) else server.aclose) is None
+        assert self.run(server.close if isinstance(server, MossVoiceServerSync) else server.aclose) is None
 
     def within(self, server: Server, inside: Callable[[Server], Result]) -> Result:
         """What `inside` returns in a `with` or `async with` block over the server."""
@@ -66,7 +67,20 @@ class ServerClass(NamedTuple):
         return asyncio.run(_within(server, inside))
 
     @staticmethod
-    def _done(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def reports(server: Server, *args: Any) -> list[SessionReport]:
+        """All of `session_reports`."""
+        if isinstance(server, MossVoiceServerSync):
+            return list(server.session_reports(*args))
+
+        async def collect() -> list[SessionReport]:
+            return [each async for each in server.session_reports(*args)]
+
+        return asyncio.run(collect())
+
+    @staticmethod
+    def run(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """The result of a function or a coroutine function."""
+
         async def wait() -> Any:
             return await function(*args, **options)
 

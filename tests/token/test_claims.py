@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-from collections import OrderedDict
 from datetime import timedelta
 from fractions import Fraction
 from types import MappingProxyType, SimpleNamespace
@@ -62,6 +61,7 @@ def test_absent_values_make_no_claims() -> None:
     bare = claims()
 
     assert bare == claims(name="", metadata="", agent_name="", agents=[], grants=ParticipantGrants())
+    assert bare == claims(agents=[])
     assert {**bare, "attributes": {}} == claims(attributes={})
 
 
@@ -77,38 +77,26 @@ class Seconds(enum.IntEnum):
     HOUR = 3600
 
 
-@pytest.mark.parametrize(
-    ("ttl", "seconds"),
-    [
-        (DEFAULT_TTL, 900),
-        (60, 60),
-        (60.0, 60),
-        (86_400, 86_400),
-        (timedelta(hours=24), 86_400),
-        (90.05, 90),
-        (90.1, 91),
-        (timedelta(seconds=90, microseconds=100_000), 91),
-        (Seconds.HOUR, 3600),
-    ],
-)
-def test_ttl_is_a_timedelta_or_seconds(ttl: Any, seconds: int) -> None:
+TTLS: list[tuple[Any, int]] = [
+    (DEFAULT_TTL, 900),
+    (60, 60),
+    (86_400, 86_400),
+    (timedelta(hours=24), 86_400),
+    (90.05, 90),
+    (90.1, 91),
+    (timedelta(seconds=90, microseconds=100_000), 91),
+    (Seconds.HOUR, 3600),
+]
+
+
+def test_ttl_is_a_timedelta_or_seconds() -> None:
     """`exp` is `ttl` after the moment of creation, rounded down; by default 15 minutes."""
     assert timedelta(minutes=15) == DEFAULT_TTL
-    assert START + seconds == claims(ttl=ttl)["exp"]
+    for ttl, seconds in TTLS:
+        assert START + seconds == claims(ttl=ttl)["exp"]
 
 
-OUT_OF_RANGE: list[Any] = [
-    0,
-    -1,
-    59,
-    59.999,
-    86_400.001,
-    10**400,
-    -(10**400),
-    float("nan"),
-    float("inf"),
-    float("-inf"),
-]
+OUT_OF_RANGE: list[Any] = [-1, 59, 59.999, 86_400.001, 10**400, -(10**400), float("nan"), float("inf"), float("-inf")]
 OUT_OF_RANGE += [timedelta(0), timedelta(seconds=59.9), timedelta(days=1, microseconds=1), timedelta.max, timedelta.min]
 
 
@@ -117,65 +105,42 @@ def test_bad_ttl_is_rejected() -> None:
     for ttl in OUT_OF_RANGE:
         field, text = refused(written, ttl=ttl)
         assert ("ttl", True) == (field, "1 minute to 24 hours" in text)
-    for other in [True, None, "900", b"9", 900j, Fraction(900), [900], object()]:
+    for other in [True, None, "900", 900j, Fraction(900), [900]]:
         expected = f"ttl must be a timedelta or a number of seconds, not {type(other).__name__}"
         assert ("ttl", expected) == refused(written, ttl=other)
     assert "Admission.ttl" == refused(lifetime, 5, "Admission.ttl")[0]
 
 
-def test_metadata_limit_in_bytes() -> None:
-    """512 KiB of metadata pass, as one-byte and as two-byte characters; a byte more does not."""
+def test_limits_in_bytes() -> None:
+    """512 KiB of metadata, 64 KiB of attributes, in one piece or in many; a byte more does not pass."""
     for text in ("x" * 524_288, "é" * 262_144):
         assert text == claims(metadata=text)["metadata"]
         assert "metadata" == refused(written, metadata=text + "x")[0]
-
-
-def test_attributes_limit_in_bytes() -> None:
-    """64 KiB of keys and values pass; a byte more does not, nor does it in many small pieces."""
-    fits = {"key": "x" * (65_536 - 3)}
-    small = {f"{number:04}": "é" * 30 for number in range(1024)}  # 64 bytes each
-
-    assert [fits, small] == [claims(attributes=fits)["attributes"], claims(attributes=small)["attributes"]]
-    for content in (fits, small):
-        assert "attributes" == refused(written, attributes={**content, "": "x"})[0]
-
-
-NO_TEXT: list[Any] = [5, 0, True, False, b"", b"user", ["user"], {}, object()]
+    for attributes in ({"key": "x" * (65_536 - 3)}, {f"{number:04}": "é" * 30 for number in range(1024)}):
+        assert attributes == claims(attributes=attributes)["attributes"]
+        assert "attributes" == refused(written, attributes={**attributes, "": "x"})[0]
 
 
 def test_other_types_are_rejected() -> None:
-    """Each label is a str; a falsy value of another type does not count as absent."""
-    for value in NO_TEXT:
-        for field in ["identity", "room", "name", "metadata", "agent_name"]:
+    """Each label is a str; a falsy value of another type does not count as absent. Identity and room are required."""
+    for field in ["identity", "room", "name", "metadata", "agent_name"]:
+        expected = "room_name" if field == "room" else field
+        for value in [5, 0, False, b"", b"user", [], {}]:
             name, text = refused(written, **{field: value})
-
-            expected = "room_name" if field == "room" else field
             assert (expected, True) == (name, text.startswith(f"{expected} must be a str, not {type(value).__name__}"))
-
-
-@pytest.mark.parametrize("field", ["identity", "room"])
-def test_missing_identity_and_room_are_refused(field: str) -> None:
-    """None and blank are refused for the identity and for the room."""
-    expected = "room_name" if field == "room" else field
-
-    assert [expected] * 5 == [refused(written, **{field: value})[0] for value in (None, "", " ", "\u00a0", "\t")]
+        if field in ("identity", "room"):
+            assert [expected] * 4 == [refused(written, **{field: value})[0] for value in (None, "", " ", "\u00a0")]
 
 
 BAD_ATTRIBUTES: list[tuple[Any, str]] = [
     ([("a", "b")], "attributes"),
     (False, "attributes"),
-    ("", "attributes"),
-    ({5: "a"}, "attributes"),
     ({None: "a"}, "attributes"),
     ({"a": 5}, "attributes['a']"),
     ({"a": None}, "attributes['a']"),
-    ({"a": True}, "attributes['a']"),
-    ({"a": b"b"}, "attributes['a']"),
-    ({"a": {"b": "c"}}, "attributes['a']"),
     ({"a": "\ud800"}, "attributes['a']"),
     ({"\ud800": "a"}, "attributes"),
     (MappingProxyType({"a": 5}), "attributes['a']"),
-    (OrderedDict({"a": "\ud800"}), "attributes['a']"),
 ]
 
 
@@ -186,94 +151,48 @@ def test_bad_attributes_are_refused_with_their_key() -> None:
 
 
 def test_participant_of_another_type_is_rejected() -> None:
-    """The error has the type that was passed, and how to write a participant."""
-    for participant in [None, "user-42", 5, {"identity": "user-42"}, object()]:
+    """The error has the type that was passed, and how to write a participant; 0.1.0's shape is accepted."""
+    for participant in [None, "user-42", {"identity": "user-42"}]:
         found = refused(payload, HEAD, NOW, participant, "lobby", None, DEFAULT_TTL, None, (), None)
 
         expected = f"participant must be a ParticipantInfo, not {type(participant).__name__}: write ParticipantInfo(identity=...)"
         assert ("participant", expected) == found
-
-
-def test_participant_of_0_1_0_shape_is_taken() -> None:
-    """Any object with the four attributes of a participant is accepted, as in 0.1.0."""
     alike: Any = SimpleNamespace(identity="user-42", name=None, metadata=None, attributes=None)
-
     assert written() == payload(HEAD, NOW, alike, "lobby", None, DEFAULT_TTL, None, (), None)
 
 
 def test_grants_of_another_type_are_refused() -> None:
     """Grants are a ParticipantGrants only: a mapping could contain a server's grants."""
-    for grants in [{}, (), True, "all", {"can_publish": False}, ParticipantGrants, object()]:
+    for grants in [{}, (), True, {"can_publish": False}, ParticipantGrants]:
         expected = f"grants must be a ParticipantGrants, not {type(grants).__name__}"
-
         assert ("grants", expected) == refused(written, grants=grants)
 
 
-def test_data_follows_publish() -> None:
+@pytest.mark.parametrize("publish", [True, False])
+def test_data_follows_publish(publish: bool) -> None:
     """Unless it is set, the data grant equals `can_publish`, as in the LiveKit server."""
-    for publish, data, expected in [
-        (True, None, True),
-        (True, True, True),
-        (True, False, False),
-        (False, None, False),
-        (False, True, True),
-    ]:
+    for data, expected in [(None, publish), (True, True), (False, False)]:
         video = claims(grants=ParticipantGrants(can_publish=publish, can_publish_data=data))["video"]
-
         assert {**JOIN, "canPublish": publish, "canPublishData": expected} == video
 
 
 def test_no_server_grants() -> None:
     """A token with every participant grant has no claim or grant of a server."""
-    everything = claims(
-        grants=ParticipantGrants(True, True, True, ("camera",), True, True, True, True),
-        room_config={"name": "x"},
-        attributes={"roomAdmin": "true"},
-    )
+    grants = ParticipantGrants(True, True, True, ("camera",), True, True, True, True)
+    everything = claims(grants=grants, room_config={"name": "x"}, attributes={"roomAdmin": "true"})
 
     assert {"iss", "nbf", "exp", "sub", "video", "attributes", "roomConfig"} == set(everything)
-    assert {
-        *JOIN,
-        "canPublishSources",
-        "canUpdateOwnMetadata",
-        "canSubscribeMetrics",
-        "canManageAgentSession",
-        "hidden",
-    } == set(everything["video"])
-
-
-def test_no_agent_is_no_room_config() -> None:
-    """Without an agent there is no `roomConfig`, so that LiveKit's automatic dispatch applies."""
-    for name in (None, ""):
-        assert {"roomConfig"}.isdisjoint(claims(agent_name=name))
-        assert {"roomConfig"}.isdisjoint(claims(agent_name=name, agents=[]))
-
-
-@pytest.mark.parametrize("agents", [(), [], ["scribe"]], ids=["none", "empty", "one"])
-def test_agent_by_name_and_a_room_config(agents: list[str]) -> None:
-    """`agent_name` and a room config go together, with other agents and without."""
-    expected = {"agents": [{"agentName": name} for name in ("greeter", *agents)], "metadata": "m"}
-
-    assert expected == claims(agent_name="greeter", agents=agents, room_config={"metadata": "m"})["roomConfig"]
+    more = "canPublishSources canUpdateOwnMetadata canSubscribeMetrics canManageAgentSession hidden"
+    assert {*JOIN, *more.split()} == set(everything["video"])
 
 
 def test_agents_may_be_a_generator() -> None:
-    """A generator of agents is read once, to its end."""
+    """A generator of agents is read once, to its end; `agent_name` and a room config go with it."""
     agents = (name for name in ("one", "two"))
+    expected = {"agents": [{"agentName": name} for name in ("greeter", "one", "two")], "metadata": "m"}
 
-    assert {"agents": [{"agentName": "one"}, {"agentName": "two"}]} == claims(agents=agents)["roomConfig"]
+    assert expected == claims(agent_name="greeter", agents=agents, room_config={"metadata": "m"})["roomConfig"]
     assert [] == list(agents)
-
-
-def test_exception_in_a_generator_of_agents() -> None:
-    """An exception in the caller's generator is not changed."""
-
-    def agents() -> Any:
-        yield "one"
-        raise LookupError("the caller's")
-
-    with pytest.raises(LookupError, match="the caller's"):
-        written(agents=agents())
 
 
 def test_blank_agent_name_is_refused() -> None:
@@ -284,8 +203,3 @@ def test_blank_agent_name_is_refused() -> None:
         refused(AgentDispatch, " ")[0],
         refused(written, room_config={"agents": [{"agent_name": " "}]})[0],
     ]
-
-
-def test_agents_error_names_the_place() -> None:
-    """A mistake in one of several agents is named with its index."""
-    assert "agents[2]" == refused(written, agent_name="good", agents=["good", "good", "bad\n"])[0]

@@ -14,7 +14,7 @@ from livekit.protocol.room import RoomConfiguration
 
 from moss_voice_server._token.egress import camel, is_credential
 from moss_voice_server._token.room_config import room_config_json
-from moss_voice_server.errors import InvalidArgument
+from tests.support import errors
 
 pytestmark = pytest.mark.once
 
@@ -29,9 +29,8 @@ def claim(egress: Any) -> Any:
 
 def refused(egress: Any) -> tuple[str, str]:
     """The field, below `room_config.egress`, and the text of the error."""
-    with pytest.raises(InvalidArgument) as caught:
-        room_config_json("", (), {"egress": egress})
-    return caught.value.field.removeprefix("room_config.egress").lstrip("."), str(caught.value)
+    field, text = errors.refused(room_config_json, "", (), {"egress": egress})
+    return field.removeprefix("room_config.egress").lstrip("."), text
 
 
 # LiveKit's own messages, field by field.
@@ -120,19 +119,13 @@ def test_every_field_of_livekit() -> None:
 def test_every_group_of_livekit() -> None:
     """Of the fields of a protobuf `oneof` at most one may be set: LiveKit answers 401 to a token with two."""
     groups = 0
-    pair: dict[str, Any]
-    for path in ALL_PATHS:
-        message: Any = path[-1].containing_type
-        siblings = message.fields
-        other = next(
-            (each for each in siblings if each.containing_oneof and each.containing_oneof is path[-1].containing_oneof),
-            path[-1],
-        )
-        if other is path[-1] or is_credential(path[-1].name, "x") or any(is_credential(f.name, "x") for f in path):
-            continue
-        pair = {each.name: 0 if each.enum_type else {} for each in (other, path[-1])}
-        assert refused(nest(path[:-1], pair))[0] == name(path)
-        groups += 1
+    for path in PATHS:
+        group = path[-1].containing_oneof
+        first = group.fields[0] if group else path[-1]
+        if first is not path[-1]:
+            pair: dict[str, Any] = {each.name: 0 if each.enum_type else {} for each in (first, path[-1])}
+            assert refused(nest(path[:-1], pair))[0] == name(path)
+            groups += 1
     assert groups > 10
 
 
@@ -156,14 +149,6 @@ def test_other_shapes_are_refused() -> None:
         assert refused(egress)[0] == field
 
 
-def test_egress_that_contains_itself_is_refused() -> None:
-    """There is no way to follow: the second level is no field."""
-    ring: dict[str, Any] = {}
-    ring["room"] = ring
-
-    assert refused(ring)[0] == "room.room"
-
-
 def test_spelling_of_ali_oss() -> None:
     """Protobuf spells `aliOSS` in its own way; the usual spelling is accepted as well."""
     assert claim({"tracks": {"ali_oss": {"bucket": "b"}}}) == {"tracks": {"aliOSS": {"bucket": "b"}}}
@@ -184,7 +169,7 @@ def test_a_message_of_livekit() -> None:
 
 # Credentials.
 
-SECRETS = [path for path in ALL_PATHS if is_credential(path[-1].name, "x") and path[-1] is not None]
+SECRETS = [path for path in ALL_PATHS if is_credential(path[-1].name, "x")]
 
 
 def spellings(name: str) -> list[str]:
@@ -201,11 +186,7 @@ def test_credentials_are_refused() -> None:
                 field, text = refused(nest(path[:outer], {spelling: value}))
 
                 assert field == ".".join(filter(None, [name(path[:outer]), spelling]))
-                assert (NO_CREDENTIALS in text, "on the LiveKit server" in text, "hunter2" in text) == (
-                    True,
-                    True,
-                    False,
-                )
+                assert (NO_CREDENTIALS in text, "hunter2" in text) == (True, False)
 
 
 def test_no_field_for_credentials_is_forgotten() -> None:
@@ -221,26 +202,22 @@ def test_no_field_for_credentials_is_forgotten() -> None:
 
 def test_empty_credentials_are_not_credentials() -> None:
     """A message with all its defaults has empty ones; another empty type than a text is still refused."""
-    value: Any
-    for value in ["", None, [], {}]:
-        for field in ["secret", "session_token"]:
-            egress = {"tracks": {"s3": {field: value}}}
-            if value in ("", None):
-                assert ParseDict({"egress": claim(egress)}, RoomConfiguration()).egress.tracks.s3 is not None
-            elif value == {}:
-                assert refused(egress)[0] == f"tracks.s3.{field}"
+    bare = ParseDict({"egress": {"tracks": {"s3": {}}}}, RoomConfiguration())
+    for field in ["secret", "session_token"]:
+        for value in ["", None]:
+            found = claim({"tracks": {"s3": {field: value}}})
+            assert ParseDict({"egress": found}, RoomConfiguration()) == bare
+        assert refused({"tracks": {"s3": {field: {}}}})[0] == f"tracks.s3.{field}"
 
 
 def test_credentials_in_a_url_are_refused() -> None:
     """A user name or password inside a URL is as readable as any other."""
-    url: str
-    egress: Any
     for url in ["http://user:hunter2@proxy.example", "https://hunter2@proxy.example:8080/"]:
-        for egress, field in [
-            (lambda url: {"room": {"custom_base_url": url}}, "room.custom_base_url"),
-            (lambda url: {"tracks": {"s3": {"proxy": {"url": url}}}}, "tracks.s3.proxy.url"),
-            (lambda url: {"tracks": {"s3": {"metadata": {"a": url}}}}, "tracks.s3.metadata['a']"),
-        ]:
-            found, text = refused(egress(url))
-
+        egress: dict[str, Any] = {
+            "room.custom_base_url": {"room": {"custom_base_url": url}},
+            "tracks.s3.proxy.url": {"tracks": {"s3": {"proxy": {"url": url}}}},
+            "tracks.s3.metadata['a']": {"tracks": {"s3": {"metadata": {"a": url}}}},
+        }
+        for field, value in egress.items():
+            found, text = refused(value)
             assert (found, NO_CREDENTIALS in text, "hunter2" in text) == (field, True, False)

@@ -7,6 +7,7 @@ A run tries 200 requests; CI tries 20,000 in a step of its own.
 from __future__ import annotations
 
 import enum
+import itertools
 import json
 import os
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
@@ -55,15 +56,13 @@ class Label(str):
         return "other"
 
     def isascii(self) -> bool:
-        """A lie."""
+        """A lie, as the others."""
         return True
 
     def strip(self, *_args: Any) -> str:
-        """A lie."""
         return "other"
 
     def encode(self, *_args: Any) -> bytes:
-        """A lie."""
         return b"other"
 
 
@@ -100,20 +99,8 @@ MAPPING_TYPES: list[Callable[[dict[Any, Any]], Any]] = [
 ]
 NUMBER_TYPES: list[Callable[[int], Any]] = [int, lambda value: LocalProxy(lambda: value)]
 # What takes the place of one text: `None` where nothing does.
-MISTAKES: list[Any] = [
-    "\ud800",
-    "a\n",
-    "\x7f",
-    "",
-    " ",
-    "x" * 257,
-    None,
-    5,
-    b"a",
-    ["a"],
-    {"a": 1},
-    LocalProxy(lambda: 5),
-]
+MISTAKES: list[Any] = ["\ud800", "a\n", "\x7f", "\x1b[31m", "", " ", "x" * 257]
+MISTAKES += [None, 5, b"a", ["a"], {"a": 1}, LocalProxy(lambda: 5)]
 
 
 class Odd:
@@ -178,13 +165,14 @@ def test_accepted_requests_are_signed_unchanged(parents: tuple[Request, Request]
     for request in crossings(parents, random):
         expected = untimed(theirs(request))
         for mistake_at in (None, random.randint(0, 12)):
-            token = field = ""
+            token = field = text = ""
             try:
                 token = Odd(random, mistake_at).mint(request)
             except InvalidArgument as error:
-                field = error.field
+                field, text = error.field, str(error)
             if not token:
                 assert field
+                assert text.isprintable()
                 assert mistake_at is not None
                 continue
             verified = VERIFIER.verify(token)
@@ -256,16 +244,8 @@ def test_one_name_twice_is_refused() -> None:
     assert caught.value.field == "attributes"
 
 
-def test_an_endless_list_of_agents_is_refused() -> None:
-    """An endless iterator is rejected."""
-    from itertools import repeat
-
-    with pytest.raises(InvalidArgument) as caught:
-        SERVER.create_participant_token(ParticipantInfo("ada"), "hall", agents=repeat("greeter"))
-    assert caught.value.field == "agents"
-
-
-LARGE: list[tuple[str, dict[str, Any]]] = [
+TOO_MUCH: list[tuple[str, dict[str, Any]]] = [
+    ("agents", {"agents": itertools.repeat("greeter")}),  # without an end
     ("metadata", {"participant": ParticipantInfo("ada", metadata='"' * 400_000)}),
     ("metadata", {"participant": ParticipantInfo("ada", metadata="\0" * 200_000)}),
     ("agents", {"agents": [AgentDispatch("a", "x" * 512 * 1024), AgentDispatch("b", "x" * 512 * 1024)]}),
@@ -275,24 +255,22 @@ LARGE: list[tuple[str, dict[str, Any]]] = [
 
 def test_a_token_that_no_request_can_carry_is_refused() -> None:
     """LiveKit answers 431 to more than 1 MiB of headers; the argument that takes most of it is named."""
-    for field, arguments in LARGE:
+    for field, arguments in TOO_MUCH:
         with pytest.raises(InvalidArgument) as caught:
             SERVER.create_participant_token(**{"participant": ParticipantInfo("ada"), "room_name": "hall", **arguments})
         assert caught.value.field == field
 
 
-def proxy(value: Any) -> Any:
-    """A proxy for it."""
-    return LocalProxy(lambda: value)
-
-
 def test_proxies_are_plain_texts_everywhere() -> None:
     """Credentials, settings, rooms of a tenant and connection details."""
+
+    def proxy(value: Any) -> Any:
+        return LocalProxy(lambda: value)
+
     static = MossVoiceServerSync.from_livekit(proxy(URL), proxy(API_KEY), proxy(API_SECRET), proxy("greeter"))
     assert (static.get_server_url(), type(static.get_agent_name())) == (URL, str)
-    assert_token(
-        static.create_participant_token(ParticipantInfo("ada"), "hall"), api_key=API_KEY, api_secret=API_SECRET
-    )
+    token = static.create_participant_token(ParticipantInfo("ada"), "hall")
+    assert_token(token, api_key=API_KEY, api_secret=API_SECRET)
     moss = FakeMoss()
     arguments = {name: proxy(value) for name, value in moss.arguments.items()}
     assert MossVoiceServerSync.create(**arguments, transport=moss.transport()).get_agent_name() == "example-agent"
@@ -300,5 +278,4 @@ def test_proxies_are_plain_texts_everywhere() -> None:
     assert MossVoiceServerSync.from_env(environ, transport=moss.transport()).get_agent_name() == "example-agent"
     assert TenantRooms(proxy("acme")).prefix == "acme~"
     details = static.create_connection_details(ParticipantInfo(proxy("ada"), proxy("Ada")), proxy("hall"))
-    assert json.loads(json.dumps(details.as_dict("both")))["roomName"] == "hall"
-    assert details.participant_name == "Ada"
+    assert ("hall", "Ada") == (json.loads(json.dumps(details.as_dict("both")))["roomName"], details.participant_name)

@@ -6,14 +6,13 @@ import json
 from types import MappingProxyType
 from typing import Any
 
-import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from livekit.protocol.agent_dispatch import RoomAgentDispatch
-from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
+from livekit.protocol.room import RoomConfiguration
 
 from moss_voice_server._token.room_config import AGENT_FIELDS, FIELDS, room_config_json
-from moss_voice_server.errors import InvalidArgument
 from moss_voice_server.grants import AgentDispatch
+from tests.support import errors
 
 
 def claim(room_config: Any = None, agents: Any = (), agent_name: str = "") -> Any:
@@ -24,9 +23,7 @@ def claim(room_config: Any = None, agents: Any = (), agent_name: str = "") -> An
 
 def refused(room_config: Any = None, agents: Any = ()) -> tuple[str, str]:
     """The field and the text of the error."""
-    with pytest.raises(InvalidArgument) as caught:
-        room_config_json("", agents, room_config)
-    return caught.value.field, str(caught.value)
+    return errors.refused(room_config_json, "", agents, room_config)
 
 
 # Which agents, in which order.
@@ -70,84 +67,42 @@ def test_agents_that_are_no_list_are_refused() -> None:
         assert ("agents", expected) == refused(agents=agents)
 
 
-def test_agent_of_another_type_is_refused_with_its_place() -> None:
-    """What is neither a name nor a dispatch is refused with its place."""
+def test_bad_agent_is_refused_with_its_place() -> None:
+    """What is neither a name nor a dispatch, an empty name, and a name that LiveKit could not take."""
     for agent in [None, 5, b"name", {"agent_name": "a"}, ["a"]]:
         expected = f"agents[1] must be a name or an AgentDispatch, not {type(agent).__name__}"
-
         assert ("agents[1]", expected) == refused(agents=["good", agent])
-
-
-def test_empty_agent_name_in_the_list_is_refused_with_the_way_out() -> None:
-    """An empty name in the list is rejected; the error names AgentDispatch('') for the unnamed workers."""
-    field, text = refused(agents=["good", ""])
-
-    assert ("agents[1]", True) == (field, "AgentDispatch('')" in text)
-
-
-def test_bad_agent_name_in_the_list_is_refused_with_its_place() -> None:
-    """A name that LiveKit could not take is refused with its place in the list."""
-    for name in ["a\n", "\ud800", "é" * 129, "\x85"]:
+    for name in ["", "a\n", "\ud800", "é" * 129, "\x85"]:
         field, text = refused(agents=["good", name])
-
         assert ("agents[1]", True) == (field, text.startswith("agents[1] "))
+        assert (not name.strip()) is ("AgentDispatch('')" in text)
 
 
 # A room config's fields.
 
-CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "name": ({"name": "preset"}, {"name": "preset"}),
-    "empty_timeout": ({"empty_timeout": 30}, {"emptyTimeout": 30}),
-    "departure_timeout": ({"departure_timeout": 2**32 - 1}, {"departureTimeout": 2**32 - 1}),
-    "max_participants": ({"max_participants": 2}, {"maxParticipants": 2}),
-    "min_playout_delay": ({"min_playout_delay": 1}, {"minPlayoutDelay": 1}),
-    "max_playout_delay": ({"max_playout_delay": 1}, {"maxPlayoutDelay": 1}),
-    "sync_streams": ({"sync_streams": True}, {"syncStreams": True}),
-    "metadata": ({"metadata": "a\n\0"}, {"metadata": "a\n\0"}),
-    "tags": ({"tags": {"team": "", "": "x"}}, {"tags": {"team": "", "": "x"}}),
-    "egress": (
-        {"egress": {"room": {"room_name": "r", "file_outputs": [{"filepath": "a.mp4", "aliOSS": {"bucket": "b"}}]}}},
-        {"egress": {"room": {"roomName": "r", "fileOutputs": [{"filepath": "a.mp4", "aliOSS": {"bucket": "b"}}]}}},
-    ),
-    "empty egress": ({"egress": {}}, {"egress": {}}),
-    "agents": (
-        {
-            "agents": [
-                {
-                    "agent_name": "a",
-                    "metadata": "m\n",
-                    "restart_policy": "JRP_NEVER",
-                    "deployment": "blue",
-                    "attributes": {"k": "v"},
-                }
-            ]
-        },
-        {
-            "agents": [
-                {
-                    "agentName": "a",
-                    "metadata": "m\n",
-                    "restartPolicy": "JRP_NEVER",
-                    "deployment": "blue",
-                    "attributes": {"k": "v"},
-                }
-            ]
-        },
-    ),
-    "an agent of no name": ({"agents": [{}]}, {"agents": [{}]}),
-    "number of the policy": ({"agents": [{"restart_policy": 1}]}, {"agents": [{"restartPolicy": "JRP_NEVER"}]}),
-    "default policy": ({"agents": [{"restart_policy": "JRP_ON_FAILURE"}]}, {"agents": [{}]}),
-    "number of the default policy": ({"agents": [{"restart_policy": 0}]}, {"agents": [{}]}),
-    "defaults": ({"name": "", "empty_timeout": 0, "sync_streams": False, "metadata": "", "tags": {}, "agents": []}, {}),
+FULL_AGENT = {
+    "agent_name": "a",
+    "metadata": "m\n",
+    "restart_policy": "JRP_NEVER",
+    "deployment": "blue",
+    "attributes": {"k": "v"},
 }
+CASES: list[dict[str, Any]] = [
+    {"name": "preset", "metadata": "a\n\0", "tags": {"team": "", "": "x"}, "sync_streams": True},
+    {"empty_timeout": 30, "departure_timeout": 2**32 - 1, "max_participants": 2},
+    {"min_playout_delay": 1, "max_playout_delay": 1},
+    {"egress": {"room": {"room_name": "r", "file_outputs": [{"filepath": "a.mp4", "aliOSS": {"bucket": "b"}}]}}},
+    {"egress": {}},
+    {"agents": [FULL_AGENT, {}, {"restart_policy": 1}, {"restart_policy": "JRP_ON_FAILURE"}, {"restart_policy": 0}]},
+    {"name": "", "empty_timeout": 0, "sync_streams": False, "metadata": "", "tags": {}, "agents": []},
+]
 
 
 def test_field_is_written_as_protobuf_writes_it() -> None:
     """Each field is written in camelCase, a default left out, just as protobuf's own JSON writes the message."""
-    for given, expected in CASES.values():
+    for given in CASES:
         message = ParseDict(given, RoomConfiguration())
-
-        assert expected == claim(given) == claim(message) == MessageToDict(message)
+        assert MessageToDict(message) == claim(given) == claim(message)
 
 
 def test_table_of_fields_is_whole() -> None:
@@ -162,26 +117,10 @@ def test_table_of_fields_is_whole() -> None:
 
 def test_room_config_of_another_type_is_refused() -> None:
     """What is neither a mapping nor LiveKit's message is refused, the message's class and another message too."""
-    for room_config in [
-        [],
-        "{}",
-        5,
-        True,
-        False,
-        0,
-        "",
-        b"",
-        object(),
-        RoomConfiguration,
-        RoomAgentDispatch(),
-        CreateRoomRequest(),
-    ]:
+    expected = "room_config must be a mapping or a livekit.RoomConfiguration message, not "
+    for room_config in [[], "{}", 5, False, "", RoomConfiguration, RoomAgentDispatch()]:
         field, text = refused(room_config)
-
-        assert ("room_config", True) == (
-            field,
-            text.startswith("room_config must be a mapping or a livekit.RoomConfiguration message, not "),
-        )
+        assert ("room_config", True) == (field, text.startswith(expected))
 
 
 def test_unknown_field_is_refused() -> None:
@@ -210,45 +149,29 @@ def test_number_out_of_range_or_of_another_type_is_refused() -> None:
 
 
 BAD_VALUES: list[tuple[dict[str, Any], str]] = [
-    ({"sync_streams": 1}, "room_config.sync_streams"),
-    ({"sync_streams": "true"}, "room_config.sync_streams"),
-    ({"sync_streams": None}, "room_config.sync_streams"),
-    ({"name": "a\n"}, "room_config.name"),
-    ({"name": "é" * 129}, "room_config.name"),
-    ({"name": None}, "room_config.name"),
-    ({"metadata": {"a": 1}}, "room_config.metadata"),
-    ({"metadata": "\ud800"}, "room_config.metadata"),
-    ({"metadata": "x" * (512 * 1024 + 1)}, "room_config.metadata"),
-    ({"tags": ["a"]}, "room_config.tags"),
-    ({"tags": {"a": 1}}, "room_config.tags['a']"),
-    ({"tags": {1: "a"}}, "room_config.tags"),
-    ({"agents": {}}, "room_config.agents"),
-    ({"agents": None}, "room_config.agents"),
-    ({"agents": "name"}, "room_config.agents"),
-    ({"agents": ["name"]}, "room_config.agents[0]"),
-    ({"agents": [None]}, "room_config.agents[0]"),
-    ({"agents": [{}, {"agent_name": 5}]}, "room_config.agents[1].agent_name"),
-    ({"agents": [{"agent_name": "a\x85"}]}, "room_config.agents[0].agent_name"),
-    ({"agents": [{"agent_name": "x" * 257}]}, "room_config.agents[0].agent_name"),
-    ({"agents": [{"metadata": {}}]}, "room_config.agents[0].metadata"),
-    ({"agents": [{"metadata": "\udfff"}]}, "room_config.agents[0].metadata"),
-    ({"agents": [{"deployment": "a_b"}]}, "room_config.agents[0].deployment"),
-    ({"agents": [{"deployment": "x" * 65}]}, "room_config.agents[0].deployment"),
-    ({"agents": [{"attributes": {"a": None}}]}, "room_config.agents[0].attributes['a']"),
-    ({"agents": [{"restart_policy": "NEVER"}]}, "room_config.agents[0].restart_policy"),
-    ({"agents": [{"restart_policy": 2}]}, "room_config.agents[0].restart_policy"),
-    ({"agents": [{"restart_policy": -1}]}, "room_config.agents[0].restart_policy"),
-    ({"agents": [{"restart_policy": True}]}, "room_config.agents[0].restart_policy"),
-    ({"agents": [{"restart_policy": False}]}, "room_config.agents[0].restart_policy"),
-    ({"agents": [{"restart_policy": None}]}, "room_config.agents[0].restart_policy"),
-    ({"agents": [{"restart_policy": ["JRP_NEVER"]}]}, "room_config.agents[0].restart_policy"),
+    *(({"sync_streams": value}, "sync_streams") for value in (1, "true", None)),
+    *(({"name": value}, "name") for value in ("a\n", "é" * 129, None)),
+    *(({"metadata": value}, "metadata") for value in ({"a": 1}, "\ud800", "x" * (512 * 1024 + 1))),
+    ({"tags": ["a"]}, "tags"),
+    ({"tags": {"a": 1}}, "tags['a']"),
+    *(({"agents": value}, "agents") for value in ({"a": 1}, None, "name")),
+    *(({"agents": [value]}, "agents[0]") for value in ("name", None)),
+    ({"agents": [{}, {"agent_name": 5}]}, "agents[1].agent_name"),
+    *(({"agents": [{"agent_name": value}]}, "agents[0].agent_name") for value in ("a\x85", "x" * 257)),
+    *(({"agents": [{"metadata": value}]}, "agents[0].metadata") for value in ({"a": 1}, "\udfff")),
+    *(({"agents": [{"deployment": value}]}, "agents[0].deployment") for value in ("a_b", "x" * 65)),
+    ({"agents": [{"attributes": {"a": None}}]}, "agents[0].attributes['a']"),
+    *(
+        ({"agents": [{"restart_policy": value}]}, "agents[0].restart_policy")
+        for value in ("NEVER", 2, -1, True, False, None, ["JRP_NEVER"])
+    ),
 ]
 
 
 def test_bad_value_is_refused_with_its_path() -> None:
     """A value that LiveKit would reject or misread is refused, with the path to it as field and in the text."""
     for room_config, field in BAD_VALUES:
-        found = refused(room_config)
+        found, text = refused(room_config)
 
-        assert (field, True) == (found[0], found[1].startswith(field))
-        assert found[1].isascii()
+        assert (f"room_config.{field}", True) == (found, text.startswith(f"room_config.{field}"))
+        assert text.isascii()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moss_voice_server._secret import Secret
-from moss_voice_server._token.signing import MIN_SECRET_BYTES, Signer
+from moss_voice_server._token.signing import Signer
 
 KEY = "APIexample"
 SECRET = "a-secret-for-tests-that-is-long-enough"
@@ -32,10 +32,8 @@ def base64url(data: bytes) -> str:
 
 def test_known_token() -> None:
     """One token, computed with OpenSSL's `dgst -sha256 -hmac`, never changes."""
-    assert (
-        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJBUElleGFtcGxlIn0.kVVClPQGcixxnDieJlamOkeY0lhJgisewCwbQvTxmWQ"
-        == signer().sign(b'{"iss":"APIexample"}')
-    )
+    token = "eyJpc3MiOiJBUElleGFtcGxlIn0.kVVClPQGcixxnDieJlamOkeY0lhJgisewCwbQvTxmWQ"
+    assert f"{HEADER}.{token}" == signer().sign(b'{"iss":"APIexample"}')
 
 
 @settings(deadline=None, max_examples=300)
@@ -62,10 +60,8 @@ def test_eight_threads_sign_as_one() -> None:
 
 def test_weak_is_less_than_32_bytes() -> None:
     """A secret is weak below 32 bytes of UTF-8, not characters."""
-    secrets = ["", "secret", "k" * 31, "k" * 32, "é" * 15, "é" * 16, "🎤" * 8]
-
-    assert 32 == MIN_SECRET_BYTES
-    assert [True, True, True, False, True, False, False] == [signer(secret).weak for secret in secrets]
+    secrets = ["", "k" * 31, "k" * 32, "é" * 15, "é" * 16, "🎤" * 8]
+    assert [True, True, False, True, False, False] == [signer(secret).weak for secret in secrets]
 
 
 def test_head_begins_every_payload_with_the_key() -> None:
@@ -79,19 +75,12 @@ def test_head_begins_every_payload_with_the_key() -> None:
 def test_fingerprint_is_of_the_key_only() -> None:
     """The fingerprint is 12 hexadecimal digits of the key's hash, the same for any secret."""
     expected = hashlib.sha256(b"APIexample").hexdigest()[:12]
-
     assert [expected, expected] == [signer().fingerprint, signer("another").fingerprint]
-    assert expected != signer(key="APIother").fingerprint
 
 
 def test_equal_signers() -> None:
     """A new secret under an old key id is another signer; the same pair is the same signer."""
-    for secret, key, expected in [
-        (SECRET, KEY, True),
-        (SECRET + ".", KEY, False),
-        (SECRET, "APIother", False),
-        ("x", "APIother", False),
-    ]:
+    for secret, key, expected in [(SECRET, KEY, True), (SECRET + ".", KEY, False), (SECRET, "APIother", False)]:
         assert [expected] * 2 == [signer().signs_like(signer(secret, key)), signer(secret, key).signs_like(signer())]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from moss_voice_server import MossVoiceServer, MossVoiceServerSync
+from moss_voice_server import MossVoiceServerSync
 from moss_voice_server.credentials import RefreshPolicy
 from moss_voice_server.errors import (
     CredentialsError,
@@ -19,33 +18,24 @@ from moss_voice_server.errors import (
     InvalidArgument,
 )
 from moss_voice_server.testing import FakeMoss
-from moss_voice_server.transcripts import Message, SessionReport
+from moss_voice_server.transcripts import Message
 from tests.support.errors import facts
 from tests.support.fault_response import FaultResponse
 from tests.support.secret_scan import spilled
+from tests.support.servers import ASYNC, SYNC, Server, ServerClass
 
-Server = MossVoiceServer | MossVoiceServerSync
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 MARK = "a-mark-in-the-body"
 
 
-@pytest.fixture(params=[MossVoiceServerSync, MossVoiceServer], ids=["sync", "async"])
-def server(request: pytest.FixtureRequest, moss: FakeMoss) -> Server:
+@pytest.fixture
+def server(server_class: ServerClass, moss: FakeMoss) -> Server:
     """A server of each class that has fetched nothing: reports need no credentials of LiveKit's."""
-    made: Server = request.param(**moss.arguments, refresh=RefreshPolicy(attempt_timeout=2, total_timeout=6))
-    return made
+    return server_class.new(moss.arguments, refresh=RefreshPolicy(attempt_timeout=2, total_timeout=6))
 
 
-def read(server: Server, *args: Any, **keywords: Any) -> list[SessionReport]:
-    """All reports."""
-    if isinstance(server, MossVoiceServerSync):
-        return list(server.session_reports(*args, **keywords))
-
-    async def collect() -> list[SessionReport]:
-        return [report async for report in server.session_reports(*args, **keywords)]
-
-    return asyncio.run(collect())
+read = ServerClass.reports
 
 
 def report(*items: Any) -> dict[str, Any]:
@@ -98,14 +88,7 @@ def test_times_are_exact(moss: FakeMoss, server: Server) -> None:
     )
 
 
-def test_room_name(moss: FakeMoss, server: Server) -> None:
-    """Only the reports of one room."""
-    for name in ("support-1", "support-2"):
-        moss.add_session_report(name, report(), created_at=NOW)
-    assert ["support-2"] == [each.room_name for each in read(server, NOW - HOUR, NOW + HOUR, "support-2")]
-
-
-@pytest.mark.parametrize("count", [0, 99, 100, 101, 250])
+@pytest.mark.parametrize("count", [0, 99, 100, 250])
 def test_pages(moss: FakeMoss, server: Server, count: int) -> None:
     """Pages of 100 are read until one is short: no report is missing, and none is there twice."""
     for number in range(count):
@@ -115,6 +98,8 @@ def test_pages(moss: FakeMoss, server: Server, count: int) -> None:
 
     assert (count, count) == (len(names), len(set(names)))
     assert count // 100 + 1 == moss.count
+    # Only the reports of one room.
+    assert ["room-98"] * (count > 98) == [each.room_name for each in read(server, NOW - HOUR, NOW + HOUR, "room-98")]
 
 
 def test_reports_that_move_between_pages(moss: FakeMoss, server: Server) -> None:
@@ -168,16 +153,17 @@ def test_created_at(moss: FakeMoss, text: Any, expected: datetime | None) -> Non
     """RFC 3339 in any form, or seconds; a report whose time cannot be read is returned too."""
     moss.queue(FaultResponse(json={"reports": [{"id": "1", "created_at": text}]}))
     server = MossVoiceServerSync(**moss.arguments)
-    # Whether it is in the range does not matter here: an hour around it, or no time at all.
+    # An hour around it; without a time, the range does not matter.
     around = expected or NOW
     assert [expected] == [each.created_at for each in read(server, around - HOUR, around + HOUR)]
 
 
 def test_until_now(moss: FakeMoss, server: Server) -> None:
-    """Without `until`, everything up to now."""
+    """Without `until`, everything up to now; a `since` by a clock that is ahead, such as Moss's, is no error."""
     now = datetime.now(timezone.utc)
     moss.add_session_report("room", report(), created_at=now - timedelta(seconds=5))
     assert ["room"] == [each.room_name for each in read(server, now - HOUR)]
+    assert ([], 2) == (read(server, now + HOUR), moss.count)
 
 
 @pytest.mark.parametrize("zone", [timezone(timedelta(hours=hours)) for hours in (-12, 0, 14)], ids=str)
@@ -186,12 +172,6 @@ def test_all_reports(moss: FakeMoss, server: Server, zone: timezone) -> None:
     moss.add_session_report("room", report(), created_at=NOW)
     everything = read(server, datetime.min.replace(tzinfo=zone), datetime.max.replace(tzinfo=zone))
     assert ["room"] == [each.room_name for each in everything]
-
-
-def test_since_a_moment_of_a_clock_that_is_ahead(moss: FakeMoss, server: Server) -> None:
-    """Without `until`, a time in the future is no error: a program may go on from Moss's time of the last report."""
-    assert [] == read(server, datetime.now(timezone.utc) + HOUR)
-    assert 1 == moss.count
 
 
 @pytest.mark.parametrize(
@@ -221,16 +201,12 @@ def test_static_credentials() -> None:
 
 FAULTS: dict[str, tuple[FaultResponse, type[CredentialsError], int]] = {
     "401": (FaultResponse(401), CredentialsRejected, 1),
-    "403": (FaultResponse(403), CredentialsRejected, 1),
-    "404": (FaultResponse(404), CredentialsRejected, 1),
     "400": (FaultResponse(400, body=MARK.encode()), CredentialsUnavailable, 1),
-    "429": (FaultResponse(429), CredentialsUnavailable, 3),
     "503": (FaultResponse(503), CredentialsUnavailable, 3),
     "redirect": (FaultResponse.redirect("https://elsewhere.example/"), CredentialsInvalid, 1),
     "broken JSON": (FaultResponse(body=b'{"reports": [' + MARK.encode()), CredentialsInvalid, 3),
     "no list": (FaultResponse(json={"reports": MARK}), CredentialsInvalid, 1),
     "no object": (FaultResponse(json=[]), CredentialsInvalid, 1),
-    "deep": (FaultResponse(body=b"[" * 100_000), CredentialsInvalid, 3),
     "gzip bomb": (FaultResponse(gzip_bomb=1 << 30), CredentialsInvalid, 1),
 }
 
@@ -242,10 +218,10 @@ def test_faults(moss: FakeMoss, name: str) -> None:
     answer, kind, attempts = FAULTS[name]
     moss.set_default(answer)
     found = []
-    for server_class in (MossVoiceServerSync, MossVoiceServer):
+    for server_class in (SYNC, ASYNC):
         before = moss.count
         with pytest.raises(CredentialsError) as caught:
-            read(server_class(**moss.arguments), NOW - HOUR, NOW + HOUR)
+            read(server_class.new(moss.arguments), NOW - HOUR, NOW + HOUR)
         assert [] == spilled(caught.value, [moss.arguments["project_key"], MARK])
         found.append(facts(caught.value, moss.count - before))
 
@@ -270,16 +246,10 @@ def test_what_is_at_fault_is_named(moss: FakeMoss, server: Server, status: int, 
     assert [] == [each for each in named if each not in str(caught.value)]
 
 
-def test_one_failure_then_the_page(moss: FakeMoss, server: Server) -> None:
-    """A page whose first attempt fails is read."""
+def test_transport(moss: FakeMoss, server_class: ServerClass) -> None:
+    """The server's own transport is used, and a page whose first attempt fails is read."""
     moss.add_session_report("room", report(), created_at=NOW)
     moss.queue(503)
-    assert 1 == len(read(server, NOW - HOUR, NOW + HOUR))
-
-
-@pytest.mark.parametrize("kind", [MossVoiceServerSync, MossVoiceServer])
-def test_transport(moss: FakeMoss, kind: type[Server]) -> None:
-    """The server's own transport is used."""
-    moss.add_session_report("room", report(), created_at=NOW)
     arguments = {**moss.arguments, "api_url": "https://moss.example"}
-    assert 1 == len(read(kind(**arguments, transport=moss.transport()), NOW - HOUR, NOW + HOUR))
+    server = server_class.new(arguments, transport=moss.transport())
+    assert 1 == len(read(server, NOW - HOUR, NOW + HOUR))

@@ -15,7 +15,6 @@ import pytest
 
 from moss_voice_server import MossVoiceServer, MossVoiceServerSync
 from moss_voice_server.errors import InvalidArgument, WebhookRejected
-from moss_voice_server.testing import FakeLiveKit
 
 KEY, SECRET = "APIkey", "a-secret-of-more-than-32-bytes-for-tests"
 OTHER = "another-secret-of-more-than-32-bytes-here"
@@ -155,10 +154,7 @@ def refused() -> dict[str, tuple[Sent, str]]:
     return {
         "no header": (Sent(BODY, None), "missing_authorization"),
         "empty header": (Sent(BODY, ""), "missing_authorization"),
-        "Bearer": (Sent(BODY, f"Bearer {signed().authorization}"), "malformed"),
         "no JWT": (Sent(BODY, "a.b"), "malformed"),
-        "four parts": (Sent(BODY, signed().authorization + ".x"), "malformed"),
-        "very long": (Sent(BODY, "a" * 9000), "malformed"),
         "whitespace": (Sent(BODY, signed().authorization + "\n"), "malformed"),
         "truncated token": (Sent(BODY, signed().authorization[:-7]), "bad_signature"),
         "no signature": (Sent(BODY, _tampered(2, lambda _: "")), "bad_signature"),
@@ -197,11 +193,6 @@ def refused() -> dict[str, tuple[Sent, str]]:
         "truncated body": (signed()._replace(body=BODY[:-1]), "body_mismatch"),
         "longer body": (signed()._replace(body=BODY + b"\n"), "body_mismatch"),
         "empty body": (signed()._replace(body=b""), "body_mismatch"),
-        "URL-safe hash": (
-            signed(b'{"a": 5}', sha256=base64.urlsafe_b64encode(hashlib.sha256(b'{"a": 5}').digest()).decode().rstrip("=")),
-            "body_mismatch",
-        ),
-        "hash in hexadecimal": (signed(sha256=hashlib.sha256(BODY).hexdigest()), "body_mismatch"),
         "hash with a lone surrogate": (signed(sha256="\ud800"), "body_mismatch"),
         "signed, but no JSON": (signed(b"not json"), "malformed"),
         "signed, but a list": (signed(b"[]"), "malformed"),
@@ -220,14 +211,3 @@ def test_refused(server: MossVoiceServerSync, name: str) -> None:
 
     assert (code, True) == (caught.value.code, bool(caught.value.remedy))
     assert PASSWORD not in str(caught.value)
-
-
-def test_fake_livekit_signs_as_livekit_does(server: MossVoiceServerSync) -> None:
-    """`FakeLiveKit.webhook` makes requests for users' tests, without a server that listens."""
-    livekit = FakeLiveKit(api_key=KEY, api_secret=SECRET)
-    event = server.receive_webhook(*livekit.webhook("room_finished", room="support-1"))
-
-    assert "room_finished" == event.event
-    assert event.room is not None
-    assert "support-1" == event.room.name
-    assert "turnPassword" not in repr(event.raw)

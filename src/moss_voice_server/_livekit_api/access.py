@@ -19,7 +19,6 @@ _TOKEN_TTL = 60  # seconds
 
 
 def access(server: MossVoiceServer | MossVoiceServerSync) -> Access:
-    """What the operations on a server's rooms use."""
     now, cache = server._clock.time, server._cache
 
     def credentials() -> Signed:

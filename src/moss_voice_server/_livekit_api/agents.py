@@ -18,7 +18,7 @@ from .._http.model import Failure
 from ..errors import AgentNotDispatched, InvalidArgument, LiveKitUnavailable, RoomNotFound
 from ..grants import ApiGrants
 from . import parse
-from .call import BUDGET, Access, Call, call, succeed
+from .call import BUDGET, Access, Call, call, room_call, succeed
 from .models import Dispatch, Participant
 
 SERVICE = "AgentDispatchService"
@@ -111,8 +111,7 @@ def ensure(access: Access, agent: Wanted) -> Steps[Dispatch]:
 
 
 def _agents(access: Access, room: str, end: float) -> Steps[list[Participant]]:
-    """The agents in the room."""
-    reply = yield from succeed(access, Call("RoomService", "ListParticipants", {"room": room}, _admin(room)), end)
+    reply = yield from succeed(access, room_call("RoomService", "ListParticipants", room), end)
     found = map(parse.participant, parse.items(reply.fields, "participants"))
     return [each for each in found if each.kind == "agent" and each.state != "disconnected"]
 
@@ -139,8 +138,7 @@ def _ensure(access: Access, agent: Wanted, end: float) -> Steps[Dispatch]:
     yield from succeed(access, creation, end)
     listed = yield from _dispatches(access, agent, end)
     if not listed.live:
-        call_again = {"room": agent.room, **named}
-        dispatching = Call(SERVICE, "CreateDispatch", call_again, _admin(agent.room), is_repeatable=False)
+        dispatching = room_call(SERVICE, "CreateDispatch", agent.room, **named)._replace(is_repeatable=False)
         result = yield from call(access, dispatching, end)
         if isinstance(result, Failure) and result.error_type is not LiveKitUnavailable:
             raise result.error()
@@ -155,17 +153,16 @@ def _ensure(access: Access, agent: Wanted, end: float) -> Steps[Dispatch]:
                 remedy="find the process that deletes dispatches or ends the room",
             )
     for superfluous in [*listed.live[1:], *listed.lost]:
-        fields = {"room": agent.room, "dispatch_id": superfluous.id}
-        removed = yield from call(access, Call(SERVICE, "DeleteDispatch", fields, _admin(agent.room)), end)
+        removed = yield from call(
+            access, room_call(SERVICE, "DeleteDispatch", agent.room, dispatch_id=superfluous.id), end
+        )
         if isinstance(removed, Failure) and removed.error_type is not RoomNotFound:
             raise removed.error()
     return listed.live[0]
 
 
 def _dispatches(access: Access, agent: Wanted, end: float) -> Steps[Listed]:
-    """The dispatches of this agent in the room."""
-    listing = Call(SERVICE, "ListDispatch", {"room": agent.room}, _admin(agent.room))
-    reply = yield from succeed(access, listing, end)
+    reply = yield from succeed(access, room_call(SERVICE, "ListDispatch", agent.room), end)
     listed = [
         (parse.created_ns(fields), parse.dispatch(fields), fields)
         for fields in parse.items(reply.fields, "agent_dispatches")
@@ -189,7 +186,3 @@ def _is_overdue(dispatch: Dispatch, fields: dict[str, object], now: float | None
     """Whether its agent should be in the room by now; `now` is by LiveKit's clock, as the dispatch's own times are."""
     since = parse.created_ns(fields) if dispatch.status == "pending" else parse.started_ns(fields)
     return now is not None and dispatch.status in ("pending", "running") and now - since / 1e9 > _LOST_AFTER
-
-
-def _admin(room: str) -> ApiGrants:
-    return ApiGrants(room=room, room_admin=True)

@@ -53,6 +53,11 @@ class Call(NamedTuple):
     """Whether it has the same effect when it arrives twice."""
 
 
+def room_call(service: str, method: str, room: str, **fields: Any) -> Call:
+    """A method about one room, with the grant to administer it."""
+    return Call(service, method, {"room": room, **fields}, ApiGrants(room=room, room_admin=True))
+
+
 class Reply(NamedTuple):
     """The response to a call."""
 
@@ -130,7 +135,6 @@ def _classify(response: Response) -> tuple[Reply | Failure, bool]:
 
 
 def _code(body: Secret[bytes]) -> str:
-    """The error code of a Twirp response."""
     code = (json_object(body) or {}).get("code")
     return code if isinstance(code, str) else ""
 
@@ -139,11 +143,7 @@ _NOT_LIVEKIT = "check that the LiveKit URL is the URL of a LiveKit server"
 
 
 def _unusable(reason: str) -> Failure:
-    return Failure(
-        LiveKitUnavailable,
-        f"LiveKit's response cannot be used: {reason}",
-        _NOT_LIVEKIT,
-    )
+    return Failure(LiveKitUnavailable, f"LiveKit's response cannot be used: {reason}", _NOT_LIVEKIT)
 
 
 def _error(status: int, code: str) -> Failure:

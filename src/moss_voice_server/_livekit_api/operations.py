@@ -11,20 +11,16 @@ from .._http.model import Failure
 from ..errors import InvalidArgument, MossVoiceError, RoomNotFound
 from ..grants import ApiGrants
 from . import parse
-from .call import BUDGET, Access, Call, Reply, call, succeed
+from .call import BUDGET, Access, Call, Reply, call, room_call, succeed
 from .models import EndedRooms, Participant, Room
 
 _RESERVED = 4.0  # seconds of an operation's budget that stay for deleting the room itself
 
 
 def list_rooms(access: Access, names: Iterable[str] | None, end: float | None = None) -> Steps[tuple[Room, ...]]:
-    """The rooms that exist, or those of them that have these names."""
     if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
-        raise InvalidArgument(
-            f"names must be an iterable of room names, not {type(names).__name__}",
-            field="names",
-            remedy="pass a list",
-        )
+        wrong = f"names must be an iterable of room names, not {type(names).__name__}"
+        raise InvalidArgument(wrong, field="names", remedy="pass a list")
     chosen = None if names is None else [_validation.label(f"names[{index}]", name) for index, name in enumerate(names)]
     if chosen == []:
         return ()
@@ -36,19 +32,14 @@ def list_rooms(access: Access, names: Iterable[str] | None, end: float | None = 
 def list_participants(access: Access, room: str) -> Steps[tuple[Participant, ...]]:
     """The participants in a room. LiveKit returns none for a room that does not exist, so that is looked up."""
     room, end = _validation.label("room", room), access.timing.mono() + BUDGET
-    response = yield from succeed(access, _participants(room), end)
+    response = yield from succeed(access, room_call("RoomService", "ListParticipants", room), end)
     found = tuple(parse.participant(fields) for fields in parse.items(response.fields, "participants"))
     if not found and not (yield from list_rooms(access, [room], end)):
         raise RoomNotFound("no room with this name exists", remedy="check the name, or list the rooms that exist")
     return found
 
 
-def _participants(room: str) -> Call:
-    return Call("RoomService", "ListParticipants", {"room": room}, ApiGrants(room=room, room_admin=True))
-
-
 def remove(access: Access, room: str, identity: str) -> Steps[None]:
-    """Removes a participant; one who is not there is success."""
     room, identity = _validation.label("room", room), _validation.label("identity", identity)
     result = yield from call(access, _removal(room, identity), access.timing.mono() + BUDGET)
     _raise_unless_gone(result)
@@ -56,8 +47,7 @@ def remove(access: Access, room: str, identity: str) -> Steps[None]:
 
 def _removal(room: str, identity: str) -> Call:
     # Without `revoke_token_ts`, LiveKit Cloud revokes every token from before now and the next minute.
-    fields = {"room": room, "identity": identity}
-    return Call("RoomService", "RemoveParticipant", fields, ApiGrants(room=room, room_admin=True))
+    return room_call("RoomService", "RemoveParticipant", room, identity=identity)
 
 
 def end_room(access: Access, room: str) -> Steps[None]:
@@ -67,7 +57,7 @@ def end_room(access: Access, room: str) -> Steps[None]:
     """
     room = _validation.label("room", room)
     end = access.timing.mono() + BUDGET
-    listed = yield from call(access, _participants(room), end - _RESERVED)
+    listed = yield from call(access, room_call("RoomService", "ListParticipants", room), end - _RESERVED)
     found = [] if isinstance(listed, Failure) else parse.items(listed.fields, "participants")
     for each in map(parse.participant, found):
         if each.kind != "agent" and access.timing.mono() < end - _RESERVED:
@@ -116,7 +106,6 @@ def end_older_than(access: Access, age: timedelta | float, prefix: str, *, dry_r
 
 
 def _is_older(room: Room, limit: float) -> bool:
-    """Whether the room was created before the limit, in seconds since 1970."""
     return room.created_at is not None and room.created_at.timestamp() <= limit
 
 

@@ -30,7 +30,6 @@ def receive(
     now: float,
     on_unknown_key: Callable[[], None],
 ) -> WebhookEvent:
-    """Verifies a webhook request and returns its event."""
     if not isinstance(body.reveal(), (bytes, bytearray, memoryview)):
         raise InvalidArgument(
             f"body must be bytes, not {type(body.reveal()).__name__}",
@@ -84,11 +83,6 @@ def _is_text(value: object) -> bool:
 
 
 def _issuer(token: _jwt.Token) -> str:
-    """The API key that a token names.
-
-    Raises:
-        WebhookRejected: it names none, or its algorithm is not HS256.
-    """
     key = token.claims.get("iss")
     if token.header.get("alg") != "HS256" or not isinstance(key, str) or not key:
         raise WebhookRejected("the webhook's token has no API key, or another algorithm than HS256", remedy=_SENDER)
@@ -96,12 +90,7 @@ def _issuer(token: _jwt.Token) -> str:
 
 
 def _token(authorization: Secret[Any]) -> _jwt.Token:
-    """The token in the Authorization header: LiveKit sends it without a scheme such as `Bearer`.
-
-    Raises:
-        WebhookRejected: there is none, or it is not a JWT.
-        InvalidArgument: it is not a str.
-    """
+    """The token in the Authorization header: LiveKit sends it without a scheme such as `Bearer`."""
     authorization = plain_secret(authorization)
     if authorization.reveal() is not None and not isinstance(authorization.reveal(), str):
         raise InvalidArgument(
@@ -128,13 +117,7 @@ def _token(authorization: Secret[Any]) -> _jwt.Token:
 
 
 def _verify(read: _jwt.Token, body: Secret[bytes], signers: Iterable[Signer], now: float) -> None:
-    """Checks signature, validity period and body.
-
-    `signers` are those for the token's API key: several, after a secret was replaced under the same key.
-
-    Raises:
-        WebhookRejected: `code` says why.
-    """
+    """Checks signature, validity period and body. After a secret was replaced under its key, there are several signers."""
     # Every signer is tried, so that the time does not depend on which one matches.
     if not sum(signer.verifies(read.signed, read.signature) for signer in signers):
         raise WebhookRejected(
@@ -153,9 +136,8 @@ def _verify(read: _jwt.Token, body: Secret[bytes], signers: Iterable[Signer], no
     claimed = read.claims.get("sha256")
     if not isinstance(claimed, str):
         raise WebhookRejected("the webhook's token contains no hash of the body", remedy=_SENDER)
-    if not compare_digest(
-        b2a_base64(sha256(body.reveal()).digest(), newline=False), claimed.encode("utf-8", "replace")
-    ):
+    digest = b2a_base64(sha256(body.reveal()).digest(), newline=False)
+    if not compare_digest(digest, claimed.encode("utf-8", "replace")):
         raise WebhookRejected(
             "the webhook's body differs from the one that LiveKit signed",
             code="body_mismatch",

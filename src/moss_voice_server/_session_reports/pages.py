@@ -16,8 +16,7 @@ from ..credentials import RefreshPolicy, seconds
 from ..errors import CredentialsInvalid, CredentialsUnavailable, InvalidArgument
 from .models import SessionReport, report
 
-LIMIT = 100
-"""Reports in a page."""
+LIMIT = 100  # reports in a page
 _MAX_DEPTH = 64  # levels of arrays and objects in a page
 _DAY = timedelta(days=1)
 

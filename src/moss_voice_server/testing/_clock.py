@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 
 from .. import _clock as _clocks
 
@@ -38,7 +38,5 @@ class FrozenClock:
         _clocks.current = SimpleNamespace(time=lambda: self.time, monotonic=lambda: self.monotonic)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         _clocks.current = self._before

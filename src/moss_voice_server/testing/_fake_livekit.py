@@ -18,10 +18,6 @@ from ._livekit_api import LiveKitApi, error_body
 from ._livekit_config import random_keys
 
 
-def _now() -> float:
-    return time.time()  # looked up at each call, for tools that freeze the time
-
-
 class FakeLiveKit(FakeServer):
     """LiveKit's server API on a loopback port, from `start` (or `with`) to `close`::
 
@@ -50,7 +46,9 @@ class FakeLiveKit(FakeServer):
         api_secret: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._api = LiveKitApi(_pair(api_key, api_secret), set(agents), clock or _now)
+        # `time.time` is looked up at each call, for tools that freeze the time.
+        clock = clock or (lambda: time.time())  # noqa: PLW0108
+        self._api = LiveKitApi(Secret(random_keys(api_key, api_secret)), set(agents), clock)
         super().__init__(self._api.respond, error_body, time.monotonic)
 
     @property
@@ -72,7 +70,7 @@ class FakeLiveKit(FakeServer):
 
     def rotate(self, api_key: str | None = None, api_secret: str | None = None) -> None:
         """Replace key and secret: the old ones are rejected from now on. Random unless given."""
-        self._api.keys = _pair(api_key, api_secret)
+        self._api.keys = Secret(random_keys(api_key, api_secret))
 
     def add_room(self, name: str, *, created_at: float | None = None, metadata: str = "") -> None:
         """Create a room; `created_at` in seconds since 1970, by default now."""
@@ -143,8 +141,3 @@ class FakeLiveKit(FakeServer):
     def __repr__(self) -> str:
         state = self.url if self._is_started else "not started"
         return f"<FakeLiveKit {state}, {len(self.rooms)} rooms, {len(self.requests)} requests>"
-
-
-def _pair(api_key: str | None, api_secret: str | None) -> Secret[dict[str, str]]:
-    ((key, secret),) = random_keys().items()
-    return Secret({api_key or key: api_secret or secret})

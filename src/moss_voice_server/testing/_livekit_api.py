@@ -58,7 +58,6 @@ class LiveKitApi:
         }
 
     def respond(self, request: RecordedRequest) -> MockResponse:
-        """The response to a request."""
         date = {"Date": formatdate(self.clock(), usegmt=True)}
         try:
             method, grant = self._methods.get(request.path.removeprefix(_PREFIX), (None, ""))

@@ -21,9 +21,9 @@ HOST = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
 
 
-def random_keys() -> dict[str, str]:
-    """One API key and its secret."""
-    return {f"API{secrets.token_hex(6)}": secrets.token_urlsafe(36)}
+def random_keys(api_key: str | None = None, api_secret: str | None = None) -> dict[str, str]:
+    """One API key and its secret, random unless given."""
+    return {api_key or f"API{secrets.token_hex(6)}": api_secret or secrets.token_urlsafe(36)}
 
 
 def checked_keys(keys: Mapping[str, str]) -> Secret[dict[str, str]]:

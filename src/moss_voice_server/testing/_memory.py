@@ -35,7 +35,6 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         self._limit = limit
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Respond in the calling thread."""
         exchange = self._begin(request, request.read())
         try:
             for event, seconds in self._waits(exchange, request):
@@ -48,7 +47,6 @@ class MemoryTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             self._fake._finish(exchange)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Respond in the calling task, whichever loop it runs in."""
         exchange = self._begin(request, await request.aread())
         try:
             await anyio.lowlevel.checkpoint()  # as with a socket, the loop's other tasks get their turn

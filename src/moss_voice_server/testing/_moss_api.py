@@ -48,12 +48,11 @@ class MossApi:
         self._reports: deque[dict[str, Any]] = deque(maxlen=self.kept_reports)
 
     def respond(self, request: RecordedRequest) -> MockResponse:
-        """The response to a request."""
         url = urlsplit(request.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         routes: dict[str, tuple[str, Callable[[RecordedRequest, dict[str, str]], MockResponse]]] = {
             PATH: ("GET", self._get_voice_agent),
-            f"{_BASE}get-runtime-config": ("GET", self._get_runtime_config),
+            f"{_BASE}get-runtime-config": ("GET", lambda _request, _query: MockResponse(json=RUNTIME_CONFIG)),
             f"{_BASE}session-report": ("POST", self._store_report),
             f"{_BASE}session-reports": ("GET", self._list_reports),
         }
@@ -80,9 +79,6 @@ class MossApi:
             if "*" in asked or tag in [item.removeprefix("W/") for item in asked]:
                 return MockResponse(304, json=None, headers=headers)
         return MockResponse(200, json=self.credentials, headers=headers)
-
-    def _get_runtime_config(self, _request: RecordedRequest, _query: dict[str, str]) -> MockResponse:
-        return MockResponse(200, json=RUNTIME_CONFIG)
 
     def _store_report(self, request: RecordedRequest, _query: dict[str, str]) -> MockResponse:
         try:
@@ -122,7 +118,6 @@ class MossApi:
         return stored
 
     def reports(self) -> list[dict[str, Any]]:
-        """Every stored report, oldest first."""
         with self._lock:
             return list(self._reports)
 
@@ -133,7 +128,6 @@ def etag_of(credentials: dict[str, str]) -> str:
 
 
 def error_body(status: int) -> dict[str, str]:
-    """The JSON body of an error."""
     return {"error": phrase(status) or "Unknown"}
 
 

@@ -86,7 +86,6 @@ class MockResponse:
         return json.dumps(self.json).encode() if self.body is None else self.body
 
     def _fields(self, body: bytes | None) -> dict[str, str]:
-        """The headers: ours, and those that replace them."""
         ours = {"Content-Type": "application/json", "Connection": "close"}
         return merged(ours if body is None else {**ours, "Content-Length": str(len(body))}, self.headers)
 
@@ -127,6 +126,5 @@ def phrase(status: int) -> str:
 
 
 def head(status: int, fields: Mapping[str, str]) -> bytes:
-    """The status line and the headers."""
     lines = [f"HTTP/1.1 {status} {phrase(status)}", *(f"{name}: {value}" for name, value in fields.items())]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")

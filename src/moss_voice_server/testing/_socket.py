@@ -87,12 +87,7 @@ class SocketServer:
         thread = threading.Thread(target=self._serve, args=(connection,), name="fake-moss-answer", daemon=True)
         with self._lock:
             self._connections[thread] = connection
-        try:
-            thread.start()
-        except RuntimeError:  # no thread can be started: the client sees a connection that ends
-            with self._lock:
-                del self._connections[thread]
-            client.close()
+        thread.start()
 
     def _serve(self, connection: Connection) -> None:
         try:
@@ -123,7 +118,6 @@ class Connection:
             _shut_down(self.socket, socket.SHUT_RDWR)
 
     def serve(self, ssl_context: ssl.SSLContext | None) -> None:
-        """Read the request, record it, and respond."""
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if ssl_context is not None:
             self.socket = ssl_context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
@@ -162,17 +156,14 @@ class Connection:
         return received
 
     def send(self, data: bytes) -> None:
-        """Send these bytes."""
         self.socket.sendall(data)
         self._fake._sent(len(data))
         self._stop_if_dropped()
 
     def wait(self, seconds: float) -> None:
-        """Wait so long."""
         self._wait(self.exchange.dropped, elapsed() + seconds)
 
     def hold(self) -> None:
-        """Wait until released."""
         self._wait(self.exchange.released, float("inf"))
 
     def _wait(self, event: threading.Event, deadline: float) -> None:
