@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ._files import read_text
 from ._secret import Secret
-from ._validation import SURROGATE, plain_secret
+from ._validation import SURROGATE, invalid, plain_secret
 from .errors import InvalidArgument
 
 _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
@@ -64,21 +64,14 @@ def _from_file(name: str, path: Secret[str], read: Callable[[str], str]) -> Secr
     variable = f"{name}_FILE"
     _check(name, variable, path)
     if path.reveal().startswith("~"):
-        raise InvalidArgument(
-            f"{variable} begins with ~, which only a shell replaces", field=name, remedy="write the absolute path"
-        )
+        raise invalid(variable, "begins with ~, which only a shell replaces", "write the absolute path", field=name)
     value = _read_file(path, read)
+    what = f"the file {_shown(path)} that {variable} names"
     if isinstance(value, str):
-        raise InvalidArgument(
-            f"the file {_shown(path)} that {variable} names cannot be read ({value})",
-            field=name,
-            remedy="check its path, permissions and encoding (UTF-8)",
-        )
+        raise invalid(what, f"cannot be read ({value})", "check its path, permissions and encoding (UTF-8)", field=name)
     if not value.reveal():
-        raise InvalidArgument(
-            f"the file {_shown(path)} that {variable} names is empty", field=name, remedy="write the value into it"
-        )
-    _check(name, f"the file {_shown(path)} that {variable} names", value)
+        raise invalid(what, "is empty", "write the value into it", field=name)
+    _check(name, what, value)
     return value
 
 
@@ -100,10 +93,10 @@ def _shown(path: Secret[str]) -> str:
 def _check(field: str, what: str, value: Secret[str]) -> None:
     value = plain_secret(value)
     if not isinstance(value.reveal(), str):  # of an environment that was passed
-        raise InvalidArgument(f"{what} must be a str, not {type(value.reveal()).__name__}", field=field)
+        raise invalid(what, f"must be a str, not {type(value.reveal()).__name__}", field=field)
     problem, remedy = _damage(value)
     if problem:
-        raise InvalidArgument(f"{what} {problem}", field=field, remedy=remedy)
+        raise invalid(what, problem, remedy, field=field)
 
 
 def _damage(value: Secret[str]) -> tuple[str, str]:

@@ -29,6 +29,11 @@ _REMEDY_FOR_BLANK = {
 }
 
 
+def invalid(name: str, problem: str, remedy: str = "", *, field: str = "") -> InvalidArgument:
+    """The error for the argument that its text calls `name`; `field` is the name in code, if that is another."""
+    return InvalidArgument(f"{name} {problem}", field=field or name, remedy=remedy)
+
+
 def plain_str(value: Any) -> str | None:
     """The characters of a `str`, of a subclass, or of a proxy for one, as a plain `str`; `None` for everything else."""
     if type(value) is str:
@@ -56,15 +61,11 @@ def label(field: str, value: object, *, blank: bool = False, limit: int = LABEL_
     """A short text that people and logs see: no control characters, at most `limit` bytes, not blank unless `blank`."""
     checked = text(field, value, limit=limit)
     if not blank and not checked.strip():
-        remedy = _REMEDY_FOR_BLANK.get(field, "use at least one visible character")
-        raise InvalidArgument(f"{field} is empty", field=field, remedy=remedy)
+        raise invalid(field, "is empty", _REMEDY_FOR_BLANK.get(field, "use at least one visible character"))
     found = CONTROL.search(checked)
     if found:
-        raise InvalidArgument(
-            f"{field} contains the control character U+{ord(found[0]):04X} at position {found.start()}",
-            field=field,
-            remedy="remove it",
-        )
+        problem = f"contains the control character U+{ord(found[0]):04X} at position {found.start()}"
+        raise invalid(field, problem, "remove it")
     return checked
 
 
@@ -79,50 +80,40 @@ def text(field: str, value: object, *, limit: int, display_name: str = "") -> st
     checked = plain_str(value)
     if checked is None:
         structured = limit > LABEL_LIMIT and isinstance(value, (Mapping, list))
-        raise InvalidArgument(
-            f"{name} must be a str, not {type(value).__name__}",
-            field=field,
-            remedy="encode structured data first, for example with json.dumps" if structured else "",
-        )
+        remedy = "encode structured data first, for example with json.dumps" if structured else ""
+        raise invalid(name, f"must be a str, not {type(value).__name__}", remedy, field=field)
     surrogate = None if checked.isascii() else SURROGATE.search(checked)
     if surrogate:
-        raise InvalidArgument(
-            f"{name} contains a lone surrogate at position {surrogate.start()}, which UTF-8 cannot encode",
-            field=field,
-            remedy="decode the text correctly before passing it",
-        )
+        problem = f"contains a lone surrogate at position {surrogate.start()}, which UTF-8 cannot encode"
+        raise invalid(name, problem, "decode the text correctly before passing it", field=field)
     size = len(checked.encode())
     if size > limit:
-        raise InvalidArgument(
-            f"{name} has {size} bytes in UTF-8, and LiveKit accepts at most {limit}", field=field, remedy="shorten it"
-        )
+        problem = f"has {size} bytes in UTF-8, and LiveKit accepts at most {limit}"
+        raise invalid(name, problem, "shorten it", field=field)
     return checked
 
 
 def attributes(field: str, value: object, *, limit: int = ATTRIBUTES_LIMIT) -> dict[str, str]:
     """A mapping of str to str, copied while it is checked; at most `limit` bytes of keys and values together."""
     if not isinstance(value, Mapping):
-        raise InvalidArgument(f"{field} must be a mapping of str to str, not {type(value).__name__}", field=field)
+        raise invalid(field, f"must be a mapping of str to str, not {type(value).__name__}")
     checked: dict[str, str] = {}
     size = 0
     for key, item in value.items():
         name = plain_str(key)
         if name is None:
-            raise InvalidArgument(f"{field} must have str keys, not {type(key).__name__}", field=field)
+            raise invalid(field, f"must have str keys, not {type(key).__name__}")
         text(field, name, limit=limit, display_name=f"a key of {field}")
         if name in checked:
-            raise InvalidArgument(f"{field} has the same key twice", field=field, remedy="remove one of them")
+            raise invalid(field, "has the same key twice", "remove one of them")
         if len(name) <= 64:
             checked[name] = text(f"{field}[{name!r}]", item, limit=limit)
         else:
             checked[name] = text(field, item, limit=limit, display_name=f"a value of {field}")
         size += len(name.encode()) + len(checked[name].encode())
         if size > limit:
-            raise InvalidArgument(
-                f"{field} has more than {limit} bytes in UTF-8, keys and values together, which LiveKit does not accept",
-                field=field,
-                remedy="shorten them",
-            )
+            problem = f"has more than {limit} bytes in UTF-8, keys and values together, which LiveKit does not accept"
+            raise invalid(field, problem, "shorten them")
     return checked
 
 
@@ -130,32 +121,29 @@ def deployment(field: str, value: object) -> str:
     """The name of an agent's deployment. LiveKit skips a dispatch with an invalid one, without an error."""
     checked = text(field, value, limit=DEPLOYMENT_LIMIT)
     if not _DEPLOYMENT.fullmatch(checked):
-        raise InvalidArgument(
-            f"{field} contains an underscore, a space or a control character, and LiveKit would skip the dispatch",
-            field=field,
-            remedy="use letters, digits and hyphens",
-        )
+        problem = "contains an underscore, a space or a control character, and LiveKit would skip the dispatch"
+        raise invalid(field, problem, "use letters, digits and hyphens")
     return checked
 
 
 def boolean(field: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, bool):
-        raise InvalidArgument(f"{field} must be True or False, not {type(value).__name__}", field=field)
+        raise invalid(field, f"must be True or False, not {type(value).__name__}")
     return bool(value)
 
 
 def integer(field: str, value: object, lowest: int = 0, highest: int = 2**32 - 1) -> int:
     """A whole number in a range; the default is that of an unsigned number of 32 bits."""
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-        raise InvalidArgument(f"{field} must be a whole number from {lowest} to {highest}", field=field)
+        raise invalid(field, f"must be a whole number from {lowest} to {highest}")
     return int(value)
 
 
 def number(field: str, value: object) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= 1.7e308:
-        raise InvalidArgument(f"{field} must be a finite number", field=field)
+        raise invalid(field, "must be a finite number")
     return float(value)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from . import _validation
-from .errors import InvalidArgument
+from ._validation import invalid
 
 _LONGEST = 1.7e308  # seconds; finite
 _MAX_TIMEOUT = 24 * 3600.0  # seconds; clocks and locks of some systems overflow at longer ones
@@ -50,22 +50,17 @@ class RefreshPolicy:
             value = getattr(self, each.name)
             if each.name in ("attempts", "max_rejections"):
                 if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                    raise InvalidArgument(f"{each.name} must be an integer >= 1", field=each.name)
+                    raise invalid(each.name, "must be an integer >= 1")
             elif each.name != "expire_after" or value is not None:
                 time = _validation.seconds(value, _LONGEST)
                 if time is None or (time == 0 and each.name != "rejection_window"):
-                    raise InvalidArgument(
-                        f"{each.name} must be a timedelta or a number of seconds, finite and positive", field=each.name
-                    )
+                    raise invalid(each.name, "must be a timedelta or a number of seconds, finite and positive")
         for name in ("attempt_timeout", "total_timeout"):
             if seconds(getattr(self, name)) > _MAX_TIMEOUT:
-                raise InvalidArgument(f"{name} must be at most 24 hours", field=name)
+                raise invalid(name, "must be at most 24 hours")
         if self.expire_after is not None and seconds(self.refresh_after) > seconds(self.expire_after):
-            raise InvalidArgument(
-                "refresh_after is longer than expire_after, so credentials would expire before their refresh",
-                field="refresh_after",
-                remedy="pass a shorter refresh_after",
-            )
+            problem = "is longer than expire_after, so credentials would expire before their refresh"
+            raise invalid("refresh_after", problem, "pass a shorter refresh_after")
 
 
 @dataclass(frozen=True)

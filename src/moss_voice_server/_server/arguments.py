@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _clock
 from .._secret import Secret
-from ..errors import InvalidArgument
+from .._validation import invalid
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -72,10 +72,8 @@ def check_callback(on_change: object) -> None:
     from .._functions import is_async  # late: it imports inspect, and few servers need it
 
     if not callable(on_change) or is_async(on_change):
-        raise InvalidArgument(
-            "on_change must be a plain function that takes a CredentialsStatus, because any thread may call it",
-            field="on_change",
-        )
+        problem = "must be a plain function that takes a CredentialsStatus, because any thread may call it"
+        raise invalid("on_change", problem)
 
 
 def caller_stacklevel() -> int:
@@ -122,7 +120,7 @@ def from_environment(environ: Secret[Mapping[str, str]], passed: Collection[str]
     from .._credentials.config import VARIABLES
 
     if not hasattr(environ.reveal(), "get"):
-        raise InvalidArgument(f"environ must be a mapping, not {type(environ.reveal()).__name__}", field="environ")
+        raise invalid("environ", f"must be a mapping, not {type(environ.reveal()).__name__}")
     wanted = {argument: name for argument, name in VARIABLES.items() if argument not in (*passed, "api_url")}
     found = _environment.required(environ, wanted.values())
     arguments = {argument: found[name] for argument, name in wanted.items()}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _clock
 from .._secret import Secret
-from ..errors import InvalidArgument, WeakSecretWarning
+from .._validation import invalid
+from ..errors import WeakSecretWarning
 from .arguments import (
     arguments_from_env,
     caller_stacklevel,
@@ -59,7 +60,7 @@ class BaseServer(Minter):
         from ..credentials import RefreshPolicy
 
         if refresh is not None and not isinstance(refresh, RefreshPolicy):
-            raise InvalidArgument(f"refresh must be a RefreshPolicy, not {type(refresh).__name__}", field="refresh")
+            raise invalid("refresh", f"must be a RefreshPolicy, not {type(refresh).__name__}")
         self._check_transport(transport)
         if on_change is not None:
             check_callback(on_change)
@@ -67,10 +68,8 @@ class BaseServer(Minter):
 
     def _check_transport(self, transport: object) -> None:
         if transport is not None and (isinstance(transport, type) or not hasattr(transport, self._transport_method)):
-            raise InvalidArgument(
-                f"transport must be an httpx2 transport with {self._transport_method}, not {type(transport).__name__}",
-                field="transport",
-            )
+            kind = type(transport).__name__
+            raise invalid("transport", f"must be an httpx2 transport with {self._transport_method}, not {kind}")
 
     @staticmethod
     def _run(flow: Flow[Any], transport: Any) -> Any:
