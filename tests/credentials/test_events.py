@@ -8,6 +8,9 @@ from moss_voice_server._credentials.fetch import TEXTS
 from moss_voice_server._credentials.source import Fetched, NotModified
 from moss_voice_server._credentials.state import state_at
 from moss_voice_server._credentials.wording import LogEvent, Reported, log_event
+from moss_voice_server.errors import CredentialsUnavailable
+from tests.support.errors import caught
+from tests.support.simulation import DOWN, Simulation, Source, cache
 from tests.support.states import FETCHED, HOUR, ONE, OUTAGE, REJECTION, TWO, Step, at, credentials, failing, life
 
 LEVELS = {
@@ -95,3 +98,23 @@ def test_no_change_is_no_record() -> None:
     """The same state twice."""
     known = Reported("stale", ONE, OUTAGE)
     assert log_event(known, known, TEXTS) is None
+
+
+def test_failure_is_raised_or_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Not both: who waits for a refresh, also for one that runs in the background already, gets an exception."""
+    simulation = Simulation()
+    source = Source(simulation)
+    source.otherwise = DOWN
+    cached = cache(simulation, source)
+    assert isinstance(caught(cached.refresh), CredentialsUnavailable)
+    simulation.advance(60)
+    simulation.hold = True
+    cached.refresh_in_background()
+    assert cached._start_or_join(background=False)
+    simulation.run()
+    assert [] == caplog.records
+
+    simulation.advance(60)
+    cached.refresh_in_background()
+    simulation.run()
+    assert ["outage"] == [record.__dict__["moss_event"] for record in caplog.records]

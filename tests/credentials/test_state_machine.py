@@ -28,7 +28,9 @@ ATTEMPTS = {"ok": 1, "down": 3, "rejected": 1, "garbage": 3, "whole": 1}
 INVALID = Failure(CredentialsInvalid, "of no use")
 FAILURES = {"down": OUTAGE, "rejected": REJECTION, "garbage": INVALID, "whole": INVALID}
 # The moments at which something changes, and any other; whole numbers, so that no rounding blurs them.
-TIMES = st.sampled_from([1, 5, 13, 30, 60, 300, 600, 1800, 3600, 71 * 3600, 72 * 3600]) | st.integers(0, 11 * 24 * 3600)
+TIMES = st.sampled_from([1, 5, 12, 13, 30, 60, 300, 600, 1800, 3600, 71 * 3600, 72 * 3600]) | st.integers(
+    0, 11 * 24 * 3600
+)
 SECRETS = ("moss-project-key", "secret-", "BODY")
 
 
