@@ -30,6 +30,12 @@ _OURS = ("MOSS_", "LIVEKIT_", "XDG_", "PYTHON")
 _STEERING = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERM")
 
 
+def lacking(*names: str) -> tuple[str, ...]:
+    """The program without these packages: `None` is Python's own way to say that a module cannot be imported."""
+    start = f"import sys; sys.modules.update(dict.fromkeys({names})); from moss_voice_server._cli import main; sys.exit(main())"
+    return *PROGRAM[:3], "-c", start
+
+
 class Done(NamedTuple):
     """What a command left: its exit status, standard output and standard error."""
 

@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from moss_voice_server._cli import main
-from tests.cli.shell import LIVEKIT, PATIENCE, PROGRAM, Done, Shell
+from tests.cli.shell import LIVEKIT, PATIENCE, PROGRAM, Done, Shell, lacking
 
-WITHOUT_RICH = (
-    sys.executable,
-    "-c",
-    "import sys; sys.modules['rich'] = None; from moss_voice_server._cli import main; sys.exit(main(sys.argv[1:]))",
-)
 INSTALL = 'moss-voice-server: error: the command line needs the extra `cli`: pip install "moss-voice-server[cli]"\n'
 
 
@@ -101,8 +96,8 @@ def test_wrong_usage(arguments: list[str], text: str, command: str, capsys: pyte
 @pytest.mark.once
 def test_without_the_extra(shell: Shell) -> None:
     """Without rich a command prints only the line that installs the extra, which help does not need."""
-    assert Done(2, "", INSTALL) == shell("dev", program=WITHOUT_RICH)
-    done = shell("dev", "--help", program=WITHOUT_RICH)
+    assert Done(2, "", INSTALL) == shell("dev", program=lacking("rich"))
+    done = shell("dev", "--help", program=lacking("rich"))
     assert (0, "") == (done.status, done.err)
 
 

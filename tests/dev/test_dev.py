@@ -20,7 +20,7 @@ from moss_voice_server import MossVoiceServerSync, ParticipantInfo
 from moss_voice_server._cli._local import AGENT_NAME
 from moss_voice_server._dev import browser_client as client
 from moss_voice_server.testing import FakeMoss, LiveKitServer
-from tests.cli.shell import PATIENCE, Shell, claims, read_soon
+from tests.cli.shell import PATIENCE, Shell, claims, lacking, read_soon
 from tests.dev.pages import keys
 from tests.dev.program import dev, given
 from tests.dev.wire import ask, is_open
@@ -32,20 +32,11 @@ pytestmark = pytest.mark.once
 # A wheel contains LiveKit's client, and then nothing is fetched.
 HAS_CLIENT = (client.VENDOR / client.FILE).exists()
 ANY_PORT = ("--port", "0")
-# What a program that lacks these packages does; `None` is Python's own way to say that a module cannot be imported.
-LACKING = (
-    "import sys; sys.modules.update(dict.fromkeys({names})); from moss_voice_server._cli import main; sys.exit(main())"
-)
 
 INSTALL = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}.get(
     sys.platform, "https://github.com/livekit/livekit/releases"
 )
 STOPPED = (0, "Stopped.\n", "")
-
-
-def lacking(*names: str) -> tuple[str, ...]:
-    """The program without these packages."""
-    return sys.executable, "-W", "error", "-c", LACKING.format(names=names)
 
 
 def test_without_livekit(environ: dict[str, str]) -> None:

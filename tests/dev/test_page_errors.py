@@ -110,6 +110,7 @@ def test_livekit_is_killed(
         page.wait(f"{STATE} === 'joined'")
         page.wait("!document.getElementById('absence').hidden")
         assert ["In the room", ""] == [page.text("#state"), page.text("#agent-heard")]
+        assert 4 == len(page.text("#absence-reasons").splitlines())
         kill()
         left(page)
         page.click("#join-button")

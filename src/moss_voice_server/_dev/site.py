@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -47,7 +47,6 @@ class Site:
     def __init__(
         self, server: Server, config: PageConfig, client: ClientBundle, port: int, *, diagnose: Diagnose | None = None
     ) -> None:
-        self._server = server
         self._config = config
         self._client = client
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
@@ -59,7 +58,11 @@ class Site:
             kind = _KINDS.get(file.name.rpartition(".")[2])
             if kind is not None:
                 self._files["/" if file.name == "index.html" else f"/{file.name}"] = (file.read_bytes(), kind)
-        self._token_app = lru_cache(_MAX_ORIGINS)(self._new_token_app)
+        guests = _Guests(config.agent)
+        # By origin: "" is our own page, and others are the developer's own, on other ports of this machine.
+        self._token_app = lru_cache(_MAX_ORIGINS)(
+            lambda origin: token_app(server, authorize=guests, allow_origins=[origin] if origin else [])
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
@@ -115,10 +118,6 @@ class Site:
             return 400, 'The body must be {"authorization": "..."}.\n', _TEXT
         checks = await asyncio.get_running_loop().run_in_executor(None, diagnose, authorization)
         return 200, json.dumps(checks), "application/json"
-
-    def _new_token_app(self, origin: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-        """The endpoint for our own page (""), or for a page on another port of this machine: the developer's own."""
-        return token_app(self._server, authorize=_Guests(self._config.agent), allow_origins=[origin] if origin else [])
 
     async def _send(self, send: Send, status: int, body: bytes | str, kind: str) -> None:
         content = body if isinstance(body, bytes) else body.encode()

@@ -28,7 +28,7 @@ class TurnDetector:
 
     def push(self, piece: array[int]) -> array[int] | None:
         """Add the next piece, some milliseconds of 16-bit samples. Returns the whole turn when it has ended."""
-        is_loud = _loudness(piece) > _LOUD
+        is_loud = sum(map(abs, piece)) > _LOUD * len(piece)
         if not self._turn and not is_loud:
             self._keep_lead_in(piece)
             return None
@@ -49,7 +49,3 @@ class TurnDetector:
         self._lead_in.append(piece)
         while sum(map(len, self._lead_in)) > _LEAD_IN * self._rate:
             self._lead_in.popleft()
-
-
-def _loudness(piece: array[int]) -> float:
-    return sum(map(abs, piece)) / len(piece) if piece else 0.0

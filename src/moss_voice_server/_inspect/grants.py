@@ -49,14 +49,6 @@ def _sources(facts: Facts) -> list[str]:
     return list(sources) if isinstance(sources, list) and is_usable else []
 
 
-def _unknown_source(facts: Facts) -> str | None:
-    return next((escape(each) for each in _sources(facts) if each not in PUBLISH_SOURCES), None)
-
-
-def _is_powerful(value: object) -> bool:
-    return isinstance(value, dict) and any(each is True for each in value.values())
-
-
 def _has_other_grants(facts: Facts) -> bool:
     return any(facts.claims.get(name) for name in (*_OTHER_CLAIMS, "sha256"))
 
@@ -66,7 +58,8 @@ def _powers(facts: Facts) -> Iterator[str]:
         if facts.video.get(name) is True:
             yield f"{name} lets the holder {powers}"
     for name, powers in _OTHER_CLAIMS.items():
-        if _is_powerful(facts.claims.get(name)):
+        claim = facts.claims.get(name)
+        if isinstance(claim, dict) and any(each is True for each in claim.values()):
             yield f"the claim {name} lets the holder {powers}"
 
 
@@ -98,7 +91,8 @@ _JOINING = (
     Rule("data_without_publish", "info", lambda facts: not _publishes(facts) and facts.video.get("canPublishData") is True,
          "canPublish is false, but data messages are allowed (livekit-api for Python adds that by itself)",
          "set canPublishData to false for a listener"),
-    Rule("unknown_source", "error", _unknown_source,
+    Rule("unknown_source", "error",
+         lambda facts: [escape(each) for each in _sources(facts) if each not in PUBLISH_SOURCES][:1],
          "canPublishSources contains {}, which matches no track: LiveKit silently refuses to publish it",
          f"use exactly these names: {', '.join(PUBLISH_SOURCES)}"),
     Rule("sources_without_publish", "warning", lambda facts: bool(_sources(facts)) and not _publishes(facts),

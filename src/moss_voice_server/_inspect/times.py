@@ -23,10 +23,6 @@ def _not_a_time(facts: Facts) -> Iterator[str]:
             yield f"{name} is {kind(value)}"
 
 
-def _as_text(facts: Facts) -> list[str]:
-    return [name for name in _TIMES if facts.time(name) is not None and isinstance(facts.claims[name], str)]
-
-
 def _expired(facts: Facts) -> float:
     """Seconds since the end; negative before it."""
     end = facts.time("exp")
@@ -65,7 +61,9 @@ RULES = (
          "divide it by 1000 and drop the fraction"),
     Rule("milliseconds", "warning", lambda facts: facts.is_in_milliseconds("iat"),
          "iat is in milliseconds; LiveKit reads seconds", "divide it by 1000 and drop the fraction"),
-    Rule("time_as_text", "warning", _as_text, "{} is a number in quotes; some servers and clients do not read that",
+    Rule("time_as_text", "warning",
+         lambda facts: [name for name in _TIMES if facts.time(name) is not None and isinstance(facts.claims[name], str)],
+         "{} is a number in quotes; some servers and clients do not read that",
          "write it as a number, without quotes"),
     Rule("no_exp", "error", lambda facts: facts.claims.get("exp") is None,
          "the token has no exp: servers up to 1.13.5 accept it without expiry, newer ones answer 401",

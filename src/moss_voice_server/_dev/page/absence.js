@@ -2,7 +2,13 @@
 
 export const PATIENCE = 10; // seconds
 
-export function reasons(agents, config) {
+const RESTARTED = "The LiveKit server may have restarted before the worker registered again. Leave, then join again.";
+
+export function reasons(agents, config, hasRejoined) {
+  return [...(hasRejoined ? [RESTARTED] : []), ...usual(agents, config)];
+}
+
+function usual(agents, config) {
   const log = "The worker got the job, but failed to join. Its log says why.";
   const names = agents.filter(Boolean);
   if (!names.length) {

@@ -119,7 +119,7 @@ async function join() {
     await mine.join(url, jwt);
     if (voice !== mine) return;
     at("my-name").textContent = token.name && token.name !== "Guest" ? `You, ${token.name}` : "You";
-    awaitAgent();
+    awaitAgent(false);
     await speak(true);
     await listMicrophones();
   } catch (error) {
@@ -132,16 +132,16 @@ async function join() {
   }
 }
 
-function awaitAgent() {
+function awaitAgent(hasRejoined) {
   clearTimeout(waiting);
   const mine = voice;
-  waiting = setTimeout(() => { if (voice === mine && !mine.agentState()) showAgentIsAbsent(); }, 1000 * absence.PATIENCE);
+  waiting = setTimeout(() => { if (voice === mine && !mine.agentState()) showAgentIsAbsent(hasRejoined); }, 1000 * absence.PATIENCE);
   showJoined();
 }
 
-function showAgentIsAbsent() {
+function showAgentIsAbsent(hasRejoined) {
   picture.showProgress(3, "failed");
-  showAbsence(absence.reasons(agents(token), config), absence.command(agents(token), config));
+  showAbsence(absence.reasons(agents(token), config, hasRejoined), absence.command(agents(token), config));
 }
 
 async function leave() {
@@ -194,7 +194,7 @@ function listener(isCurrent) {
         setState("reconnecting", "Connection lost, reconnecting …");
         at("my-note").textContent = "no connection";
       } else if (name === "connected" && at("state").dataset.state === "reconnecting") {
-        awaitAgent(); // a server that was restarted has a new room, and dispatches the agent to it only if its worker is back
+        awaitAgent(true); // a restarted server opens a new room, and dispatches the agent only if its worker is registered by then
         showMe();
       }
     },
