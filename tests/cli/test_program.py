@@ -42,11 +42,6 @@ def test_help_is_quick() -> None:
     assert (0, "") == (done.returncode, done.stderr.strip())
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """The version is the installed package's."""
-    assert (0, f"moss-voice-server {version('moss-voice-server')}\n") == (main(["--version"]), capsys.readouterr().out)
-
-
 @pytest.mark.parametrize("script", ["module", "script"])
 def test_both_ways_in(script: str, shell: Shell) -> None:
     """`python -m moss_voice_server` and the installed script are one program."""

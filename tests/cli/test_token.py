@@ -53,12 +53,6 @@ def test_agent_by_default(moss_shell: Shell, moss: FakeMoss) -> None:
         assert ("m" if "m" in arguments else None) == (agents[0].get("metadata") if agents else None)
 
 
-def test_url(livekit_shell: Shell) -> None:
-    """`--url` is two lines: the server's URL, then the token."""
-    url, token = livekit_shell("token", "--url", "--room", "support").out.splitlines()
-    assert ("wss://livekit.example", "support") == (url, claims(token)["video"]["room"])
-
-
 def test_json(moss_shell: Shell, moss: FakeMoss) -> None:
     """`--json` prints one object with all that a client needs, and nothing on standard error."""
     status, out, err = moss_shell("token", "--json", "--ttl", "5m")

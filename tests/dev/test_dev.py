@@ -17,7 +17,7 @@ import pytest
 
 import moss_voice_server
 from moss_voice_server import MossVoiceServerSync, ParticipantInfo
-from moss_voice_server._cli._local import AGENT_NAME
+from moss_voice_server._cli._local import AGENT_NAME, INSTALL
 from moss_voice_server._dev import browser_client as client
 from moss_voice_server.testing import FakeMoss, LiveKitServer
 from tests.cli.shell import PATIENCE, Shell, claims, lacking, read_soon
@@ -33,9 +33,6 @@ pytestmark = pytest.mark.once
 HAS_CLIENT = (client.VENDOR / client.FILE).exists()
 ANY_PORT = ("--port", "0")
 
-INSTALL = {"darwin": "brew install livekit", "linux": "curl -sSL https://get.livekit.io | bash"}.get(
-    sys.platform, "https://github.com/livekit/livekit/releases"
-)
 STOPPED = (0, "Stopped.\n", "")
 
 
@@ -148,7 +145,6 @@ WRONG = {
     "a port of five digits": ["--port=65536"],
     "--moss without its variables": ["--moss"],
     "--moss with a LiveKit server": ["--moss", "--livekit-url", "ws://127.0.0.1:1"],
-    "two modes": ["--moss", "--endpoint", "http://127.0.0.1:1"],
     "no URL": ["--endpoint", "voice/token"],
     "plain HTTP elsewhere": ["--endpoint", "http://app.example/voice/token"],
     "a password": ["--endpoint", "https://user:hunter2@app.example/voice/token"],
