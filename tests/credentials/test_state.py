@@ -105,7 +105,7 @@ def test_life(row: Life) -> None:
     """The state and both backoffs; the two times that a mint compares mean `fresh`; the value stays."""
     state = life(*row.steps)
 
-    assert row.state == state_at(state, row.now)
+    assert (row.state, row.state == "rejected") == (state_at(state, row.now), state.is_rejected)
     delays = tuple(retry_delay(state, row.now, background=background) for background in (False, True))
     assert (row.foreground, row.background) == delays
     fast = row.now.wall < state.fresh_until.wall and row.now.mono < state.fresh_until.mono
