@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -28,7 +30,7 @@ def ask(
     timeout: httpx2.Timeout | float | None = 10,
     transport: Any = None,
     verify: ssl.SSLContext = TLS,
-    **headers: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> httpx2.Response:
     """The response to the right project, apart from the headers that are passed."""
     if way.startswith("memory"):

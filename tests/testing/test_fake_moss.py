@@ -70,16 +70,16 @@ def test_etag_and_max_age(moss: FakeMoss) -> None:
     tag = first.headers["etag"]
     assert (200, "max-age=2592000") == (first.status_code, first.headers["cache-control"])
     for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
-        again = ask(moss, **{"If-None-Match": known})
+        again = ask(moss, headers={"If-None-Match": known})
         found = (again.status_code, again.content, again.headers["etag"], again.headers["cache-control"])
         assert (304, b"", tag, "max-age=2592000") == found
-    assert 200 == ask(moss, **{"If-None-Match": '"x"'}).status_code
-    assert 401 == ask(moss, **{"If-None-Match": tag, "X-Project-Key": "wrong"}).status_code
+    assert 200 == ask(moss, headers={"If-None-Match": '"x"'}).status_code
+    assert 401 == ask(moss, headers={"If-None-Match": tag, "X-Project-Key": "wrong"}).status_code
 
     moss.rotate()
-    assert 200 == ask(moss, **{"If-None-Match": tag}).status_code
+    assert 200 == ask(moss, headers={"If-None-Match": tag}).status_code
     moss.etag = False
-    assert 200 == ask(moss, **{"If-None-Match": "*"}).status_code
+    assert 200 == ask(moss, headers={"If-None-Match": "*"}).status_code
 
 
 @in_every_way
@@ -99,7 +99,7 @@ def test_response_with_headers_only(moss: FakeMoss, way: str) -> None:
     """A MockResponse without content keeps the API's own body and its check of the key, and adds its headers."""
     moss.max_age = 60
     moss.set_default(MockResponse(headers={"cache-control": "no-store", "X-More": "1"}))
-    right, wrong = ask(moss, way), ask(moss, way, **{"X-Project-Key": "wrong"})
+    right, wrong = ask(moss, way), ask(moss, way, headers={"X-Project-Key": "wrong"})
 
     assert (moss.credentials, 401) == (right.json(), wrong.status_code)
     assert ("no-store", "1") == (right.headers["cache-control"], right.headers["x-more"])
@@ -119,7 +119,7 @@ def test_requests_are_recorded(way: str) -> None:
     ticks = itertools.count(100.0, 0.5)
     with FakeMoss(clock=lambda: next(ticks)) as moss:
         ask(moss, way)
-        ask(moss, way, Accept="text/plain")
+        ask(moss, way, headers={"Accept": "text/plain"})
         first, second = moss.requests
 
         assert (2, "GET", path_of(moss)) == (moss.count, first.method, first.path)
