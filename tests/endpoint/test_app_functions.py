@@ -24,6 +24,10 @@ class Known(Exception):
     """One that the application has a handler for."""
 
 
+class KnownStatus(NotFound):
+    """Flask's exception, with a handler for this kind of it."""
+
+
 def failing(name: str, raised: Callable[[], Exception]) -> dict[str, Any]:
     """The arguments of an endpoint one of whose functions raises."""
 
@@ -44,14 +48,17 @@ names = pytest.mark.parametrize("name", ["authorize", "rate_limiter", "async rat
 
 
 @names
-@pytest.mark.parametrize("raised", [Known, ZeroDivisionError, partial(TooManyRequests, retry_after=7), NotFound])
+@pytest.mark.parametrize(
+    "raised", [Known, KnownStatus, ZeroDivisionError, partial(TooManyRequests, retry_after=7), NotFound]
+)
 def test_beside_a_view_of_flask(name: str, raised: Callable[[], Exception]) -> None:
     """Status, Retry-After, the signal and the teardown functions are those of a view that raises the same."""
     app = Flask("shop")
     heard: list[str] = []
     app.teardown_request(lambda error: heard.append(f"teardown {error!r}"))
     got_request_exception.connect(lambda sender, exception, **more: heard.append(repr(exception)), app, weak=False)
-    app.register_error_handler(Known, lambda error: ({}, 418))
+    for kind in (Known, KnownStatus):
+        app.register_error_handler(kind, lambda error: ({}, 418))
     options = failing(name, raised)
     authorize = options.pop("authorize")
     arguments = {"authorize": authorize if name == "authorize" else lambda *_: authorize(), **options}

@@ -138,14 +138,15 @@ def test_a_server_that_gives_up_is_obeyed() -> None:
     asyncio.run(asyncio.wait_for(scenario(), 30))
 
 
-def test_error_of_the_server_while_reading() -> None:
-    """It goes back to the server unchanged."""
+def test_error_of_the_server_while_reading(caplog: pytest.LogCaptureFixture) -> None:
+    """It goes back to the server unchanged, and is not logged as one of the application."""
 
     async def receive() -> Message:
         raise OSError("of the server")
 
     with pytest.raises(OSError, match="of the server"):
         ask_asgi(APP, receive=receive)
+    assert [] == [record for record in caplog.records if record.name == "moss_voice_server.endpoint"]
 
 
 def test_headers_that_come_twice() -> None:

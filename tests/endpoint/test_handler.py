@@ -154,7 +154,7 @@ class _WerkzeugLike(_ServiceError):
 
 
 @pytest.mark.parametrize("kind", [_StarletteLike, _WerkzeugLike])
-@pytest.mark.parametrize(("status", "found"), [(404, 404), (499, None), (500, None), ("404", None), (None, None)])
+@pytest.mark.parametrize(("status", "found"), [(404, 404), (499, None), (500, None), (404.0, None), ([404], None)])
 def test_status_of_a_frameworks_exception(kind: type[_ServiceError], status: Any, found: int | None) -> None:
     """A 4xx status that HTTP defines is a refusal if the exception is a framework's, and only then."""
     assert (found, None) == (status_of(kind(status)), status_of(_ServiceError(status)))
