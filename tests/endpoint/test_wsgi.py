@@ -44,6 +44,12 @@ def test_none_is_an_absent_value(name: str, status: int) -> None:
     assert status == ask_wsgi(APP, environ() | {name: None}).status
 
 
+def test_head_has_no_body() -> None:
+    """The response to HEAD has no body, since not every server removes it (RFC 9110, section 9.3.2)."""
+    answer = ask_wsgi(APP, environ(Request(method="HEAD")))
+    assert (405, b"", "63") == (answer.status, answer.body, answer.header("content-length"))
+
+
 class _Broken(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         raise OSError("reset")
