@@ -1,4 +1,4 @@
-"""Programs that end, are interrupted, or cannot start a thread, while a fetch is under way or wanted."""
+"""Programs that end, are interrupted or frozen, or cannot start a thread, while a fetch is under way or wanted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import httpx2
@@ -67,6 +68,23 @@ def interrupted_twice(server_class: str) -> None:
     refresh(server)
     say(key=mint(server))
     create(server_class)
+
+
+def mint_without_a_pause(server_class: str) -> None:
+    """Mints all the time and sends each new key. A renewal is always due, and counts as lost a second after it has begun."""
+    server = create(server_class, refresh=RefreshPolicy(refresh_after=1e-6, attempt_timeout=0.5, total_timeout=0.5))
+    say(ready=1)
+    old = ""
+    while True:
+        key = mint(server)
+        if key != old:
+            say(key=key)
+            old = key
+        if server.status().last_error is not None:
+            # What an operator would do: in the background it is too early for another attempt.
+            with suppress(CredentialsUnavailable):
+                refresh(server)
+        time.sleep(0.005)
 
 
 def without_threads(server_class: str) -> None:

@@ -26,6 +26,7 @@ from tests.processes.inside import (
     wait_for_go,
     wait_until_others_sleep,
 )
+from tests.rooms.plain import PlainRooms
 from tests.support.servers import SYNC, Server
 
 # Seconds allowed to a thread that leaves the system, instead of 0.2: on a busy machine the system may not run it for longer.
@@ -125,6 +126,20 @@ def threads_at_once_after_a_fork(server_class: str, how: str) -> None:
 
     for _ in range(3):
         end_child(start_child(how, child))
+
+
+def with_calls_to_livekit(server_class: str, how: str) -> None:
+    """Calls, forks two children that call, after the keys were rotated too, and calls again."""
+    rooms = PlainRooms(create(server_class))
+
+    def names() -> list[str]:
+        return [room.name for room in rooms.list()]
+
+    say(parent=names())
+    wait_for_go()
+    for _ in range(2):
+        end_child(start_child(how, names))
+    say(parent=names())
 
 
 def while_a_fetchs_thread_is_leaving(server_class: str) -> None:

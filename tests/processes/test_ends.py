@@ -1,14 +1,15 @@
-"""Ends: exit, SIGINT, and no threads, in the middle of a fetch."""
+"""Ends: exit, SIGINT, SIGSTOP, and no threads, in the middle of a fetch."""
 
 from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from moss_voice_server.testing import FakeMoss, MockResponse
-from tests.processes.program import python
+from tests.processes.program import python, until
 
 classes = pytest.mark.parametrize("server_class", ["sync", "async"])
 
@@ -86,3 +87,25 @@ def test_exit_waits_for_the_trust_store(moss: FakeMoss) -> None:
     """So does the end of the process, in which OpenSSL frees what a thread may be using."""
     with python("ends", "end_while_a_client_is_made", "async", environ=moss.environ) as program:
         assert {"made": 1} == program.hear()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc, which only Linux has")
+def test_frozen_during_a_renewal(moss: FakeMoss) -> None:
+    """A laptop or a container that is stopped: every mint works before and after, and a later renewal brings the new key."""
+    first = moss.credentials["voice_agent_api_key"]
+    moss.queue(MockResponse(), MockResponse(hang=True))
+    with python("ends", "mint_without_a_pause", "async", environ=moss.environ, ends=False) as program:
+        assert {"ready": 1} == program.hear()
+        assert {"key": first} == program.hear()
+        moss.wait_for(2)
+        second = moss.rotate()["voice_agent_api_key"]  # not in the answer that is held
+        program.send_signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{program.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the process is stopped")
+        moss.release()
+        moss.wait_idle()
+        time.sleep(1.5)  # beyond the moment when the fetch counts as lost
+        program.send_signal(signal.SIGCONT)
+
+        assert {"key": second} == program.hear()
+        assert "" == program.errors

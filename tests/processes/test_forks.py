@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moss_voice_server.testing import FakeMoss, MockResponse
+from moss_voice_server.testing import FakeLiveKit, FakeMoss, MockResponse
 from tests.processes.program import python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -98,6 +98,24 @@ def test_threads_of_a_child_share_one_fetch(server_class: str, moss: FakeMoss) -
             moss.release()
             assert {"child": [key] * 8} == program.hear()
             assert {"exit": 0} == program.hear()
+
+
+@ways
+def test_calls_to_livekit(server_class: str, how: str) -> None:
+    """Children call as their parent did before; each gets the new keys after a rotation, and so does the parent."""
+    with FakeLiveKit() as livekit:
+        livekit.add_room("room-1")
+        with (
+            FakeMoss(url=livekit.url, api_key=livekit.api_key, api_secret=livekit.api_secret) as moss,
+            python("forks", "with_calls_to_livekit", server_class, how, environ=moss.environ) as program,
+        ):
+            assert {"parent": ["room-1"]} == program.hear()
+            livekit.rotate()
+            moss.rotate(livekit.api_key, livekit.api_secret)
+            program.go_on()
+
+            assert [{"child": ["room-1"]}, {"exit": 0}] * 2 + [{"parent": ["room-1"]}] == program.hear_all()
+        assert 1 + 2 + 1 == moss.count
 
 
 @classes
