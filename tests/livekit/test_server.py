@@ -190,12 +190,22 @@ def test_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
 
 
 def test_taken_port_is_tried_again_elsewhere(livekit_binary: Path, tmp_path: Path) -> None:
-    """A port that is taken between our look and the server's own leads to another one."""
+    """A port that is taken between our look and the server's own leads to another one, though it is answered there."""
     unlucky = stand_in(
         tmp_path / "unlucky",
         f"""
+        import socket
         if not os.path.exists({str(tmp_path / "first")!r}):
             open({str(tmp_path / "first")!r}, "w").write(str(config["port"]))
+            taken = socket.create_server(("127.0.0.1", config["port"]))
+            taken.settimeout(0.5)
+            try:
+                while True:
+                    with taken.accept()[0] as client:
+                        client.recv(1000)
+                        client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            except TimeoutError:
+                pass
             print("listen tcp: bind: address already in use")
             sys.exit(0)
         os.execv({str(livekit_binary)!r}, sys.argv)

@@ -67,6 +67,7 @@ def interrupted_twice(server_class: str) -> None:
         say(interrupted=1)
     refresh(server)
     say(key=mint(server))
+    wait_for_go()
     create(server_class)
 
 

@@ -47,7 +47,7 @@ def test_exit_during_a_name_lookup(server_class: str, moss: FakeMoss) -> None:
 @classes
 def test_interrupts(server_class: str, moss: FakeMoss) -> None:
     """After Ctrl-C `refresh` waits for the same fetch. In `create` it ends the process at once, and shows no key."""
-    moss.set_default(MockResponse(hang=True))
+    moss.queue(MockResponse(hang=True))
     with python("ends", "interrupted_twice", server_class, environ=moss.environ, ends=False) as program:
         assert {"ready": 1} == program.hear()
         moss.wait_for(1)
@@ -55,7 +55,10 @@ def test_interrupts(server_class: str, moss: FakeMoss) -> None:
         assert {"interrupted": 1} == program.hear()
         moss.release()
         assert {"key": moss.credentials["voice_agent_api_key"]} == program.hear()
-        moss.wait_for(2)
+        moss.queue(MockResponse(hang=True))
+        fetched = moss.count  # twice if the first fetch had ended before the second refresh
+        program.go_on()
+        moss.wait_for(fetched + 1)
         begun = time.monotonic()
         program.send_signal(signal.SIGINT)
         assert -signal.SIGINT == program.end()

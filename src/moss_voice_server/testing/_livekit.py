@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _PORT_ATTEMPTS = 5
 _READY_POLL = 0.02  # seconds between two looks at a starting server
+_LISTENS = b"starting LiveKit server"  # in its log, once its ports are bound
 _TOKEN = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*){1,2}")
 # LiveKit also reads its settings from variables; only what any program needs is passed on.
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "TEMP", "SYSTEMROOT")
@@ -186,30 +187,33 @@ class LiveKitServer:
             {**passed_on, "LIVEKIT_CONFIG": config(self._port, self._keys, self._webhook_urls).reveal()}
         )
         with (folder / "server.log").open("ab") as log:
+            log_begins = log.tell()
             try:
                 self._process = GuardedProcess([binary], folder, environ, log)
             except OSError as error:
                 raise LiveKitServerError(f"{binary} could not be started: {error.strerror}") from None
         try:
-            self._wait_until_ready(self._process)
+            self._wait_until_ready(self._process, log_begins)
         except BaseException:
             self._end_process()
             raise
 
-    def _wait_until_ready(self, server: GuardedProcess) -> None:
+    def _wait_until_ready(self, server: GuardedProcess, log_begins: int) -> None:
         deadline = elapsed() + self._start_timeout
-        ready = False
-        while True:
-            # After an answer look once more: another program may have answered on this port.
+        while not (self._listens(log_begins) and self._answers()):
             if server.process.poll() is not None:
                 raise self._failure(f"exited with status {server.process.poll()}")
-            if ready:
-                return
             if elapsed() > deadline:
                 raise self._failure(f"did not answer within {self._start_timeout:g} s")
-            ready = self._answers()
-            if not ready:
-                time.sleep(_READY_POLL)
+            time.sleep(_READY_POLL)
+
+    def _listens(self, log_begins: int) -> bool:
+        """Whether our process has the port: another program that took it first may answer there."""
+        if self._folder is None:
+            return False
+        with (self._folder / "server.log").open("rb") as log:
+            log.seek(log_begins)
+            return _LISTENS in log.read()
 
     def _answers(self) -> bool:
         """Whether `GET /` is answered with 200, as LiveKit does when it is ready."""
